@@ -1,0 +1,133 @@
+"""Serve the page: `python app.py`, and the entry of a Hugging Face Space.
+
+    python app.py
+    python app.py --model runs/small/export --port 8000
+
+Each flag can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_DEVICE, SEGDEMO_PRECISION.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segdemo.assistant import AnnotationAssistant
+    from segdemo.datatypes import RGBImage, SegmentationResult
+    from segdemo.diffdis.pipeline import DiffDISSettings, Progress
+
+logger = logging.getLogger("segdemo.app")
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read flags; what is not given comes from the environment."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    environment = os.environ
+    parser.add_argument(
+        "--model",
+        default=environment.get("SEGDEMO_MODEL", "small"),
+        help="small, official, a folder, a .safetensors file or a Hub id (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device",
+        default=environment.get("SEGDEMO_DEVICE", "auto"),
+        help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        default=environment.get("SEGDEMO_PRECISION", "fp32"),
+        help="fp32, bf16 or fp16 (default: %(default)s)",
+    )
+    parser.add_argument("--host", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: 7860 or the next)")
+    return parser.parse_args(argv)
+
+
+def build_assistant(model: str, device: str, precision: str) -> AnnotationAssistant:
+    """Build the assistant, on ZeroGPU Spaces one that borrows the GPU for each call.
+
+    Raises InputError for a model, device or precision that does not exist.
+    """
+    if os.environ.get("SPACES_ZERO_GPU"):
+        return _build_borrowing_assistant(model, device, precision)
+    from segdemo.assistant import AnnotationAssistant
+
+    return AnnotationAssistant(model, device, precision)
+
+
+def _build_borrowing_assistant(model: str, device: str, precision: str) -> AnnotationAssistant:
+    import spaces  # it wants to be there before torch
+
+    from segdemo.assistant import AnnotationAssistant
+
+    class BorrowingAssistant(AnnotationAssistant):
+        def segment(
+            self,
+            image: RGBImage,
+            settings: DiffDISSettings | None = None,
+            progress: Progress | None = None,
+        ) -> SegmentationResult:
+            # the GPU is in another process, where neither the bar nor Stop can reach
+            if progress is not None:
+                progress(0, 1)
+            return borrowed(image, settings)
+
+    assistant = BorrowingAssistant(model, device, precision)
+    assistant.load()  # ZeroGPU wants the weights placed at start
+
+    @spaces.GPU
+    def borrowed(image: RGBImage, settings: DiffDISSettings | None) -> SegmentationResult:
+        return AnnotationAssistant.segment(assistant, image, settings)
+
+    return assistant
+
+
+def warm_up(assistant: AnnotationAssistant) -> None:
+    """Load the model so that the first click is quick; a failure shows again at that click."""
+    from segdemo.datatypes import InputError
+
+    try:
+        assistant.load()
+    except InputError as error:
+        logger.error("%s", error)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the server until interrupted; 2 when a flag names something that does not exist."""
+    arguments = parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    from segdemo.datatypes import InputError
+
+    try:
+        assistant = build_assistant(arguments.model, arguments.device, arguments.precision)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+    from segdemo.ui import build_demo
+    from segdemo.ui.theme import LAUNCH_OPTIONS
+
+    demo = build_demo(assistant)
+    demo.launch(
+        server_name=arguments.host,
+        server_port=arguments.port,
+        prevent_thread_lock=True,
+        **LAUNCH_OPTIONS,
+    )
+    # leave in order also when told to by a container, so that temporary folders are deleted
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    threading.Thread(target=warm_up, args=(assistant,), daemon=True).start()
+    demo.block_thread()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""segdemo: masks, edges and instance repair from diffusion models."""

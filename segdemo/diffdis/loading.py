@@ -1,0 +1,225 @@
+"""From checkpoint files to a working pipeline, and from a trained U-Net to files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler
+from huggingface_hub import constants, save_torch_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, CLIPTextModel
+
+from segdemo.checkpoints import (
+    CheckpointError,
+    CheckpointFiles,
+    ModelCard,
+    download,
+    official_name,
+    our_name,
+    weight_files,
+)
+from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.diffdis.unet import DiffDISUNet
+
+OFFICIAL_CONFIG = {
+    "sample_size": 96,
+    "in_channels": 8,
+    "out_channels": 4,
+    "block_out_channels": (320, 640, 1280, 1280),
+    "layers_per_block": 2,
+    "cross_attention_dim": 1024,
+    "attention_head_dim": (5, 10, 20, 20),
+    "use_linear_projection": True,
+    "class_embed_type": "projection",
+    "projection_class_embeddings_input_dim": 4,
+}
+"""SD2.1's U-Net with DiffDIS's two changes; the release has weights but no config.json."""
+
+SD_TURBO_SCHEDULE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "clip_sample": False,
+    "timestep_spacing": "trailing",
+    "steps_offset": 1,
+}
+
+LARGEST_SHARD = "9MB"  # the Hub refuses plain files over 10 MB
+
+
+def load_pipeline(
+    files: CheckpointFiles, device: torch.device, dtype: torch.dtype = torch.float32
+) -> DiffDISPipeline:
+    """Build the pipeline of a located checkpoint; raises CheckpointError."""
+    unet = load_unet(files.unet)
+    pipeline = DiffDISPipeline(
+        unet=unet,
+        autoencoder=_load_autoencoder(files),
+        scheduler=_load_scheduler(files.folder),
+        null_text=_load_null_text(files, unet.config.cross_attention_dim),
+        native_size=files.card.native_size,
+    )
+    return pipeline.to(device, dtype)
+
+
+def load_unet(source: Path) -> DiffDISUNet:
+    """Load a DiffDIS U-Net in float32 from its folder or file, in our names or the official ones.
+
+    Every parameter and buffer must be there in its shape; raises CheckpointError naming the first
+    that is not.
+    """
+    folder = source if source.is_dir() else source.parent
+    config = _read_json(folder / "config.json") if (folder / "config.json").exists() else None
+    weights: dict[str, torch.Tensor] = {}
+    for file in weight_files(source):
+        try:
+            weights |= {our_name(name): tensor for name, tensor in load_file(file).items()}
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{file} is damaged or no safetensors file ({error}): download or export it again."
+            ) from error
+    with torch.device("meta"):
+        unet = DiffDISUNet.from_config(config or OFFICIAL_CONFIG)
+    _check_weights(source, unet.state_dict(), weights)
+    floats = {n: t.float() if t.is_floating_point() else t for n, t in weights.items()}
+    unet.load_state_dict(floats, assign=True)
+    return unet.eval()
+
+
+def save_unet(unet: DiffDISUNet, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write config.json and safetensors shards below 10 MB, under the official parameter names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unet.save_config(folder)
+    weights = {
+        official_name(name): tensor.detach().to(dtype if tensor.is_floating_point() else None)
+        for name, tensor in unet.state_dict().items()
+    }
+    save_torch_state_dict(
+        weights,
+        folder,
+        filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
+        max_shard_size=LARGEST_SHARD,
+    )
+
+
+def _check_weights(
+    source: Path, expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
+) -> None:
+    missing, extra = sorted(expected.keys() - found), sorted(found.keys() - expected)
+    if missing and not any(name.startswith("injectors.") for name in found):
+        raise CheckpointError(
+            f"{source} is a plain Stable Diffusion U-Net, not a DiffDIS one: it lacks "
+            f"{official_name(missing[0])!r} and {len(missing) - 1} more; train it with "
+            "training/, or use --model small."
+        )
+    if missing:
+        raise CheckpointError(
+            f"{source} lacks {official_name(missing[0])!r} and {len(missing) - 1} more of "
+            f"{len(expected)} entries: the file is incomplete, download or export it again."
+        )
+    if extra:
+        raise CheckpointError(
+            f"{source} holds {official_name(extra[0])!r}, which this network does not have: check "
+            "that config.json belongs to these weights."
+        )
+    for name, tensor in expected.items():
+        if tensor.shape != found[name].shape:
+            raise CheckpointError(
+                f"{source}: {official_name(name)!r} is {tuple(found[name].shape)}, the network "
+                f"needs {tuple(tensor.shape)}: check that config.json belongs to these weights."
+            )
+
+
+def _load_autoencoder(files: CheckpointFiles) -> AutoencoderKL:
+    folder = _own_or_base(files, "vae") / "vae"
+    try:
+        autoencoder, report = AutoencoderKL.from_pretrained(
+            folder, torch_dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        sentence = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"The autoencoder in {folder} cannot be loaded ({sentence}): it needs config.json and "
+            "diffusion_pytorch_model.safetensors, complete."
+        ) from error
+    if report["missing_keys"]:
+        raise CheckpointError(
+            f"The autoencoder in {folder} lacks {report['missing_keys'][0]!r} and "
+            f"{len(report['missing_keys']) - 1} more: copy or download the folder again."
+        )
+    return autoencoder
+
+
+def _load_scheduler(folder: Path) -> DDPMScheduler:
+    file = folder / "scheduler" / "scheduler_config.json"
+    settings = _read_json(file) if file.exists() and (folder / "segdemo.json").exists() else {}
+    # SD-Turbo's own file names another scheduler class; the released weights need these values
+    return DDPMScheduler.from_config(SD_TURBO_SCHEDULE | settings)
+
+
+def _load_null_text(files: CheckpointFiles, width: int) -> torch.Tensor:
+    """Return the empty prompt's embedding (1, n, D): stored, else encoded once and kept."""
+    kept = files.folder / "null_text.safetensors"
+    if not kept.exists():
+        base = files.card.base or str(files.folder)
+        cache = Path(constants.HF_HOME) / "segdemo"
+        kept = cache / f"null_text-{base.strip('/').replace('/', '--')}.safetensors"
+    if not kept.exists():
+        embedding = _encode_empty_prompt(files)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"null_text": embedding}, kept)
+    null_text = load_file(kept)["null_text"].float()
+    if null_text.ndim != 3 or null_text.shape[-1] != width:
+        raise CheckpointError(
+            f"{kept}: the text embedding is {tuple(null_text.shape)}, the U-Net needs "
+            f"(1, n, {width}): delete the file if it belongs to another base."
+        )
+    return null_text
+
+
+@torch.inference_mode()
+def _encode_empty_prompt(files: CheckpointFiles) -> torch.Tensor:
+    folder = _own_or_base(files, "text_encoder")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
+        encoder = CLIPTextModel.from_pretrained(
+            folder, subfolder="text_encoder", use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder} holds no text encoder and tokenizer, and no null_text.safetensors: one of "
+            "the two is needed for the empty prompt."
+        ) from error
+    tokens = tokenizer("", return_tensors="pt").input_ids  # (1, 2): begin and end, no padding
+    return encoder(tokens).last_hidden_state.contiguous()  # (1, 2, D)
+
+
+def _own_or_base(files: CheckpointFiles, part: str) -> Path:
+    """Return the folder that holds `part`: the checkpoint's own, else its base's."""
+    if (files.folder / part).is_dir() or files.card.base is None:
+        return files.folder
+    local = (files.folder / files.card.base).resolve()
+    if local.is_dir():
+        return local
+    wanted = {"vae": ["vae/*"], "text_encoder": ["text_encoder/*", "tokenizer/*"]}[part]
+    patterns = [pattern + kind for pattern in wanted for kind in (".json", ".safetensors", ".txt")]
+    return download(files.card.base, patterns)
+
+
+def _read_json(file: Path) -> dict[str, object]:
+    try:
+        content = json.loads(file.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not valid JSON: copy or download it again.") from error
+    return content
+
+
+def write_card(card: ModelCard, folder: Path) -> None:
+    """Write `segdemo.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "segdemo.json").write_text(json.dumps(vars(card), indent=1) + "\n")

@@ -1,0 +1,305 @@
+"""One denoising step from a photograph to its mask and edge map.
+
+The steps `encode`, `condition_pyramid`, `denoise` and `decode` are differentiable and shared with
+training; only `__call__` runs without gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler
+from PIL import Image
+from torch.nn import functional as F
+
+from segdemo.datatypes import InputError, RGBImage, SegmentationResult
+from segdemo.diffdis.unet import DiffDISUNet, class_labels
+from segdemo.diffusion import decode_latents, encode_latents, predict_clean
+from segdemo.images import resize_map
+
+SIDE_MULTIPLE = 64  # the autoencoder divides by 8, the U-Net by 8 more
+LARGEST_SIDE = 2048
+LAST_TIMESTEP = 999
+Progress = Callable[[int, int], None]
+"""Called with (passes done, passes in all); may raise to stop the work."""
+
+
+@dataclass(frozen=True)
+class DiffDISSettings:
+    """How one picture is segmented."""
+
+    size: int = field(
+        default=0,
+        metadata={
+            "help": "Side in pixels that the picture is squashed to, a multiple of 64; 0 takes the "
+            "size the model was trained at."
+        },
+    )
+    seed: int = field(
+        default=0, metadata={"help": "Seed of the starting noise; the same seed, the same mask."}
+    )
+    augment: bool = field(
+        default=False,
+        metadata={"help": "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size."},
+    )
+    ensemble: int = field(
+        default=1,
+        metadata={"help": "Passes with different noise whose median is taken; also measures doubt."},
+    )
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises InputError."""
+        if self.size % SIDE_MULTIPLE or not 0 <= self.size <= LARGEST_SIDE:
+            raise InputError(
+                f"Working size {self.size} must be a multiple of {SIDE_MULTIPLE} up to "
+                f"{LARGEST_SIDE}, or 0 for the model's own."
+            )
+        if not 1 <= self.ensemble <= 32:
+            raise InputError(f"Ensemble of {self.ensemble} passes: choose 1 to 32.")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of looking at a picture: mirrored or not, at a multiple of the working size."""
+
+    flip: bool
+    scale: float
+
+    def size(self, side: int) -> int:
+        """Return the scaled side, rounded to what the U-Net's three halvings allow."""
+        return max(1, round(side * self.scale / SIDE_MULTIPLE)) * SIDE_MULTIPLE
+
+    def apply(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Mirror and scale square pictures (B, C, S, S)."""
+        side = pictures.shape[-1]
+        pictures = pictures.flip(-1) if self.flip else pictures
+        return _resized(pictures, self.size(side))
+
+    def undo(self, maps: torch.Tensor, side: int) -> torch.Tensor:
+        """Bring maps (B, C, s, s) of a varied picture back to (B, C, side, side)."""
+        maps = _resized(maps, side)
+        return maps.flip(-1) if self.flip else maps
+
+
+PLAIN = (Variant(flip=False, scale=1.0),)
+AUGMENTED = tuple(Variant(flip, scale) for flip in (False, True) for scale in (0.75, 1.0, 1.25))
+"""The six variants of test-time augmentation, in the official order."""
+
+
+class DiffDISPipeline:
+    """A DiffDIS U-Net with its autoencoder, noise schedule and constant text embedding."""
+
+    def __init__(
+        self,
+        unet: DiffDISUNet,
+        autoencoder: AutoencoderKL,
+        scheduler: DDPMScheduler,
+        null_text: torch.Tensor,
+        native_size: int,
+    ) -> None:
+        """Put the parts together; null_text is the empty prompt's embedding, (1, n, D)."""
+        self.unet = unet.eval()
+        self.autoencoder = autoencoder.eval()
+        self.scheduler = scheduler
+        self.null_text = null_text
+        self.native_size = native_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives."""
+        return self.unet.device
+
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> DiffDISPipeline:
+        """Move everything to a device and a precision; returns itself.
+
+        With float16 the autoencoder stays in float32, because Stable Diffusion's overflows in half
+        precision; the one step to the clean latent is float32 always.
+        """
+        self.unet.to(device, dtype)
+        self.autoencoder.to(device, torch.float32 if dtype == torch.float16 else dtype)
+        self.null_text = self.null_text.to(device)
+        return self
+
+    # Differentiable steps -------------------------------------------------------------------------
+
+    def encode(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Encode (B, 3, H, W) in [-1, 1] to latents (B, 4, H/8, W/8)."""
+        return encode_latents(self.autoencoder, pictures)
+
+    def condition_pyramid(
+        self, pictures: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Encode the picture again at 1/2, 1/4 and 1/8 of its size (SWCI).
+
+        The picture is reduced and encoded anew, without antialiasing, as the released weights
+        expect; latents are never resized.
+        """
+        height, width = pictures.shape[-2:]
+        half, quarter, eighth = (
+            self.encode(F.interpolate(pictures, (height // k, width // k), mode="bilinear"))
+            for k in (2, 4, 8)
+        )
+        return half, quarter, eighth
+
+    def denoise(
+        self,
+        latents: torch.Tensor,
+        condition_pyramid: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        noisy: torch.Tensor,
+    ) -> torch.Tensor:
+        """Take the one step (eq. 4): noisy latents at timestep 999 to clean ones, float32.
+
+        latents: (B, 4, h, w), the pictures'. condition_pyramid: their reduced latents, (B or 2B,
+        4, ..). noisy: (2B, 4, h, w), mask items then edge items. Returns (2B, 4, h, w).
+        """
+        pictures = len(latents)
+        dtype = self.unet.dtype
+        timestep = torch.full((2 * pictures,), LAST_TIMESTEP, device=latents.device)
+        prediction = self.unet(
+            torch.cat([latents.repeat(2, 1, 1, 1), noisy], dim=1).to(dtype),  # (2B, 8, h, w)
+            timestep,
+            self.null_text.to(dtype).expand(2 * pictures, -1, -1),
+            class_labels(pictures).to(latents.device, dtype),
+            tuple(level.to(dtype) for level in condition_pyramid),
+        )
+        return predict_clean(self.scheduler, noisy, prediction, LAST_TIMESTEP)  # (2B, 4, h, w)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Decode to one channel in [0, 1]: mean of the colours, clipped; (B, 8h, 8w).
+
+        One item at a time: at 1024 pixels this halves the peak memory.
+        """
+        decoded = torch.cat([decode_latents(self.autoencoder, item) for item in latents.split(1)])
+        return (decoded.mean(1).clip(-1, 1) + 1) / 2  # (B, 8h, 8w)
+
+    # The whole way --------------------------------------------------------------------------------
+
+    def predict(self, pictures: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Run one pass on a picture (1, 3, H, W); noise (1, 4, H/8, W/8) serves both streams.
+
+        Returns mask and edge, (2, H, W) in [0, 1], not stretched.
+        """
+        latents = self.encode(pictures)
+        clean = self.denoise(latents, self.condition_pyramid(pictures), noise.repeat(2, 1, 1, 1))
+        return self.decode(clean)  # (2, H, W)
+
+    def predict_averaged(
+        self,
+        pictures: torch.Tensor,
+        variants: Sequence[Variant],
+        noises: Sequence[torch.Tensor],
+        after_pass: Callable[[], None] = lambda: None,
+    ) -> tuple[torch.Tensor, tuple[float, float]]:
+        """Average passes over variants of a picture (1, 3, S, S), each stretched by itself.
+
+        noises: one (1, 4, s/8, s/8) for each variant of side s. Returns the mean maps (2, S, S)
+        and the range of the masks before stretching.
+        """
+        side = pictures.shape[-1]
+        maps, lows, highs = [], [], []
+        for variant, noise in zip(variants, noises, strict=True):
+            raw = self.predict(variant.apply(pictures), noise)  # (2, s, s)
+            lows.append(float(raw[0].min()))
+            highs.append(float(raw[0].max()))
+            maps.append(variant.undo(stretch(raw)[None], side)[0])  # (2, S, S)
+            after_pass()
+        mean_range = (sum(lows) / len(lows), sum(highs) / len(highs))
+        return torch.stack(maps).mean(0), mean_range
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        image: RGBImage,
+        settings: DiffDISSettings | None = None,
+        progress: Progress | None = None,
+    ) -> SegmentationResult:
+        """Segment one picture of any size; maps come back at its size.
+
+        Raises InputError where the network's answer is not a number.
+        """
+        settings = settings or DiffDISSettings()
+        side = settings.size or self.native_size
+        picture = _to_tensor(image, side).to(self.device)  # (1, 3, S, S)
+        variants = AUGMENTED if settings.augment else PLAIN
+        generator = torch.Generator().manual_seed(settings.seed)
+        done, total = 0, settings.ensemble * len(variants)
+
+        def after_pass() -> None:
+            nonlocal done
+            done += 1
+            if progress:
+                progress(done, total)
+
+        if progress:
+            progress(0, total)
+        members, ranges = [], []
+        for _ in range(settings.ensemble):
+            sides = [variant.size(side) // 8 for variant in variants]
+            noises = [torch.randn(1, 4, s, s, generator=generator).to(self.device) for s in sides]
+            maps, mask_range = self.predict_averaged(picture, variants, noises, after_pass)
+            members.append(maps)
+            ranges.append(mask_range)
+        mean_range = (
+            sum(low for low, _ in ranges) / len(ranges),
+            sum(high for _, high in ranges) / len(ranges),
+        )
+        return _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
+
+
+def stretch(maps: torch.Tensor) -> torch.Tensor:
+    """Stretch each (H, W) map to [0, 1] by its own extremes; a constant map stays as it is."""
+    low = maps.amin((-2, -1), keepdim=True)
+    span = maps.amax((-2, -1), keepdim=True) - low
+    return torch.where(span > 1e-6, (maps - low) / span.clamp_min(1e-6), maps)
+
+
+def combine(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Merge E predictions of one map by their per-pixel median (Marigold's ensembling, in effect).
+
+    maps: (E, H, W). Each is stretched, then their (lower) median; returns it stretched, and the
+    median absolute deviation relative to its range as uncertainty; both (H, W) in [0, 1].
+    """
+    aligned = stretch(maps)
+    median = aligned.median(0).values
+    deviation = (aligned - median).abs().median(0).values
+    span = (median.max() - median.min()).clamp_min(1e-6)
+    return stretch(median), (deviation / span).clip(0, 1)
+
+
+def _result(
+    members: torch.Tensor, mask_range: tuple[float, float], size: tuple[int, int]
+) -> SegmentationResult:
+    """Merge predictions (E, 2, S, S) and bring them to the picture's (height, width)."""
+    if not torch.isfinite(members).all():
+        raise InputError(
+            "The model answered with values that are not numbers: its weights are damaged, or half "
+            "precision overflowed; try --precision fp32."
+        )
+    if len(members) == 1:
+        (mask, edge), uncertainty = members[0], None
+    else:
+        mask, doubt = combine(members[:, 0])
+        edge, _ = combine(members[:, 1])
+        uncertainty = resize_map(doubt.cpu().numpy(), size)
+    return SegmentationResult(
+        mask=resize_map(mask.cpu().numpy(), size),
+        edge=resize_map(edge.cpu().numpy(), size),
+        mask_range=mask_range,
+        uncertainty=uncertainty,
+    )
+
+
+def _resized(maps: torch.Tensor, side: int) -> torch.Tensor:
+    if maps.shape[-1] == side:
+        return maps
+    return F.interpolate(maps, (side, side), mode="bilinear")
+
+
+def _to_tensor(image: RGBImage, side: int) -> torch.Tensor:
+    """Squash to a square by Pillow's antialiased bilinear filter; (1, 3, S, S) in [-1, 1]."""
+    squashed = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
+    values = torch.from_numpy(np.asarray(squashed, np.float32) / 255 * 2 - 1)  # (S, S, 3)
+    return values.permute(2, 0, 1)[None]

@@ -1,0 +1,193 @@
+"""The DiffDIS network over stock diffusers: three additions to the Stable Diffusion U-Net.
+
+Batch-discriminative embedding (BDE) tells mask items from edge items, detail-balancing interactive
+attention (DBIA) lets the two exchange what they know, and scale-wise conditional injection (SWCI)
+brings the re-encoded picture back into the skip connections.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
+from torch import nn
+
+MASK_LABEL = (0.0, 0.8414709848078965, 1.0, 0.5403023058681398)
+"""[sin 0, sin 1, cos 0, cos 1]: the positional code of the one-hot pair (0, 1)."""
+
+EDGE_LABEL = (0.8414709848078965, 0.0, 0.5403023058681398, 1.0)
+"""[sin 1, sin 0, cos 1, cos 0]: the positional code of the one-hot pair (1, 0)."""
+
+
+def class_labels(pictures: int) -> torch.Tensor:
+    """Return the labels of a batch, (2 * pictures, 4): the mask items first, then the edge items."""
+    return torch.tensor([MASK_LABEL] * pictures + [EDGE_LABEL] * pictures)
+
+
+class InteractiveTransformerBlock(nn.Module):
+    """The mid block's transformer with mutual attention between mask and edge (DBIA, eq. 6)."""
+
+    def __init__(self, block: BasicTransformerBlock) -> None:
+        """Take over the parts of a stock block; the mutual attention starts as its self-attention.
+
+        The copy of `norm1` and `attn1` is what training from plain Stable Diffusion starts with.
+        """
+        super().__init__()
+        self.norm1, self.attn1 = block.norm1, block.attn1
+        self.norm2, self.attn2 = block.norm2, block.attn2
+        self.norm3, self.ff = block.norm3, block.ff
+        self.norm_mutual = nn.LayerNorm(self.norm1.normalized_shape, eps=self.norm1.eps)
+        self.attn_mutual = Attention(
+            query_dim=self.attn1.to_q.in_features,
+            heads=self.attn1.heads,
+            dim_head=self.attn1.inner_dim // self.attn1.heads,
+        )
+        self.norm_mutual.load_state_dict(self.norm1.state_dict())
+        self.attn_mutual.load_state_dict(self.attn1.state_dict())
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        **_: Any,
+    ) -> torch.Tensor:
+        """Self, mutual, text attention and feed-forward, each with its residual; (2B, n, C).
+
+        The stock mid block also passes masks and timesteps; DiffDIS uses none of them.
+        """
+        hidden_states = hidden_states + self.attn1(self.norm1(hidden_states))
+        normed = self.norm_mutual(hidden_states)
+        other_half = normed.roll(len(normed) // 2, dims=0)  # mask items see edge items, and back
+        hidden_states = hidden_states + self.attn_mutual(normed, other_half)
+        hidden_states = hidden_states + self.attn2(self.norm2(hidden_states), encoder_hidden_states)
+        return hidden_states + self.ff(self.norm3(hidden_states))  # (2B, n, C)
+
+
+class ConditionInjector(nn.Module):
+    """One scale of SWCI: the picture's latent scales and shifts a skip connection."""
+
+    def __init__(self, latent_channels: int, channels: int) -> None:
+        """Build an injector that changes nothing until it is trained (zero convolutions)."""
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(latent_channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.GELU()
+        )
+        self.scale = nn.Conv2d(channels, channels, 3, padding=1)
+        self.shift = nn.Conv2d(channels, channels, 3, padding=1)
+        for convolution in (self.scale, self.shift):
+            nn.init.zeros_(convolution.weight)
+            nn.init.zeros_(convolution.bias)
+
+    def forward(self, skip: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Return skip * scale + shift + skip.
+
+        skip: (n, C, h, w). latent: (n, 4, h, w), or (n/2, 4, h, w) when both halves of the batch
+        show the same pictures, which saves half of the work.
+        """
+        features = self.features(latent)
+        repeats = (len(skip) // len(latent), 1, 1, 1)
+        scale, shift = self.scale(features).repeat(repeats), self.shift(features).repeat(repeats)
+        return skip * scale + shift + skip  # (n, C, h, w)
+
+
+class DiffDISUNet(UNet2DConditionModel):
+    """A Stable Diffusion U-Net with BDE, DBIA and SWCI.
+
+    Built like its parent, with `in_channels=8`, `class_embed_type="projection"` and
+    `projection_class_embeddings_input_dim=4`. Output: (2B, 4, L, L), what the scheduler's
+    prediction type says (the released weights predict noise).
+    """
+
+    @functools.wraps(UNet2DConditionModel.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Build the stock U-Net, then replace its middle and add the injectors."""
+        super().__init__(*args, **kwargs)
+        transformer = self.mid_block.attentions[0]
+        transformer.transformer_blocks[0] = InteractiveTransformerBlock(
+            transformer.transformer_blocks[0]
+        )
+        widths = self.config.block_out_channels[:3]
+        self.injectors = nn.ModuleList(
+            ConditionInjector(self.config.out_channels, width) for width in widths
+        )
+
+    def forward(
+        self,
+        sample: torch.Tensor,
+        timestep: torch.Tensor | int,
+        encoder_hidden_states: torch.Tensor,
+        labels: torch.Tensor,
+        condition_pyramid: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    ) -> torch.Tensor:
+        """Predict for B mask items followed by B edge items; item i and i + B share a picture.
+
+        sample: (2B, 8, L, L), the picture's latent then the noisy latent. encoder_hidden_states:
+        (2B, n, D), the empty prompt. labels: (2B, 4) from `class_labels`. condition_pyramid:
+        latents of the picture at 1/2, 1/4 and 1/8 of its size, (B or 2B, 4, L/2 ..) each.
+        Raises ValueError when the batch is odd, so that no edge item lacks its mask item.
+        """
+        if len(sample) % 2:
+            raise ValueError(f"batch of {len(sample)} is odd: it must hold masks, then edges")
+        embedding = self.time_embedding(self.get_time_embed(sample, timestep))
+        embedding = embedding + self.get_class_embed(sample, labels)  # (2B, 4 * C0)
+        text = {"encoder_hidden_states": encoder_hidden_states}
+
+        hidden = self.conv_in(sample)  # (2B, C0, L, L)
+        skips: list[tuple[torch.Tensor, ...]] = []  # one tuple a block, injected where it applies
+        first = hidden
+        for block in self.down_blocks:
+            hidden, features = block(hidden, embedding, **_text_if_used(block, text))
+            skips.append(features)
+        hidden = self.mid_block(hidden, embedding, **_text_if_used(self.mid_block, text))
+
+        injected = [
+            (*features[:-1], injector(features[-1], latent))
+            for features, injector, latent in zip(
+                skips, self.injectors, condition_pyramid, strict=False
+            )
+        ]
+        remaining = [first, *(tensor for block in injected for tensor in block)]
+        remaining += [tensor for block in skips[len(injected) :] for tensor in block]
+        for block in self.up_blocks:
+            count = len(block.resnets)
+            taken, remaining = tuple(remaining[-count:]), remaining[:-count]
+            hidden = block(hidden, taken, embedding, **_text_if_used(block, text))
+        hidden = self.conv_act(self.conv_norm_out(hidden))
+        return self.conv_out(hidden)  # (2B, 4, L, L)
+
+    @classmethod
+    def from_stable_diffusion(cls, unet: UNet2DConditionModel) -> DiffDISUNet:
+        """Start from a plain latent-diffusion U-Net, as training does (paper, section 4.1).
+
+        The input convolution is repeated over (picture, noisy) and halved; mutual attention copies
+        self-attention; the injectors start as identities. `unet` is left as it was.
+        """
+        config = {name: value for name, value in unet.config.items() if not name.startswith("_")}
+        network = cls(
+            **config
+            | {
+                "in_channels": 2 * unet.config.in_channels,
+                "class_embed_type": "projection",
+                "projection_class_embeddings_input_dim": 4,
+            }
+        )
+        weights = dict(unet.state_dict())
+        weights["conv_in.weight"] = weights["conv_in.weight"].repeat(1, 2, 1, 1) * 0.5
+        prefix = "mid_block.attentions.0.transformer_blocks.0."
+        for name in list(weights):
+            for source, copy in (("attn1.", "attn_mutual."), ("norm1.", "norm_mutual.")):
+                if name.startswith(prefix + source):
+                    weights[name.replace(source, copy)] = weights[name]
+        fresh = {"class_embedding", "injectors"}
+        own = network.state_dict()
+        weights |= {name: own[name] for name in own if name.split(".")[0] in fresh}
+        network.load_state_dict(weights)
+        return network
+
+
+def _text_if_used(block: nn.Module, text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return text if getattr(block, "has_cross_attention", False) else {}

@@ -1,0 +1,64 @@
+"""The diffusion arithmetic that both methods share."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler
+
+from segdemo.datatypes import InputError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; `auto` takes CUDA, else MPS, else the CPU.
+
+    Raises InputError for a device that this machine or this PyTorch does not have.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    if not available.get(name.split(":")[0], False):
+        there = ", ".join(kind for kind, present in available.items() if present)
+        raise InputError(f"Device {name!r} is not available here; this machine offers: {there}.")
+    return torch.device(name)
+
+
+def encode_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
+    """Encode pictures to the mean of their posterior, scaled to about unit variance.
+
+    pictures: (B, 3, H, W) in [-1, 1], H and W multiples of 8. Returns (B, 4, H/8, W/8).
+    """
+    moments = autoencoder.encode(pictures.to(autoencoder.dtype)).latent_dist
+    return moments.mean * autoencoder.config.scaling_factor  # (B, 4, H/8, W/8)
+
+
+def decode_latents(autoencoder: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    """Decode scaled latents (B, 4, h, w) to pictures (B, 3, 8h, 8w), nominally in [-1, 1]."""
+    latents = (latents / autoencoder.config.scaling_factor).to(autoencoder.dtype)
+    return autoencoder.decode(latents).sample.float()  # (B, 3, 8h, 8w)
+
+
+def add_noise(
+    scheduler: DDPMScheduler, clean: torch.Tensor, noise: torch.Tensor, timestep: int
+) -> torch.Tensor:
+    """Return sqrt(abar_t) x0 + sqrt(1 - abar_t) noise, in fp32."""
+    alpha = scheduler.alphas_cumprod[timestep].to(clean.device)
+    return alpha.sqrt() * clean.float() + (1 - alpha).sqrt() * noise.float()
+
+
+def predict_clean(
+    scheduler: DDPMScheduler, noisy: torch.Tensor, prediction: torch.Tensor, timestep: int
+) -> torch.Tensor:
+    """Return the estimate of x0 from a network's output at one timestep.
+
+    Understands the prediction types epsilon and v_prediction. Always in fp32: at timestep 999 of
+    Stable Diffusion an error of the predicted noise grows 14.65 times on its way into x0.
+    """
+    alpha = scheduler.alphas_cumprod[timestep].to(noisy.device)
+    noisy, prediction = noisy.float(), prediction.float()
+    if scheduler.config.prediction_type == "v_prediction":
+        return alpha.sqrt() * noisy - (1 - alpha).sqrt() * prediction
+    return (noisy - (1 - alpha).sqrt() * prediction) / alpha.sqrt()

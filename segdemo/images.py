@@ -1,0 +1,183 @@
+"""Pixels on their way in and out; everything here is numpy and Pillow.
+
+Every picture comes in through `load_rgb`, so that all doors (browser, command line, evaluation)
+agree on what a file shows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+from scipy import ndimage
+
+from segdemo.datatypes import FloatMap, InputError, RGBImage
+
+LARGEST_PICTURE = 40_000_000  # pixels; decoded and with its maps this stays well under 2 GB
+# Only these decoders see a stranger's bytes; Pillow has many more, one of which runs Ghostscript
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+FORMAT_NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
+SUFFIXES = frozenset(
+    (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+    + (".ppm", ".pgm", ".pbm", ".pnm")
+)
+"""Endings, in small letters, by which a picture is known in a folder or an archive."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def load_rgb(source: str | Path | BinaryIO, name: str | None = None) -> RGBImage:
+    """Read a still picture as (H, W, 3) uint8, upright by its EXIF orientation.
+
+    source: a path, or an open binary file that can seek. name: what error messages call it; the
+    file's own name by default. Of an animation or a file of several pages the first picture is
+    taken. Transparent parts become white, as a page would show them. 16-bit grey keeps its high
+    byte, so the type's full range maps to 0..255; 32-bit grey and float have no agreed white, and
+    are stretched from their own darkest to their brightest value. Embedded colour profiles are not
+    applied. Sides may be as unequal as they like, from 1 x 1 up to `LARGEST_PICTURE` pixels.
+
+    Raises InputError, which names the file and the way out, for anything else.
+    """
+    if not isinstance(source, str | Path):
+        return _decode(source, name or Path(str(getattr(source, "name", "The picture"))).name)
+    name = name or Path(source).name or str(source)
+    try:
+        with Path(source).open("rb") as stream:
+            return _decode(stream, name)
+    except FileNotFoundError as error:
+        raise InputError(f"{name} does not exist: check the path.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{name} is a folder: name a picture in it.") from error
+    except PermissionError as error:
+        raise InputError(f"{name} may not be read: change its permissions or copy it.") from error
+    except OSError as error:
+        raise InputError(f"{name} cannot be opened ({error.strerror}): copy it anew.") from error
+
+
+def resize_map(values: FloatMap, size: tuple[int, int]) -> FloatMap:
+    """Resize a map (h, w) in [0, 1] to `size` = (height, width) by Pillow's bilinear filter.
+
+    The filter averages where the map shrinks. Returns float32 in [0, 1].
+    """
+    height, width = size
+    picture = Image.fromarray(np.ascontiguousarray(values, np.float32))
+    resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    return resized.clip(0, 1)  # the filter's weights add up to one only within rounding
+
+
+def to_grey(values: FloatMap) -> npt.NDArray[np.uint8]:
+    """Turn a map in [0, 1] into uint8: 255 times the value, cut off as the official code does."""
+    return (values * 255).clip(0, 255).astype(np.uint8)
+
+
+def cut_out(image: RGBImage, mask: FloatMap) -> npt.NDArray[np.uint8]:
+    """Join a picture (H, W, 3) and its mask (H, W) in [0, 1] to RGBA, (H, W, 4) uint8.
+
+    The colours stay as they are, also where nothing of them shows; alpha is the mask's `to_grey`.
+    Raises InputError if the sizes differ.
+    """
+    if image.shape[:2] != mask.shape:
+        raise InputError(f"The mask is {mask.shape}, the picture {image.shape[:2]}: must be equal.")
+    return np.dstack([image, to_grey(mask)])
+
+
+def mask_contour(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the edge band of a grey mask: the official edge ground truth of DiffDIS.
+
+    mask: (H, W) uint8, not binarised. Returns (H, W) uint8 of 0 and 255: where a 5 x 5 dilation
+    exceeds the erosion by 6 or more. A hard mask gets a band of 4 pixels, 2 inside and 2 outside.
+    """
+    # "nearest" repeats pixels that the window sees anyway, so borders count as OpenCV counts them
+    dilated = ndimage.maximum_filter(mask, 5, mode="nearest").astype(np.int16)
+    eroded = ndimage.minimum_filter(mask, 5, mode="nearest").astype(np.int16)
+    return np.where(dilated - eroded >= 6, 255, 0).astype(np.uint8)
+
+
+def _decode(stream: BinaryIO, name: str) -> RGBImage:
+    """Open, measure, and only then decode."""
+    too_large = (
+        f"{name} has more than {LARGEST_PICTURE // 1_000_000} million pixels: reduce the picture "
+        "first."
+    )
+    try:
+        picture = Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        if stream.seek(0, 2) == 0:
+            raise InputError(f"{name} is empty (0 bytes): copy or download it anew.") from error
+        raise InputError(
+            f"{name} is not a picture that can be read here, or its beginning is damaged: save it "
+            f"as {FORMAT_NAMES}."
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(too_large) from error
+    except Exception as error:  # decoders raise many kinds on damaged headers, see below
+        raise _damaged(name) from error
+    with picture:
+        if picture.width * picture.height > LARGEST_PICTURE:
+            raise InputError(too_large)
+        try:
+            picture.load()
+            return _to_rgb(_upright(picture), picture.format, name)
+        except InputError:
+            raise
+        except MemoryError as error:
+            raise InputError(f"{name} does not fit into memory: reduce the picture.") from error
+        # What damaged bytes raise differs by decoder and by Pillow's release (OSError, SyntaxError,
+        # ValueError, struct.error ..): no list of kinds stays complete
+        except Exception as error:
+            raise _damaged(name) from error
+
+
+def _damaged(name: str) -> InputError:
+    return InputError(f"{name} is damaged or incomplete: copy or download it anew.")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF orientation says; damaged EXIF counts as none."""
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # metadata are parsed from untrusted bytes; the pixels are fine without them
+        return picture
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _to_rgb(picture: Image.Image, file_format: str | None, name: str) -> RGBImage:
+    """Bring a decoded picture of any mode to (H, W, 3) uint8."""
+    # Pillow reads 16-bit PGM as 32-bit integers in 0..65535
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and file_format == "PPM"):
+        return _grey_to_rgb(np.asarray(picture).astype(np.uint16) >> 8)
+    if picture.mode in ("I", "F"):
+        return _grey_to_rgb(_stretch(np.asarray(picture, np.float64), name))
+    if picture.mode == "LAB":
+        raise InputError(f"{name} has CIELAB colours: save it with RGB colours.")
+    if picture.has_transparency_data:
+        with_alpha = picture.convert("RGBA")
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(with_alpha, mask=with_alpha.getchannel("A"))
+        return np.asarray(white)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _stretch(values: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
+    """Stretch (H, W) numbers to [0, 255]; a constant picture becomes black."""
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} holds values that are not numbers: save it as 8 or 16 bit.")
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low or 1.0) * 255
+
+
+def _grey_to_rgb(grey: npt.NDArray[Any]) -> RGBImage:
+    """Repeat (H, W) values in 0..255 as three equal channels of uint8."""
+    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)

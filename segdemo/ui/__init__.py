@@ -1,0 +1,58 @@
+"""The page: layout and handlers. Each handler collects, asks for one verb, and shows."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from segdemo.assistant import AnnotationAssistant
+from segdemo.ui.batch_panel import build_batch_panel
+from segdemo.ui.cutout_tab import build_cutout_tab
+from segdemo.ui.theme import ANNOUNCE_STATUS
+
+QUEUE_LENGTH = 20
+CACHE_SECONDS = (3600, 86400)  # look every hour for files older than a day
+
+HELP = """
+## What it does
+segdemo finds the main object of a photo and gives back three pictures: a **mask** (white is the
+object), its **edge**, and a **cut-out** with a transparent background. It runs the method DiffDIS,
+a diffusion model that draws mask and edge together in a single step.
+
+## When the mask is poor
+- The model looks for *one* main object. Many small objects, or a subject that fills the whole
+  picture, confuse it; crop the photo so that one object dominates.
+- Try another **seed**, or an **ensemble** of 4: its median is steadier, and *Uncertainty* then
+  shows where the predictions disagreed.
+- A larger **working size** draws finer detail and costs time; far from the size the model was
+  trained at, masks get worse, not better.
+- The line at the top of the page says which model is loaded and how well it did when measured. The
+  embedded small model is a stand-in; the official DiffDIS weights (`--model official`) are far
+  better and need a graphics card to be quick.
+
+## Files
+PNG, JPEG, WebP, TIFF, BMP, PPM and GIF (first picture), up to 50 MB each. Phone photos are turned
+upright. Results have the photo's size and name: `cat.jpg` gives `cat_mask.png`, `cat_edge.png` and
+`cat_cutout.png`.
+
+## Your pictures
+Everything is computed by the program that serves this page; your pictures go nowhere else. Uploads
+and results lie in its temporary folder and are deleted within about a day.
+"""
+
+
+def build_demo(assistant: AnnotationAssistant) -> gr.Blocks:
+    """Build the page around an assistant; the model may be loaded later."""
+    with gr.Blocks(title="segdemo", analytics_enabled=False, delete_cache=CACHE_SECONDS) as demo:
+        gr.Markdown(
+            f"# segdemo\n{assistant.description} · runs on {assistant.device_name}",
+            elem_id="header",
+        )
+        with gr.Tabs():
+            with gr.Tab("Cut out"):
+                options = build_cutout_tab(assistant)
+                build_batch_panel(assistant, options)
+            with gr.Tab("Help"):
+                gr.Markdown(HELP)
+        demo.load(None, js=ANNOUNCE_STATUS)
+    demo.queue(max_size=QUEUE_LENGTH)
+    return demo

@@ -1,0 +1,257 @@
+"""What a session keeps of a photo's result: files in a folder of its own, not arrays in memory.
+
+A result of a 12-megapixel photo is 100 MB of arrays; sessions may be many and idle.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from segdemo.assistant import AnnotationAssistant
+from segdemo.batch import write_segmentation
+from segdemo.datatypes import InputError, RGBImage, SegmentationResult
+from segdemo.diffdis.pipeline import DiffDISSettings, Progress
+from segdemo.images import cut_out, load_rgb, to_grey
+
+PREVIEW_SIDE = 1280  # pixels; what the comparing slider shows, the downloads are full size
+CHECKER_SIDE = 16  # pixels
+LONGEST_STEM = 100  # characters; file systems allow 255 bytes
+RESULT_SECONDS = 3600.0
+SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
+
+
+@functools.cache
+def _root() -> tempfile.TemporaryDirectory[str]:
+    """Return this process's folder; it is deleted when the process ends in order."""
+    return tempfile.TemporaryDirectory(prefix="segdemo-")
+
+
+def new_folder() -> Path:
+    """Make an empty folder for one result."""
+    return Path(tempfile.mkdtemp(dir=_root().name))
+
+
+class Upload(TypedDict):
+    """A file as Gradio hands it over: where it lies, and what its owner called it."""
+
+    path: str
+    orig_name: str | None
+
+
+@dataclass(frozen=True)
+class KeptResult:
+    """A result on disk. summary: one line, such as "256 px, 1 pass, cpu, 1.4 s"."""
+
+    folder: Path
+    photo: Path
+    name: str
+    summary: str
+    found_something: bool
+
+    @property
+    def stem(self) -> str:
+        """Return what its files are called, without `_mask.png`."""
+        return file_stem(self.name)
+
+
+@dataclass(frozen=True)
+class CutoutView:
+    """The files that the page shows and offers. before, after: previews of one size."""
+
+    before: Path
+    after: Path
+    mask: Path
+    edge: Path
+    cutout: Path
+    uncertainty: Path | None
+    archive: Path
+
+
+def read_settings(size: object, seed: object, augment: object, ensemble: object) -> DiffDISSettings:
+    """Check what the page's fields or a caller gave; raises InputError."""
+    numbers = {}
+    for label, value in (("Working size", size), ("Seed", seed), ("Ensemble", ensemble)):
+        try:
+            numbers[label] = int(str(value).removesuffix(".0"))
+        except ValueError as error:
+            raise InputError(f"{label} must be a whole number.") from error
+    if not 0 <= numbers["Seed"] < 2**63:
+        raise InputError("Seed must be a whole number from 0 up.")
+    return DiffDISSettings(
+        numbers["Working size"], numbers["Seed"], bool(augment), numbers["Ensemble"]
+    )
+
+
+def read_threshold(soft: object, threshold: object) -> float | None:
+    """Return None for a soft mask, else the threshold in [0, 1]; raises InputError."""
+    if soft:
+        return None
+    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise InputError("Threshold must be a number from 0 to 1.")
+    return float(threshold)
+
+
+def upload_name(upload: Upload) -> str:
+    """Return an upload's own name, without folders."""
+    name = upload.get("orig_name") or upload["path"]
+    return name.replace("\\", "/").rsplit("/", 1)[-1] or "picture"
+
+
+def file_name(name: str) -> str:
+    """Return a file name that any file system takes, its ending kept."""
+    ending = re.sub(r"[^\w.]", "", Path(name).suffix)
+    return file_stem(name) + ending
+
+
+def file_stem(name: str) -> str:
+    """Return a file name's stem that any file system takes; letters of all scripts stay."""
+    stem = re.sub(r"[^\w.,+() -]+", "_", Path(name).stem).strip(" .")
+    return stem[:LONGEST_STEM] or "picture"
+
+
+def shown_version(upload: Upload) -> Path | None:
+    """Check that an upload can be read; return a PNG of it where browsers cannot show it itself.
+
+    None means that it can be shown as it is. Raises InputError for what is no picture.
+    """
+    name = upload_name(upload)
+    image = load_rgb(upload["path"], name)
+    if Path(name).suffix.lower() in SHOWN_BY_BROWSERS:
+        return None
+    path = new_folder() / f"{file_stem(name)}.png"
+    Image.fromarray(image).save(path)
+    return path
+
+
+def segment_upload(
+    assistant: AnnotationAssistant,
+    upload: Upload | None,
+    settings: DiffDISSettings,
+    progress: Progress,
+) -> KeptResult:
+    """Run the model on an upload and keep the maps on disk; raises InputError."""
+    if upload is None:
+        raise InputError("There is no photo yet: drop one, paste one, or click an example.")
+    name = upload_name(upload)
+    image = load_rgb(upload["path"], name)
+    passes = 1
+
+    def counted(done: int, total: int) -> None:
+        nonlocal passes
+        passes = total
+        progress(done, total)
+
+    started = time.perf_counter()
+    result = assistant.segment(image, settings, counted)
+    seconds = time.perf_counter() - started
+    folder = new_folder()
+    _keep(result, folder)
+    size = settings.size or assistant.native_size
+    summary = _summary(size, passes, assistant.device_name, seconds)
+    return KeptResult(folder, Path(upload["path"]), name, summary, result.found_something)
+
+
+def view_of(kept: KeptResult, threshold: float | None) -> CutoutView:
+    """Write the files of a kept result, soft or cut at a threshold; no model runs.
+
+    Raises InputError when the photo or the result is gone after a long pause.
+    """
+    if not (kept.folder / "maps.npz").exists() or not kept.photo.exists():
+        raise InputError("This result was tidied away after a long pause: press Segment again.")
+    image = load_rgb(kept.photo, kept.name)
+    result = _restored(kept.folder)
+    files = write_segmentation(result, image, kept.stem, kept.folder, threshold)
+    uncertainty = None
+    if result.uncertainty is not None:
+        uncertainty = kept.folder / f"{kept.stem}_uncertainty.png"
+        Image.fromarray(to_grey(result.uncertainty)).save(uncertainty)
+    alpha = result.mask if threshold is None else result.binary(threshold).astype(np.float32)
+    before, after = _write_previews(kept, image, cut_out(image, alpha))
+    archive = kept.folder / f"{kept.stem}_segdemo.zip"
+    pack([*files, *([uncertainty] if uncertainty else [])], archive)
+    return CutoutView(before, after, files.mask, files.edge, files.cutout, uncertainty, archive)
+
+
+def describe(kept: KeptResult) -> dict[str, object]:
+    """Return what a program may want to know of a result."""
+    return {
+        "name": kept.name,
+        "summary": kept.summary,
+        "found_something": kept.found_something,
+    }
+
+
+def discard(kept: KeptResult | None) -> None:
+    """Delete a kept result's folder; what was already handed out stays downloadable."""
+    if kept is not None:
+        shutil.rmtree(kept.folder, ignore_errors=True)
+
+
+def pack(files: Iterable[Path], archive: Path, below: Path | None = None) -> Path:
+    """Zip files without compressing them again (PNGs are compressed); returns `archive`.
+
+    below: the folder their names in the zip are relative to; None for bare names.
+    """
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+        for file in files:
+            packed.write(file, file.name if below is None else file.relative_to(below))
+    return archive
+
+
+def _keep(result: SegmentationResult, folder: Path) -> None:
+    nothing = np.empty(0, np.float32)
+    np.savez(
+        folder / "maps.npz",
+        mask=result.mask,
+        edge=result.edge,
+        mask_range=np.array(result.mask_range),
+        uncertainty=nothing if result.uncertainty is None else result.uncertainty,
+    )
+
+
+def _restored(folder: Path) -> SegmentationResult:
+    with np.load(folder / "maps.npz") as maps:
+        low, high = maps["mask_range"].tolist()
+        uncertainty = maps["uncertainty"]
+        return SegmentationResult(
+            maps["mask"], maps["edge"], (low, high), uncertainty if uncertainty.size else None
+        )
+
+
+def _summary(size: int, passes: int, device: str, seconds: float) -> str:
+    count = "1 pass" if passes == 1 else f"{passes} passes"
+    return f"{size} px, {count}, {device}, {seconds:.1f} s"
+
+
+def _write_previews(
+    kept: KeptResult, image: RGBImage, cutout: npt.NDArray[np.uint8]
+) -> tuple[Path, Path]:
+    """Write photo and cut-out over a checkerboard as JPEGs; returns their paths."""
+    photo, subject = Image.fromarray(image), Image.fromarray(cutout)
+    for picture in (photo, subject):
+        picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    ground = _checkerboard(subject.size)
+    ground.paste(subject, mask=subject.getchannel("A"))
+    before, after = kept.folder / "photo.jpg", kept.folder / f"{kept.stem}_preview.jpg"
+    photo.save(before, quality=88)
+    ground.save(after, quality=88)
+    return before, after
+
+
+def _checkerboard(size: tuple[int, int]) -> Image.Image:
+    columns, rows = (np.arange(side) // CHECKER_SIDE for side in size)
+    light = (rows[:, None] + columns) % 2 == 0  # (H, W)
+    return Image.fromarray(np.where(light, 246, 214).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,80 @@
+"""Colours, spacing and what else the page is served with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+# blue-700 and blue-600 under white text pass WCAG AA in both modes; Gradio's orange does not
+THEME = gr.themes.Default(
+    primary_hue=gr.themes.colors.blue,
+    secondary_hue=gr.themes.colors.blue,
+    neutral_hue=gr.themes.colors.slate,
+    # the system's own, so that text looks the same before and after any font has loaded
+    font=["ui-sans-serif", "system-ui", "sans-serif"],
+    font_mono=["ui-monospace", "Consolas", "monospace"],
+).set(
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_700",
+    button_primary_text_color="white",
+    button_primary_text_color_dark="white",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    block_title_text_color="*neutral_700",
+    block_title_text_color_dark="*neutral_200",
+    block_label_text_color="*neutral_700",
+    button_large_text_weight="600",
+    button_medium_text_weight="500",
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_300",
+)
+
+CSS = """
+.gradio-container {
+  width: 100% !important; max-width: 1240px !important; margin: 0 auto !important;
+}
+#header h1 { font-size: 1.6rem; font-weight: 650; line-height: 1.2; margin: 0; }
+#header p { margin: 0.2rem 0 0; color: var(--neutral-600); font-size: 0.9rem; }
+.dark #header p { color: var(--neutral-300); }
+#run-status { min-height: 1.6rem; }
+#run-status p { margin: 0; font-variant-numeric: tabular-nums; }
+button:not(.label-wrap) { min-height: 32px; min-width: 32px; }
+button.label-wrap { min-height: 32px; align-items: center; }
+.block:has(> button.label-wrap:not(.open)) { padding-block: 4px; }
+#cutout img {
+  width: auto; height: auto; max-width: 100%; max-height: 100%; margin: auto;
+  background: repeating-conic-gradient(#d6d6d6 0 25%, #f6f6f6 0 50%) 0 0 / 20px 20px;
+}
+#batch-table { --font-mono: var(--font); }
+#batch-table :is(th, td) * { font-size: 0.82rem; }
+@media (max-width: 480px) {
+  #photo, #compare, #mask, #edge, #cutout, #uncertainty { height: 270px !important; }
+  #results button[role="tab"] { padding-left: 7px; padding-right: 7px; font-size: 0.85rem; }
+}
+footer, footer button, footer a { color: var(--neutral-600) !important; }
+.dark footer, .dark footer button, .dark footer a { color: var(--neutral-300) !important; }
+"""
+
+# A status line is read out when it changes; Gradio has no property for it.
+ANNOUNCE_STATUS = """
+() => {
+  for (const id of ["run-status", "batch-status"]) {
+    const line = document.getElementById(id);
+    line?.setAttribute("role", "status");
+    line?.setAttribute("aria-live", "polite");
+  }
+}
+"""
+
+LAUNCH_OPTIONS: dict[str, Any] = {
+    "theme": THEME,
+    "css": CSS,
+    "footer_links": ["api", "settings"],
+    "run_history": False,  # it would keep users' pictures in their browsers unasked
+    "max_file_size": "50mb",
+    "share": False,
+    "show_error": True,
+}

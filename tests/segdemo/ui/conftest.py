@@ -1,0 +1,26 @@
+"""The page's endpoints, served in this process with a tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+
+from segdemo.assistant import AnnotationAssistant
+from segdemo.ui import build_demo
+from segdemo.ui.theme import LAUNCH_OPTIONS
+
+
+@pytest.fixture(scope="session")
+def served(tiny_diffdis_folder: Path) -> Iterator[str]:
+    demo = build_demo(AnnotationAssistant(str(tiny_diffdis_folder), device="cpu"))
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LAUNCH_OPTIONS)
+    yield url
+    demo.close()
+
+
+@pytest.fixture
+def client(served: str, tmp_path: Path) -> Client:
+    return Client(served, verbose=False, download_files=tmp_path / "downloads")

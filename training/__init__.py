@@ -1,0 +1,1 @@
+"""Training programs and the data, losses and loop that they share."""

@@ -1,0 +1,100 @@
+"""Encoded scenes on disk: the autoencoder is frozen, so every scene is encoded once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from segdemo.datatypes import InputError
+from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.images import mask_contour
+from training.cutmix import cutmix, draw_boxes
+from training.scene_store import SceneStore
+
+CHUNK = 32  # scenes encoded at a time, and the unit of resuming
+LEVELS = {"picture": 8, "half": 16, "quarter": 32, "eighth": 64, "mask": 8, "edge": 8}
+"""Stored latents and the factor between scene and latent side."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatentBatch:
+    """Latents of B scenes, float32. picture, mask, edge: (B, 4, h, w); pyramid: three levels."""
+
+    picture: torch.Tensor
+    pyramid: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    mask: torch.Tensor
+    edge: torch.Tensor
+
+
+class LatentStore:
+    """Memory-mapped float16 latents of all scenes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open what `encode_store` wrote; raises InputError when it is unfinished."""
+        progress = folder / "progress.json"
+        if not progress.exists() or not json.loads(progress.read_text())["complete"]:
+            raise InputError(f"{folder} holds no complete latents: run the latents stage first.")
+        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in LEVELS}
+        self.mixed = np.load(folder / "mixed.npy")  # (N,) True where CutMix pasted a box
+        self.plain = np.flatnonzero(~self.mixed)
+
+    def __len__(self) -> int:
+        """Count the scenes."""
+        return len(self.mixed)
+
+    def batch(self, indices: npt.NDArray[np.int64], device: torch.device) -> LatentBatch:
+        """Read the latents of some scenes."""
+        order = np.sort(indices)  # reading forwards is kinder to the page cache
+        picture, half, quarter, eighth, mask, edge = (
+            torch.from_numpy(np.asarray(self.arrays[name][order], np.float32)).to(device)
+            for name in LEVELS
+        )
+        return LatentBatch(picture, (half, quarter, eighth), mask, edge)
+
+
+@torch.inference_mode()
+def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, seed: int) -> None:
+    """Mix and encode all scenes into `folder`; a killed run goes on where it stopped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count, size = scenes.images.shape[:2]
+    progress_file = folder / "progress.json"
+    done = json.loads(progress_file.read_text())["done"] if progress_file.exists() else 0
+    mode = "r+" if done else "w+"
+    arrays = {
+        name: np.lib.format.open_memmap(
+            folder / f"{name}.npy", mode, np.float16, (count, 4, size // f, size // f)
+        )
+        for name, f in LEVELS.items()
+    }
+    mixed = np.lib.format.open_memmap(folder / "mixed.npy", mode, bool, (count,))
+    for start in range(done, count, CHUNK):
+        end = min(start + CHUNK, count)
+        boxes = draw_boxes(end - start, size, np.random.default_rng([seed, 2, start]))
+        planes = _planes(scenes, start, end, boxes).to(pipeline.device)  # (b, 5, S, S)
+        pictures = planes[:, :3]
+        encoded = [pipeline.encode(pictures), *pipeline.condition_pyramid(pictures)]
+        encoded += [pipeline.encode(planes[:, [c] * 3]) for c in (3, 4)]
+        for name, latents in zip(LEVELS, encoded, strict=True):
+            arrays[name][start:end] = latents.float().cpu().numpy()
+        mixed[start:end] = boxes.any((1, 2))
+        progress_file.write_text(json.dumps({"done": end, "complete": end == count}))
+
+
+def _planes(
+    scenes: SceneStore, start: int, end: int, boxes: npt.NDArray[np.bool_]
+) -> torch.Tensor:
+    """Return pictures, mask and edge of some scenes after CutMix, (b, 5, S, S) in [-1, 1]."""
+    masks = np.asarray(scenes.masks[start:end])
+    edges = np.stack([mask_contour(mask) for mask in masks])
+    stacked = np.concatenate(
+        [np.asarray(scenes.images[start:end]), masks[..., None], edges[..., None]], axis=-1
+    )
+    planes = torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 127.5 - 1
+    even = len(planes) // 2 * 2  # an odd last scene has no partner and stays as it is
+    planes[:even] = cutmix(planes[:even], torch.from_numpy(boxes[:even]))
+    return planes

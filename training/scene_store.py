@@ -1,0 +1,85 @@
+"""Scenes on disk: composing one costs more than a training step on it, so it is done once."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from segdemo.datatypes import InputError
+from training.scenes import Material, compose_scene
+
+CHUNK = 256  # scenes a worker composes at a time, and the unit of resuming
+
+
+@dataclass(frozen=True, eq=False)
+class SceneStore:
+    """Memory-mapped scenes. images: (N, S, S, 3), masks and instances: (N, S, S), all uint8."""
+
+    images: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.uint8]
+    instances: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        """Count the scenes."""
+        return len(self.images)
+
+    @staticmethod
+    def open(folder: Path) -> SceneStore:
+        """Open the scenes that `compose_store` wrote; raises InputError when they are unfinished."""
+        progress = folder / "progress.json"
+        if not progress.exists() or not json.loads(progress.read_text())["complete"]:
+            raise InputError(f"{folder} holds no complete scenes: run the scenes stage first.")
+        names = ("images", "masks", "instances")
+        return SceneStore(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
+
+
+def compose_store(
+    material_dir: Path, folder: Path, count: int, size: int, seed: int, workers: int
+) -> None:
+    """Compose `count` scenes into `folder`; a killed run goes on where it stopped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    progress_file = folder / "progress.json"
+    done = json.loads(progress_file.read_text())["done"] if progress_file.exists() else 0
+    shapes = {"images": (count, size, size, 3), "masks": (count, size, size)}
+    shapes["instances"] = shapes["masks"]
+    mode = "r+" if done else "w+"
+    arrays = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode, np.uint8, shape)
+        for name, shape in shapes.items()
+    }
+    starts = range(done, count, CHUNK)
+    tasks = [(seed, start, min(start + CHUNK, count), size) for start in starts]
+    context = get_context("fork")  # workers share the decoded material
+    with ProcessPoolExecutor(workers, context, _load_material, (material_dir,)) as pool:
+        for (_, start, end, _), scenes in zip(tasks, pool.map(_compose_chunk, tasks), strict=True):
+            for name, array in zip(shapes, scenes, strict=True):
+                arrays[name][start:end] = array
+            progress_file.write_text(json.dumps({"done": end, "complete": end == count}))
+
+
+_material: Material | None = None  # one per worker process
+
+
+def _load_material(folder: Path) -> None:
+    global _material
+    _material = Material(folder)
+
+
+def _compose_chunk(task: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.uint8], ...]:
+    seed, start, end, size = task
+    assert _material is not None
+    scenes = [
+        compose_scene(_material, size, np.random.default_rng([seed, index]))
+        for index in range(start, end)
+    ]
+    return (
+        np.stack([scene.image for scene in scenes]),
+        np.stack([scene.mask for scene in scenes]),
+        np.stack([scene.instances for scene in scenes]),
+    )
