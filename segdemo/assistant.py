@@ -18,9 +18,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 class AnnotationAssistant:
     """Owns the device and the models; one pass of a model at a time, whoever asks."""
 
-    def __init__(
-        self, model: str = "small", device: str = "auto", precision: str = "fp32"
-    ) -> None:
+    def __init__(self, model: str = "small", device: str = "auto", precision: str = "fp32") -> None:
         """Find the model and the device; nothing is loaded yet.
 
         model: a registered name, a folder, a U-Net file or a Hub id. precision: fp32, bf16 or

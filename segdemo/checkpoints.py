@@ -52,7 +52,7 @@ CHECKPOINTS = {
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What `segdemo.json` says. quality: measured figures by name, with the command as `command`."""
+    """What `segdemo.json` says. quality: measured figures and their command."""
 
     name: str
     licence: str

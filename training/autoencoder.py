@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKL
+from PIL import Image
 from torch.nn import functional as F
 
 from segdemo.images import mask_contour
@@ -43,13 +45,19 @@ def autoencoder_batch(scenes: SceneStore, size: int, rng: np.random.Generator) -
         if kind == "photo":
             # the condition pyramid re-encodes reduced pictures, so every other crop is reduced
             whole = scenes.images[index]
-            crops.append(whole[window] if rng.random() < 0.6 else whole[::2, ::2][:CROP, :CROP])
+            crops.append(whole[window] if rng.random() < 0.6 else _reduced(whole))
             continue
         mask = scenes.masks[index]
         plane = mask[window] if kind == "mask" else mask_contour(mask)[window]
         crops.append(np.repeat(plane[..., None], 3, axis=-1))
     batch = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
     return batch.float() / 127.5 - 1  # (B, 3, 128, 128)
+
+
+def _reduced(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the whole picture at the size of a crop."""
+    resized = Image.fromarray(picture).resize((CROP, CROP), Image.Resampling.NEAREST)
+    return np.asarray(resized)
 
 
 def autoencoder_losses(
@@ -62,9 +70,7 @@ def autoencoder_losses(
     decoded = autoencoder.decode(latents).sample.float()  # (B, 3, 128, 128)
     absolute = F.l1_loss(decoded, pictures)
     squared = F.mse_loss(decoded, pictures)
-    gradients = sum(
-        F.l1_loss(decoded.diff(dim=axis), pictures.diff(dim=axis)) for axis in (-1, -2)
-    )
+    gradients = sum(F.l1_loss(decoded.diff(dim=axis), pictures.diff(dim=axis)) for axis in (-1, -2))
     divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).float().mean()
     loss = absolute + squared + 0.5 * gradients + KL_WEIGHT * divergence
     return {"loss": loss, "l1": absolute, "mse": squared, "kl": divergence}

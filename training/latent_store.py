@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.lib.format import open_memmap
 
 from segdemo.datatypes import InputError
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -66,12 +67,12 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
     done = json.loads(progress_file.read_text())["done"] if progress_file.exists() else 0
     mode = "r+" if done else "w+"
     arrays = {
-        name: np.lib.format.open_memmap(
+        name: open_memmap(
             folder / f"{name}.npy", mode, np.float16, (count, 4, size // f, size // f)
         )
         for name, f in LEVELS.items()
     }
-    mixed = np.lib.format.open_memmap(folder / "mixed.npy", mode, bool, (count,))
+    mixed = open_memmap(folder / "mixed.npy", mode, bool, (count,))
     for start in range(done, count, CHUNK):
         end = min(start + CHUNK, count)
         boxes = draw_boxes(end - start, size, np.random.default_rng([seed, 2, start]))
@@ -85,9 +86,7 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
         progress_file.write_text(json.dumps({"done": end, "complete": end == count}))
 
 
-def _planes(
-    scenes: SceneStore, start: int, end: int, boxes: npt.NDArray[np.bool_]
-) -> torch.Tensor:
+def _planes(scenes: SceneStore, start: int, end: int, boxes: npt.NDArray[np.bool_]) -> torch.Tensor:
     """Return pictures, mask and edge of some scenes after CutMix, (b, 5, S, S) in [-1, 1]."""
     masks = np.asarray(scenes.masks[start:end])
     edges = np.stack([mask_contour(mask) for mask in masks])

@@ -30,7 +30,9 @@ Losses = dict[str, torch.Tensor]
 class LoopSettings:
     """How long and how fast; shared by all stages."""
 
-    minutes: float = field(default=30.0, metadata={"help": "Training time in all, resumes included."})
+    minutes: float = field(
+        default=30.0, metadata={"help": "Training time in all, resumes included."}
+    )
     max_steps: int = field(default=1_000_000, metadata={"help": "Stop after this many steps."})
     learning_rate: float = field(default=4e-4, metadata={"help": "Peak rate of AdamW."})
     warmup_steps: int = field(default=100, metadata={"help": "Steps of linear warm-up."})

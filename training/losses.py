@@ -28,9 +28,7 @@ def pyramid_noise(shape: tuple[int, ...], rng: np.random.Generator) -> torch.Ten
     return sum_pyramid(base, [torch.randn(*shape[:2], *s, generator=generator) for s in sizes])
 
 
-def pyramid_sizes(
-    size: tuple[int, ...], uniform: Callable[[], float]
-) -> list[tuple[int, int]]:
+def pyramid_sizes(size: tuple[int, ...], uniform: Callable[[], float]) -> list[tuple[int, int]]:
     """Return the sizes of the noise levels: divided by r**i with r in [2, 4), compounding."""
     height, width = size[0], size[1]
     sizes = []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import open_memmap
 
 from segdemo.datatypes import InputError
 from training.scenes import Material, compose_scene
@@ -29,9 +30,13 @@ class SceneStore:
         """Count the scenes."""
         return len(self.images)
 
+    def head(self, count: int) -> SceneStore:
+        """Return the first `count` scenes; the same ones that a smaller store would hold."""
+        return SceneStore(self.images[:count], self.masks[:count], self.instances[:count])
+
     @staticmethod
     def open(folder: Path) -> SceneStore:
-        """Open the scenes that `compose_store` wrote; raises InputError when they are unfinished."""
+        """Open the scenes that `compose_store` wrote; InputError when unfinished."""
         progress = folder / "progress.json"
         if not progress.exists() or not json.loads(progress.read_text())["complete"]:
             raise InputError(f"{folder} holds no complete scenes: run the scenes stage first.")
@@ -50,7 +55,7 @@ def compose_store(
     shapes["instances"] = shapes["masks"]
     mode = "r+" if done else "w+"
     arrays = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode, np.uint8, shape)
+        name: open_memmap(folder / f"{name}.npy", mode, np.uint8, shape)
         for name, shape in shapes.items()
     }
     starts = range(done, count, CHUNK)

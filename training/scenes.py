@@ -12,6 +12,7 @@ import gzip
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -138,7 +139,7 @@ def _photo_scene(photo: _Labelled, size: int, rng: np.random.Generator) -> Scene
 def _composite(material: Material, size: int, rng: np.random.Generator) -> Scene:
     """Paste one to six objects on a backdrop; two neighbours in three touch or overlap."""
     canvas = _backdrop(material, size, rng)
-    coverage = np.zeros((size, size), np.float32)
+    coverage: npt.NDArray[Any] = np.zeros((size, size), np.float32)
     instances = np.zeros((size, size), np.uint8)
     count = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.58, 0.18, 0.1, 0.06, 0.04, 0.04]))
     longest = rng.uniform(0.3, 1.0) if count == 1 else rng.uniform(0.25, 0.6)
@@ -174,7 +175,9 @@ def _backdrop(material: Material, size: int, rng: np.random.Generator) -> Image.
         corners = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)
         picture = Image.fromarray(corners).resize((size, size), Image.Resampling.BICUBIC)
     elif kind < 0.32:
-        picture = _crop_to(Image.open(material.backdrops[rng.integers(len(material.backdrops))]), size, rng)
+        picture = _crop_to(
+            Image.open(material.backdrops[rng.integers(len(material.backdrops))]), size, rng
+        )
     else:
         picture = _thing_free_crop(material, size, rng)
     if rng.random() < 0.3:
@@ -197,7 +200,9 @@ def _thing_free_crop(material: Material, size: int, rng: np.random.Generator) ->
             if _crop(things, window).mean() < 0.02:
                 picture = Image.open(photo.image).convert("RGB").crop(window)
                 return picture.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return _crop_to(Image.open(material.backdrops[rng.integers(len(material.backdrops))]), size, rng)
+    return _crop_to(
+        Image.open(material.backdrops[rng.integers(len(material.backdrops))]), size, rng
+    )
 
 
 def _placed_cutout(material: Material, longest: int, rng: np.random.Generator) -> Image.Image:
@@ -222,7 +227,10 @@ def _placed_cutout(material: Material, longest: int, rng: np.random.Generator) -
 
 
 def _choose_cutout(material: Material, rng: np.random.Generator) -> Image.Image:
-    kind = rng.choice(["photo", "3d", "emoji3d", "person", "thing", "silhouette"], p=[0.36, 0.2, 0.1, 0.12, 0.14, 0.08])
+    kind = rng.choice(
+        ["photo", "3d", "emoji3d", "person", "thing", "silhouette"],
+        p=[0.36, 0.2, 0.1, 0.12, 0.14, 0.08],
+    )
     if kind in material.cutouts:
         pool = material.cutouts[kind]
         return pool[rng.integers(len(pool))]
@@ -260,7 +268,11 @@ def _position(
     width, height = extent
     if previous is not None and rng.random() < 0.67:
         overlap = rng.uniform(0.02, 0.3)
-        left = round(previous[2] - overlap * width) if rng.random() < 0.5 else round(previous[0] - (1 - overlap) * width)
+        left = (
+            round(previous[2] - overlap * width)
+            if rng.random() < 0.5
+            else round(previous[0] - (1 - overlap) * width)
+        )
         top = round(previous[1] + rng.uniform(-0.3, 0.3) * height)
     else:
         left = round(rng.uniform(-0.1 * width, size - 0.9 * width))
@@ -273,7 +285,9 @@ def _position(
 def _with_shadow(canvas: Image.Image, alpha: Image.Image, rng: np.random.Generator) -> Image.Image:
     offset = ImageChops.offset(alpha, int(rng.integers(-12, 13)), int(rng.integers(0, 13)))
     strength = rng.uniform(0.2, 0.6)
-    shadow = offset.filter(ImageFilter.GaussianBlur(rng.uniform(2, 9))).point(lambda v: v * strength)
+    shadow = offset.filter(ImageFilter.GaussianBlur(rng.uniform(2, 9))).point(
+        lambda v: v * strength
+    )
     return Image.composite(Image.new("RGB", canvas.size), canvas, shadow)
 
 
@@ -299,7 +313,7 @@ def _recolour(image: Image.Image, rng: np.random.Generator, strength: float) -> 
 
 def _crop_to(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
     w, h = (int(side * rng.uniform(0.4, 1.0)) for side in image.size)
-    left, top = rng.integers(image.width - w + 1), rng.integers(image.height - h + 1)
+    left, top = int(rng.integers(image.width - w + 1)), int(rng.integers(image.height - h + 1))
     window = image.convert("RGB").crop((left, top, left + w, top + h))
     return window.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
@@ -327,7 +341,7 @@ def _widen(
     )
 
 
-def _crop(array: npt.NDArray, window: tuple[int, int, int, int]) -> npt.NDArray:
+def _crop(array: npt.NDArray[Any], window: tuple[int, int, int, int]) -> npt.NDArray[Any]:
     left, top, right, bottom = window
     return array[top:bottom, left:right]
 

@@ -6,7 +6,6 @@ Every stage resumes where it was stopped and skips what is complete. The stages'
 of this machine's wall clock; `--minutes` scales them all.
 """
 
-
 import csv
 import logging
 import sys
@@ -38,7 +37,7 @@ from training.autoencoder import (
     latent_scale,
 )
 from training.latent_store import LatentStore, encode_store
-from training.loop import Losses, LoopSettings, train_loop
+from training.loop import LoopSettings, Losses, train_loop
 from training.losses import diffdis_losses, prior_losses, pyramid_noise
 from training.scene_store import SceneStore, compose_store
 
@@ -108,7 +107,8 @@ def encode_scenes(settings: SmallSettings, device: torch.device) -> None:
     """Write `latents/`."""
     folder = Path(settings.output_dir)
     pipeline = _pipeline(settings, DiffDISUNet.from_stable_diffusion(build_prior()), device)
-    encode_store(SceneStore.open(folder / "scenes"), pipeline, folder / "latents", settings.seed)
+    scenes = SceneStore.open(folder / "scenes").head(settings.scene_count)
+    encode_store(scenes, pipeline, folder / "latents", settings.seed)
 
 
 def train_prior(settings: SmallSettings, device: torch.device) -> None:
@@ -142,9 +142,7 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
         batch = latents.batch(rng.integers(0, len(latents), settings.batch_size), device)
         shape = (2 * settings.batch_size, *batch.picture.shape[1:])
         noise = pyramid_noise(shape, rng).to(device)
-        return diffdis_losses(
-            pipeline, batch.picture, batch.pyramid, batch.mask, batch.edge, noise
-        )
+        return diffdis_losses(pipeline, batch.picture, batch.pyramid, batch.mask, batch.edge, noise)
 
     average = train_loop(
         pipeline.unet, losses_of_step, folder / "diffdis_run", _loop(settings, "diffdis"), device
@@ -237,7 +235,9 @@ def train(settings: SmallSettings) -> None:
     wanted = list(PROGRAMS) if "all" in settings.stages else settings.stages
     unknown = set(wanted) - set(PROGRAMS)
     if unknown:
-        raise InputError(f"No stage {sorted(unknown)[0]!r}: choose from {', '.join(PROGRAMS)}, all.")
+        raise InputError(
+            f"No stage {sorted(unknown)[0]!r}: choose from {', '.join(PROGRAMS)}, all."
+        )
     device = pick_device(settings.device)
     for stage, program in PROGRAMS.items():
         if stage in wanted:
@@ -257,9 +257,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _pipeline(
-    settings: SmallSettings, unet: DiffDISUNet, device: torch.device
-) -> DiffDISPipeline:
+def _pipeline(settings: SmallSettings, unet: DiffDISUNet, device: torch.device) -> DiffDISPipeline:
     autoencoder = AutoencoderKL.from_pretrained(Path(settings.output_dir) / "vae")
     parts = (unet, autoencoder, build_scheduler(), build_null_text())
     return DiffDISPipeline(*parts, native_size=settings.image_size).to(device)

@@ -47,7 +47,9 @@ class DiffDISSettings:
     )
     ensemble: int = field(
         default=1,
-        metadata={"help": "Passes with different noise whose median is taken; also measures doubt."},
+        metadata={
+            "help": "Passes with different noise whose median is taken; also measures doubt."
+        },
     )
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ EDGE_LABEL = (0.8414709848078965, 0.0, 0.5403023058681398, 1.0)
 
 
 def class_labels(pictures: int) -> torch.Tensor:
-    """Return the labels of a batch, (2 * pictures, 4): the mask items first, then the edge items."""
+    """Return the labels of a batch, (2 * pictures, 4): mask items, then edge items."""
     return torch.tensor([MASK_LABEL] * pictures + [EDGE_LABEL] * pictures)
 
 
@@ -102,7 +102,7 @@ class DiffDISUNet(UNet2DConditionModel):
     prediction type says (the released weights predict noise).
     """
 
-    @functools.wraps(UNet2DConditionModel.__init__)
+    @functools.wraps(UNet2DConditionModel.__init__)  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Build the stock U-Net, then replace its middle and add the injectors."""
         super().__init__(*args, **kwargs)

@@ -1,0 +1,1 @@
+"""Measuring programs: predictions against ground truth."""
