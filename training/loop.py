@@ -105,7 +105,7 @@ def train_loop(
         step += 1
         now = time.monotonic()
         seconds, last_time = seconds + now - last_time, now
-        recent.append({name: float(value) for name, value in losses.items()})
+        recent.append({name: float(value.detach()) for name, value in losses.items()})
         if len(recent) == 50:
             _log(run_dir / "log.csv", step, seconds, rate, recent)
             recent = []

@@ -1,0 +1,47 @@
+"""IoU over folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluation.masks import iou, main, pairs
+from segdemo.datatypes import InputError
+
+
+def test_iou_counts_pixels_by_hand() -> None:
+    predicted = np.array([[1, 1, 0], [0, 0, 0]], bool)
+    truth = np.array([[0, 1, 1], [0, 0, 1]], bool)
+
+    assert iou(predicted, truth) == 1 / 4
+    assert iou(np.zeros((2, 2), bool), np.zeros((2, 2), bool)) == 1
+
+
+def test_an_image_without_a_mask_is_named(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "images" / "cat.png")
+
+    with pytest.raises(InputError, match="cat.png has no mask"):
+        pairs(tmp_path)
+
+
+def test_the_program_measures_a_model_on_a_folder(
+    tmp_path: Path, tiny_diffdis_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, mode in (("images", "RGB"), ("masks", "L")):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+        Image.new(mode, (40, 30), "white").save(tmp_path / "set" / kind / "a.png")
+    panel = tmp_path / "panel.png"
+
+    status = main(
+        ["--bench", str(tmp_path), "--subsets", "set", "--model", str(tiny_diffdis_folder)]
+        + ["--panel", str(panel)]
+    )
+
+    assert status == 0
+    assert '"size": 64' in capsys.readouterr().out
+    assert Image.open(panel).width == 3 * 160 * 3
