@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def train_loop(
     run_dir.mkdir(parents=True, exist_ok=True)
     model.to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=1e-2)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
+    average = AveragedModel(model, multi_avg_fn=_ema(settings.ema_decay))
     state_file = run_dir / "state.pt"
     step, seconds = 0, 0.0
     if state_file.exists():
@@ -114,6 +114,22 @@ def train_loop(
             last_save = seconds
     save()
     return average.module
+
+
+def _ema(
+    decay: float,
+) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor], None]:
+    """Return the averaging step: a short run must not keep its untrained first weights."""
+
+    @torch.no_grad()
+    def update(
+        averages: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor
+    ) -> None:
+        steps = int(count)
+        share = 1 - min(decay, (1 + steps) / (10 + steps))
+        torch._foreach_lerp_(averages, current, share)
+
+    return update
 
 
 def _log(

@@ -25,7 +25,7 @@ def test_an_image_without_a_mask_is_named(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     Image.new("RGB", (4, 4)).save(tmp_path / "images" / "cat.png")
 
-    with pytest.raises(InputError, match="cat.png has no mask"):
+    with pytest.raises(InputError, match=r"cat\.png has no mask"):
         pairs(tmp_path)
 
 

@@ -46,7 +46,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(tmp_path: 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_last_state(tmp_path: Path) -> None:
     network = _network()
-    with pytest.raises(FloatingPointError, match="state.pt"):
+    with pytest.raises(FloatingPointError, match=r"state\.pt"):
         train_loop(
             network,
             lambda step: {"loss": network.weight.sum() * float("nan")},
@@ -54,3 +54,13 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_last_state(tmp_
             SETTINGS,
             torch.device("cpu"),
         )
+
+
+def test_the_average_of_a_short_run_is_not_its_untrained_start(tmp_path: Path) -> None:
+    network = _network()
+    start = network.weight.detach().clone()
+    average = train_loop(
+        network, lambda step: _losses(network, step), tmp_path, SETTINGS, torch.device("cpu")
+    )
+
+    assert (average.weight - network.weight).norm() < (average.weight - start).norm()
