@@ -22,7 +22,7 @@ from tqdm import tqdm
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, RGBImage, SegmentationResult
 from segdemo.diffdis.pipeline import DiffDISSettings
-from segdemo.images import load_rgb
+from segdemo.images import load_rgb, to_grey
 
 TILE = 160  # pixels of a panel's picture
 
@@ -52,13 +52,13 @@ def measure(
     values, strips = [], []
     for image_file, mask_file in tqdm(found, file=sys.stderr):
         image = load_rgb(image_file)
-        truth = np.asarray(Image.open(mask_file).convert("L")) > 127
+        truth = np.asarray(Image.fromarray(load_rgb(mask_file)).convert("L")) > 127
         result = segment(image)
         if truth.shape != result.mask.shape:
             raise InputError(f"{mask_file} is {truth.shape}, its image {result.mask.shape}.")
         values.append(iou(result.binary(), truth))
-        grey = (truth * 255).astype(np.uint8), (result.mask * 255).astype(np.uint8)
-        strips.append(_strip([Image.fromarray(part) for part in (image, *grey)]))
+        tiles = (image, truth, to_grey(result.mask))
+        strips.append(_strip([Image.fromarray(tile) for tile in tiles]))
     return sum(values) / len(values), strips
 
 

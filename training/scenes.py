@@ -175,9 +175,7 @@ def _backdrop(material: Material, size: int, rng: np.random.Generator) -> Image.
         corners = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)
         picture = Image.fromarray(corners).resize((size, size), Image.Resampling.BICUBIC)
     elif kind < 0.32:
-        picture = _crop_to(
-            Image.open(material.backdrops[rng.integers(len(material.backdrops))]), size, rng
-        )
+        picture = _backdrop_crop(material, size, rng)
     else:
         picture = _thing_free_crop(material, size, rng)
     if rng.random() < 0.3:
@@ -185,6 +183,13 @@ def _backdrop(material: Material, size: int, rng: np.random.Generator) -> Image.
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return _recolour(picture, rng, strength=0.3)
+
+
+def _backdrop_crop(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
+    """Return a random window of a random plain photograph."""
+    return _crop_to(
+        Image.open(material.backdrops[rng.integers(len(material.backdrops))]), size, rng
+    )
 
 
 def _thing_free_crop(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
@@ -200,9 +205,7 @@ def _thing_free_crop(material: Material, size: int, rng: np.random.Generator) ->
             if _crop(things, window).mean() < 0.02:
                 picture = Image.open(photo.image).convert("RGB").crop(window)
                 return picture.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return _crop_to(
-        Image.open(material.backdrops[rng.integers(len(material.backdrops))]), size, rng
-    )
+    return _backdrop_crop(material, size, rng)
 
 
 def _placed_cutout(material: Material, longest: int, rng: np.random.Generator) -> Image.Image:
@@ -252,8 +255,7 @@ def _choose_cutout(material: Material, rng: np.random.Generator) -> Image.Image:
 def _textured_silhouette(material: Material, rng: np.random.Generator) -> Image.Image:
     """Fill a drawn shape with a piece of a photograph: thin parts and holes that photos lack."""
     shape = _draw_silhouette(material.silhouettes[rng.integers(len(material.silhouettes))], 224)
-    backdrop = Image.open(material.backdrops[rng.integers(len(material.backdrops))])
-    filling = _recolour(_crop_to(backdrop, 224, rng), rng, strength=0.8)
+    filling = _recolour(_backdrop_crop(material, 224, rng), rng, strength=0.8)
     filling.putalpha(shape)
     return filling.crop(shape.getbbox() or (0, 0, 224, 224))
 

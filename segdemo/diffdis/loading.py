@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPTextModel
 
 from segdemo.checkpoints import (
+    CARD,
     CheckpointError,
     CheckpointFiles,
     ModelCard,
@@ -157,7 +158,7 @@ def _load_autoencoder(files: CheckpointFiles) -> AutoencoderKL:
 
 def _load_scheduler(folder: Path) -> DDPMScheduler:
     file = folder / "scheduler" / "scheduler_config.json"
-    settings = _read_json(file) if file.exists() and (folder / "segdemo.json").exists() else {}
+    settings = _read_json(file) if file.exists() and (folder / CARD).exists() else {}
     # SD-Turbo's own file names another scheduler class; the released weights need these values
     return DDPMScheduler.from_config(SD_TURBO_SCHEDULE | settings)
 
@@ -222,4 +223,4 @@ def _read_json(file: Path) -> dict[str, object]:
 def write_card(card: ModelCard, folder: Path) -> None:
     """Write `segdemo.json`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "segdemo.json").write_text(json.dumps(vars(card), indent=1) + "\n")
+    (folder / CARD).write_text(json.dumps(vars(card), indent=1) + "\n")
