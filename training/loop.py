@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,7 +83,6 @@ def train_loop(
         )
         os.replace(partial, state_file)
 
-    use_bf16 = settings.precision == "bf16"
     last_time, last_save, recent = time.monotonic(), seconds, []
     while True:
         progress = max(step / settings.max_steps, seconds / (60 * settings.minutes))
@@ -93,7 +92,7 @@ def train_loop(
         rate = settings.learning_rate * warmup * (0.5 + 0.5 * math.cos(math.pi * progress))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(device.type, torch.bfloat16) if use_bf16 else nullcontext():
+        with autocast(device, settings.precision):
             losses = losses_of_step(step)
         if not torch.isfinite(losses["loss"]):
             raise FloatingPointError(f"loss is not finite at step {step}; last good: {state_file}")
@@ -112,8 +111,15 @@ def train_loop(
         if seconds - last_save > 60 * settings.save_minutes:
             save()
             last_save = seconds
+    if recent:
+        _log(run_dir / "log.csv", step, seconds, rate, recent)
     save()
     return average.module
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context that computes in bfloat16 where `precision` is "bf16"."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def _ema(

@@ -2,12 +2,15 @@
 
     python -m training.small --material_dir train_mix --output_dir runs/small --stages all
 
-Every stage resumes where it was stopped and skips what is complete. The stages' times are budgets
-of this machine's wall clock; `--minutes` scales them all.
+Every stage resumes where it was stopped and skips what is complete. `--minutes` is wall-clock time
+of this machine, shared out among the training stages asked for. A run at another picture size may
+start from an earlier run's weights with `--start_from`.
 """
 
 import csv
+import json
 import logging
+import shutil
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,12 +40,14 @@ from training.autoencoder import (
     latent_scale,
 )
 from training.latent_store import LatentStore, encode_store
-from training.loop import LoopSettings, Losses, train_loop
+from training.loop import LoopSettings, Losses, autocast, train_loop
 from training.losses import diffdis_losses, prior_losses, pyramid_noise
 from training.scene_store import SceneStore, compose_store
 
 logger = logging.getLogger(__name__)
 
+TIME_WEIGHTS = {"autoencoder": 13, "prior": 17, "diffdis": 70}
+HISTORY = "history.json"
 STAGES = ("scenes", "autoencoder", "latents", "prior", "diffdis", "export")
 
 
@@ -52,12 +57,16 @@ class SmallSettings:
 
     material_dir: str = field(metadata={"help": "Folder of training/README.md's material."})
     output_dir: str = field(default="runs/small", metadata={"help": "Where everything goes."})
+    start_from: str = field(
+        default="",
+        metadata={"help": "Folder of an earlier run; what it trained is this one's beginning."},
+    )
     stages: list[str] = field(
         default_factory=lambda: ["all"], metadata={"help": f"Some of {', '.join(STAGES)}; or all."}
     )
     scene_count: int = field(default=16384, metadata={"help": "Scenes to compose."})
     image_size: int = field(default=256, metadata={"help": "Side of the scenes in pixels."})
-    minutes: float = field(default=120.0, metadata={"help": "Training time of all stages."})
+    minutes: float = field(default=120.0, metadata={"help": "Training time of the stages in all."})
     max_steps: int = field(default=1_000_000, metadata={"help": "Most steps a stage."})
     vae_batch_size: int = field(default=6, metadata={"help": "Crops a step of the autoencoder."})
     batch_size: int = field(default=16, metadata={"help": "Pictures a step."})
@@ -66,8 +75,14 @@ class SmallSettings:
     workers: int = field(default=2, metadata={"help": "Processes that compose scenes."})
     seed: int = field(default=0, metadata={"help": "Seed of everything."})
 
-
-SHARE_OF_TIME = {"autoencoder": 0.13, "prior": 0.17, "diffdis": 0.70}
+    def chosen(self) -> list[str]:
+        """Return the stages to run, in order; raises InputError for an unknown one."""
+        unknown = set(self.stages) - {*STAGES, "all"}
+        if unknown:
+            raise InputError(
+                f"No stage {sorted(unknown)[0]!r}: choose from {', '.join(STAGES)}, all."
+            )
+        return [stage for stage in STAGES if stage in self.stages or "all" in self.stages]
 
 
 def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
@@ -86,6 +101,7 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
     average = train_loop(
         autoencoder, losses_of_step, folder / "autoencoder", _loop(settings, "autoencoder"), device
     )
+    _remember(settings, "autoencoder", "autoencoder", device)
     average.eval()
     average.register_to_config(scaling_factor=latent_scale(average, scenes))
     average.save_pretrained(folder / "vae")
@@ -108,7 +124,8 @@ def encode_scenes(settings: SmallSettings, device: torch.device) -> None:
     folder = Path(settings.output_dir)
     pipeline = _pipeline(settings, DiffDISUNet.from_stable_diffusion(build_prior()), device)
     scenes = SceneStore.open(folder / "scenes").head(settings.scene_count)
-    encode_store(scenes, pipeline, folder / "latents", settings.seed)
+    with autocast(device, settings.precision):
+        encode_store(scenes, pipeline, folder / "latents", settings.seed)
 
 
 def train_prior(settings: SmallSettings, device: torch.device) -> None:
@@ -116,7 +133,9 @@ def train_prior(settings: SmallSettings, device: torch.device) -> None:
     folder = Path(settings.output_dir)
     latents = LatentStore(folder / "latents")
     torch.manual_seed(settings.seed)
-    unet, scheduler, null_text = build_prior(), build_scheduler(), build_null_text().to(device)
+    start = _earlier(settings, "prior")
+    unet = UNet2DConditionModel.from_pretrained(start) if start else build_prior()
+    scheduler, null_text = build_scheduler(), build_null_text().to(device)
 
     def losses_of_step(step: int) -> Losses:
         rng = np.random.default_rng([settings.seed, 3, step])
@@ -126,6 +145,7 @@ def train_prior(settings: SmallSettings, device: torch.device) -> None:
     average = train_loop(
         unet, losses_of_step, folder / "prior_run", _loop(settings, "prior"), device
     )
+    _remember(settings, "prior", "prior_run", device)
     average.save_pretrained(folder / "prior")
 
 
@@ -134,8 +154,13 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
     folder = Path(settings.output_dir)
     latents = LatentStore(folder / "latents")
     torch.manual_seed(settings.seed)
-    prior = UNet2DConditionModel.from_pretrained(folder / "prior")
-    pipeline = _pipeline(settings, DiffDISUNet.from_stable_diffusion(prior), device)
+    start = _earlier(settings, "unet")
+    if start:
+        unet = load_unet(start)
+    else:
+        prior = UNet2DConditionModel.from_pretrained(folder / "prior")
+        unet = DiffDISUNet.from_stable_diffusion(prior)
+    pipeline = _pipeline(settings, unet, device)
 
     def losses_of_step(step: int) -> Losses:
         rng = np.random.default_rng([settings.seed, 4, step])
@@ -147,6 +172,7 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
     average = train_loop(
         pipeline.unet, losses_of_step, folder / "diffdis_run", _loop(settings, "diffdis"), device
     )
+    _remember(settings, "diffdis", "diffdis_run", device)
     save_unet(average, folder / "unet")
 
 
@@ -195,7 +221,7 @@ def export(settings: SmallSettings, device: torch.device) -> None:
     target = folder / "export"
     save_unet(load_unet(folder / "unet"), target / "unet", torch.float16)
     for name, network in (
-        ("vae", AutoencoderKL.from_pretrained(folder / "vae")),
+        ("vae", AutoencoderKL.from_pretrained(Path(settings.output_dir) / "vae")),
         ("prior", UNet2DConditionModel.from_pretrained(folder / "prior")),
     ):
         network.half().save_pretrained(target / name, max_shard_size=LARGEST_SHARD)
@@ -203,10 +229,8 @@ def export(settings: SmallSettings, device: torch.device) -> None:
     save_file({"null_text": build_null_text()}, target / "null_text.safetensors")
     training = {
         "recipe": "python -m training.small",
-        "settings": {k: v for k, v in asdict(settings).items() if not k.endswith("_dir")},
-        "hardware": _hardware(device),
-        "stages": {name: _last_log_row(folder / run / "log.csv") for name, run in RUNS.items()},
         "data": "training/README.md",
+        "history": _history(folder),
     }
     card = ModelCard(
         name="small",
@@ -217,8 +241,6 @@ def export(settings: SmallSettings, device: torch.device) -> None:
     )
     write_card(card, target)
 
-
-RUNS = {"autoencoder": "autoencoder", "prior": "prior_run", "diffdis": "diffdis_run"}
 
 PROGRAMS = {
     "scenes": compose_scenes,
@@ -232,17 +254,13 @@ PROGRAMS = {
 
 def train(settings: SmallSettings) -> None:
     """Run the wanted stages in order; raises InputError for an unknown stage."""
-    wanted = list(PROGRAMS) if "all" in settings.stages else settings.stages
-    unknown = set(wanted) - set(PROGRAMS)
-    if unknown:
-        raise InputError(
-            f"No stage {sorted(unknown)[0]!r}: choose from {', '.join(PROGRAMS)}, all."
-        )
     device = pick_device(settings.device)
-    for stage, program in PROGRAMS.items():
-        if stage in wanted:
-            logger.info("stage %s", stage)
-            program(settings, device)
+    autoencoder = _earlier(settings, "vae")
+    if autoencoder:  # latents of one run must fit the weights of the next
+        shutil.copytree(autoencoder, Path(settings.output_dir) / "vae", dirs_exist_ok=True)
+    for stage in settings.chosen():
+        logger.info("stage %s", stage)
+        PROGRAMS[stage](settings, device)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -263,9 +281,16 @@ def _pipeline(settings: SmallSettings, unet: DiffDISUNet, device: torch.device) 
     return DiffDISPipeline(*parts, native_size=settings.image_size).to(device)
 
 
+def _earlier(settings: SmallSettings, part: str) -> Path | None:
+    """Return that part of the run this one starts from, if there is one."""
+    folder = Path(settings.start_from) / part
+    return folder if settings.start_from and folder.exists() else None
+
+
 def _loop(settings: SmallSettings, stage: str) -> LoopSettings:
+    wanted = sum(weight for name, weight in TIME_WEIGHTS.items() if name in settings.chosen())
     return LoopSettings(
-        minutes=SHARE_OF_TIME[stage] * settings.minutes,
+        minutes=settings.minutes * TIME_WEIGHTS[stage] / wanted,
         max_steps=settings.max_steps,
         learning_rate=8e-4 if stage == "autoencoder" else 4e-4,
         precision=settings.precision,
@@ -273,10 +298,23 @@ def _loop(settings: SmallSettings, stage: str) -> LoopSettings:
     )
 
 
-def _last_log_row(file: Path) -> dict[str, str]:
-    with file.open() as handle:
+def _remember(settings: SmallSettings, stage: str, run: str, device: torch.device) -> None:
+    """Note in `history.json` what a training stage of this folder took and reached."""
+    folder = Path(settings.output_dir)
+    with (folder / run / "log.csv").open() as handle:
         *_, last = csv.DictReader(handle)
-    return last
+    knobs = {k: v for k, v in asdict(settings).items() if k not in ("material_dir", "output_dir")}
+    if settings.start_from:
+        knobs["start_from"] = _history(Path(settings.start_from))
+    history = _history(folder) | {
+        stage: {"settings": knobs, "hardware": _hardware(device), "last_log_row": last}
+    }
+    (folder / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
+
+
+def _history(folder: Path) -> dict[str, object]:
+    file = folder / HISTORY
+    return dict(json.loads(file.read_text())) if file.exists() else {}
 
 
 def _hardware(device: torch.device) -> str:

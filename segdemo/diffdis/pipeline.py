@@ -120,8 +120,12 @@ class DiffDISPipeline:
         With float16 the autoencoder stays in float32, because Stable Diffusion's overflows in half
         precision; the one step to the clean latent is float32 always.
         """
-        self.unet.to(device, dtype)
-        self.autoencoder.to(device, torch.float32 if dtype == torch.float16 else dtype)
+        # asking for the type it already has makes diffusers print a warning about nothing
+        for network, wanted in (
+            (self.unet, dtype),
+            (self.autoencoder, torch.float32 if dtype == torch.float16 else dtype),
+        ):
+            network.to(*((device,) if network.dtype == wanted else (device, wanted)))
         self.null_text = self.null_text.to(device)
         return self
 

@@ -1,0 +1,47 @@
+"""The whole recipe of the embedded model, a step a stage, ends in a folder the library opens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segdemo.assistant import AnnotationAssistant
+from training.small import SmallSettings, main, train
+
+
+def test_the_recipe_runs_from_material_to_a_model_that_segments(
+    material_dir: Path, tmp_path: Path
+) -> None:
+    few = {"material_dir": str(material_dir), "max_steps": 1, "batch_size": 2, "precision": "fp32"}
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    train(SmallSettings(**few, output_dir=first, scene_count=4, image_size=128))
+    train(
+        SmallSettings(
+            **few,
+            output_dir=second,
+            start_from=first,
+            scene_count=4,
+            image_size=64,
+            stages=["scenes", "latents", "prior", "diffdis", "export"],
+        )
+    )
+    folder = tmp_path / "second" / "export"
+    history = json.loads((folder / "segdemo.json").read_text())["training"]["history"]
+    assert (
+        history["diffdis"]["settings"]["start_from"]["autoencoder"]["last_log_row"]["step"] == "1"
+    )
+
+    assistant = AnnotationAssistant(str(folder), device="cpu")
+    assert assistant.native_size == 64
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    assert assistant.segment(image).mask.shape == (40, 50)
+
+
+def test_an_unknown_stage_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--material_dir", str(tmp_path), "--stages", "polish"]) == 2
+    assert "'polish'" in capsys.readouterr().err
