@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from segdemo.assistant import AnnotationAssistant
-    from segdemo.datatypes import RGBImage, SegmentationResult
-    from segdemo.diffdis.pipeline import DiffDISSettings, Progress
+    from segdemo.datatypes import Progress, RGBImage, SegmentationResult
+    from segdemo.diffdis.settings import DiffDISSettings
 
 logger = logging.getLogger("segdemo.app")
 

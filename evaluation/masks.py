@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, RGBImage, SegmentationResult
-from segdemo.diffdis.pipeline import DiffDISSettings
+from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import load_rgb, to_grey
 
 TILE = 160  # pixels of a panel's picture

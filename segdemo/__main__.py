@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -20,30 +20,10 @@ from tqdm import tqdm
 
 from segdemo.batch import FileStatus, PictureFile, SegmentationFiles, find_images, segment_files
 from segdemo.datatypes import InputError, RGBImage, SegmentationResult
+from segdemo.diffdis.settings import DiffDISSettings
 
 DONE, SOME_FAILED, WRONG_USAGE, STOPPED = 0, 1, 2, 130
 LARGEST_SEED = 2**63 - 1
-
-
-class VerbParser(argparse.ArgumentParser):
-    """A verb's parser; its settings are explained by their dataclass, looked up only for --help."""
-
-    def __init__(self, explain: Callable[[], Mapping[str, str]], **options: Any) -> None:
-        """Take over argparse's options; explain: returns the help sentences by setting."""
-        super().__init__(**options)
-        self._explain = explain
-        self._settings: list[argparse.Action] = []
-
-    def add_setting(self, name: str, **options: Any) -> None:
-        """Add `--name`; not given, it is absent from the arguments: defaults stay in one place."""
-        self._settings.append(self.add_argument(f"--{name}", default=argparse.SUPPRESS, **options))
-
-    def format_help(self) -> str:
-        """Fill in the settings' sentences."""
-        sentences = self._explain()
-        for setting in self._settings:
-            setting.help = sentences[setting.dest].replace("%", "%%")
-        return super().format_help()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,9 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m segdemo", description="Precise object masks from diffusion models."
     )
-    verbs = parser.add_subparsers(
-        title="verbs", metavar="VERB", required=True, parser_class=VerbParser
-    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_segment(verbs)
     arguments = parser.parse_args(argv)
     try:
@@ -66,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 # segment ------------------------------------------------------------------------------------------
 
 
-def segment(parser: VerbParser, arguments: argparse.Namespace) -> int:
+def segment(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     """Cut the subject out of every picture given; returns the exit code."""
     output_dir: Path = arguments.output_dir
     try:
@@ -87,9 +65,8 @@ def segment(parser: VerbParser, arguments: argparse.Namespace) -> int:
 
 
 def _add_segment(verbs: Any) -> None:
-    parser: VerbParser = verbs.add_parser(
+    parser: argparse.ArgumentParser = verbs.add_parser(
         "segment",
-        explain=_explain_segment,
         help="find the subject of photos: mask, edge and cut-out",
         description="Write <stem>_mask.png and <stem>_edge.png (8-bit grey, the photo's size) and "
         "<stem>_cutout.png (RGBA) for every photo. Results of an earlier run in the same folder "
@@ -123,28 +100,27 @@ def _add_segment(verbs: Any) -> None:
         metavar="T",
         help="write hard masks: 255 where the soft mask exceeds T in [0, 1] (default: soft masks)",
     )
-    parser.add_setting("size", type=int, metavar="PIXELS")
-    parser.add_setting("seed", type=_seed, metavar="N")
-    parser.add_setting("augment", action="store_true")
-    parser.add_setting("ensemble", type=int, metavar="N")
+    _add_setting(parser, DiffDISSettings, "size", type=int, metavar="PIXELS")
+    _add_setting(parser, DiffDISSettings, "seed", type=_seed, metavar="N")
+    _add_setting(parser, DiffDISSettings, "augment", action="store_true")
+    _add_setting(parser, DiffDISSettings, "ensemble", type=int, metavar="N")
     parser.set_defaults(run=partial(segment, parser))
 
 
-def _explain_segment() -> dict[str, str]:
-    from segdemo.diffdis.pipeline import DiffDISSettings  # seconds: it brings PyTorch
-
-    return {
-        setting.name: f"{setting.metadata['help']} (default: {setting.default})"
-        for setting in fields(DiffDISSettings)
-    }
+def _add_setting(
+    parser: argparse.ArgumentParser, settings: type, name: str, **options: Any
+) -> None:
+    """Add `--name`; not given, it is absent from the arguments: defaults stay in one place."""
+    (entry,) = (entry for entry in fields(settings) if entry.name == name)
+    sentence = f"{entry.metadata['help']} (default: {entry.default})".replace("%", "%%")
+    parser.add_argument(f"--{name}", default=argparse.SUPPRESS, help=sentence, **options)
 
 
 def _segmenter(
     arguments: argparse.Namespace,
 ) -> Callable[[RGBImage], SegmentationResult]:
     """Load the model and bind its settings; raises InputError."""
-    from segdemo.assistant import AnnotationAssistant  # seconds: they bring PyTorch
-    from segdemo.diffdis.pipeline import DiffDISSettings
+    from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
     names = [setting.name for setting in fields(DiffDISSettings)]
     given = {name: getattr(arguments, name) for name in names if name in arguments}

@@ -7,9 +7,10 @@ import threading
 import torch
 
 from segdemo.checkpoints import CheckpointFiles, locate
-from segdemo.datatypes import InputError, RGBImage, SegmentationResult
+from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.loading import load_pipeline
-from segdemo.diffdis.pipeline import DiffDISPipeline, DiffDISSettings, Progress
+from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.diffusion import pick_device
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

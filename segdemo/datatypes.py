@@ -5,6 +5,7 @@ numpy only. Arrays are made read-only and their shape and type are checked once,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ RGBImage = npt.NDArray[np.uint8]
 
 FloatMap = npt.NDArray[np.float32]
 """(H, W) float32 in [0, 1]."""
+
+
+Progress = Callable[[int, int], None]
+"""Called with (passes done, passes in all); may raise to stop the work."""
 
 
 class InputError(ValueError):

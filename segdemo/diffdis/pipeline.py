@@ -7,7 +7,7 @@ training; only `__call__` runs without gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,52 +15,13 @@ from diffusers import AutoencoderKL, DDPMScheduler
 from PIL import Image
 from torch.nn import functional as F
 
-from segdemo.datatypes import InputError, RGBImage, SegmentationResult
+from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
+from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
 from segdemo.diffdis.unet import DiffDISUNet, class_labels
 from segdemo.diffusion import decode_latents, encode_latents, predict_clean
 from segdemo.images import resize_map
 
-SIDE_MULTIPLE = 64  # the autoencoder divides by 8, the U-Net by 8 more
-LARGEST_SIDE = 2048
 LAST_TIMESTEP = 999
-Progress = Callable[[int, int], None]
-"""Called with (passes done, passes in all); may raise to stop the work."""
-
-
-@dataclass(frozen=True)
-class DiffDISSettings:
-    """How one picture is segmented."""
-
-    size: int = field(
-        default=0,
-        metadata={
-            "help": "Side in pixels that the picture is squashed to, a multiple of 64; 0 takes the "
-            "size the model was trained at."
-        },
-    )
-    seed: int = field(
-        default=0, metadata={"help": "Seed of the starting noise; the same seed, the same mask."}
-    )
-    augment: bool = field(
-        default=False,
-        metadata={"help": "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size."},
-    )
-    ensemble: int = field(
-        default=1,
-        metadata={
-            "help": "Passes with different noise whose median is taken; also measures doubt."
-        },
-    )
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises InputError."""
-        if self.size % SIDE_MULTIPLE or not 0 <= self.size <= LARGEST_SIDE:
-            raise InputError(
-                f"Working size {self.size} must be a multiple of {SIDE_MULTIPLE} up to "
-                f"{LARGEST_SIDE}, or 0 for the model's own."
-            )
-        if not 1 <= self.ensemble <= 32:
-            raise InputError(f"Ensemble of {self.ensemble} passes: choose 1 to 32.")
 
 
 @dataclass(frozen=True)

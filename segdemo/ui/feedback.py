@@ -10,8 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from segdemo.datatypes import InputError
-from segdemo.diffdis.pipeline import Progress
+from segdemo.datatypes import InputError, Progress
 
 TOAST_SECONDS = 12
 UNEXPECTED = (

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.diffdis.pipeline import DiffDISSettings
+from segdemo.diffdis.settings import DiffDISSettings
 
 WORKING_SIZES = (256, 320, 384, 448, 512, 640, 768, 896, 1024)
 

@@ -22,8 +22,8 @@ from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.batch import write_segmentation
-from segdemo.datatypes import InputError, RGBImage, SegmentationResult
-from segdemo.diffdis.pipeline import DiffDISSettings, Progress
+from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
+from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import cut_out, load_rgb, to_grey
 
 PREVIEW_SIDE = 1280  # pixels; what the comparing slider shows, the downloads are full size

@@ -53,7 +53,7 @@ class TestWrongUsage:
         assert time.perf_counter() - started < 20  # generous: a busy machine, no torch all the same
 
     def test_help_of_the_verb_explains_every_setting(self, capsys: pytest.CaptureFixture[str]):
-        from segdemo.diffdis.pipeline import DiffDISSettings
+        from segdemo.diffdis.settings import DiffDISSettings
 
         with pytest.raises(SystemExit) as leaving:
             main(["segment", "--help"])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
-from segdemo.diffdis.pipeline import DiffDISSettings
+from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.ui.results import Upload, discard, file_stem, segment_upload, upload_name, view_of
 
 
