@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -62,3 +63,111 @@ class SegmentationResult:
         """Whether the decoded mask had enough contrast to be trusted at all."""
         low, high = self.mask_range
         return high - low > 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeMap:
+    """How likely each pixel is an edge between instances.
+
+    probability: (H, W) float32 in [0, 1]. origin: "edge_kl", "diffegg" (its edge generator),
+    "diffdis" or "upload".
+    """
+
+    probability: FloatMap
+    origin: str
+
+    def __post_init__(self) -> None:
+        """Check shape, type and range."""
+        values = self.probability
+        if values.ndim != 2 or values.dtype != np.float32:
+            raise InputError(f"edge map is {values.dtype} {values.shape}, expected float32 (H, W).")
+        if values.size and not (values.min() >= 0 and values.max() <= 1):
+            raise InputError("edge map holds values outside 0 to 1.")
+        values.flags.writeable = False
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoEdge:
+    """Edge, interior and uncertain cells of an EdgeKL score (DiffEGG, Algorithm 2).
+
+    labels: (h, w) int8. lower, upper: the thresholds. rule: which rule set them. guarded: the
+    paper's rule left too few interior cells, so another one was used.
+    """
+
+    EDGE: ClassVar[int] = 1
+    INTERIOR: ClassVar[int] = 0
+    UNCERTAIN: ClassVar[int] = -1
+
+    labels: npt.NDArray[np.int8]
+    lower: float
+    upper: float
+    rule: str
+    guarded: bool = False
+
+    def __post_init__(self) -> None:
+        """Make the labels read-only."""
+        self.labels.flags.writeable = False
+
+    def share(self, label: int) -> float:
+        """Return the share of cells that have a label."""
+        return float((self.labels == label).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class KLCurve:
+    """How much attention changes from each timestep to the next (DiffEGG, PeakKL).
+
+    timesteps: N falling ints. gaps: N - 1 values in nats, gap i between steps i and i + 1.
+    peak: index of the chosen step. flat: no gap was above zero, so the choice means nothing.
+    """
+
+    timesteps: tuple[int, ...]
+    gaps: tuple[float, ...]
+    peak: int
+    flat: bool
+
+    @property
+    def peak_timestep(self) -> int:
+        """The timestep PeakKL chooses."""
+        return self.timesteps[self.peak]
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionStep:
+    """What one timestep's accumulated self-attention looks like, on its grid of (h, w) cells.
+
+    picture: (h, w, 3) uint8, principal components of each cell's attention; colours of all steps of
+    a trace are aligned. edge_score: (h, w) float32 >= 0, EdgeKL. attention: (h, w, k, k) float16,
+    each cell's attention, its keys averaged over blocks to at most 16 x 16, mass 1. own_other:
+    how much more a cell looks at its own instance than at others as far away, or None where no
+    instances were given.
+    """
+
+    timestep: int
+    picture: npt.NDArray[np.uint8]
+    edge_score: FloatMap
+    attention: npt.NDArray[np.float16]
+    own_other: float | None = None
+
+    def __post_init__(self) -> None:
+        """Make the arrays read-only."""
+        for values in (self.picture, self.edge_score, self.attention):
+            values.flags.writeable = False
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionTrace:
+    """The steps of one picture, from noisy to clean, and the curve of their differences.
+
+    layers: names of the layers that were averaged. size: side in pixels the model saw.
+    """
+
+    steps: tuple[AttentionStep, ...]
+    curve: KLCurve
+    layers: tuple[str, ...]
+    size: int
+
+    @property
+    def chosen(self) -> AttentionStep:
+        """The step PeakKL chooses."""
+        return self.steps[self.curve.peak]
