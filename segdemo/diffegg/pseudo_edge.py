@@ -28,7 +28,7 @@ def pseudo_edge(score: FloatMap, rule: str = "paper") -> PseudoEdge:
         raise InputError(f"Threshold rule {rule!r}: choose one of {', '.join(RULES)}.")
     mean, deviation = float(score.mean()), float(score.std())
     upper = mean + deviation
-    lowest = float(min(mean, np.quantile(score, INTERIOR_QUANTILE)))
+    lowest = min(mean, float(np.quantile(score, INTERIOR_QUANTILE)))
     lower = {"paper": mean - deviation, "mean": mean, "quantile": lowest}.get(rule, 0.0)
     if rule == "log":
         logs = np.log(np.maximum(score, np.finfo(np.float32).tiny))

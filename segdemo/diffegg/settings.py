@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from segdemo.datatypes import InputError
 
@@ -33,8 +34,8 @@ class TraceSettings:
     noise: str = field(
         default="shared",
         metadata={
-            "help": "shared: the same noise at every step; fresh: new noise at each, as the paper's "
-            "text says, which adds sampling error to every gap.",
+            "help": "shared: the same noise at every step; fresh: new noise at each, as the "
+            "paper's text says, which adds sampling error to every gap.",
             "choices": ("shared", "fresh"),
         },
     )
@@ -83,8 +84,8 @@ class TraceSettings:
     keep: str = field(
         default="clean",
         metadata={
-            "help": "Which step of the pair with the largest gap is chosen; clean: (499, 399) gives "
-            "399, as in the paper's figure 2.",
+            "help": "Which step of the pair with the largest gap is chosen; clean: (499, 399) "
+            "gives 399, as in the paper's figure 2.",
             "choices": ("clean", "noisy"),
         },
     )
@@ -111,7 +112,7 @@ class TraceSettings:
         if any(step > LAST_TIMESTEP or step < 0 for step in steps):
             outside = next(step for step in steps if step > LAST_TIMESTEP or step < 0)
             raise InputError(f"Timestep {outside} is outside 0 to {LAST_TIMESTEP}.")
-        if any(later >= earlier for earlier, later in zip(steps, steps[1:], strict=False)):
+        if any(later >= earlier for earlier, later in pairwise(steps)):
             raise InputError(
                 f"Timesteps {' '.join(map(str, steps))} must fall, from noisy to clean, as in "
                 "999 899 799."
