@@ -160,14 +160,24 @@ class AttentionTrace:
     """The steps of one picture, from noisy to clean, and the curve of their differences.
 
     layers: names of the layers that were averaged. size: side in pixels the model saw.
+    fixed_timestep: the step whose edges are wanted whatever PeakKL says, or None.
     """
 
     steps: tuple[AttentionStep, ...]
     curve: KLCurve
     layers: tuple[str, ...]
     size: int
+    fixed_timestep: int | None = None
+
+    @property
+    def chosen_index(self) -> int:
+        """Index of the step whose edges count: the fixed one once it is there, else PeakKL's."""
+        for index, step in enumerate(self.steps):
+            if step.timestep == self.fixed_timestep:
+                return index
+        return self.curve.peak
 
     @property
     def chosen(self) -> AttentionStep:
-        """The step PeakKL chooses."""
-        return self.steps[self.curve.peak]
+        """The step whose edges count."""
+        return self.steps[self.chosen_index]

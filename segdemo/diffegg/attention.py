@@ -21,7 +21,8 @@ from torch.overrides import TorchFunctionMode
 
 from segdemo.datatypes import InputError
 
-BLOCK = 1 << 22  # attention values computed at a time: 16 MB in float32
+BLOCK = 1 << 21  # attention values computed at a time: 8 MB in float32
+BAND = 1 << 20  # values of the whole map put together at a time
 
 
 @dataclass(eq=False)
@@ -67,7 +68,7 @@ class AttentionMap:
 
         rows: `rows(start, end)` of the band [first, last) and up to `halo` image rows around it.
         """
-        band = max(1, BLOCK // self.side**3)
+        band = max(1, BAND // self.side**3)
         for first in range(0, self.side, band):
             last = min(self.side, first + band)
             start, end = max(0, first - halo), min(self.side, last + halo)

@@ -89,6 +89,13 @@ class TraceSettings:
             "choices": ("clean", "noisy"),
         },
     )
+    fixed_timestep: int | None = field(
+        default=None,
+        metadata={
+            "help": "Take edges from this step of the grid instead of PeakKL's; on small models "
+            "clean steps draw better ones."
+        },
+    )
     edge_metric: str = field(
         default="kl",
         metadata={
@@ -116,6 +123,10 @@ class TraceSettings:
             raise InputError(
                 f"Timesteps {' '.join(map(str, steps))} must fall, from noisy to clean, as in "
                 "999 899 799."
+            )
+        if self.fixed_timestep is not None and self.fixed_timestep not in steps:
+            raise InputError(
+                f"Fixed timestep {self.fixed_timestep} is not one of {' '.join(map(str, steps))}."
             )
         if self.size % SIDE_MULTIPLE or not 0 <= self.size <= LARGEST_SIDE:
             raise InputError(

@@ -69,10 +69,9 @@ def trace(
             AttentionStep(timestep, colours(components), score, coarse.astype(np.float16), ratio)
         )
         before = attention
-        seen = settings.timesteps[: len(steps)]
-        yield AttentionTrace(
-            tuple(steps), peak_of(seen, gaps, settings.keep), tuple(layers.modules), size
-        )
+        curve = peak_of(settings.timesteps[: len(steps)], gaps, settings.keep)
+        names, fixed = tuple(layers.modules), settings.fixed_timestep
+        yield AttentionTrace(tuple(steps), curve, names, size, fixed)
 
 
 def attention_at(

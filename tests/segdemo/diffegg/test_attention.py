@@ -128,7 +128,7 @@ def test_gap_and_edge_score_equal_loops_over_the_whole_map(
     (clean, whole), (noisy, whole_noisy) = _recorded(unet, 400), _recorded(unet, 500)
     rows = zip(whole.double().numpy(), whole_noisy.double().numpy(), strict=True)
     expected = np.mean([oracle.kl_of_rows(a, b) for a, b in rows])
-    monkeypatch.setattr(recording, "BLOCK", 3 * SIDE**3)  # bands of three rows
+    monkeypatch.setattr(recording, "BAND", 3 * SIDE**3)  # bands of three rows
     assert map_gap(clean, noisy) == pytest.approx(expected, abs=1e-6)
     assert expected > 1e-4
     score = edge_score(clean).numpy()
