@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from segdemo.checkpoints import official_name, our_name
 from segdemo.diffdis.loading import OFFICIAL_CONFIG
-from segdemo.diffdis.pipeline import AUGMENTED, DiffDISPipeline, stretch
+from segdemo.diffdis.pipeline import AUGMENTED, DiffDISPipeline, combine, stretch
 from segdemo.diffdis.unet import DiffDISUNet, class_labels
 from segdemo.images import load_rgb, resize_map, to_grey
 from tests.parity import FIXTURES, build_pipeline, build_unet, parity_folder, recipe_tensor
@@ -119,3 +119,13 @@ def _picture(recorded: dict[str, torch.Tensor]) -> torch.Tensor:
     squashed = Image.fromarray(image).resize((256, 256), Image.Resampling.BILINEAR)
     values = torch.from_numpy(np.asarray(squashed, np.float32) / 255 * 2 - 1)
     return values.permute(2, 0, 1)[None]
+
+
+def test_parity_of_ensembling() -> None:
+    io = load_file(FIXTURES / "ensemble_io.safetensors")
+
+    median, uncertainty = combine(io["input"])
+
+    # the official code searches scales and shifts numerically, and stops early
+    torch.testing.assert_close(median, io["aligned"], atol=0.02, rtol=0)
+    torch.testing.assert_close(uncertainty, io["uncertainty"], atol=0.02, rtol=0)
