@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-from segdemo.checkpoints import CheckpointFiles, locate
-from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
+from segdemo.checkpoints import BackboneFiles, CheckpointFiles, locate, locate_backbone
+from segdemo.datatypes import (
+    AttentionTrace,
+    EdgeMap,
+    InputError,
+    Progress,
+    RGBImage,
+    SegmentationResult,
+)
 from segdemo.diffdis.loading import load_pipeline
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.loading import load_backbone
+from segdemo.diffegg.pseudo_edge import edge_map, pseudo_edge
+from segdemo.diffegg.settings import TraceSettings
+from segdemo.diffegg.tracing import trace
 from segdemo.diffusion import pick_device
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -19,18 +35,28 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 class AnnotationAssistant:
     """Owns the device and the models; one pass of a model at a time, whoever asks."""
 
-    def __init__(self, model: str = "small", device: str = "auto", precision: str = "fp32") -> None:
-        """Find the model and the device; nothing is loaded yet.
+    def __init__(
+        self,
+        model: str = "small",
+        device: str = "auto",
+        precision: str = "fp32",
+        backbone: str = "small",
+    ) -> None:
+        """Find the models and the device; nothing is loaded yet.
 
-        model: a registered name, a folder, a U-Net file or a Hub id. precision: fp32, bf16 or
-        fp16. Raises InputError (CheckpointError for the model).
+        model: what segments: a registered name, a folder, a U-Net file or a Hub id. backbone: the
+        text-to-image model whose attention is looked into: a registered name, a folder or a Hub id.
+        It is looked for when first needed. precision: fp32, bf16 or fp16. Raises InputError
+        (CheckpointError for the model).
         """
         if precision not in PRECISIONS:
             raise InputError(f"Precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
         self._dtype = PRECISIONS[precision]
         self._device = pick_device(device)
         self._files: CheckpointFiles = locate(model)
+        self._backbone_name = backbone
         self._pipeline: DiffDISPipeline | None = None
+        self._backbone: Backbone | None = None
         self._lock = threading.Lock()
 
     @property
@@ -66,6 +92,62 @@ class AnnotationAssistant:
         """Find the subject of a picture; see `DiffDISPipeline.__call__`."""
         with self._lock:
             return self._loaded()(image, settings, progress)
+
+    @property
+    def backbone_description(self) -> str:
+        """Return one line: whose attention is looked into, and its licence."""
+        files = self._backbone_files
+        return f"{files.name} · {files.licence}"
+
+    @property
+    def trace_size(self) -> int:
+        """Side in pixels that the backbone was trained at."""
+        return self._backbone_files.native_size
+
+    def load_backbone(self) -> None:
+        """Load the backbone now rather than at the first trace; raises CheckpointError."""
+        with self._lock:
+            self._loaded_backbone()
+
+    @cached_property
+    def _backbone_files(self) -> BackboneFiles:
+        return locate_backbone(self._backbone_name)
+
+    def trace(
+        self,
+        image: RGBImage,
+        settings: TraceSettings | None = None,
+        instances: npt.NDArray[np.int64] | None = None,
+    ) -> Iterator[AttentionTrace]:
+        """Look into the backbone's attention step by step; see `segdemo.diffegg.tracing.trace`.
+
+        The model is held for one step at a time, so that others need not wait for a whole trace.
+        """
+        with self._lock:
+            steps = trace(self._loaded_backbone(), image, settings or TraceSettings(), instances)
+        while True:
+            with self._lock:
+                grown = next(steps, None)
+            if grown is None:
+                return
+            yield grown
+
+    def edges(
+        self, image: RGBImage, settings: TraceSettings | None = None, rule: str = "paper"
+    ) -> EdgeMap:
+        """Return a picture's instance edges at its own size, from EdgeKL at PeakKL's step.
+
+        rule: sets the threshold that becomes 0.5; see `segdemo.diffegg.pseudo_edge`.
+        """
+        *_, complete = self.trace(image, settings)
+        score = complete.chosen.edge_score
+        upper = pseudo_edge(score, rule).upper
+        return edge_map(score, upper, (image.shape[0], image.shape[1]))
+
+    def _loaded_backbone(self) -> Backbone:
+        if self._backbone is None:
+            self._backbone = load_backbone(self._backbone_files, self._device, self._dtype)
+        return self._backbone
 
     def _loaded(self) -> DiffDISPipeline:
         if self._pipeline is None:

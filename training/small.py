@@ -225,6 +225,7 @@ def export(settings: SmallSettings, device: torch.device) -> None:
         ("prior", UNet2DConditionModel.from_pretrained(folder / "prior")),
     ):
         network.half().save_pretrained(target / name, max_shard_size=LARGEST_SHARD)
+        _forget_origin(target / name / "config.json")
     build_scheduler().save_pretrained(target / "scheduler")
     save_file({"null_text": build_null_text()}, target / "null_text.safetensors")
     training = {
@@ -315,6 +316,13 @@ def _remember(settings: SmallSettings, stage: str, run: str, device: torch.devic
 def _history(folder: Path) -> dict[str, object]:
     file = folder / HISTORY
     return dict(json.loads(file.read_text())) if file.exists() else {}
+
+
+def _forget_origin(config: Path) -> None:
+    """Take the path of this machine out of a config that diffusers wrote."""
+    entries = json.loads(config.read_text())
+    entries.pop("_name_or_path", None)
+    config.write_text(json.dumps(entries, indent=2) + "\n")
 
 
 def _hardware(device: torch.device) -> str:

@@ -34,10 +34,13 @@ def test_the_recipe_runs_from_material_to_a_model_that_segments(
         history["diffdis"]["settings"]["start_from"]["autoencoder"]["last_log_row"]["step"] == "1"
     )
 
-    assistant = AnnotationAssistant(str(folder), device="cpu")
+    assert not [file for file in folder.rglob("*.json") if str(tmp_path) in file.read_text()]
+
+    assistant = AnnotationAssistant(str(folder), device="cpu", backbone=str(folder))
     assert assistant.native_size == 64
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     assert assistant.segment(image).mask.shape == (40, 50)
+    assert assistant.edges(image).probability.shape == (40, 50)
 
 
 def test_an_unknown_stage_is_wrong_usage(

@@ -1,0 +1,214 @@
+"""From a located text-to-image model to a working backbone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDPMScheduler,
+    DiffusionPipeline,
+    SD3Transformer2DModel,
+    UNet2DConditionModel,
+)
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+from segdemo.checkpoints import OWN_FAMILY, BackboneFiles, CheckpointError, read_json
+from segdemo.diffegg.backbone import Backbone, MMDiTBackbone, UNetBackbone
+from segdemo.diffegg.settings import LAST_TIMESTEP
+
+NETWORKS = {
+    "prior": UNet2DConditionModel,
+    "unet": UNet2DConditionModel,
+    "transformer": SD3Transformer2DModel,
+}
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
+
+
+@dataclass(frozen=True)
+class PipelineUse:
+    """How a pipeline of diffusers is asked for its empty prompt.
+
+    encoders: its text encoders, by folder. prompts: how many texts it takes. unused: what it is
+    told not to load, so that it need not be there.
+    """
+
+    encoders: dict[str, Any]
+    prompts: int
+    unused: dict[str, Any]
+
+
+PIPELINE_USES = {
+    "StableDiffusionPipeline": PipelineUse(
+        {"text_encoder": CLIPTextModel},
+        1,
+        {
+            "safety_checker": None,
+            "requires_safety_checker": False,
+            "feature_extractor": None,
+            "image_encoder": None,
+        },
+    ),
+    "StableDiffusionXLPipeline": PipelineUse(
+        {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection},
+        2,
+        {"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
+    ),
+    "StableDiffusion3Pipeline": PipelineUse(
+        {
+            "text_encoder": CLIPTextModelWithProjection,
+            "text_encoder_2": CLIPTextModelWithProjection,
+        },
+        3,
+        {
+            "text_encoder_3": None,
+            "tokenizer_3": None,
+            "feature_extractor": None,
+            "image_encoder": None,
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class EmptyPrompt:
+    """What the network is given in place of a prompt: tokens (1, n, D), pooled (1, P) or None."""
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor | None = None
+
+
+def load_backbone(
+    files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Backbone:
+    """Load a located text-to-image model; raises CheckpointError.
+
+    The network takes the wanted precision. The autoencoder stays in float32 always: it runs once a
+    picture, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
+    """
+    network = _load_part(NETWORKS[files.network.name], files.network, dtype)
+    autoencoder = _load_part(AutoencoderKL, files.folder / "vae", torch.float32)
+    if network.config.in_channels != autoencoder.config.latent_channels:
+        raise CheckpointError(
+            f"{files.network} takes {network.config.in_channels} channels, the autoencoder beside "
+            f"it makes {autoencoder.config.latent_channels}: give a text-to-image model."
+        )
+    if files.family == OWN_FAMILY:
+        prompt = _stored_prompt(files.folder / "null_text.safetensors")
+    else:
+        prompt = _encode_empty_prompt(files, network, autoencoder)
+    network, autoencoder = network.to(device), autoencoder.to(device)
+    if isinstance(network, SD3Transformer2DModel):
+        _check_width(files, prompt, network.config.joint_attention_dim)
+        return MMDiTBackbone(
+            files.name, files.native_size, network, autoencoder, prompt.tokens, prompt.pooled
+        )
+    _check_width(files, prompt, network.config.cross_attention_dim)
+    scheduler = _load_noise_schedule(files.folder / "scheduler" / "scheduler_config.json")
+    return UNetBackbone(
+        files.name,
+        files.native_size,
+        network,
+        autoencoder,
+        scheduler,
+        prompt.tokens,
+        prompt.pooled,
+    )
+
+
+def _load_part(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
+    """Load one network of diffusers or transformers, complete and without NaN, frozen."""
+    try:
+        network, report = kind.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+    except UNREADABLE as error:
+        raise CheckpointError(
+            f"{folder} cannot be loaded ({_first_line(error)}): copy or download the folder again."
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"{folder} lacks {missing[0]!r} and {len(missing) - 1} more: the file is incomplete, "
+            "copy or download it again."
+        )
+    for name, parameter in network.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise CheckpointError(
+                f"{folder}: {name!r} holds NaN or infinite numbers in {dtype}: use --precision "
+                "fp32, or copy or download the weights again."
+            )
+    return network.requires_grad_(False)
+
+
+def _load_noise_schedule(file: Path) -> DDPMScheduler:
+    """Return the noise levels of a folder; which sampler it names does not matter here."""
+    settings = read_json(file)
+    steps = settings.get("num_train_timesteps", LAST_TIMESTEP + 1)
+    if "beta_start" not in settings or steps != LAST_TIMESTEP + 1:
+        raise CheckpointError(
+            f"{file} is a {settings.get('_class_name')} of {steps} steps: a U-Net needs a schedule "
+            f"of {LAST_TIMESTEP + 1} betas, such as DDPMScheduler's."
+        )
+    expected = DDPMScheduler().config
+    return DDPMScheduler(**{name: settings[name] for name in expected if name in settings})
+
+
+def _stored_prompt(file: Path) -> EmptyPrompt:
+    try:
+        return EmptyPrompt(load_file(file)["null_text"].float())
+    except (OSError, KeyError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{file} is missing or holds no 'null_text': copy the whole folder again."
+        ) from error
+
+
+@torch.no_grad()
+def _encode_empty_prompt(files: BackboneFiles, network: Any, autoencoder: Any) -> EmptyPrompt:
+    """Return what the family's own pipeline feeds where it wants no prompt.
+
+    That is the embedding of "", except for XL models whose `force_zeros_for_empty_prompt` says that
+    zeros stood for it in training. Stable Diffusion 3 learnt with each of its three encoders
+    dropped at random, zeros in its place: T5, the largest, is always left out here.
+
+    Encoded on the CPU in float32, once; the encoders are freed on return.
+    """
+    use = PIPELINE_USES[files.family]
+    parts = {files.network.name: network, "vae": autoencoder, "scheduler": None}
+    for name, kind in use.encoders.items():
+        parts[name] = _load_part(kind, files.folder / name, torch.float32)
+    try:
+        pipeline = DiffusionPipeline.from_pretrained(
+            files.folder, use_safetensors=True, **parts, **use.unused
+        )
+        embeddings = pipeline.encode_prompt(
+            *[""] * use.prompts,
+            device=torch.device("cpu"),
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=True,
+        )
+    except Exception as error:  # the tokenizers library raises this class itself
+        raise CheckpointError(
+            f"The tokenizer in {files.folder} cannot be used ({_first_line(error)}): copy or "
+            "download the folder again."
+        ) from error
+    # (with prompt, without), and for two encoders the same of the pooled vectors
+    return EmptyPrompt(embeddings[1], embeddings[3] if len(embeddings) == 4 else None)
+
+
+def _check_width(files: BackboneFiles, prompt: EmptyPrompt, width: int) -> None:
+    tokens = prompt.tokens
+    if tokens.ndim != 3 or tokens.shape[-1] != width or not torch.isfinite(tokens).all():
+        raise CheckpointError(
+            f"{files.folder}: the empty prompt is {tuple(tokens.shape)} or holds NaN, the network "
+            f"needs (1, n, {width}): check that all parts belong to one model."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
