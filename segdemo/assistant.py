@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from segdemo.checkpoints import BackboneFiles, CheckpointFiles, locate, locate_backbone
+from segdemo.backbone_files import BackboneFiles, locate_backbone
+from segdemo.checkpoints import CheckpointFiles, locate
 from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
@@ -104,6 +105,11 @@ class AnnotationAssistant:
         """Side in pixels that the backbone was trained at."""
         return self._backbone_files.native_size
 
+    @property
+    def trace_defaults(self) -> TraceSettings:
+        """The settings that suit the backbone: the paper's, but for what its card says."""
+        return TraceSettings(**self._backbone_files.trace)
+
     def load_backbone(self) -> None:
         """Load the backbone now rather than at the first trace; raises CheckpointError."""
         with self._lock:
@@ -124,7 +130,9 @@ class AnnotationAssistant:
         The model is held for one step at a time, so that others need not wait for a whole trace.
         """
         with self._lock:
-            steps = trace(self._loaded_backbone(), image, settings or TraceSettings(), instances)
+            steps = trace(
+                self._loaded_backbone(), image, settings or self.trace_defaults, instances
+            )
         while True:
             with self._lock:
                 grown = next(steps, None)

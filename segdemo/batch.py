@@ -1,6 +1,6 @@
-"""Many pictures in, three files each out: what the command line and the browser share.
+"""Many pictures in, a few files each out: what the command line and the browser share.
 
-No torch here: the model comes in as a function, `RGBImage -> SegmentationResult`.
+No torch here: the model comes in as a function of the picture.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
+from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from segdemo.datatypes import InputError, RGBImage, SegmentationResult
@@ -80,14 +82,18 @@ class FileStatus:
     """How it went with one picture.
 
     message: one sentence; where `succeeded` is False it names the file and the way out. files:
-    None where it failed.
+    its results, None where it failed.
     """
 
     name: str
     succeeded: bool
     message: str
     seconds: float
-    files: SegmentationFiles | None
+    files: Iterable[Path] | None
+
+
+Handle = Callable[[PictureFile, RGBImage], tuple[Iterable[Path], str]]
+"""What is done with one picture; returns the files it wrote and a sentence that describes them."""
 
 
 def find_images(inputs: Iterable[Path], output_dir: Path | None = None) -> list[PictureFile]:
@@ -150,10 +156,33 @@ def write_segmentation(
     mask = result.mask if threshold is None else result.binary(threshold).astype(np.float32)
     files = SegmentationFiles.below(folder, stem)
     files.mask.parent.mkdir(parents=True, exist_ok=True)
-    _write_png(Image.fromarray(to_grey(mask)), files.mask)
-    _write_png(Image.fromarray(to_grey(result.edge)), files.edge)
-    _write_png(Image.fromarray(cut_out(image, mask)), files.cutout)
+    write_png(to_grey(mask), files.mask)
+    write_png(to_grey(result.edge), files.edge)
+    write_png(cut_out(image, mask), files.cutout)
     return files
+
+
+def write_png(pixels: npt.NDArray[np.uint8], path: Path) -> None:
+    """Write (H, W), (H, W, 3) or (H, W, 4) as a PNG, whole or not at all; raises OSError."""
+    with replacing(path) as stream:
+        Image.fromarray(pixels).save(stream, "PNG", compress_level=PNG_EFFORT)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file beside `path`, and give it that name once all is written.
+
+    So no half-written file ever bears the name: what fails leaves the earlier file as it was.
+    """
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with unfinished.open("wb") as stream:
+            yield stream
+        unfinished.replace(path)
+    except BaseException:  # Ctrl-C as well: nothing is left behind
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
 
 
 def segment_files(
@@ -162,34 +191,46 @@ def segment_files(
     segment: Callable[[RGBImage], SegmentationResult],
     threshold: float | None = None,
 ) -> Iterator[FileStatus]:
-    """Segment pictures one by one into `folder`, and yield how each went once it is done.
+    """Segment pictures into `folder`, three files each; see `work_through`.
 
-    A picture that cannot be read, segmented or written is reported and the next one follows. What
-    is no error of these (KeyboardInterrupt, or an exception of a caller's own that its `segment`
-    raises to stop) ends the whole walk. threshold: see `write_segmentation`.
+    threshold: see `write_segmentation`.
+    """
+
+    def handle(picture: PictureFile, image: RGBImage) -> tuple[SegmentationFiles, str]:
+        result = segment(image)
+        files = write_segmentation(result, image, picture.stem, folder, threshold)
+        return files, _describe(result, image)
+
+    return work_through(pictures, handle)
+
+
+def work_through(pictures: Iterable[PictureFile], handle: Handle) -> Iterator[FileStatus]:
+    """Read pictures one by one, hand them to `handle`, and yield how each went once it is done.
+
+    A picture that cannot be read, handled or written is reported and the next one follows. What
+    is no error of these (KeyboardInterrupt, or an exception of a caller's own that its `handle`
+    raises to stop) ends the whole walk.
     """
     for picture in pictures:
         start = time.perf_counter()
-        files: SegmentationFiles | None = None
+        files: Iterable[Path] | None = None
         try:
             image = load_rgb(picture.path, picture.name)
-            result = _segment_named(segment, image, picture.name)
-            files = write_segmentation(result, image, picture.stem, folder, threshold)
-            message = _describe(result, image)
+            files, message = _handle_named(handle, picture, image)
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             message = _explain(error, picture.name)
         seconds = time.perf_counter() - start
         yield FileStatus(picture.name, files is not None, message, seconds, files)
 
 
-def _segment_named(
-    segment: Callable[[RGBImage], SegmentationResult], image: RGBImage, name: str
-) -> SegmentationResult:
-    """Segment, and put the picture's name in front of what the model complains of."""
+def _handle_named(
+    handle: Handle, picture: PictureFile, image: RGBImage
+) -> tuple[Iterable[Path], str]:
+    """Handle, and put the picture's name in front of what the model complains of."""
     try:
-        return segment(image)
+        return handle(picture, image)
     except InputError as error:
-        raise InputError(f"{name}: {error}") from error
+        raise InputError(f"{picture.name}: {error}") from error
 
 
 def _describe(result: SegmentationResult, image: RGBImage) -> str:
@@ -311,16 +352,3 @@ def _extract(
             logger.debug("%s in %s", entry.filename, name, exc_info=error)
             on_skip(f"{entry.filename} was left out: it is damaged or cannot be stored.")
     return unpacked
-
-
-def _write_png(picture: Image.Image, path: Path) -> None:
-    """Write beside `path` and rename, so that no half-written file ever bears its name."""
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with unfinished.open("wb") as stream:
-            picture.save(stream, "PNG", compress_level=PNG_EFFORT)
-        unfinished.replace(path)
-    except BaseException:  # Ctrl-C as well: nothing is left behind
-        with suppress(OSError):
-            unfinished.unlink()
-        raise

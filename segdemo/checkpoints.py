@@ -3,9 +3,6 @@
 A checkpoint is a folder: `segdemo.json` (the model card), `unet/`, `vae/`, `scheduler/` and
 `null_text.safetensors`. What a folder lacks comes from the card's `base`. A bare official DiffDIS
 U-Net file works too.
-
-A backbone, whose attention DiffEGG reads, is such a folder with the text-to-image network in
-`prior/`, or a Stable Diffusion model as diffusers saves it (`PIPELINES`).
 """
 
 from __future__ import annotations
@@ -52,33 +49,18 @@ CHECKPOINTS = {
     "small": Checkpoint(ASSETS / "small", "embedded, trained from scratch by training/small.py"),
     "official": Checkpoint("qianyu1217/diffdis", "released DiffDIS U-Net over SD-Turbo"),
 }
-BACKBONES = {"small": CHECKPOINTS["small"]}
 HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
 DIFFUSERS_STEM = "diffusion_pytorch_model"
 TRANSFORMERS_STEM = "model"
 
 
 @dataclass(frozen=True)
-class PipelineParts:
-    """Which folders of a diffusers model count here, beside `vae/` and `scheduler/`."""
-
-    network: str
-    text_encoders: tuple[str, ...]
-
-
-OWN_FAMILY = "segdemo"
-PIPELINES = {
-    "StableDiffusionPipeline": PipelineParts("unet", ("text_encoder",)),
-    "StableDiffusionXLPipeline": PipelineParts("unet", ("text_encoder", "text_encoder_2")),
-    # its third encoder, T5, is larger than the network itself, and trained to be left out
-    "StableDiffusion3Pipeline": PipelineParts("transformer", ("text_encoder", "text_encoder_2")),
-}
-"""The text-to-image models that are understood, by the class that `model_index.json` names."""
-
-
-@dataclass(frozen=True)
 class ModelCard:
-    """What `segdemo.json` says. quality: measured figures and their command."""
+    """What `segdemo.json` says.
+
+    quality: measured figures and their command. trace: values of `TraceSettings` that suit the
+    model better than the paper's, by name.
+    """
 
     name: str
     licence: str
@@ -86,6 +68,7 @@ class ModelCard:
     base: str | None = SD_TURBO
     quality: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    trace: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,22 +78,6 @@ class CheckpointFiles:
     card: ModelCard
     folder: Path
     unet: Path
-
-
-@dataclass(frozen=True)
-class BackboneFiles:
-    """A located text-to-image model.
-
-    name: what the user called it. family: `OWN_FAMILY`, or the class in `PIPELINES`. network: the
-    denoiser's folder. native_size: side in pixels that it was trained at.
-    """
-
-    name: str
-    folder: Path
-    family: str
-    network: Path
-    native_size: int
-    licence: str
 
 
 def locate(name: str) -> CheckpointFiles:
@@ -132,29 +99,6 @@ def locate(name: str) -> CheckpointFiles:
     known = ", ".join(CHECKPOINTS)
     raise CheckpointError(
         f"No model {name!r}: give one of {known}, a folder, a .safetensors file or a Hub id."
-    )
-
-
-def locate_backbone(name: str) -> BackboneFiles:
-    """Find a text-to-image model by registered name, folder or Hub id, all its weights there.
-
-    Downloads from the Hub where that is meant, never a pickle. Raises CheckpointError.
-    """
-    registered = BACKBONES.get(name)
-    source = registered.source if registered else Path(name).expanduser()
-    if isinstance(source, Path) and source.is_dir():
-        return _backbone_in_folder(source, name)
-    if isinstance(source, Path) and source.is_file():
-        if source.suffix in PICKLES:
-            raise _pickle_error(source)
-        raise CheckpointError(
-            f"{source} is a single file: give a folder as diffusers saves it "
-            "(StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER) makes one)."
-        )
-    if HUB_ID.fullmatch(str(source)):
-        return _backbone_in_folder(download(str(source), _backbone_patterns()), name)
-    raise CheckpointError(
-        f"No backbone {name!r}: give one of {', '.join(BACKBONES)}, a folder or a Hub id."
     )
 
 
@@ -219,7 +163,7 @@ def weight_files(folder_or_file: Path, stem: str = DIFFUSERS_STEM) -> list[Path]
     if missing:
         pickles = [p.name for p in sorted(folder_or_file.glob("*")) if p.suffix in PICKLES]
         if pickles:
-            raise _pickle_error(folder_or_file / pickles[0])
+            raise pickle_error(folder_or_file / pickles[0])
         raise CheckpointError(f"{missing[0]} is missing: copy the whole checkpoint folder again.")
     return files
 
@@ -265,83 +209,9 @@ def _in_folder(folder: Path, name: str) -> CheckpointFiles:
     return CheckpointFiles(read_card(folder, name), folder, unet)
 
 
-def _backbone_in_folder(folder: Path, name: str) -> BackboneFiles:
-    index = folder / "model_index.json"
-    if (folder / "prior").is_dir():
-        family, parts = OWN_FAMILY, PipelineParts("prior", ())
-    elif index.exists():
-        family = str(read_json(index).get("_class_name"))
-        if family not in PIPELINES:
-            raise CheckpointError(
-                f"{folder} is a {family}: only {', '.join(PIPELINES)} can be opened here."
-            )
-        parts = PIPELINES[family]
-    else:
-        networks = [part for part in ("unet", "transformer") if (folder / part).is_dir()]
-        lack = "model_index.json nor prior/" if networks else "unet/, transformer/ nor prior/"
-        raise CheckpointError(
-            f"{folder} is no text-to-image model: it has neither {lack}. Give a whole folder as "
-            "diffusers saves it, a Hub id, or small."
-        )
-    network = folder / parts.network
-    for part in (network, folder / "vae"):
-        weight_files(part)
-    for encoder in parts.text_encoders:
-        weight_files(folder / encoder, TRANSFORMERS_STEM)
-    if family == OWN_FAMILY:
-        card = read_card(folder, name)
-        return BackboneFiles(name, folder, family, network, card.native_size, card.licence)
-    size = _native_size(network, folder / "vae")
-    return BackboneFiles(name, folder, family, network, size, _stated_licence(folder))
-
-
-def _native_size(network: Path, autoencoder: Path) -> int:
-    """Return the side in pixels that a network's latents stand for."""
-    side = read_json(network / "config.json").get("sample_size")
-    widths = read_json(autoencoder / "config.json").get("block_out_channels")
-    if not isinstance(side, int) or not isinstance(widths, list):
-        raise CheckpointError(
-            f"{network / 'config.json'} or the one in {autoencoder} does not say its size "
-            "(sample_size, block_out_channels): copy or download them again."
-        )
-    halvings = len(widths) - 1
-    return int(side * 2**halvings)
-
-
-def _stated_licence(folder: Path) -> str:
-    """Return what the head of a Hub repository's README.md calls its licence."""
-    readme = folder / "README.md"
-    text = readme.read_text(errors="replace") if readme.exists() else ""
-    stated = dict(re.findall(r"^(license|license_name): *(\S+)$", text, re.MULTILINE))
-    return stated.get("license_name") or stated.get("license") or "licence not stated in its folder"
-
-
-def _backbone_patterns() -> list[str]:
-    """Name the files of a Hub repository that a backbone needs.
-
-    Not the half-precision, EMA-free and single-file copies, which often lie beside them and are
-    several times as large.
-    """
-    patterns = ["README.md", "model_index.json", CARD, "null_text.safetensors", "scheduler/*.json"]
-    patterns += [f"{part}/*.{kind}" for part in ("tokenizer", "tokenizer_2") for kind in _TEXTS]
-    stems = dict.fromkeys(("prior", "unet", "transformer", "vae"), DIFFUSERS_STEM)
-    stems |= dict.fromkeys(("text_encoder", "text_encoder_2"), TRANSFORMERS_STEM)
-    for part, stem in stems.items():
-        patterns += [
-            f"{part}/config.json",
-            f"{part}/{stem}.safetensors",
-            f"{part}/{stem}.safetensors.index.json",
-            f"{part}/{stem}-?????-of-?????.safetensors",
-        ]
-    return patterns
-
-
-_TEXTS = ("json", "txt")
-
-
 def _bare_file(file: Path) -> CheckpointFiles:
     if file.suffix in PICKLES:
-        raise _pickle_error(file)
+        raise pickle_error(file)
     if file.suffix != ".safetensors":
         raise CheckpointError(f"{file} is no .safetensors file: give the U-Net's weights.")
     # beside SD-Turbo's own folders the file stands in unet/, and its neighbours are used
@@ -349,7 +219,8 @@ def _bare_file(file: Path) -> CheckpointFiles:
     return CheckpointFiles(read_card(folder, file.name), folder, file)
 
 
-def _pickle_error(file: Path) -> CheckpointError:
+def pickle_error(file: Path) -> CheckpointError:
+    """Return the refusal of a pickle."""
     return CheckpointError(
         f"{file} is a pickle, which can run any code when opened, so it is not loaded: convert it "
         "to .safetensors where you trust it (safetensors.torch.save_file)."

@@ -160,7 +160,7 @@ class AttentionTrace:
     """The steps of one picture, from noisy to clean, and the curve of their differences.
 
     layers: names of the layers that were averaged. size: side in pixels the model saw.
-    fixed_timestep: the step whose edges are wanted whatever PeakKL says, or None.
+    fixed_timestep: edges are wanted near it whatever PeakKL says, or None.
     """
 
     steps: tuple[AttentionStep, ...]
@@ -171,11 +171,11 @@ class AttentionTrace:
 
     @property
     def chosen_index(self) -> int:
-        """Index of the step whose edges count: the fixed one once it is there, else PeakKL's."""
-        for index, step in enumerate(self.steps):
-            if step.timestep == self.fixed_timestep:
-                return index
-        return self.curve.peak
+        """Index of the step whose edges count: the nearest to the fixed one, else PeakKL's."""
+        if self.fixed_timestep is None:
+            return self.curve.peak
+        apart = [abs(step.timestep - self.fixed_timestep) for step in self.steps]
+        return apart.index(min(apart))
 
     @property
     def chosen(self) -> AttentionStep:

@@ -18,7 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from segdemo.checkpoints import OWN_FAMILY, BackboneFiles, CheckpointError, read_json
+from segdemo.backbone_files import OWN_FAMILY, BackboneFiles
+from segdemo.checkpoints import CheckpointError, read_json
 from segdemo.diffegg.backbone import Backbone, MMDiTBackbone, UNetBackbone
 from segdemo.diffegg.settings import LAST_TIMESTEP
 

@@ -92,8 +92,8 @@ class TraceSettings:
     fixed_timestep: int | None = field(
         default=None,
         metadata={
-            "help": "Take edges from this step of the grid instead of PeakKL's; on small models "
-            "clean steps draw better ones."
+            "help": "Take edges from the step nearest to this; without one, from the step that "
+            "PeakKL chooses. The embedded model brings one, since clean steps draw its better edges."
         },
     )
     edge_metric: str = field(
@@ -124,9 +124,9 @@ class TraceSettings:
                 f"Timesteps {' '.join(map(str, steps))} must fall, from noisy to clean, as in "
                 "999 899 799."
             )
-        if self.fixed_timestep is not None and self.fixed_timestep not in steps:
+        if not 0 <= (self.fixed_timestep or 0) <= LAST_TIMESTEP:
             raise InputError(
-                f"Fixed timestep {self.fixed_timestep} is not one of {' '.join(map(str, steps))}."
+                f"Fixed timestep {self.fixed_timestep} is outside 0 to {LAST_TIMESTEP}."
             )
         if self.size % SIDE_MULTIPLE or not 0 <= self.size <= LARGEST_SIDE:
             raise InputError(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segdemo.checkpoints import locate_backbone
+from segdemo.backbone_files import locate_backbone
 from segdemo.diffegg.backbone import Backbone
 from segdemo.diffegg.loading import load_backbone
 from tests.segdemo.diffegg.backbones import FAMILIES

@@ -11,7 +11,8 @@ import torch
 from diffusers import DDPMScheduler, DiffusionPipeline
 from safetensors.torch import load_file, save_file
 
-from segdemo.checkpoints import CheckpointError, locate_backbone
+from segdemo.backbone_files import locate_backbone
+from segdemo.checkpoints import CheckpointError
 from segdemo.diffegg.backbone import Backbone
 from segdemo.diffegg.loading import load_backbone
 from tests.segdemo.diffegg.backbones import (

@@ -1,0 +1,164 @@
+"""Which text-to-image models there are to look into, and where their parts lie. No torch.
+
+A backbone is a Stable Diffusion model as diffusers saves it (`PIPELINES`), or one of our
+checkpoints, whose `prior/` is the denoiser.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segdemo.checkpoints import (
+    ASSETS,
+    CARD,
+    DIFFUSERS_STEM,
+    HUB_ID,
+    PICKLES,
+    TRANSFORMERS_STEM,
+    Checkpoint,
+    CheckpointError,
+    download,
+    pickle_error,
+    read_card,
+    read_json,
+    weight_files,
+)
+
+BACKBONES = {"small": Checkpoint(ASSETS / "small", "embedded; its generative prior")}
+
+
+@dataclass(frozen=True)
+class PipelineParts:
+    """Which folders of a diffusers model count here, beside `vae/` and `scheduler/`."""
+
+    network: str
+    text_encoders: tuple[str, ...]
+
+
+OWN_FAMILY = "segdemo"
+PIPELINES = {
+    "StableDiffusionPipeline": PipelineParts("unet", ("text_encoder",)),
+    "StableDiffusionXLPipeline": PipelineParts("unet", ("text_encoder", "text_encoder_2")),
+    # its third encoder, T5, is larger than the network itself, and trained to be left out
+    "StableDiffusion3Pipeline": PipelineParts("transformer", ("text_encoder", "text_encoder_2")),
+}
+"""The text-to-image models that are understood, by the class that `model_index.json` names."""
+
+
+@dataclass(frozen=True)
+class BackboneFiles:
+    """A located text-to-image model.
+
+    name: what the user called it. family: `OWN_FAMILY`, or the class in `PIPELINES`. network: the
+    denoiser's folder. native_size: side in pixels that it was trained at. trace: values of
+    `TraceSettings` that suit it better than the paper's, by name.
+    """
+
+    name: str
+    folder: Path
+    family: str
+    network: Path
+    native_size: int
+    licence: str
+    trace: dict[str, Any] = field(default_factory=dict)
+
+
+def locate_backbone(name: str) -> BackboneFiles:
+    """Find a text-to-image model by registered name, folder or Hub id, all its weights there.
+
+    Downloads from the Hub where that is meant, never a pickle. Raises CheckpointError.
+    """
+    registered = BACKBONES.get(name)
+    source = registered.source if registered else Path(name).expanduser()
+    if isinstance(source, Path) and source.is_dir():
+        return _backbone_in_folder(source, name)
+    if isinstance(source, Path) and source.is_file():
+        if source.suffix in PICKLES:
+            raise pickle_error(source)
+        raise CheckpointError(
+            f"{source} is a single file: give a folder as diffusers saves it "
+            "(StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER) makes one)."
+        )
+    if HUB_ID.fullmatch(str(source)):
+        return _backbone_in_folder(download(str(source), _backbone_patterns()), name)
+    raise CheckpointError(
+        f"No backbone {name!r}: give one of {', '.join(BACKBONES)}, a folder or a Hub id."
+    )
+
+
+def _backbone_in_folder(folder: Path, name: str) -> BackboneFiles:
+    index = folder / "model_index.json"
+    if (folder / "prior").is_dir():
+        family, parts = OWN_FAMILY, PipelineParts("prior", ())
+    elif index.exists():
+        family = str(read_json(index).get("_class_name"))
+        if family not in PIPELINES:
+            raise CheckpointError(
+                f"{folder} is a {family}: only {', '.join(PIPELINES)} can be opened here."
+            )
+        parts = PIPELINES[family]
+    else:
+        networks = [part for part in ("unet", "transformer") if (folder / part).is_dir()]
+        lack = "model_index.json nor prior/" if networks else "unet/, transformer/ nor prior/"
+        raise CheckpointError(
+            f"{folder} is no text-to-image model: it has neither {lack}. Give a whole folder as "
+            "diffusers saves it, a Hub id, or small."
+        )
+    network = folder / parts.network
+    for part in (network, folder / "vae"):
+        weight_files(part)
+    for encoder in parts.text_encoders:
+        weight_files(folder / encoder, TRANSFORMERS_STEM)
+    if family == OWN_FAMILY:
+        card = read_card(folder, name)
+        own = (card.native_size, card.licence, card.trace)
+        return BackboneFiles(name, folder, family, network, *own)
+    size = _native_size(network, folder / "vae")
+    return BackboneFiles(name, folder, family, network, size, _stated_licence(folder))
+
+
+def _native_size(network: Path, autoencoder: Path) -> int:
+    """Return the side in pixels that a network's latents stand for."""
+    side = read_json(network / "config.json").get("sample_size")
+    widths = read_json(autoencoder / "config.json").get("block_out_channels")
+    if not isinstance(side, int) or not isinstance(widths, list):
+        raise CheckpointError(
+            f"{network / 'config.json'} or the one in {autoencoder} does not say its size "
+            "(sample_size, block_out_channels): copy or download them again."
+        )
+    halvings = len(widths) - 1
+    return int(side * 2**halvings)
+
+
+def _stated_licence(folder: Path) -> str:
+    """Return what the head of a Hub repository's README.md calls its licence."""
+    readme = folder / "README.md"
+    text = readme.read_text(errors="replace") if readme.exists() else ""
+    stated = dict(re.findall(r"^(license|license_name): *(\S+)$", text, re.MULTILINE))
+    return stated.get("license_name") or stated.get("license") or "licence not stated in its folder"
+
+
+def _backbone_patterns() -> list[str]:
+    """Name the files of a Hub repository that a backbone needs.
+
+    Not the half-precision, EMA-free and single-file copies, which often lie beside them and are
+    several times as large.
+    """
+    patterns = ["README.md", "model_index.json", CARD, "null_text.safetensors", "scheduler/*.json"]
+    patterns += [f"{part}/*.{kind}" for part in ("tokenizer", "tokenizer_2") for kind in _TEXTS]
+    stems = dict.fromkeys(("prior", "unet", "transformer", "vae"), DIFFUSERS_STEM)
+    stems |= dict.fromkeys(("text_encoder", "text_encoder_2"), TRANSFORMERS_STEM)
+    for part, stem in stems.items():
+        patterns += [
+            f"{part}/config.json",
+            f"{part}/{stem}.safetensors",
+            f"{part}/{stem}.safetensors.index.json",
+            f"{part}/{stem}-?????-of-?????.safetensors",
+        ]
+    return patterns
+
+
+_TEXTS = ("json", "txt")

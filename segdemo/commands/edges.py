@@ -1,0 +1,58 @@
+"""`edges`: how likely each pixel is an edge between instances, as a grey picture."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segdemo.batch import Handle, PictureFile, write_png
+from segdemo.commands.tracing import add_trace_flags, run_on_pictures
+from segdemo.datatypes import RGBImage
+from segdemo.diffegg.settings import TraceSettings
+from segdemo.images import to_grey
+
+if TYPE_CHECKING:
+    from segdemo.assistant import AnnotationAssistant
+
+ORIGINS = {"edge_kl": "EdgeKL", "diffegg": "the edge generator"}
+
+
+def add_edges(verbs: Any) -> None:
+    """Add the verb and its flags."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "edges",
+        help="edges between instances, from a diffusion model's attention",
+        description="Write <stem>_edge.png (8-bit grey, the photo's size) for every photo: from "
+        "the edge generator where the backbone has one, else from EdgeKL, as the output says; "
+        "middle grey is EdgeKL's upper threshold. Results of an earlier run in the same folder are "
+        "replaced; a folder's photos keep their sub-folders.",
+    )
+    add_trace_flags(parser)
+    parser.set_defaults(run=partial(_run, parser))
+
+
+def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    def results(stem: str) -> tuple[Path]:
+        return (_edge_file(arguments.output_dir, stem),)
+
+    return run_on_pictures(parser, arguments, results, _edge_finder)
+
+
+def _edge_finder(
+    assistant: AnnotationAssistant, settings: TraceSettings, rule: str, output_dir: Path
+) -> Handle:
+    def handle(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+        edge = assistant.edges(image, settings, rule)
+        file = _edge_file(output_dir, picture.stem)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_png(to_grey(edge.probability), file)
+        return (file,), f"{image.shape[1]} x {image.shape[0]}, from {ORIGINS[edge.origin]}"
+
+    return handle
+
+
+def _edge_file(output_dir: Path, stem: str) -> Path:
+    return output_dir / f"{stem}_edge.png"

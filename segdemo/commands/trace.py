@@ -1,0 +1,65 @@
+"""`trace`: the attention of a diffusion model at each timestep, as files."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segdemo.batch import Handle, PictureFile
+from segdemo.commands.tracing import add_trace_flags, run_on_pictures
+from segdemo.datatypes import AttentionTrace, PseudoEdge, RGBImage
+from segdemo.diffegg.pseudo_edge import pseudo_edge
+from segdemo.diffegg.settings import TraceSettings
+
+if TYPE_CHECKING:
+    from segdemo.assistant import AnnotationAssistant
+
+
+def add_trace(verbs: Any) -> None:
+    """Add the verb and its flags."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "trace",
+        help="look inside a diffusion model: attention per timestep, PeakKL, EdgeKL",
+        description="Write a folder OUT/<stem>/ for every photo: kl_curve.csv and kl_curve.png, "
+        "pca_<timestep>.png, edge_score.png and pseudo_edge.png of the timestep that PeakKL or "
+        "--fixed_timestep chooses, and trace.npz with all numbers. Files of the same names are "
+        "replaced, other files stay; a folder's photos keep their sub-folders.",
+    )
+    add_trace_flags(parser)
+    parser.set_defaults(run=partial(_run, parser))
+
+
+def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from segdemo.trace_files import TraceFiles  # half a second: it brings matplotlib
+
+    def results(stem: str) -> TraceFiles:
+        timesteps = getattr(arguments, "timesteps", TraceSettings.timesteps)
+        return TraceFiles.below(arguments.output_dir / stem, timesteps)
+
+    return run_on_pictures(parser, arguments, results, _tracer)
+
+
+def _tracer(
+    assistant: AnnotationAssistant, settings: TraceSettings, rule: str, output_dir: Path
+) -> Handle:
+    from segdemo.trace_files import write_trace
+
+    def handle(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+        *_, trace = assistant.trace(image, settings)
+        edge = pseudo_edge(trace.chosen.edge_score, rule)
+        files = write_trace(trace, edge, settings, output_dir / picture.stem)
+        return files, _describe(trace, edge)
+
+    return handle
+
+
+def _describe(trace: AttentionTrace, edge: PseudoEdge) -> str:
+    """Say what PeakKL chose, which step's edges were taken, and which rule split their score."""
+    chosen = f"PeakKL keeps timestep {trace.curve.peak_timestep}"
+    if trace.curve.flat:
+        chosen = "no gap is above zero"
+    guard = " (the paper's left too little interior)" if edge.guarded else ""
+    return f"{chosen}, edges at {trace.chosen.timestep} by rule {edge.rule}{guard}"

@@ -1,0 +1,88 @@
+"""What `trace` and `edges` share: a backbone, the settings of a trace, and the walk."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segdemo.batch import Handle, work_through
+from segdemo.commands.arguments import add_device, add_files, add_setting, given, seed
+from segdemo.commands.walk import RefusedError, follow, list_pictures, make_folder, refuse_early
+from segdemo.datatypes import InputError
+from segdemo.diffegg.pseudo_edge import RULES
+from segdemo.diffegg.settings import TraceSettings
+
+if TYPE_CHECKING:
+    from segdemo.assistant import AnnotationAssistant
+
+MakeHandle = Callable[["AnnotationAssistant", TraceSettings, str, Path], Handle]
+"""From the model, its settings, the threshold rule and the output folder to what is done."""
+
+
+def add_trace_flags(parser: argparse.ArgumentParser) -> None:
+    """Add pictures, backbone, device, threshold rule and every field of `TraceSettings`."""
+    add_files(parser)
+    parser.add_argument(
+        "--backbone",
+        default="small",
+        metavar="NAME|FOLDER|HUB",
+        help="model whose attention is read: small (embedded), or the folder or Hub id of a Stable "
+        "Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5 (default: %(default)s)",
+    )
+    add_device(parser)
+    add_setting(parser, TraceSettings, "timesteps", type=int, nargs="+", metavar="T")
+    add_setting(parser, TraceSettings, "size", type=int, metavar="PIXELS")
+    add_setting(parser, TraceSettings, "seed", type=seed, metavar="N")
+    add_setting(parser, TraceSettings, "noise")
+    add_setting(parser, TraceSettings, "noise_draws", type=int, metavar="N")
+    add_setting(parser, TraceSettings, "layers", metavar="REGEX")
+    for name in ("layer_weights", "key_norm", "text_keys", "gap_metric", "keep"):
+        add_setting(parser, TraceSettings, name)
+    add_setting(parser, TraceSettings, "fixed_timestep", type=timestep_or_peak, metavar="T|peak")
+    add_setting(parser, TraceSettings, "edge_metric")
+    add_setting(parser, TraceSettings, "border")
+    sentences = " ".join(f"{rule}: {sentence}" for rule, sentence in RULES.items())
+    parser.add_argument(
+        "--rule",
+        choices=tuple(RULES),
+        default="paper",
+        help=f"Thresholds of the edge score. {sentences}".replace("%", "%%")
+        + " (default: %(default)s)",
+    )
+
+
+def timestep_or_peak(text: str) -> int | None:
+    """Read a timestep, or "peak" for the one that PeakKL chooses."""
+    return None if text == "peak" else int(text)
+
+
+def run_on_pictures(
+    parser: argparse.ArgumentParser,
+    arguments: argparse.Namespace,
+    results: Callable[[str], Iterable[Path]],
+    make_handle: MakeHandle,
+) -> int:
+    """Handle every picture given; returns the exit code.
+
+    results: names the files that will be written for a stem.
+    """
+    output_dir: Path = arguments.output_dir
+    try:
+        chosen = given(arguments, TraceSettings)
+        TraceSettings(**chosen)  # complains before anything is loaded
+        pictures = list_pictures(arguments.inputs, output_dir, results)
+        make_folder(output_dir)
+        from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
+
+        assistant = AnnotationAssistant(
+            device=arguments.device, precision=arguments.precision, backbone=arguments.backbone
+        )
+        settings = replace(assistant.trace_defaults, **chosen)
+        assistant.load_backbone()
+        handle = refuse_early(make_handle(assistant, settings, arguments.rule, output_dir))
+        return follow(work_through(pictures, handle), len(pictures), output_dir)
+    except (InputError, RefusedError) as error:
+        parser.error(str(error))
