@@ -93,7 +93,7 @@ class TraceSettings:
         default=None,
         metadata={
             "help": "Take edges from the step nearest to this; without one, from the step that "
-            "PeakKL chooses. The embedded model brings one, since clean steps draw its better edges."
+            "PeakKL chooses. The embedded model brings one: its clean steps draw better edges."
         },
     )
     edge_metric: str = field(

@@ -7,6 +7,7 @@ import gradio as gr
 from segdemo.assistant import AnnotationAssistant
 from segdemo.ui.batch_panel import build_batch_panel
 from segdemo.ui.cutout_tab import build_cutout_tab
+from segdemo.ui.inspect_tab import build_inspect_tab
 from segdemo.ui.theme import ANNOUNCE_STATUS
 
 QUEUE_LENGTH = 20
@@ -51,6 +52,8 @@ def build_demo(assistant: AnnotationAssistant) -> gr.Blocks:
             with gr.Tab("Cut out"):
                 options = build_cutout_tab(assistant)
                 build_batch_panel(assistant, options)
+            with gr.Tab("Inspect"):
+                build_inspect_tab(assistant)
             with gr.Tab("Help"):
                 gr.Markdown(HELP)
         demo.load(None, js=ANNOUNCE_STATUS)
