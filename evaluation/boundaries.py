@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from skimage.morphology import thin
 from tqdm import tqdm
@@ -33,7 +34,7 @@ from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
 from segdemo.images import load_rgb
 
 LARGEST_DISTANCE = 0.0075  # of the diagonal
-UNMATCHED = 100.0  # price of leaving a pixel alone, against distances below a few pixels
+UNMATCHED = 1000.0  # price of a pair too far apart, against distances of a few pixels
 
 BoolArray = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
@@ -77,39 +78,30 @@ def match(
 ) -> npt.NDArray[np.int64]:
     """Return the indices of predicted points (n, 2) that pair with a true point of their own.
 
-    Pairs are within `radius`; as many as possible, then as near as possible. Every point has a
-    stand-in at price `UNMATCHED`, so that a full matching of the sparse graph always exists.
+    Pairs are within `radius`; as many as possible, then as near as possible. Points that are within
+    reach of one another form islands, and each island is solved for itself.
     """
     if not len(predicted) or not len(truth):
         return np.zeros(0, np.int64)
     near = cKDTree(predicted).sparse_distance_matrix(
         cKDTree(truth), radius, output_type="coo_matrix"
     )
-    rows, row_of = np.unique(near.row, return_inverse=True)  # points with nobody near stay out
-    columns, column_of = np.unique(near.col, return_inverse=True)
-    n, m = len(rows), len(columns)
-    if not n:
-        return np.zeros(0, np.int64)
-    alone_rows, alone_columns = np.arange(n), np.arange(m)
-    tiny = 1e-6  # the solver takes a zero for "no edge"
-    graph = coo_array(
-        (
-            np.concatenate(
-                [
-                    near.data + tiny,
-                    np.full(n + m, UNMATCHED),
-                    np.full(len(near.data), tiny),
-                ]
-            ),
-            (
-                np.concatenate([row_of, alone_rows, n + alone_columns, n + column_of]),
-                np.concatenate([column_of, m + alone_rows, alone_columns, m + row_of]),
-            ),
-        ),
-        shape=(n + m, n + m),
-    ).tocsr()
-    left, right = min_weight_full_bipartite_matching(graph)
-    return rows[left[(left < n) & (right < m)]].astype(np.int64)
+    n, m = near.shape
+    links = coo_array((np.ones(near.nnz), (near.row, n + near.col)), shape=(n + m, n + m))
+    _, island = connected_components(links, directed=False)
+    order = np.argsort(island[near.row], kind="stable")
+    starts = np.flatnonzero(np.diff(island[near.row][order], prepend=-1))
+    matched = []
+    for pairs in np.split(order, starts[1:]):
+        if not len(pairs):
+            continue
+        rows, row_of = np.unique(near.row[pairs], return_inverse=True)
+        columns, column_of = np.unique(near.col[pairs], return_inverse=True)
+        price = np.full((len(rows), len(columns)), UNMATCHED)
+        price[row_of, column_of] = near.data[pairs]
+        left, right = linear_sum_assignment(price)
+        matched.append(rows[left[price[left, right] < UNMATCHED]])
+    return np.concatenate(matched or [np.zeros(0, np.int64)]).astype(np.int64)
 
 
 def boundary_figures(
