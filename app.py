@@ -3,7 +3,8 @@
     python app.py
     python app.py --model runs/small/export --port 8000
 
-Each flag can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_DEVICE, SEGDEMO_PRECISION.
+Each flag can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE, SEGDEMO_DEVICE and
+SEGDEMO_PRECISION.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help="small, official, a folder, a .safetensors file or a Hub id (default: %(default)s)",
     )
     parser.add_argument(
+        "--backbone",
+        default=environment.get("SEGDEMO_BACKBONE", "small"),
+        help="whose attention Inspect shows: small, a folder or a Hub id (default: %(default)s)",
+    )
+    parser.add_argument(
         "--device",
         default=environment.get("SEGDEMO_DEVICE", "auto"),
         help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)",
@@ -50,19 +56,23 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build_assistant(model: str, device: str, precision: str) -> AnnotationAssistant:
+def build_assistant(
+    model: str, device: str, precision: str, backbone: str = "small"
+) -> AnnotationAssistant:
     """Build the assistant, on ZeroGPU Spaces one that borrows the GPU for each call.
 
     Raises InputError for a model, device or precision that does not exist.
     """
     if os.environ.get("SPACES_ZERO_GPU"):
-        return _build_borrowing_assistant(model, device, precision)
+        return _build_borrowing_assistant(model, device, precision, backbone)
     from segdemo.assistant import AnnotationAssistant
 
-    return AnnotationAssistant(model, device, precision)
+    return AnnotationAssistant(model, device, precision, backbone)
 
 
-def _build_borrowing_assistant(model: str, device: str, precision: str) -> AnnotationAssistant:
+def _build_borrowing_assistant(
+    model: str, device: str, precision: str, backbone: str
+) -> AnnotationAssistant:
     import spaces  # it wants to be there before torch
 
     from segdemo.assistant import AnnotationAssistant
@@ -79,7 +89,7 @@ def _build_borrowing_assistant(model: str, device: str, precision: str) -> Annot
                 progress(0, 1)
             return borrowed(image, settings)
 
-    assistant = BorrowingAssistant(model, device, precision)
+    assistant = BorrowingAssistant(model, device, precision, backbone)
     assistant.load()  # ZeroGPU wants the weights placed at start
 
     @spaces.GPU
@@ -107,7 +117,9 @@ def main(argv: list[str] | None = None) -> int:
     from segdemo.datatypes import InputError
 
     try:
-        assistant = build_assistant(arguments.model, arguments.device, arguments.precision)
+        assistant = build_assistant(
+            arguments.model, arguments.device, arguments.precision, arguments.backbone
+        )
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""What all tests share: a tiny checkpoint folder of the real classes."""
+"""What all tests share: tiny checkpoint folders of the real classes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from segdemo.checkpoints import ModelCard
 from segdemo.diffdis.loading import save_unet, write_card
 from tests.parity import FIXTURES, build_autoencoder, build_unet
+from tests.segdemo.diffegg.backbones import write_own
 
 
 @pytest.fixture(scope="session")
@@ -24,4 +25,13 @@ def tiny_diffdis_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     null_text = torch.zeros(1, 2, unet.config.cross_attention_dim)
     save_file({"null_text": null_text}, folder / "null_text.safetensors")
     write_card(ModelCard("tiny", "MIT", native_size=64, base=None), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a text-to-image model in our own format with random weights, for 128 pixels."""
+    folder = tmp_path_factory.mktemp("backbone")
+    torch.manual_seed(0)
+    write_own(folder)
     return folder

@@ -47,7 +47,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def app_url(
-    browser: Browser, tiny_diffdis_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    browser: Browser,
+    tiny_diffdis_folder: Path,
+    tiny_backbone_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -55,9 +58,10 @@ def app_url(
     url = f"http://127.0.0.1:{port}/"
     temporary = tmp_path_factory.mktemp("server")
     log = temporary / "server.log"
+    models = ["--model", str(tiny_diffdis_folder), "--backbone", str(tiny_backbone_folder)]
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, "app.py", "--model", str(tiny_diffdis_folder), "--port", str(port)],
+            [sys.executable, "app.py", *models, "--port", str(port)],
             cwd=ROOT,
             env={**os.environ, "TMPDIR": str(temporary), "HF_HUB_OFFLINE": "1"},
             stdout=output,

@@ -14,8 +14,15 @@ from segdemo.ui.theme import LAUNCH_OPTIONS
 
 
 @pytest.fixture(scope="session")
-def served(tiny_diffdis_folder: Path) -> Iterator[str]:
-    demo = build_demo(AnnotationAssistant(str(tiny_diffdis_folder), device="cpu"))
+def assistant(tiny_diffdis_folder: Path, tiny_backbone_folder: Path) -> AnnotationAssistant:
+    return AnnotationAssistant(
+        str(tiny_diffdis_folder), device="cpu", backbone=str(tiny_backbone_folder)
+    )
+
+
+@pytest.fixture(scope="session")
+def served(assistant: AnnotationAssistant) -> Iterator[str]:
+    demo = build_demo(assistant)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LAUNCH_OPTIONS)
     yield url
     demo.close()

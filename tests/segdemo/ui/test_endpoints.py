@@ -29,11 +29,13 @@ def _turned_right() -> Image.Exif:
     return exif
 
 
-def test_only_the_two_endpoints_are_public(client: Client) -> None:
+def test_only_the_named_endpoints_are_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert sorted(endpoints) == ["/segment", "/segment_batch"]
+    assert sorted(endpoints) == ["/edges", "/segment", "/segment_batch", "/trace"]
     names = [parameter["parameter_name"] for parameter in endpoints["/segment"]["parameters"]]
     assert names == ["photo", "size", "seed", "augment", "ensemble", "soft", "threshold"]
+    names = [parameter["parameter_name"] for parameter in endpoints["/trace"]["parameters"]]
+    assert names == ["photo", "timesteps", "size", "seed", "layers"]
 
 
 def test_segment_returns_files_of_the_upright_size_under_the_uploads_name(

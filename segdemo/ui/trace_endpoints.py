@@ -1,0 +1,137 @@
+"""The endpoints `/trace` and `/edges`, for programs: hidden fields with short signatures."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from segdemo.assistant import AnnotationAssistant
+from segdemo.datatypes import InputError, RGBImage
+from segdemo.diffegg.pseudo_edge import pseudo_edge
+from segdemo.diffegg.settings import PAPER_TIMESTEPS
+from segdemo.images import load_rgb, to_grey
+from segdemo.ui.feedback import plain_words
+from segdemo.ui.results import RESULT_SECONDS, Upload, file_stem, new_folder, upload_name
+from segdemo.ui.trace_options import read_trace_settings
+from segdemo.ui.trace_values import summary
+from segdemo.ui.traces import (
+    Chosen,
+    KeptTrace,
+    discard_trace,
+    export_trace,
+    score_of,
+    trace_photo,
+)
+
+# The assistant holds its models for one step at a time, so traces get a queue of their own
+TRACE_QUEUE: dict[str, Any] = {"concurrency_id": "trace", "concurrency_limit": 1}
+ORIGINS = {
+    "edge_kl": "read from attention by EdgeKL at PeakKL's timestep; this model has no edge "
+    "generator",
+    "diffegg": "from the model's edge generator",
+}
+
+
+def trace_for_programs(
+    assistant: AnnotationAssistant,
+    photo: Upload | None,
+    timesteps: str,
+    size: object,
+    seed: object,
+    layers: str,
+    previous: KeptTrace | None,
+) -> tuple[str, str, dict[str, Any], KeptTrace]:
+    """Trace one picture: all arrays, the curve as a table, and what there is to say of them."""
+    with plain_words():
+        given = {"timesteps": timesteps, "size": size, "seed": seed, "layers": layers}
+        settings = read_trace_settings(given)
+        image, name = _picture(photo)
+        *_, kept = trace_photo(assistant, image, name, settings)
+        files = export_trace(kept, Chosen(), "paper")
+        edge = pseudo_edge(score_of(kept, kept.curve.peak))
+        discard_trace(previous)
+        info = {
+            "name": name,
+            "summary": summary(kept, assistant.device_name),
+            "model": assistant.backbone_description,
+            "layers": list(kept.layers),
+            "timesteps": list(kept.curve.timesteps),
+            "gaps": list(kept.curve.gaps),
+            "peak_timestep": kept.curve.peak_timestep,
+            "flat": kept.curve.flat,
+            "rule": edge.rule,
+            "guarded": edge.guarded,
+            "lower": edge.lower,
+            "upper": edge.upper,
+        }
+        return str(files.arrays), str(files.table), info, kept
+
+
+def edges_for_programs(
+    assistant: AnnotationAssistant, photo: Upload | None
+) -> tuple[str, dict[str, Any]]:
+    """Find one picture's instance edges: an 8-bit PNG of its size, and where they come from."""
+    with plain_words():
+        image, name = _picture(photo)
+        edge = assistant.edges(image)
+        path = new_folder() / f"{file_stem(name)}_edge.png"
+        Image.fromarray(to_grey(edge.probability)).save(path)
+        return str(path), {
+            "name": name,
+            "origin": edge.origin,
+            "note": ORIGINS[edge.origin],
+            "model": assistant.backbone_description,
+        }
+
+
+def _picture(photo: Upload | None) -> tuple[RGBImage, str]:
+    if photo is None:
+        raise InputError("There is no picture: send one as `photo`.")
+    name = upload_name(photo)
+    return load_rgb(photo["path"], name), name
+
+
+def build_trace_endpoints(assistant: AnnotationAssistant) -> None:
+    """Offer `/trace` and `/edges`."""
+    hidden: dict[str, Any] = {"visible": False}
+    kept = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard_trace)
+    gr.Button(**hidden).click(
+        functools.partial(trace_for_programs, assistant),
+        [
+            gr.File(label="photo", **hidden),
+            gr.Textbox(" ".join(map(str, PAPER_TIMESTEPS)), label="timesteps", **hidden),
+            gr.Number(0, label="size", **hidden),
+            gr.Number(0, label="seed", **hidden),
+            gr.Textbox("", label="layers", **hidden),
+            kept,
+        ],
+        [
+            gr.File(label="arrays", **hidden),
+            gr.File(label="curve", **hidden),
+            gr.JSON(label="info", **hidden),
+            kept,
+        ],
+        preprocess=False,
+        api_name="trace",
+        api_description=(
+            "Look into the attention of one picture at several noise levels. timesteps: a falling "
+            "list, or start:stop:count. layers: a regular expression on layer names. Returns all "
+            "arrays (NPZ), the gaps (CSV, nats), and what PeakKL and the threshold rule chose."
+        ),
+        **TRACE_QUEUE,
+    )
+    gr.Button(**hidden).click(
+        functools.partial(edges_for_programs, assistant),
+        [gr.File(label="photo", **hidden)],
+        [gr.File(label="edge", **hidden), gr.JSON(label="info", **hidden)],
+        preprocess=False,
+        api_name="edges",
+        api_description=(
+            "Find instance edges of one picture: an 8-bit PNG of its size, 128 at the threshold, "
+            "and whether EdgeKL or an edge generator drew it."
+        ),
+        **TRACE_QUEUE,
+    )

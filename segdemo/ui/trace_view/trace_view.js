@@ -1,0 +1,180 @@
+
+// Which step is shown, and everything that follows from it.
+const find = (selector) => element.querySelector(selector);
+const gapsPlot = find(".gaps"), ratiosPlot = find(".ratios"), tip = find(".tip");
+const strip = find(".strip"), said = find(".said"), follow = find(".follow");
+const choice = { follow: true, timestep: null };
+let places = []; // of the pairs, in pixels
+let stripRun = null;
+const TELL_PAUSE = 150; // milliseconds
+let telling = 0, lastTold = -TELL_PAUSE;
+
+function shownStep(run) {
+  if (choice.follow || choice.timestep === null) return run.peak;
+  const apart = run.timesteps.map((timestep) => Math.abs(timestep - choice.timestep));
+  return apart.indexOf(Math.min(...apart));
+}
+
+// A pair stands for one of its two steps: by the paper the cleaner one.
+const pairOfStep = (run, step) => {
+  const pair = step - run.kept_of_pair;
+  return pair >= 0 && pair < run.gaps.length ? pair : -1;
+};
+
+function draw() {
+  const value = props.value;
+  const some = Boolean(value && value.run && value.run.timesteps.length);
+  find(".empty").hidden = some;
+  find(".full").hidden = !some;
+  if (!some) return;
+  const run = value.run, shown = shownStep(run), pair = pairOfStep(run, shown);
+  const had = gapsPlot.contains(document.activeElement);
+  const focused = pair < 0 ? Math.min(shown, run.gaps.length - 1) : pair;
+  places = drawGaps(gapsPlot, value, shown, pair, focused);
+  if (had) gapsPlot.querySelector('[tabindex="0"]')?.focus({ preventScroll: true });
+  const checked = run.ratios.some((ratio) => ratio !== null);
+  ratiosPlot.toggleAttribute("hidden", !checked);
+  if (checked) drawRatios(ratiosPlot, value, shown);
+  drawLegend(value);
+  drawPictures(value, shown);
+  follow.setAttribute("aria-checked", String(choice.follow));
+  follow.querySelector(".state").textContent = choice.follow ? "on" : "off";
+}
+
+function drawLegend(value) {
+  const entries = [["line", "this run: " + value.run.name]];
+  if (value.pinned) entries.push(["line pinned", "pinned: " + value.pinned.name]);
+  find(".legend").replaceChildren(
+    ...entries.map(([kind, words]) => {
+      const item = document.createElement("li"), sample = node("svg", { "aria-hidden": "true" });
+      sample.append(node("line", { x1: 0, x2: 34, y1: 7, y2: 7, class: kind }));
+      const dot = { x: 14, y: 4, width: 6, height: 6, class: "mark pinned" };
+      const round = { cx: 17, cy: 7, r: 4, class: "mark" };
+      sample.append(kind === "line" ? node("circle", round) : node("rect", dot));
+      item.append(sample, document.createTextNode(words));
+      return item;
+    })
+  );
+}
+
+function drawPictures(value, shown) {
+  const run = value.run, aspect = String(run.aspect);
+  if (stripRun !== run.key) {
+    strip.replaceChildren();
+    stripRun = run.key;
+  }
+  for (let i = strip.children.length; i < run.pictures.length; i++) {
+    strip.append(stripButton(run.pictures[i].url, run.timesteps[i], aspect));
+  }
+  [...strip.children].forEach((button, i) => {
+    button.setAttribute("aria-pressed", String(i === shown));
+    const peak = i === run.peak && run.peak_pair >= 0;
+    button.querySelector(".badge").textContent = peak ? "◆ peak" : "";
+  });
+  // scrollIntoView would move the page as well
+  const button = strip.children[shown], middle = button.offsetLeft + button.offsetWidth / 2;
+  strip.scrollLeft = middle - strip.clientWidth / 2;
+  const photo = find(".photo"), large = find(".large");
+  show(photo, run.photo.url, aspect);
+  show(large, run.pictures[shown].url, aspect);
+  const words = "timestep " + run.timesteps[shown];
+  large.alt = "Attention at " + words + " as colours, one square a cell";
+  const peak = shown === run.peak && run.peak_pair >= 0;
+  find(".large-caption").textContent = "Attention at " + words + (peak ? " ◆ PeakKL's choice" : "");
+}
+
+function show(image, url, aspect) {
+  image.style.aspectRatio = aspect;
+  if (image.getAttribute("src") !== url) image.setAttribute("src", url);
+}
+
+function stripButton(url, timestep, aspect) {
+  const button = document.createElement("button"), image = document.createElement("img");
+  button.type = "button";
+  image.alt = "";
+  show(image, url, aspect);
+  const badge = document.createElement("span");
+  badge.className = "badge";
+  button.append(image, document.createTextNode("t = " + timestep), badge);
+  button.addEventListener("click", () => pick([...strip.children].indexOf(button)));
+  return button;
+}
+
+function pick(step) {
+  const run = props.value.run;
+  choice.follow = false;
+  choice.timestep = run.timesteps[step];
+  draw();
+  const pair = pairOfStep(run, step);
+  const gap = pair < 0 ? "" : " " + pairWords(run, pair) + ".";
+  said.textContent = "Timestep " + choice.timestep + " is shown and stays." + gap;
+  tell();
+}
+
+// At once, but not for every step of a key held down: the last of them follows a moment later.
+function tell() {
+  clearTimeout(telling);
+  const wait = Math.max(0, lastTold + TELL_PAUSE - performance.now());
+  const send = () => {
+    lastTold = performance.now();
+    trigger("pick", { timestep: choice.timestep, follow: choice.follow });
+  };
+  if (wait) telling = setTimeout(send, wait);
+  else send();
+}
+
+function pickPair(pair, focus) {
+  const run = props.value.run;
+  if (!run.gaps.length) return;
+  const step = Math.max(0, Math.min(run.gaps.length - 1, pair)) + run.kept_of_pair;
+  pick(step);
+  if (focus) gapsPlot.querySelector('[tabindex="0"]')?.focus({ preventScroll: true });
+}
+
+function nearestPair(event) {
+  const across = event.clientX - gapsPlot.getBoundingClientRect().left;
+  const apart = places.map(([x]) => Math.abs(x - across));
+  return apart.indexOf(Math.min(...apart));
+}
+
+gapsPlot.addEventListener("click", (event) => pickPair(nearestPair(event), true));
+gapsPlot.addEventListener("keydown", (event) => {
+  const run = props.value.run, last = run.gaps.length - 1;
+  const here = Number(document.activeElement.dataset.pair);
+  const target = {
+    ArrowRight: here + 1, ArrowDown: here + 1, ArrowLeft: here - 1, ArrowUp: here - 1,
+    Home: 0, End: last, Enter: here, " ": here,
+  }[event.key];
+  if (target === undefined) return;
+  event.preventDefault();
+  pickPair(target, true);
+});
+gapsPlot.addEventListener("pointermove", (event) => {
+  const pair = nearestPair(event);
+  if (pair < 0) return;
+  tip.textContent = pairWords(props.value.run, pair);
+  tip.hidden = false;
+  const room = gapsPlot.clientWidth - tip.offsetWidth;
+  tip.style.left = Math.max(0, Math.min(room, places[pair][0] - tip.offsetWidth / 2)) + "px";
+  tip.style.top = Math.max(0, places[pair][1] - 46) + "px";
+});
+gapsPlot.addEventListener("pointerleave", () => { tip.hidden = true; });
+
+follow.addEventListener("click", () => {
+  const run = props.value.run;
+  choice.timestep = run.timesteps[shownStep(run)];
+  choice.follow = !choice.follow;
+  draw();
+  const timestep = run.timesteps[shownStep(run)];
+  said.textContent = choice.follow
+    ? "PeakKL's choice is shown: timestep " + timestep + "."
+    : "Timestep " + timestep + " is shown and stays, whatever PeakKL chooses.";
+  tell();
+});
+
+new ResizeObserver(draw).observe(find(".plots"));
+watch("value", () => {
+  said.textContent = "";
+  draw();
+});
+draw();

@@ -1,0 +1,325 @@
+"""The tab "Inspect" as a visitor uses it, in a real browser."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.test_cutout import download, write_photo
+
+pytestmark = pytest.mark.browser
+
+EXAMPLES = Path(__file__).parents[2] / "segdemo" / "assets" / "examples"
+QUICK = 200  # milliseconds
+
+CLICK_AND_WAIT = """async (pair) => {
+  const view = document.querySelector("#trace-view"), plot = view.querySelector(".gaps");
+  const box = view.querySelectorAll(".pair")[pair].getBoundingClientRect();
+  const place = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
+  const started = performance.now();
+  plot.dispatchEvent(new MouseEvent("click", { bubbles: true, ...place }));
+  await view.querySelector(".large").decode();
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  return performance.now() - started;
+}"""
+
+
+@pytest.fixture
+def tab(page: Page) -> Iterator[Page]:
+    open_tab(page)
+    yield page
+
+
+def open_tab(page: Page) -> None:
+    page.get_by_role("tab", name="Inspect").click()
+    page.locator("#trace-run").wait_for()
+
+
+def choose(page: Page, photo: Path) -> None:
+    page.locator("#trace-photo input[type=file]").set_input_files(photo)
+    page.locator("#trace-photo img").wait_for()
+
+
+def run(page: Page, said: str = "PeakKL chooses") -> None:
+    page.locator("#trace-run").click()
+    expect(page.locator("#trace-run")).to_be_disabled()
+    expect(page.locator("#trace-run")).to_be_enabled()
+    expect(page.locator("#trace-status")).to_contain_text(said)
+
+
+def open_settings(page: Page) -> None:
+    page.get_by_role("button", name="Trace settings").click()
+    page.locator("#timesteps textarea").wait_for()
+    page.wait_for_timeout(500)  # fields are given their values a moment after they appear
+
+
+def pairs(page: Page) -> Locator:
+    return page.locator("#trace-view .pair")
+
+
+def shown(page: Page) -> str:
+    return page.locator("#trace-view .large-caption").inner_text()
+
+
+def edge_timestep(page: Page, timestep: int) -> None:
+    caption = page.locator("#edge-chart .score-caption")
+    expect(caption).to_contain_text(f"timestep {timestep}:")
+
+
+def test_an_example_is_traced_and_a_click_on_the_curve_shows_its_step(tab: Page) -> None:
+    tab.locator("#trace-photo-examples img").first.click()
+    tab.locator("#trace-photo img").wait_for()
+    run(tab)
+    expect(tab.locator("#trace-status")).to_contain_text("128 px, 10 steps")
+    expect(pairs(tab)).to_have_count(9)
+    expect(tab.locator("#trace-view .strip button")).to_have_count(10)
+    expect(tab.locator("#trace-view .peak .mark")).to_have_count(1)
+    expect(tab.locator("#trace-view .peak-name")).to_contain_text("PeakKL: ")
+    assert "PeakKL's choice" in shown(tab)
+
+    large = tab.locator("#trace-view .large")
+    before = large.get_attribute("src")
+    took = [tab.evaluate(CLICK_AND_WAIT, pair) for pair in (1, 6, 3)]
+    assert large.get_attribute("src") != before
+    assert shown(tab).startswith("Attention at timestep 599")
+    edge_timestep(tab, 599)
+    assert min(took) < QUICK
+
+
+def test_keys_choose_a_pair_and_the_last_one_counts(tab: Page, tmp_path: Path) -> None:
+    choose(tab, write_photo(tmp_path / "red.png"))
+    run(tab)
+    tab.locator("#trace-view .pair[tabindex='0']").focus()
+    for key in ("Home", "ArrowRight", "ArrowRight", "End", "ArrowLeft"):
+        tab.keyboard.press(key)
+    assert shown(tab).startswith("Attention at timestep 199")
+    chosen = pairs(tab).nth(7)
+    expect(chosen).to_be_focused()
+    expect(chosen).to_have_attribute("aria-selected", "true")
+    expect(tab.locator("#trace-view .said")).to_contain_text("299 → 199: gap")
+    edge_timestep(tab, 199)
+
+
+def test_hovering_tells_the_pair_and_its_gap(tab: Page, tmp_path: Path) -> None:
+    choose(tab, write_photo(tmp_path / "red.png"))
+    run(tab)
+    pairs(tab).nth(2).hover()
+    expect(tab.locator("#trace-view .tip")).to_contain_text("799 → 699: gap")
+    expect(tab.locator("#trace-view .tip")).to_contain_text("nats")
+
+
+def test_a_fixed_step_stays_and_following_returns(tab: Page, tmp_path: Path) -> None:
+    choose(tab, write_photo(tmp_path / "red.png"))
+    run(tab)
+    peak = shown(tab)
+    follow = tab.get_by_role("switch", name="Follow PeakKL")
+    expect(follow).to_have_attribute("aria-checked", "true")
+    tab.locator("#trace-view .strip button").first.click()
+    expect(follow).to_have_attribute("aria-checked", "false")
+    edge_timestep(tab, 999)
+
+    open_settings(tab)
+    tab.get_by_label("Seed").last.fill("5")
+    tab.get_by_label("Seed").last.press("Tab")
+    run(tab)
+    expect(tab.locator("#trace-view .legend")).to_contain_text("seed 5")
+    assert shown(tab).startswith("Attention at timestep 999")
+    edge_timestep(tab, 999)
+    follow.click()
+    assert "PeakKL's choice" in shown(tab)
+    assert peak.endswith("PeakKL's choice")
+
+
+def test_thresholds_move_the_edge_at_once_and_the_rule_comes_back(
+    tab: Page, tmp_path: Path
+) -> None:
+    choose(tab, write_photo(tmp_path / "red.png"))
+    run(tab)
+    words, note = tab.locator("#edge-chart .edge-words"), tab.locator("#edge-chart .note")
+    by_rule = words.inner_text()
+    expect(note).to_contain_text("Rule")
+    upper = tab.get_by_role("slider", name="Edge above")
+    upper.focus()
+    value = float(upper.get_attribute("aria-valuenow") or "nan")
+    upper.press("PageDown")
+    assert float(upper.get_attribute("aria-valuenow") or "nan") < value
+    assert words.inner_text() != by_rule
+    expect(note).to_contain_text("set by hand")
+
+    before = tab.locator("#edge-chart .labels").evaluate("canvas => canvas.toDataURL()")
+    grip = tab.locator("#edge-chart .handle.lower .grip").bounding_box()
+    assert grip is not None
+    tab.mouse.move(grip["x"] + 9, grip["y"] + 8)
+    tab.mouse.down()
+    tab.mouse.move(20, grip["y"] + 8, steps=3)
+    during = tab.locator("#edge-chart .labels").evaluate("canvas => canvas.toDataURL()")
+    tab.mouse.up()
+    assert during != before
+    expect(tab.locator("#edge-chart .interior-words")).to_contain_text("(0.0 %)")
+
+    tab.get_by_role("button", name="Back to the rule").click()
+    assert words.inner_text() == by_rule
+
+
+def test_another_rule_is_named_and_explained(tab: Page, tmp_path: Path) -> None:
+    choose(tab, write_photo(tmp_path / "red.png"))
+    run(tab)
+    tab.get_by_label("Threshold rule").click()
+    tab.get_by_role("option", name="log").click()
+    expect(tab.locator("#edge-chart .note")).to_contain_text("Rule: log")
+    expect(tab.locator("#rule-note")).to_contain_text("logarithm")
+
+
+def test_downloads_hold_the_edge_that_is_shown(tab: Page, tmp_path: Path) -> None:
+    choose(tab, write_photo(tmp_path / "red box.png"))
+    run(tab)
+    tab.locator("#trace-view .strip button").nth(4).click()
+    edge_timestep(tab, 599)
+    tab.get_by_role("slider", name="Edge above").focus()
+    tab.keyboard.press("PageDown")
+    tab.wait_for_timeout(1000)  # until the keys count as done and the server heard of them
+    name, content = download(tab, "Download NPZ")
+    assert name == "red box_trace.npz"
+    with np.load(io.BytesIO(content)) as arrays:
+        assert arrays["shown_timestep"] == 599
+        assert arrays["rule"] == "by hand"
+    name, content = download(tab, "Download CSV")
+    assert name == "red box_kl_curve.csv"
+    assert content.splitlines()[0] == b"timestep,next_timestep,gap"
+    name, content = download(tab, "Download all and figures")
+    assert name == "red box_trace.zip"
+    assert "red box/pseudo_edge.png" in zipfile.ZipFile(io.BytesIO(content)).namelist()
+
+
+def test_a_pinned_run_stays_beside_the_next(tab: Page, tmp_path: Path) -> None:
+    choose(tab, write_photo(tmp_path / "red.png"))
+    run(tab)
+    tab.get_by_role("button", name="Pin this run").click()
+    expect(tab.locator("#trace-view .legend")).to_contain_text("pinned: red.png, default settings")
+    open_settings(tab)
+    tab.locator("#timesteps textarea").fill("950:50:4")
+    run(tab)
+    expect(pairs(tab)).to_have_count(3)
+    expect(tab.locator("#trace-view .gaps .line.pinned")).to_have_count(1)
+    tab.get_by_role("button", name="Unpin").click()
+    expect(tab.locator("#trace-view .gaps .line.pinned")).to_have_count(0)
+
+
+def test_a_mask_file_shows_whether_steps_separate_instances(tab: Page) -> None:
+    expect(tab.locator("#trace-view .ratios")).to_be_hidden()
+    tab.get_by_role("button", name="Instance check").click()
+    choose(tab, EXAMPLES / "instances" / "players.jpg")
+    mask = EXAMPLES / "instances" / "players_instances.png"
+    tab.locator("#instance-mask input[type=file]").set_input_files(mask)
+    tab.locator("#instance-mask img").wait_for()
+    run(tab)
+    ratios = tab.locator("#trace-view .ratios")
+    expect(ratios).to_be_visible()
+    expect(ratios).to_contain_text("1.0: no preference")
+    expect(ratios.locator(".mark")).to_have_count(10)
+
+
+def test_instances_are_drawn_with_mouse_or_keys(tab: Page, tmp_path: Path) -> None:
+    choose(tab, write_photo(tmp_path / "red.png"))
+    tab.get_by_role("button", name="Instance check").click()
+    tab.get_by_role("tab", name="Draw").click()
+    board = tab.locator("#painter canvas")
+    board.scroll_into_view_if_needed()
+    box = board.bounding_box()
+    assert box is not None
+    x, y = box["x"], box["y"] + box["height"] / 2
+    tab.mouse.move(x + box["width"] * 0.1, y)
+    tab.mouse.down()
+    tab.mouse.move(x + box["width"] * 0.3, y, steps=4)
+    tab.mouse.up()
+    expect(tab.locator("#painter .said")).to_contain_text("1 instance drawn; the check needs 2")
+    board.press("2")
+    for _ in range(3):
+        board.press("ArrowRight")
+    board.press(" ")
+    expect(tab.locator("#painter .said")).to_contain_text("2 instances drawn")
+    tab.wait_for_timeout(500)
+    run(tab)
+    expect(tab.locator("#trace-view .ratios")).to_be_visible()
+
+
+def test_what_is_wrong_is_said_in_words(tab: Page, tmp_path: Path) -> None:
+    toast = tab.get_by_test_id("toast-body")
+    tab.locator("#trace-run").click()
+    expect(toast).to_contain_text("no photo yet")
+    choose(tab, write_photo(tmp_path / "red.png"))
+    tab.get_by_role("button", name="Instance check").click()
+    mask = tmp_path / "mask & <b>co.png"
+    Image.fromarray(np.array([[0, 1], [1, 2]], np.uint8)).save(mask)
+    tab.locator("#instance-mask input[type=file]").set_input_files(mask)
+    tab.locator("#instance-mask img").wait_for()
+    tab.locator("#trace-run").click()
+    expect(toast.last).to_contain_text("mask & <b>co.png is 2 x 2, the photo 90 x 60")
+    expect(tab.locator("#trace-run")).to_be_enabled()
+
+
+def test_stop_keeps_the_steps_that_are_there(tab: Page, tmp_path: Path) -> None:
+    choose(tab, write_photo(tmp_path / "red.png"))
+    open_settings(tab)
+    tab.locator("#timesteps textarea").fill("999:0:100")
+    tab.get_by_label("Draws of noise").fill("8")
+    tab.get_by_label("Draws of noise").press("Tab")
+    tab.locator("#trace-run").click()
+    expect(tab.locator("#trace-view .strip button").nth(2)).to_be_visible()
+    tab.locator("#trace-stop").click()
+    expect(tab.locator("#trace-status")).to_contain_text("Stopped: 128 px,")
+    expect(tab.locator("#trace-run")).to_be_enabled()
+    steps = tab.locator("#trace-view .strip button").count()
+    assert 3 <= steps < 100
+    expect(tab.get_by_role("button", name="Download CSV")).to_be_enabled()
+
+
+def test_a_run_that_fails_takes_nothing_away(tab: Page, tmp_path: Path) -> None:
+    choose(tab, write_photo(tmp_path / "red.png"))
+    run(tab)
+    open_settings(tab)
+    tab.get_by_label("Layer filter").fill("nonesuch")
+    tab.get_by_label("Layer filter").press("Tab")
+    tab.locator("#trace-run").click()
+    expect(tab.get_by_test_id("toast-body")).to_contain_text("nonesuch")
+    tab.locator("#trace-view .strip button").nth(1).click()
+    edge_timestep(tab, 899)
+    tab.locator("#trace-photo").get_by_role("button", name="Remove Image").click()
+    expect(tab.locator("#trace-photo img")).to_have_count(0)
+    expect(tab.locator("#trace-view .legend")).to_contain_text("red.png")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    browser: Browser, app_url: str, tmp_path: Path, scheme: str
+) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    phone = context.new_page()
+    phone.goto(app_url, wait_until="domcontentloaded")
+    open_tab(phone)
+    choose(phone, write_photo(tmp_path / "red.png"))
+    run(phone)
+    open_settings(phone)
+    phone.get_by_role("button", name="Instance check").click()
+    phone.get_by_role("tab", name="Draw").click()
+    phone.locator("#painter canvas").wait_for()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    small = phone.evaluate(
+        """[...document.querySelectorAll("button")]
+           .filter(b => b.offsetParent && b.getBoundingClientRect().height < 32)
+           .map(b => b.outerHTML.slice(0, 80))"""
+    )
+    assert small == []
+    context.close()
+
+
+def test_the_page_does_not_overclaim(tab: Page) -> None:
+    expect(tab.locator("#honesty")).to_contain_text("no proof that instances separate")
+    expect(tab.get_by_text("aligned from step to step")).to_have_count(1)
