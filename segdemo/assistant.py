@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -102,8 +103,8 @@ class AnnotationAssistant:
 
     @property
     def trace_size(self) -> int:
-        """Side in pixels that the backbone was trained at."""
-        return self._backbone_files.native_size
+        """Side in pixels that pictures are traced at unless a setting says otherwise."""
+        return self.trace_defaults.size or self._backbone_files.native_size
 
     @property
     def trace_defaults(self) -> TraceSettings:
@@ -129,10 +130,10 @@ class AnnotationAssistant:
 
         The model is held for one step at a time, so that others need not wait for a whole trace.
         """
+        settings = settings or self.trace_defaults
+        settings = replace(settings, size=settings.size or self.trace_size)
         with self._lock:
-            steps = trace(
-                self._loaded_backbone(), image, settings or self.trace_defaults, instances
-            )
+            steps = trace(self._loaded_backbone(), image, settings, instances)
         while True:
             with self._lock:
                 grown = next(steps, None)

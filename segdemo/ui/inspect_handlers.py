@@ -54,7 +54,9 @@ def run_trace(
     """
     fields, (mask, drawing, rule, stop, chosen, pinned, previous) = rest[:-7], rest[-7:]
     with plain_words():
-        settings = read_trace_settings(dict(zip(names, fields, strict=True)))
+        given = dict(zip(names, fields, strict=True))
+        settings = read_trace_settings(given, assistant.trace_defaults)
+        chosen.start(settings.fixed_timestep)
         if photo is None:
             raise InputError("There is no photo yet: drop one, paste one, or click an example.")
         name = upload_name(photo)
@@ -64,9 +66,7 @@ def run_trace(
         kept = None
         try:
             for kept in trace_photo(assistant, image, name, settings, instances):
-                if (
-                    previous is not None
-                ):  # only now, for a run that fails at once takes nothing away
+                if previous is not None:  # only now: a run that fails at once takes nothing away
                     discard_trace(previous)
                     chosen.cuts.clear()
                     previous = None
@@ -110,7 +110,7 @@ def look_at_step(
     """Note which step is looked at, and show its edge."""
     with plain_words():
         timestep = event._data["timestep"]
-        chosen.timestep = None if event._data["follow"] else int(timestep)
+        chosen.pick(None if event._data["follow"] else int(timestep))
         return edge_value(kept, chosen, rule)
 
 

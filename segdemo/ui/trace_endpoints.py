@@ -29,8 +29,7 @@ from segdemo.ui.traces import (
 # The assistant holds its models for one step at a time, so traces get a queue of their own
 TRACE_QUEUE: dict[str, Any] = {"concurrency_id": "trace", "concurrency_limit": 1}
 ORIGINS = {
-    "edge_kl": "read from attention by EdgeKL at PeakKL's timestep; this model has no edge "
-    "generator",
+    "edge_kl": "read from attention by EdgeKL; this model has no edge generator",
     "diffegg": "from the model's edge generator",
 }
 
@@ -47,11 +46,14 @@ def trace_for_programs(
     """Trace one picture: all arrays, the curve as a table, and what there is to say of them."""
     with plain_words():
         given = {"timesteps": timesteps, "size": size, "seed": seed, "layers": layers}
-        settings = read_trace_settings(given)
+        settings = read_trace_settings(given, assistant.trace_defaults)
         image, name = _picture(photo)
         *_, kept = trace_photo(assistant, image, name, settings)
-        files = export_trace(kept, Chosen(), "paper")
-        edge = pseudo_edge(score_of(kept, kept.curve.peak))
+        chosen = Chosen()
+        chosen.start(settings.fixed_timestep)
+        files = export_trace(kept, chosen, "paper")
+        shown = chosen.step_of(kept.curve)
+        edge = pseudo_edge(score_of(kept, shown))
         discard_trace(previous)
         info = {
             "name": name,
@@ -61,6 +63,7 @@ def trace_for_programs(
             "timesteps": list(kept.curve.timesteps),
             "gaps": list(kept.curve.gaps),
             "peak_timestep": kept.curve.peak_timestep,
+            "edge_timestep": kept.curve.timesteps[shown],
             "flat": kept.curve.flat,
             "rule": edge.rule,
             "guarded": edge.guarded,
@@ -130,8 +133,8 @@ def build_trace_endpoints(assistant: AnnotationAssistant) -> None:
         preprocess=False,
         api_name="edges",
         api_description=(
-            "Find instance edges of one picture: an 8-bit PNG of its size, 128 at the threshold, "
-            "and whether EdgeKL or an edge generator drew it."
+            "Find instance edges of one picture: an 8-bit PNG of its size, middle grey at the "
+            "threshold, and whether EdgeKL or an edge generator drew it."
         ),
         **TRACE_QUEUE,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import gradio as gr
@@ -129,8 +129,11 @@ def read_timesteps(text: str) -> tuple[int, ...]:
     return steps
 
 
-def read_trace_settings(values: Mapping[str, object]) -> TraceSettings:
-    """Check what a page's fields or a caller gave, by the settings' names; raises InputError."""
+def read_trace_settings(values: Mapping[str, object], defaults: TraceSettings) -> TraceSettings:
+    """Check what a page's fields or a caller gave, by the settings' names; raises InputError.
+
+    defaults: the model's own; what was not given comes from them.
+    """
     read: dict[str, Any] = {}
     for entry in FIELDS:
         if entry.name not in values:
@@ -144,7 +147,7 @@ def read_trace_settings(values: Mapping[str, object]) -> TraceSettings:
             read[entry.name] = str(value or "")
     if not 0 <= read.get("seed", 0) < 2**63:
         raise InputError("Seed must be a whole number from 0 up.")
-    return TraceSettings(**read)
+    return replace(defaults, **read)
 
 
 def _whole(label: str, value: object) -> int:

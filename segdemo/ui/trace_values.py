@@ -66,6 +66,7 @@ def curves_value(kept: KeptTrace | None, pinned: PinnedCurve | None) -> dict[str
         "timesteps": list(curve.timesteps),
         "gaps": list(curve.gaps),
         "ratios": list(kept.ratios),
+        "fixed": kept.settings.fixed_timestep,
         "peak": curve.peak,
         "peak_timestep": curve.peak_timestep,
         "peak_pair": -1 if curve.flat else curve.peak - kept_of_pair,

@@ -60,13 +60,14 @@ class KeptTrace:
 class Chosen:
     """Which step and thresholds a session looks at; the running trace reads what clicks write.
 
-    timestep: the one to show, or None to follow PeakKL. cuts: by timestep, (lower, upper) where
-    they were set by hand.
+    timestep: the one to show, or None to follow PeakKL. picked: a person chose it, not the model's
+    own settings. cuts: by timestep, (lower, upper) where they were set by hand.
     """
 
     def __init__(self) -> None:
         """Start with PeakKL's choice and the rule's thresholds."""
         self.timestep: int | None = None
+        self.picked = False
         self.cuts: dict[int, tuple[float, float]] = {}
 
     def cut(self, timestep: int, lower: float, upper: float) -> None:
@@ -74,6 +75,15 @@ class Chosen:
         if not -math.inf < lower <= upper < math.inf:
             raise InputError("The lower threshold must not exceed the upper one.")
         self.cuts[timestep] = (lower, upper)
+
+    def pick(self, timestep: int | None) -> None:
+        """Show a step, or None for PeakKL's, from now on."""
+        self.timestep, self.picked = timestep, True
+
+    def start(self, fixed_timestep: int | None) -> None:
+        """Begin a run with the step its settings name, unless a person chose one before."""
+        if not self.picked:
+            self.timestep = fixed_timestep
 
     def step_of(self, curve: KLCurve) -> int:
         """Return the index of the step to show: the nearest one where a grid lacks it."""

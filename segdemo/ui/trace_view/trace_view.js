@@ -3,7 +3,7 @@
 const find = (selector) => element.querySelector(selector);
 const gapsPlot = find(".gaps"), ratiosPlot = find(".ratios"), tip = find(".tip");
 const strip = find(".strip"), said = find(".said"), follow = find(".follow");
-const choice = { follow: true, timestep: null };
+const choice = { follow: true, timestep: null, picked: false };
 let places = []; // of the pairs, in pixels
 let stripRun = null;
 const TELL_PAUSE = 150; // milliseconds
@@ -27,6 +27,10 @@ function draw() {
   find(".empty").hidden = some;
   find(".full").hidden = !some;
   if (!some) return;
+  if (!choice.picked) { // until a person chooses, the run's settings do
+    choice.follow = value.run.fixed === null;
+    choice.timestep = value.run.fixed;
+  }
   const run = value.run, shown = shownStep(run), pair = pairOfStep(run, shown);
   const had = gapsPlot.contains(document.activeElement);
   const focused = pair < 0 ? Math.min(shown, run.gaps.length - 1) : pair;
@@ -104,6 +108,7 @@ function pick(step) {
   const run = props.value.run;
   choice.follow = false;
   choice.timestep = run.timesteps[step];
+  choice.picked = true;
   draw();
   const pair = pairOfStep(run, step);
   const gap = pair < 0 ? "" : " " + pairWords(run, pair) + ".";
@@ -164,6 +169,7 @@ follow.addEventListener("click", () => {
   const run = props.value.run;
   choice.timestep = run.timesteps[shownStep(run)];
   choice.follow = !choice.follow;
+  choice.picked = true;
   draw();
   const timestep = run.timesteps[shownStep(run)];
   said.textContent = choice.follow

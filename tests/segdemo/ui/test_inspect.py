@@ -74,7 +74,12 @@ class TestFields:
     )
     def test_a_bad_setting_is_named(self, given: dict[str, object], sentence: str) -> None:
         with pytest.raises(InputError, match=sentence):
-            read_trace_settings(given)
+            read_trace_settings(given, TraceSettings())
+
+    def test_what_is_not_given_is_the_models_own(self) -> None:
+        own = TraceSettings(size=512, fixed_timestep=99)
+        read = read_trace_settings({"timesteps": "900 500", "seed": 3}, own)
+        assert read == TraceSettings((900, 500), size=512, seed=3, fixed_timestep=99)
 
     def test_start_stop_and_count_fill_the_list(self) -> None:
         assert spaced_text(900, 100, 3) == "900 500 100"
