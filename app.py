@@ -18,9 +18,15 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from segdemo.assistant import AnnotationAssistant
-    from segdemo.datatypes import Progress, RGBImage, SegmentationResult
+    from segdemo.datatypes import AttentionTrace, Progress, RGBImage, SegmentationResult
     from segdemo.diffdis.settings import DiffDISSettings
+    from segdemo.diffegg.settings import TraceSettings
 
 logger = logging.getLogger("segdemo.app")
 
@@ -89,12 +95,26 @@ def _build_borrowing_assistant(
                 progress(0, 1)
             return borrowed(image, settings)
 
+        def trace(
+            self,
+            image: RGBImage,
+            settings: TraceSettings | None = None,
+            instances: NDArray[np.int64] | None = None,
+        ) -> Iterator[AttentionTrace]:
+            return borrowed_trace(image, settings, instances)
+
     assistant = BorrowingAssistant(model, device, precision, backbone)
     assistant.load()  # ZeroGPU wants the weights placed at start
 
     @spaces.GPU
     def borrowed(image: RGBImage, settings: DiffDISSettings | None) -> SegmentationResult:
         return AnnotationAssistant.segment(assistant, image, settings)
+
+    @spaces.GPU
+    def borrowed_trace(
+        image: RGBImage, settings: TraceSettings | None, instances: NDArray[np.int64] | None
+    ) -> Iterator[AttentionTrace]:
+        yield from AnnotationAssistant.trace(assistant, image, settings, instances)
 
     return assistant
 
