@@ -8,7 +8,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.ui.batch_panel import build_batch_panel
 from segdemo.ui.cutout_tab import build_cutout_tab
 from segdemo.ui.inspect_tab import build_inspect_tab
-from segdemo.ui.theme import ANNOUNCE_STATUS
+from segdemo.ui.theme import HELP_READERS
 
 QUEUE_LENGTH = 20
 CACHE_SECONDS = (3600, 86400)  # look every hour for files older than a day
@@ -68,6 +68,6 @@ def build_demo(assistant: AnnotationAssistant) -> gr.Blocks:
                 build_inspect_tab(assistant)
             with gr.Tab("Help"):
                 gr.Markdown(HELP)
-        demo.load(None, js=ANNOUNCE_STATUS)
+        demo.load(None, js=HELP_READERS)
     demo.queue(max_size=QUEUE_LENGTH)
     return demo

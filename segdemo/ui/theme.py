@@ -55,13 +55,24 @@ button.label-wrap { min-height: 32px; align-items: center; }
   #photo, #compare, #mask, #edge, #cutout, #uncertainty { height: 270px !important; }
   #results button[role="tab"] { padding-left: 7px; padding-right: 7px; font-size: 0.85rem; }
 }
+button[role="tab"].selected { color: var(--primary-700) !important; }
+.dark button[role="tab"].selected { color: var(--primary-300) !important; }
 footer, footer button, footer a { color: var(--neutral-600) !important; }
 .dark footer, .dark footer button, .dark footer a { color: var(--neutral-300) !important; }
 """
 
-# A status line is read out when it changes; Gradio has no property for it.
-ANNOUNCE_STATUS = """
+# A status line is read out when it changes, and an example's button has a name; Gradio has no
+# property for either.
+HELP_READERS = """
 () => {
+  const nameExamples = () => {
+    for (const button of document.querySelectorAll("button.gallery-item:not([aria-label])")) {
+      const file = button.querySelector("img")?.src.split("/").pop();
+      if (file) button.setAttribute("aria-label", "Example photo " + decodeURIComponent(file));
+    }
+  };
+  nameExamples();
+  new MutationObserver(nameExamples).observe(document.body, { childList: true, subtree: true });
   for (const id of ["run-status", "batch-status"]) {
     const line = document.getElementById(id);
     line?.setAttribute("role", "status");
