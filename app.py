@@ -18,7 +18,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -104,7 +104,8 @@ def _build_borrowing_assistant(
             return borrowed_trace(image, settings, instances)
 
     assistant = BorrowingAssistant(model, device, precision, backbone)
-    assistant.load()  # ZeroGPU wants the weights placed at start
+    for load in (assistant.load, assistant.load_backbone):
+        load_or_log(load)  # ZeroGPU wants the weights placed at start
 
     @spaces.GPU
     def borrowed(image: RGBImage, settings: DiffDISSettings | None) -> SegmentationResult:
@@ -119,12 +120,12 @@ def _build_borrowing_assistant(
     return assistant
 
 
-def warm_up(assistant: AnnotationAssistant) -> None:
-    """Load the model so that the first click is quick; a failure shows again at that click."""
+def load_or_log(load: Callable[[], None]) -> None:
+    """Load a model so that the first click is quick; a failure shows again at that click."""
     from segdemo.datatypes import InputError
 
     try:
-        assistant.load()
+        load()
     except InputError as error:
         logger.error("%s", error)
 
@@ -148,15 +149,19 @@ def main(argv: list[str] | None = None) -> int:
     from segdemo.ui.theme import LAUNCH_OPTIONS
 
     demo = build_demo(assistant)
-    demo.launch(
-        server_name=arguments.host,
-        server_port=arguments.port,
-        prevent_thread_lock=True,
-        **LAUNCH_OPTIONS,
-    )
+    try:
+        demo.launch(
+            server_name=arguments.host,
+            server_port=arguments.port,
+            prevent_thread_lock=True,
+            **LAUNCH_OPTIONS,
+        )
+    except (OSError, OverflowError) as error:  # taken, not ours to take, or no port number
+        print(f"The page cannot be served there: {error}", file=sys.stderr)
+        return 2
     # leave in order also when told to by a container, so that temporary folders are deleted
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    threading.Thread(target=warm_up, args=(assistant,), daemon=True).start()
+    threading.Thread(target=load_or_log, args=(assistant.load,), daemon=True).start()
     demo.block_thread()
     return 0
 

@@ -39,6 +39,7 @@ class PipelineParts:
 
 
 OWN_FAMILY = "segdemo"
+TRACE_KEYS = {"size", "fixed_timestep"}  # settings that a card may bring
 PIPELINES = {
     "StableDiffusionPipeline": PipelineParts("unet", ("text_encoder",)),
     "StableDiffusionXLPipeline": PipelineParts("unet", ("text_encoder", "text_encoder_2")),
@@ -114,6 +115,10 @@ def _backbone_in_folder(folder: Path, name: str) -> BackboneFiles:
         weight_files(folder / encoder, TRANSFORMERS_STEM)
     if family == OWN_FAMILY:
         card = read_card(folder, name)
+        if set(card.trace) - TRACE_KEYS:
+            raise CheckpointError(
+                f"{folder / CARD}: 'trace' may hold {' and '.join(sorted(TRACE_KEYS))} only."
+            )
         own = (card.native_size, card.licence, card.trace)
         return BackboneFiles(name, folder, family, network, *own)
     size = _native_size(network, folder / "vae")

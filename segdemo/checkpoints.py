@@ -155,8 +155,10 @@ def weight_files(folder_or_file: Path, stem: str = DIFFUSERS_STEM) -> list[Path]
         return [folder_or_file]
     index = folder_or_file / f"{stem}.safetensors.index.json"
     if index.exists():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        files = [folder_or_file / name for name in names]
+        names = read_json(index).get("weight_map")
+        if not isinstance(names, dict):
+            raise CheckpointError(f"{index} lists no weights: copy or download it again.")
+        files = [folder_or_file / name for name in sorted(set(map(str, names.values())))]
     else:
         files = [folder_or_file / f"{stem}.safetensors"]
     missing = [file for file in files if not file.exists()]

@@ -5,9 +5,10 @@ numpy only. Arrays are made read-only and their shape and type are checked once,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -136,11 +137,11 @@ class KLCurve:
 class AttentionStep:
     """What one timestep's accumulated self-attention looks like, on its grid of (h, w) cells.
 
-    picture: (h, w, 3) uint8, principal components of each cell's attention; colours of all steps of
-    a trace are aligned. edge_score: (h, w) float32 >= 0, EdgeKL. attention: (h, w, k, k) float16,
-    each cell's attention, its keys averaged over blocks to at most 16 x 16, mass 1. own_other:
-    how much more a cell looks at its own instance than at others as far away, or None where no
-    instances were given.
+    picture: (h, w, 3) uint8, principal components of each cell's attention, turned to fit the step
+    before: neighbours can be compared by colour, over many steps colours drift. edge_score: (h, w)
+    float32 >= 0, EdgeKL. attention: (h, w, k, k) float16, each cell's attention, its keys summed
+    over blocks to at most 16 x 16, mass 1. own_other: how much more a cell looks at its own
+    instance than at others as far away, or None where no instances were given.
     """
 
     timestep: int
@@ -181,3 +182,133 @@ class AttentionTrace:
     def chosen(self) -> AttentionStep:
         """The step whose edges count."""
         return self.steps[self.chosen_index]
+
+
+Front = Literal["smaller", "later", "score"]
+"""Which of two overlapping instances keeps the pixels both claim: the one with fewer pixels (equal
+ones: the later), the later one, or the one of the higher score (equal ones: the smaller)."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Instances laid flat. labels: (H, W) int32, 0 = background, i + 1 = instance i.
+
+    overlapped: pixels that more than one instance claimed. hidden: instances without a pixel left,
+    by index; their labels are not used.
+    """
+
+    labels: npt.NDArray[np.int32]
+    overlapped: int
+    hidden: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Make the labels read-only."""
+        self.labels.flags.writeable = False
+
+
+@dataclass(frozen=True, eq=False)
+class InstanceMasks:
+    """The instances of one picture; they may overlap, be empty, and number 0.
+
+    masks: (N, H, W) bool. scores: (N,) float32, 1 where nothing is known. category_ids: (N,) int64,
+    0 or above, or None where classes are unknown. names: what categories are called; it may name
+    more than occur, and need not name all. crowd: (N,) bool, regions of many objects not told apart
+    (COCO's iscrowd), or None where there are none.
+    """
+
+    masks: npt.NDArray[np.bool_]
+    scores: npt.NDArray[np.float32]
+    category_ids: npt.NDArray[np.int64] | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
+    crowd: npt.NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        """Check shapes, types and ranges; keep a copy of the names."""
+        masks = self.masks
+        if masks.ndim != 3 or masks.dtype != np.bool_ or 0 in masks.shape[1:]:
+            raise InputError(f"masks are {masks.dtype} {masks.shape}, expected bool (N, H, W).")
+        count = len(masks)
+        object.__setattr__(self, "names", MappingProxyType(dict(self.names)))
+        for name, dtype in (
+            ("scores", np.float32),
+            ("category_ids", np.int64),
+            ("crowd", np.bool_),
+        ):
+            values = getattr(self, name)
+            if values is None:
+                continue
+            if values.shape != (count,) or values.dtype != dtype:
+                raise InputError(
+                    f"{name} are {values.dtype} {values.shape}, expected {np.dtype(dtype)} "
+                    f"({count},): one for each mask."
+                )
+            values.flags.writeable = False
+        if not np.isfinite(self.scores).all():
+            raise InputError("scores hold values that are not numbers.")
+        if self.category_ids is not None and (self.category_ids < 0).any():
+            raise InputError("category_ids hold numbers below 0.")
+        masks.flags.writeable = False
+
+    def __len__(self) -> int:
+        """Return the number of instances."""
+        return len(self.masks)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The picture's (height, width)."""
+        return self.masks.shape[1], self.masks.shape[2]
+
+    @property
+    def areas(self) -> npt.NDArray[np.int64]:
+        """Pixels of each instance, (N,)."""
+        return np.count_nonzero(self.masks, axis=(1, 2)).astype(np.int64)
+
+    @classmethod
+    def unscored(
+        cls,
+        masks: npt.NDArray[np.bool_],
+        category_ids: npt.NDArray[np.int64] | None = None,
+        names: Mapping[int, str] = MappingProxyType({}),
+        crowd: npt.NDArray[np.bool_] | None = None,
+    ) -> InstanceMasks:
+        """Make instances whose scores are all 1."""
+        return cls(masks, np.ones(len(masks), np.float32), category_ids, names, crowd)
+
+    @classmethod
+    def from_label_map(cls, labels: npt.NDArray[np.integer]) -> InstanceMasks:
+        """Make one instance of every number above 0 in (H, W) labels, in rising order.
+
+        Raises InputError for other shapes, numbers that are not whole, or below 0.
+        """
+        if labels.ndim != 2 or labels.dtype.kind not in "iu":
+            raise InputError(f"labels are {labels.dtype} {labels.shape}, expected whole (H, W).")
+        ids = np.unique(labels)
+        if ids.size and ids[0] < 0:
+            raise InputError(f"labels hold {ids[0]}: ids start at 0, the background.")
+        ids = ids[ids != 0]
+        masks = np.empty((len(ids), *labels.shape), np.bool_)
+        for mask, number in zip(masks, ids, strict=True):
+            np.equal(labels, number, out=mask)
+        return cls.unscored(masks)
+
+    def to_label_map(self, front: Front = "smaller") -> LabelMap:
+        """Lay the instances flat; where they overlap, the one in front keeps the pixel.
+
+        Crowds lie behind all others.
+        """
+        areas = self.areas
+        order = sorted(range(len(self)), key=lambda i: self._depth(i, int(areas[i]), front))
+        labels = np.zeros(self.size, np.int32)
+        overlap = np.zeros(self.size, np.bool_)
+        for i in order:  # from the back to the front
+            overlap |= self.masks[i] & (labels > 0)
+            labels[self.masks[i]] = i + 1
+        seen = np.bincount(labels.ravel(), minlength=len(self) + 1)[1:]
+        hidden = tuple(int(i) for i in np.flatnonzero(seen == 0))
+        return LabelMap(labels, int(np.count_nonzero(overlap)), hidden)
+
+    def _depth(self, i: int, area: int, front: Front) -> tuple[float, ...]:
+        """Return what grows from the back to the front."""
+        key = {"smaller": (-area,), "later": (), "score": (float(self.scores[i]), -area)}[front]
+        in_front = self.crowd is None or not self.crowd[i]
+        return (in_front, *key, i)

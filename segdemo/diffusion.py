@@ -23,7 +23,13 @@ def pick_device(name: str = "auto") -> torch.device:
     if not available.get(name.split(":")[0], False):
         there = ", ".join(kind for kind, present in available.items() if present)
         raise InputError(f"Device {name!r} is not available here; this machine offers: {there}.")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"Device {name!r} is not a device's name: give cuda or cuda:1.") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"Device {name!r}: this machine has {torch.cuda.device_count()} GPU(s).")
+    return device
 
 
 def encode_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:

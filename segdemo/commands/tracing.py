@@ -38,7 +38,7 @@ def add_trace_flags(parser: argparse.ArgumentParser) -> None:
     add_setting(parser, TraceSettings, "seed", type=seed, metavar="N")
     add_setting(parser, TraceSettings, "noise")
     add_setting(parser, TraceSettings, "noise_draws", type=int, metavar="N")
-    add_setting(parser, TraceSettings, "layers", metavar="REGEX")
+    add_setting(parser, TraceSettings, "layers", metavar="PARTS")
     for name in ("layer_weights", "key_norm", "text_keys", "gap_metric", "keep"):
         add_setting(parser, TraceSettings, name)
     add_setting(parser, TraceSettings, "fixed_timestep", type=timestep_or_peak, metavar="T|peak")
@@ -56,7 +56,11 @@ def add_trace_flags(parser: argparse.ArgumentParser) -> None:
 
 def timestep_or_peak(text: str) -> int | None:
     """Read a timestep, or "peak" for the one that PeakKL chooses."""
-    return None if text == "peak" else int(text)
+    if text == "peak":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is neither a timestep nor peak")
+    return int(text)
 
 
 def run_on_pictures(

@@ -8,7 +8,6 @@ resolution are put together on demand (`AttentionMap.rows`).
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from segdemo.datatypes import InputError
 
 BLOCK = 1 << 21  # attention values computed at a time: 8 MB in float32
+LARGEST_MAP = 2 << 30  # bytes of one sum; the step before has its own
 BAND = 1 << 20  # values of the whole map put together at a time
 
 
@@ -85,8 +85,13 @@ class AttentionLayers:
     text_keys: str = "image_keys"
 
     def matching(self, pattern: str) -> AttentionLayers:
-        """Keep the layers whose name a regular expression finds; raises InputError if none."""
-        kept = {name: module for name, module in self.modules.items() if re.search(pattern, name)}
+        """Keep the layers whose name holds one of a pattern's parts, separated by |.
+
+        Not a regular expression: the pattern may come from a stranger, and some of those take
+        years to match. Raises InputError where nothing matches.
+        """
+        parts = [part.strip() for part in pattern.split("|")]
+        kept = {n: module for n, module in self.modules.items() if any(p in n for p in parts)}
         if not kept:
             examples = ", ".join(list(self.modules)[:: max(1, len(self.modules) // 3)][:3])
             raise InputError(
@@ -173,6 +178,12 @@ class _Recorder(TorchFunctionMode):
         side = self._side(tokens)
         image_tokens = side * side
         if side not in self.attention.sums:
+            needed = 4 * image_tokens**2
+            if needed > LARGEST_MAP:
+                raise InputError(
+                    f"A map of {side} x {side} cells takes {needed / 2**30:.0f} GB: choose a "
+                    "smaller working size, or layers with smaller maps."
+                )
             self.attention.sums[side] = torch.zeros(image_tokens, image_tokens, device=query.device)
         summed, share = self.attention.sums[side], self._share(side)
         scaled, keys = query[0] / math.sqrt(width), key[0].transpose(1, 2)

@@ -157,7 +157,10 @@ def _load_noise_schedule(file: Path) -> DDPMScheduler:
             f"of {LAST_TIMESTEP + 1} betas, such as DDPMScheduler's."
         )
     expected = DDPMScheduler().config
-    return DDPMScheduler(**{name: settings[name] for name in expected if name in settings})
+    try:
+        return DDPMScheduler(**{name: settings[name] for name in expected if name in settings})
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{file} describes no schedule known here: {error}.") from error
 
 
 def _stored_prompt(file: Path) -> EmptyPrompt:

@@ -9,7 +9,7 @@ from segdemo.datatypes import EdgeMap, FloatMap, InputError, PseudoEdge
 
 RULES = {
     "paper": "Edge above mean + deviation, interior below mean - deviation (Algorithm 2).",
-    "log": "The same for the logarithm of the score.",
+    "log": "The same for the logarithm of the scores above zero.",
     "mean": "Edge above mean + deviation, interior below the mean.",
     "quantile": "Edge above mean + deviation, interior the lowest 30 %, below the mean.",
 }
@@ -31,9 +31,10 @@ def pseudo_edge(score: FloatMap, rule: str = "paper") -> PseudoEdge:
     lowest = min(mean, float(np.quantile(score, INTERIOR_QUANTILE)))
     lower = {"paper": mean - deviation, "mean": mean, "quantile": lowest}.get(rule, 0.0)
     if rule == "log":
-        logs = np.log(np.maximum(score, np.finfo(np.float32).tiny))
-        lower = float(np.exp(logs.mean() - logs.std()))
-        upper = float(np.exp(logs.mean() + logs.std()))
+        logs = np.log(score[score > 0])  # a zero, as at a border left out, says nothing here
+        if logs.size:
+            lower = float(np.exp(logs.mean() - logs.std()))
+            upper = float(np.exp(logs.mean() + logs.std()))
     if rule == "paper" and (score < lower).mean() < FEWEST_INTERIOR:
         return split_score(score, lowest, upper, "quantile", guarded=True)
     return split_score(score, lower, upper, rule)

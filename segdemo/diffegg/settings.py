@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -45,8 +44,8 @@ class TraceSettings:
     layers: str = field(
         default="",
         metadata={
-            "help": "Regular expression on layer names; only matching self-attention layers count. "
-            "Empty: all (eq. 11)."
+            "help": "Parts of layer names, separated by |, such as mid_block|up_blocks.2; only "
+            "self-attention layers whose name holds one of them count. Empty: all (eq. 11)."
         },
     )
     layer_weights: str = field(
@@ -141,9 +140,3 @@ class TraceSettings:
                 raise InputError(
                     f"{name} {getattr(self, name)!r}: choose one of {', '.join(choices)}."
                 )
-        try:
-            re.compile(self.layers)
-        except re.error as error:
-            raise InputError(
-                f"Layer filter {self.layers!r} is no regular expression ({error})."
-            ) from error

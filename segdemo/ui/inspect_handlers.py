@@ -65,16 +65,18 @@ def run_trace(
         yield [gr.skip(), gr.skip(), "Working on the first step ...", gr.skip(), gr.skip()]
         kept = None
         try:
+            stop.check()  # it may have been pressed in the queue
             for kept in trace_photo(assistant, image, name, settings, instances):
-                if previous is not None:  # only now: a run that fails at once takes nothing away
-                    discard_trace(previous)
+                if len(kept.curve.timesteps) == 1:
                     chosen.cuts.clear()
-                    previous = None
                 done, total = len(kept.curve.timesteps), len(settings.timesteps)
                 line = f"Step {done} of {total} ..."
                 if done == total:
                     line = summary(kept, assistant.device_name)
                 yield _shown(kept, chosen, rule, pinned, line, assistant)
+                if previous is not None:  # only now: a run that fails at once takes nothing away
+                    discard_trace(previous)
+                    previous = None
                 stop.check()
         except Stopped:
             said = "Stopped. Press Run to start again."

@@ -85,7 +85,7 @@ def _ids(picture: Image.Image, name: str) -> LabelMap:
     if picture.mode in ("P", "L", "1", "I") or picture.mode.startswith("I;16"):
         ids = np.asarray(picture).astype(np.int64)
     elif picture.mode in ("RGB", "RGBA", "LA"):
-        red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB"), np.int64), -1, 0)
+        red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB"), np.int32), -1, 0)
         ids = red << 16 | green << 8 | blue
     else:
         raise InputError(f"{name} holds no whole numbers: save it as 8- or 16-bit PNG.")

@@ -5,6 +5,7 @@ A result of a 12-megapixel photo is 100 MB of arrays; sessions may be many and i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import shutil
@@ -28,8 +29,9 @@ from segdemo.images import cut_out, load_rgb, to_grey
 
 PREVIEW_SIDE = 1280  # pixels; what the comparing slider shows, the downloads are full size
 CHECKER_SIDE = 16  # pixels
-LONGEST_STEM = 100  # characters; file systems allow 255 bytes
+LONGEST_STEM = 180  # bytes; file systems allow 255, and endings are added
 RESULT_SECONDS = 3600.0
+LONGEST_KEPT = 86400.0  # seconds, for what no session holds
 SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 
 
@@ -40,7 +42,12 @@ def _root() -> tempfile.TemporaryDirectory[str]:
 
 
 def new_folder() -> Path:
-    """Make an empty folder for one result."""
+    """Make an empty folder for one result, and delete those that are older than a day."""
+    yesterday = time.time() - LONGEST_KEPT
+    for old in Path(_root().name).iterdir():
+        with contextlib.suppress(OSError):  # another request may be as quick
+            if old.stat().st_mtime < yesterday:
+                shutil.rmtree(old)
     return Path(tempfile.mkdtemp(dir=_root().name))
 
 
@@ -119,7 +126,7 @@ def file_name(name: str) -> str:
 def file_stem(name: str) -> str:
     """Return a file name's stem that any file system takes; letters of all scripts stay."""
     stem = re.sub(r"[^\w.,+() -]+", "_", Path(name).stem).strip(" .")
-    return stem[:LONGEST_STEM] or "picture"
+    return stem.encode()[:LONGEST_STEM].decode(errors="ignore").strip(" .") or "picture"
 
 
 def shown_version(upload: Upload) -> Path | None:

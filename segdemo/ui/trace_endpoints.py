@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import re
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -11,7 +13,7 @@ from PIL import Image
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.diffegg.pseudo_edge import pseudo_edge
-from segdemo.diffegg.settings import PAPER_TIMESTEPS
+from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
 from segdemo.images import load_rgb, to_grey
 from segdemo.ui.feedback import plain_words
 from segdemo.ui.results import RESULT_SECONDS, Upload, file_stem, new_folder, upload_name
@@ -41,19 +43,27 @@ def trace_for_programs(
     size: object,
     seed: object,
     layers: str,
+    edge_timestep: object,
+    rule: str,
     previous: KeptTrace | None,
 ) -> tuple[str, str, dict[str, Any], KeptTrace]:
     """Trace one picture: all arrays, the curve as a table, and what there is to say of them."""
     with plain_words():
         given = {"timesteps": timesteps, "size": size, "seed": seed, "layers": layers}
-        settings = read_trace_settings(given, assistant.trace_defaults)
+        settings = _with_edge_timestep(
+            read_trace_settings(given, assistant.trace_defaults), edge_timestep
+        )
         image, name = _picture(photo)
         *_, kept = trace_photo(assistant, image, name, settings)
-        chosen = Chosen()
-        chosen.start(settings.fixed_timestep)
-        files = export_trace(kept, chosen, "paper")
-        shown = chosen.step_of(kept.curve)
-        edge = pseudo_edge(score_of(kept, shown))
+        try:
+            chosen = Chosen()
+            chosen.start(settings.fixed_timestep)
+            shown = chosen.step_of(kept.curve)
+            edge = pseudo_edge(score_of(kept, shown), rule)
+            files = export_trace(kept, chosen, rule)
+        except InputError:
+            discard_trace(kept)
+            raise
         discard_trace(previous)
         info = {
             "name": name,
@@ -74,12 +84,13 @@ def trace_for_programs(
 
 
 def edges_for_programs(
-    assistant: AnnotationAssistant, photo: Upload | None
+    assistant: AnnotationAssistant, photo: Upload | None, edge_timestep: object, rule: str
 ) -> tuple[str, dict[str, Any]]:
     """Find one picture's instance edges: an 8-bit PNG of its size, and where they come from."""
     with plain_words():
         image, name = _picture(photo)
-        edge = assistant.edges(image)
+        settings = _with_edge_timestep(assistant.trace_defaults, edge_timestep)
+        edge = assistant.edges(image, settings, rule)
         path = new_folder() / f"{file_stem(name)}_edge.png"
         Image.fromarray(to_grey(edge.probability)).save(path)
         return str(path), {
@@ -88,6 +99,16 @@ def edges_for_programs(
             "note": ORIGINS[edge.origin],
             "model": assistant.backbone_description,
         }
+
+
+def _with_edge_timestep(settings: TraceSettings, given: object) -> TraceSettings:
+    """Read "" for the model's own, "peak" for PeakKL's, or a timestep; raises InputError."""
+    text = str(given if given is not None else "").strip()
+    if not text:
+        return settings
+    if text != "peak" and not re.fullmatch(r"\d{1,4}", text):
+        raise InputError(f"edge_timestep {text[:20]!r}: give a timestep, peak, or nothing.")
+    return replace(settings, fixed_timestep=None if text == "peak" else int(text))
 
 
 def _picture(photo: Upload | None) -> tuple[RGBImage, str]:
@@ -109,6 +130,8 @@ def build_trace_endpoints(assistant: AnnotationAssistant) -> None:
             gr.Number(0, label="size", **hidden),
             gr.Number(0, label="seed", **hidden),
             gr.Textbox("", label="layers", **hidden),
+            gr.Textbox("", label="edge_timestep", **hidden),
+            gr.Textbox("paper", label="rule", **hidden),
             kept,
         ],
         [
@@ -121,14 +144,20 @@ def build_trace_endpoints(assistant: AnnotationAssistant) -> None:
         api_name="trace",
         api_description=(
             "Look into the attention of one picture at several noise levels. timesteps: a falling "
-            "list, or start:stop:count. layers: a regular expression on layer names. Returns all "
-            "arrays (NPZ), the gaps (CSV, nats), and what PeakKL and the threshold rule chose."
+            "list, or start:stop:count. layers: parts of layer names, separated by |. "
+            "edge_timestep: the step whose edges are split, or peak for PeakKL's; empty: the "
+            "model's own. Returns all arrays (NPZ), the gaps (CSV, nats), and what PeakKL and "
+            "the threshold rule chose."
         ),
         **TRACE_QUEUE,
     )
     gr.Button(**hidden).click(
         functools.partial(edges_for_programs, assistant),
-        [gr.File(label="photo", **hidden)],
+        [
+            gr.File(label="photo", **hidden),
+            gr.Textbox("", label="edge_timestep", **hidden),
+            gr.Textbox("paper", label="rule", **hidden),
+        ],
         [gr.File(label="edge", **hidden), gr.JSON(label="info", **hidden)],
         preprocess=False,
         api_name="edges",

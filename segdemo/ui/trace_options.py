@@ -110,7 +110,7 @@ def read_timesteps(text: str) -> tuple[int, ...]:
 
     Both ends of a range are included and the steps between are rounded.
     """
-    pattern = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*:\s*(\d+)\s*", text)
+    pattern = re.fullmatch(r"\s*(\d{1,4})\s*:\s*(\d{1,4})\s*:\s*(\d{1,4})\s*", text)
     if pattern:
         start, stop, count = map(int, pattern.groups())
         if not 2 <= count <= MOST_STEPS:

@@ -90,7 +90,7 @@ def test_an_example_is_traced_and_a_click_on_the_curve_shows_its_step(tab: Page)
     assert large.get_attribute("src") != before
     assert shown(tab).startswith("Attention at timestep 599")
     edge_timestep(tab, 599)
-    assert min(took) < QUICK
+    assert sorted(took)[1] < QUICK
 
 
 def test_keys_choose_a_pair_and_the_last_one_counts(tab: Page, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_rows_equal_the_materialised_map(
 def test_the_map_is_as_large_as_the_largest_layer_that_counts(
     unet: UNet2DConditionModel,
 ) -> None:
-    with record_attention(_layers(unet).matching(r"down_blocks\.1|mid_block"), SIDE) as attention:
+    with record_attention(_layers(unet).matching("down_blocks.1|mid_block"), SIDE) as attention:
         _run(unet)
     assert attention.side == SIDE // 2
 
@@ -117,9 +117,24 @@ def test_a_filter_keeps_some_layers_and_one_without_a_match_says_what_there_is(
     unet: UNet2DConditionModel,
 ) -> None:
     layers = _layers(unet)
-    assert 0 < len(layers.matching("^up").modules) < len(layers.modules)
+    assert 0 < len(layers.matching("up_blocks").modules) < len(layers.modules)
     with pytest.raises(InputError, match=r"nowhere.*down_blocks\.0"):
         layers.matching("nowhere")
+
+
+def test_a_pattern_that_would_hang_a_regular_expression_is_only_text(
+    unet: UNet2DConditionModel,
+) -> None:
+    with pytest.raises(InputError, match="matches none"):
+        _layers(unet).matching("^([a-z_.0-9]+)+!")
+
+
+def test_a_map_beyond_memory_is_refused(
+    unet: UNet2DConditionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "LARGEST_MAP", 4 * 100**2)
+    with pytest.raises(InputError, match="16 x 16 cells"), record_attention(_layers(unet), SIDE):
+        _run(unet)
 
 
 def test_gap_and_edge_score_equal_loops_over_the_whole_map(

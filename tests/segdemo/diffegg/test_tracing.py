@@ -87,11 +87,10 @@ def test_the_network_is_left_as_it_was_when_a_trace_is_given_up(
 
 
 def test_fresh_noise_and_more_draws_change_the_gaps(backbone: Backbone, image: np.ndarray) -> None:
-    gaps = set()
-    for changed in ({}, {"noise": "fresh"}, {"noise_draws": 2}, {"key_norm": "end"}):
+    *_, plain = trace(backbone, image, SETTINGS)
+    for changed in ({"noise": "fresh"}, {"noise_draws": 2}):
         *_, complete = trace(backbone, image, replace(SETTINGS, **changed))
-        gaps.add(complete.curve.gaps)
-    assert len(gaps) >= 3  # a family with one map size does not see key_norm
+        assert complete.curve.gaps != plain.curve.gaps
 
 
 def test_a_fixed_step_is_chosen_whatever_the_curve_says(
@@ -121,7 +120,6 @@ def test_instances_are_checked_at_every_step(backbone: Backbone, image: np.ndarr
         ({"timesteps": (1000, 500)}, "1000 is outside"),
         ({"timesteps": (500, -1)}, "-1 is outside"),
         ({"size": 100}, "multiple of 64"),
-        ({"layers": "["}, "regular expression"),
         ({"noise": "pink"}, "shared, fresh"),
         ({"noise_draws": 0}, "draws"),
         ({"fixed_timestep": 1000}, "outside 0 to 999"),

@@ -35,7 +35,7 @@ def test_only_the_named_endpoints_are_public(client: Client) -> None:
     names = [parameter["parameter_name"] for parameter in endpoints["/segment"]["parameters"]]
     assert names == ["photo", "size", "seed", "augment", "ensemble", "soft", "threshold"]
     names = [parameter["parameter_name"] for parameter in endpoints["/trace"]["parameters"]]
-    assert names == ["photo", "timesteps", "size", "seed", "layers"]
+    assert names == ["photo", "timesteps", "size", "seed", "layers", "edge_timestep", "rule"]
 
 
 def test_segment_returns_files_of_the_upright_size_under_the_uploads_name(

@@ -37,6 +37,21 @@ def test_a_trace_is_two_files_and_what_peakkl_chose(client: Client, photo: Path)
     assert len(Path(curve).read_text().splitlines()) == 3
 
 
+def test_a_program_may_choose_the_step_and_the_rule(client: Client, photo: Path) -> None:
+    _, _, info = client.predict(
+        handle_file(str(photo)),
+        timesteps="900:100:3",
+        edge_timestep="450",
+        rule="log",
+        api_name="/trace",
+    )
+    assert (info["edge_timestep"], info["rule"]) == (500, "log")
+    _, _, info = client.predict(
+        handle_file(str(photo)), timesteps="900:100:3", edge_timestep="peak", api_name="/trace"
+    )
+    assert info["edge_timestep"] == info["peak_timestep"]
+
+
 def test_edges_have_the_pictures_size_and_say_where_they_come_from(
     client: Client, photo: Path
 ) -> None:
@@ -53,7 +68,8 @@ def test_edges_have_the_pictures_size_and_say_where_they_come_from(
         ({"timesteps": "99 999"}, "must fall"),
         ({"timesteps": "1200 100"}, "outside 0 to 999"),
         ({"layers": "nonesuch"}, "nonesuch"),
-        ({"layers": "("}, "no regular expression"),
+        ({"edge_timestep": "soon"}, "edge_timestep 'soon'"),
+        ({"rule": "luck"}, "choose one of paper"),
         ({"size": 100}, "multiple of 64"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ from PIL import Image
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.ui.results import Upload, discard, file_stem, segment_upload, upload_name, view_of
+from segdemo.ui.results import (
+    Upload,
+    discard,
+    file_stem,
+    new_folder,
+    segment_upload,
+    upload_name,
+    view_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +32,7 @@ from segdemo.ui.results import Upload, discard, file_stem, segment_upload, uploa
         ("<b>x.png", "_b_x"),
         ('a"b:c.png', "a_b_c"),
         ("...", "picture"),
-        ("x" * 300 + ".png", "x" * 100),
+        ("x" * 300 + ".png", "x" * 180),
     ],
 )
 def test_stems_suit_every_file_system(name: str, stem: str) -> None:
@@ -55,3 +64,18 @@ def test_a_kept_result_is_drawn_again_without_the_model(
     discard(kept)
     with pytest.raises(InputError, match="press Segment again"):
         view_of(kept, None)
+
+
+def test_what_nobody_took_away_is_deleted_after_a_day() -> None:
+    old, young = new_folder(), new_folder()
+    (old / "mask.png").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    new_folder()
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_a_long_name_in_any_script_fits_a_file_system() -> None:
+    stem = file_stem("猫" * 200 + ".jpg")
+    assert stem.startswith("猫猫")
+    assert len(stem.encode()) <= 180
