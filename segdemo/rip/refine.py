@@ -137,7 +137,7 @@ def refine(
     """
     _check(masks, edge, scores)
     scores = np.ones(len(masks)) if scores is None else scores
-    grid = _Grid(edge.shape, settings.grid)
+    grid = Grid(edge.shape, settings.grid)
     coarse_edge = grid.strongest(edge)  # (h, w)
     coarse_masks = np.stack([grid.share(mask) >= 0.5 for mask in masks] or [coarse_edge < 0])
     seeds, parts = components(coarse_masks[: len(masks)], coarse_edge, settings)
@@ -255,10 +255,11 @@ def _check(masks: BoolMasks, edge: FloatMap, scores: npt.NDArray[np.float64] | N
         raise InputError(f"{len(scores)} scores for {len(masks)} masks: give one each.")
 
 
-class _Grid:
+class Grid:
     """The working grid over a picture: blocks of `factor` x `factor` pixels, the last ones cut."""
 
     def __init__(self, size: tuple[int, int], cells: int) -> None:
+        """Cover (height, width) pixels by at most `cells` blocks along the longer side."""
         self.size = size
         self.factor = max(1, -(-max(size) // cells))
 
@@ -289,11 +290,12 @@ class _Grid:
         large = self._smooth(labels)
         away, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
         filled = np.where(away <= fill, labels[tuple(nearest)], 0)
-        large = np.where((large == 0) & covered, self._repeat(filled), large)
-        large[~covered & self._repeat(is_edge)] = 0
+        large = np.where((large == 0) & covered, self.repeat(filled), large)
+        large[~covered & self.repeat(is_edge)] = 0
         return large
 
-    def _repeat(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def repeat(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Enlarge values of blocks to pixels."""
         height, width = self.size
         return values.repeat(self.factor, 0)[:height].repeat(self.factor, 1)[:, :width]
 
