@@ -14,7 +14,7 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -119,14 +119,20 @@ def find_images(inputs: Iterable[Path], output_dir: Path | None = None) -> list[
 
 
 def unpack_zip(
-    archive: Path, folder: Path, on_skip: Callable[[str], None] | None = None
+    archive: Path,
+    folder: Path,
+    on_skip: Callable[[str], None] | None = None,
+    suffixes: Collection[str] = SUFFIXES,
+    most: int = MOST_ZIPPED,
 ) -> list[Path]:
     """Unpack the pictures of a zip into `folder`, sub-folders kept; returns them in its order.
 
     Passed over, and told to `on_skip` in one sentence each: what is no picture by its ending,
     links, names that lead out of the folder, entries that are damaged or come twice. Hidden
     entries (macOS adds many) are passed over in silence. Raises InputError where the archive is
-    broken, locked by a password, without pictures, or beyond `MOST_ZIPPED` and `LARGEST_UNPACKED`.
+    broken, locked by a password, without pictures, or beyond `most` and `LARGEST_UNPACKED`.
+
+    suffixes: endings, in small letters, of what counts as a picture. most: how many may be in it.
     """
     on_skip = on_skip or logger.info
     try:
@@ -136,7 +142,7 @@ def unpack_zip(
             f"{archive.name} is no zip archive that can be opened here: pack the pictures anew."
         ) from error
     with opened:
-        entries = _picture_entries(opened, archive.name, on_skip)
+        entries = _picture_entries(opened, archive.name, on_skip, suffixes, most)
         return _extract(opened, entries, folder, archive.name, on_skip)
 
 
@@ -291,7 +297,11 @@ def _name_apart(pictures: list[tuple[Path, Path]]) -> list[PictureFile]:
 
 
 def _picture_entries(
-    archive: zipfile.ZipFile, name: str, on_skip: Callable[[str], None]
+    archive: zipfile.ZipFile,
+    name: str,
+    on_skip: Callable[[str], None],
+    suffixes: Collection[str],
+    most: int,
 ) -> list[zipfile.ZipInfo]:
     """Choose the entries that are worth unpacking and safe to."""
     chosen = []
@@ -305,7 +315,7 @@ def _picture_entries(
             on_skip(f"{entry.filename} was left out: its name leads out of the archive.")
         elif stat.S_ISLNK(entry.external_attr >> 16):
             on_skip(f"{entry.filename} was left out: it is a link.")
-        elif path.suffix.lower() not in SUFFIXES:
+        elif path.suffix.lower() not in suffixes:
             on_skip(f"{entry.filename} was left out: it is no picture.")
         elif entry.flag_bits & 1:
             raise InputError(f"{name} is locked by a password: pack the pictures without one.")
@@ -313,8 +323,8 @@ def _picture_entries(
             chosen.append(entry)
     if not chosen:
         raise InputError(f"{name} holds no pictures: put PNG, JPEG or WebP files into it.")
-    if len(chosen) > MOST_ZIPPED:
-        raise InputError(f"{name} holds {len(chosen)} pictures: split it, {MOST_ZIPPED} at most.")
+    if len(chosen) > most:
+        raise InputError(f"{name} holds {len(chosen)} pictures: split it, {most} at most.")
     return chosen
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -228,7 +227,7 @@ class InstanceMasks:
         if masks.ndim != 3 or masks.dtype != np.bool_ or 0 in masks.shape[1:]:
             raise InputError(f"masks are {masks.dtype} {masks.shape}, expected bool (N, H, W).")
         count = len(masks)
-        object.__setattr__(self, "names", MappingProxyType(dict(self.names)))
+        object.__setattr__(self, "names", dict(self.names))  # theirs may change
         for name, dtype in (
             ("scores", np.float32),
             ("category_ids", np.int64),
@@ -268,11 +267,11 @@ class InstanceMasks:
         cls,
         masks: npt.NDArray[np.bool_],
         category_ids: npt.NDArray[np.int64] | None = None,
-        names: Mapping[int, str] = MappingProxyType({}),
+        names: Mapping[int, str] | None = None,
         crowd: npt.NDArray[np.bool_] | None = None,
     ) -> InstanceMasks:
         """Make instances whose scores are all 1."""
-        return cls(masks, np.ones(len(masks), np.float32), category_ids, names, crowd)
+        return cls(masks, np.ones(len(masks), np.float32), category_ids, names or {}, crowd)
 
     @classmethod
     def from_label_map(cls, labels: npt.NDArray[np.integer]) -> InstanceMasks:

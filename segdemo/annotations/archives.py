@@ -1,0 +1,147 @@
+"""Folders and zip archives of annotation files, one mask a picture file among them."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+
+from segdemo.annotations.classes import ClassSet
+from segdemo.annotations.gathering import Gathering
+from segdemo.annotations.label_maps import Ids, add_ids, add_label_picture, read_ids
+from segdemo.batch import DAMAGED_ZIP, unpack_zip
+from segdemo.datatypes import InputError, InstanceMasks
+
+LABEL_PICTURES = frozenset((".png", ".tif", ".tiff", ".bmp", ".gif"))
+OTHERS = frozenset((".json", ".txt", ".npz", ".npy"))
+MOST_FILES = 20_000  # of one archive: a thousand pictures with twenty masks each
+_NUMBERED = re.compile(r"(?:(?P<picture>.+?)[_.-])??(?:mask|instance|object|obj|inst|seg)?[_-]?\d+")
+
+
+def unpack(archive: Path, file: str, folder: Path) -> None:
+    """Unpack the annotation files of a zip into a folder.
+
+    What is hidden or of other endings is passed over. Raises InputError for names that lead out of
+    the folder, damaged entries, links, and archives that are too large, see `batch.unpack_zip`.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [entry.filename for entry in opened.infolist()]
+    except DAMAGED_ZIP as error:
+        raise InputError(f"{file} is no zip archive that can be opened: pack it anew.") from error
+    for name in names:
+        path = PureWindowsPath(name)
+        if path.anchor or ".." in path.parts:
+            raise InputError(f"{file} holds {name}, which leads out of the archive: pack it anew.")
+    known = LABEL_PICTURES | OTHERS
+    wanted = tuple(name for name in names if PureWindowsPath(name).suffix.lower() in known)
+    if not wanted:
+        raise InputError(f"{file} holds no masks: put PNG, JSON, TXT, NPZ or NPY files into it.")
+    skipped: list[str] = []
+    unpack_zip(archive, folder, skipped.append, known, MOST_FILES)
+    for sentence in skipped:
+        if sentence.startswith(wanted):
+            raise InputError(f"{file}: {sentence}")
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """List a folder's annotation files, sorted, with all below it; hidden ones are passed over."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in LABEL_PICTURES | OTHERS
+        and path.is_file()
+        and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+    )
+
+
+def read_label_pictures(
+    pictures: Iterable[Path],
+    folder: Path,
+    file: str,
+    gathering: Gathering,
+    classes: ClassSet | None,
+) -> None:
+    """Read label pictures: one a picture, or several that hold one mask each.
+
+    One that bears a wanted picture's name holds its ids. Of the others, those of one folder are
+    masks of one picture if all show two values at most, and either bear numbers behind the
+    picture's name (`cat_mask_0.png`, or `cat_0.png` where the picture cat is wanted), or lie in a
+    folder of a wanted picture's name, or are called by numbers alone (`0.png`, `mask_0.png`) and
+    their folder or archive like the picture.
+    """
+    by_folder: dict[Path, list[Path]] = {}
+    for path in pictures:
+        name = path.relative_to(folder).as_posix()
+        wanted = gathering.names is not None and gathering.key(name, file) is not None
+        if classes is not None or wanted:
+            add_label_picture(path, _stem_below(path, folder), gathering, path.name, classes)
+        else:
+            by_folder.setdefault(path.parent, []).append(path)
+    for place, paths in by_folder.items():
+        _read_folder(place, paths, folder, file, gathering)
+
+
+def _read_folder(
+    place: Path, paths: list[Path], folder: Path, file: str, gathering: Gathering
+) -> None:
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(_owner(path, place, folder, file, gathering), []).append(path)
+    for owner, members in groups.items():
+        key = gathering.key(owner, file)
+        if key is None:
+            continue
+        maps = {path: read_ids(path, path.name) for path in members}
+        apart = [owner != _stem_below(path, folder) for path in members]
+        if any(apart) and all(_is_mask(ids) for ids in maps.values()):
+            _add_masks(key, maps, file, gathering)
+        else:
+            for path, ids in maps.items():
+                own = gathering.key(_stem_below(path, folder), file)
+                if own is not None or len(members) == 1:
+                    add_ids(ids, own or key, gathering, path.name, None)
+
+
+def _owner(path: Path, place: Path, folder: Path, file: str, gathering: Gathering) -> str:
+    """Say which picture a mask file may belong to."""
+    numbered = _NUMBERED.fullmatch(path.stem)
+    below = place.relative_to(folder)
+    if numbered and (picture := numbered["picture"]):
+        named = "mask" in path.stem or "inst" in path.stem or "obj" in path.stem
+        name = (below / picture).as_posix()
+        if named or (gathering.names is not None and gathering.key(name, file) is not None):
+            return name
+    if place != folder and gathering.names is not None and gathering.key(str(below), file):
+        return below.as_posix()
+    if numbered and not numbered["picture"]:
+        return Path(file).stem if place == folder else below.as_posix()
+    return _stem_below(path, folder)
+
+
+def _stem_below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _is_mask(ids: Ids) -> bool:
+    """Whether a picture shows no more than background and one other value."""
+    return int(np.count_nonzero(np.unique(ids))) <= 1
+
+
+def _add_masks(key: str, maps: dict[Path, Ids], file: str, gathering: Gathering) -> None:
+    """Keep pictures of one mask each, the numbers in their names in rising order."""
+    ordered = sorted(maps, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
+    shapes = {ids.shape for ids in maps.values()}
+    if len(shapes) > 1:
+        (a, b), (c, d) = sorted(shapes)[:2]
+        raise InputError(
+            f"{file}: the masks of {key} are {b} x {a} and {d} x {c}: export them in one size."
+        )
+    ((height, width),) = shapes
+    gathering.make_room(key, (height, width), len(maps), file)
+    gathering.add(
+        key, InstanceMasks.unscored(np.stack([maps[path] != 0 for path in ordered])), file
+    )

@@ -1,0 +1,125 @@
+"""COCO's panoptic format: a JSON of segments, and a picture of ids in colours beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segdemo.annotations.categories import Categories
+from segdemo.annotations.coco import MALFORMED, is_crowd, write_json
+from segdemo.annotations.gathering import Gathering
+from segdemo.annotations.label_maps import read_ids
+from segdemo.annotations.losses import Losses
+from segdemo.annotations.targets import inside, target
+from segdemo.batch import write_png
+from segdemo.datatypes import Front, InputError, InstanceMasks
+
+_CODE = np.array([1, 256, 256**2])
+
+
+def read_panoptic(content: Any, path: Path, gathering: Gathering, file: str) -> None:
+    """Read a parsed panoptic JSON and the pictures in the folder of its name, or beside it.
+
+    All segments come in, those of stuff as well. A segment without pixels is passed over; pixels
+    of an id that the JSON does not list are an error. Raises InputError.
+    """
+    try:
+        file_names = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        names = {int(c["id"]): str(c["name"]) for c in content["categories"]}
+        for annotation in content["annotations"]:
+            picture = str(annotation["file_name"])
+            key = gathering.key(file_names.get(annotation["image_id"], picture), file)
+            if key is not None:
+                _read_segments(annotation, picture, key, path, names, gathering, file)
+    except InputError:
+        raise
+    except MALFORMED as error:
+        raise InputError(
+            f"{file} is no complete panoptic JSON ({type(error).__name__}: {error}): export it "
+            "anew."
+        ) from error
+
+
+def write_panoptic(
+    masks_by_name: Mapping[str, InstanceMasks], path: Path, losses: Losses, front: Front
+) -> None:
+    """Write the JSON, and the pictures into the folder of its name."""
+    folder = path.with_suffix("")
+    images, annotations = [], []
+    categories = Categories.of(masks_by_name)
+    for image_id, (name, found) in enumerate(masks_by_name.items(), 1):
+        height, width = found.size
+        laid = found.to_label_map(front)
+        losses.add_flattening(laid)
+        losses.add_scores(found)
+        picture = target(folder, name, ".png")
+        write_png((laid.labels[..., None] // _CODE % 256).astype(np.uint8), picture)
+        images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        annotations.append(
+            {
+                "image_id": image_id,
+                "file_name": picture.relative_to(folder).as_posix(),
+                "segments_info": [
+                    _segment(found, i, laid.labels == i + 1, categories)
+                    for i in range(len(found))
+                    if i not in laid.hidden
+                ],
+            }
+        )
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{**category, "isthing": 1} for category in categories.as_coco()],
+    }
+    write_json(content, path)
+
+
+def _segment(
+    found: InstanceMasks, i: int, mask: npt.NDArray[np.bool_], categories: Categories
+) -> dict[str, Any]:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    left, top = int(columns[0]), int(rows[0])
+    return {
+        "id": i + 1,
+        "category_id": categories.number(found, i),
+        "area": int(np.count_nonzero(mask)),
+        "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+        "iscrowd": int(is_crowd(found, i)),
+    }
+
+
+def _read_segments(
+    annotation: Any,
+    picture: str,
+    key: str,
+    path: Path,
+    names: dict[int, str],
+    gathering: Gathering,
+    file: str,
+) -> None:
+    places = [inside(folder, picture, file) for folder in (path.with_suffix(""), path.parent)]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise InputError(f"{file} needs {picture}: put it into the folder {path.stem} beside it.")
+    ids = read_ids(found, picture)
+    segments = {int(segment["id"]): segment for segment in annotation["segments_info"]}
+    present = [number for number in np.unique(ids).tolist() if number]
+    unlisted = [number for number in present if number not in segments]
+    if unlisted:
+        raise InputError(f"{picture} holds segment {unlisted[0]}, which {file} does not list.")
+    categories = [int(segments[number]["category_id"]) for number in present]
+    if unknown := set(categories) - set(names):
+        raise InputError(
+            f"{file}: {key} has category {min(unknown)}, which the file does not list."
+        )
+    gathering.make_room(key, (ids.shape[0], ids.shape[1]), len(present), file)
+    masks = InstanceMasks.from_label_map(ids).masks
+    crowd = np.array([bool(segments[n].get("iscrowd", 0)) for n in present], np.bool_)
+    kept = InstanceMasks.unscored(
+        masks, np.array(categories, np.int64), names, crowd if crowd.any() else None
+    )
+    gathering.add(key, kept, file)

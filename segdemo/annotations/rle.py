@@ -1,0 +1,91 @@
+"""COCO's run lengths: how many pixels are background, mask, background .., column by column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as mask_api
+
+from segdemo.datatypes import InputError
+
+_BITS, _MORE, _SIGN, _OFFSET = 5, 0x20, 0x10, 48
+_LONGEST = 12  # characters of one number; 60 bits
+
+
+def encode(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Return (H, W) as COCO's compressed runs, ready for JSON."""
+    runs = mask_api.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(runs["size"]), "counts": runs["counts"].decode("ascii")}
+
+
+def runs_size(runs: dict[str, Any]) -> tuple[int, int]:
+    """Return (height, width) of runs; raises InputError where they name none."""
+    match runs.get("size"):
+        case [int(height), int(width)] if height > 0 and width > 0:
+            return int(height), int(width)  # true is a whole number as well
+    raise InputError("its runs have no size of [height, width]")
+
+
+def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
+    """Return the (H, W) mask of compressed or plain runs.
+
+    Raises InputError unless the runs fill the size exactly. pycocotools is not asked: a string
+    that ends within a number makes it read on past its end.
+    """
+    height, width = runs_size(runs)
+    counts = runs.get("counts")
+    if isinstance(counts, str | bytes):
+        lengths = _expand(counts)
+    elif isinstance(counts, list) and all(type(count) is int for count in counts):
+        if any(not 0 <= count <= height * width for count in counts):
+            raise InputError("its runs do not fill its size")
+        lengths = np.array(counts, np.int64)
+    else:
+        raise InputError("its runs are no list of whole numbers and no string")
+    bounded = (lengths >= 0).all() and (lengths <= height * width).all()
+    if not bounded or lengths.sum() != height * width:
+        raise InputError(
+            f"its runs do not fill its size, {width} x {height}: they are damaged or for a picture "
+            "of another size"
+        )
+    values = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(values, lengths).reshape(width, height).T
+
+
+def _expand(text: str | bytes) -> npt.NDArray[np.int64]:
+    """Return the run lengths that a string holds; from the fourth on, it holds differences."""
+    broken = InputError("its runs are damaged: the string holds what is no run length")
+    try:
+        raw = text.encode("ascii") if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise broken from error
+    codes = np.frombuffer(raw, np.uint8).astype(np.int64) - _OFFSET
+    if not len(codes):
+        return np.empty(0, np.int64)
+    last = (codes & _MORE) == 0
+    if codes.min() < 0 or codes.max() >= 2 * _MORE or not last[-1]:
+        raise broken
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if (ends - starts).max() >= _LONGEST:
+        raise broken
+    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    numbers = np.add.reduceat((codes & (_MORE - 1)) << (_BITS * place), starts)
+    negative = (codes[ends] & _SIGN) != 0
+    numbers -= np.where(negative, np.int64(1) << (_BITS * (ends - starts + 1)), 0)
+    # run i is the difference to run i - 2: sums over every other one
+    lengths = numbers.copy()
+    lengths[1::2] = np.cumsum(numbers[1::2])
+    lengths[2::2] = np.cumsum(numbers[2::2])
+    return lengths
+
+
+def plain_counts(mask: npt.NDArray[np.bool_]) -> list[int]:
+    """Return the runs of (H, W) as a list, the form COCO's crowds have."""
+    flat = mask.ravel(order="F")
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    ends = np.concatenate([[0], changes, [len(flat)]])
+    lengths: list[int] = np.diff(ends).tolist()
+    return [0, *lengths] if flat[0] else lengths
