@@ -31,8 +31,7 @@ def runs_size(runs: dict[str, Any]) -> tuple[int, int]:
 def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
     """Return the (H, W) mask of compressed or plain runs.
 
-    Raises InputError unless the runs fill the size exactly. pycocotools is not asked: a string
-    that ends within a number makes it read on past its end.
+    Raises InputError unless the runs fill the size exactly, which pycocotools does not check.
     """
     height, width = runs_size(runs)
     counts = runs.get("counts")
