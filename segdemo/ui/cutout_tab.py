@@ -178,7 +178,12 @@ def build_photo_panel() -> PhotoPanel:
         segment = gr.Button("Segment", variant="primary", scale=3, elem_id="segment")
         stop = gr.Button("Stop", interactive=False, scale=1, min_width=90, elem_id="stop")
     examples = [str(example) for example in EXAMPLES]
-    gr.Examples(examples, photo, label="Example photos", api_visibility="private")
+    gr.Examples(
+        examples,
+        photo,
+        label="Example photos (the embedded model fails on the car)",
+        api_visibility="private",
+    )
     return PhotoPanel(photo, segment, stop)
 
 
