@@ -49,8 +49,8 @@ LIGHT: dict[str, Any] = {  # never behind a model
 IN_ORDER = LIGHT | {"concurrency_limit": 1, "trigger_mode": "multiple"}
 INTRODUCTION = (
     "A photo is covered with noise, less from step to step, and the attention of a text-to-image "
-    "model is compared between neighbouring steps (**PeakKL**). Where it changes most, edges are "
-    "read from it (**EdgeKL**)."
+    "model is compared between neighbouring steps (**PeakKL**). From one step's attention edges "
+    "are read (**EdgeKL**)."
 )
 HONESTY = (
     "**What the peak proves, and what not.** The curve of the small embedded model has a peak, but "
