@@ -322,4 +322,4 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
 
 def test_the_page_does_not_overclaim(tab: Page) -> None:
     expect(tab.locator("#honesty")).to_contain_text("no proof that instances separate")
-    expect(tab.get_by_text("aligned from step to step")).to_have_count(1)
+    expect(tab.get_by_text("the meaning of a colour drifts")).to_have_count(1)
