@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from segdemo.datatypes import InputError
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.images import mask_contour
 from training.cutmix import cutmix, draw_boxes
+from training.progress import is_complete, items_done, note_progress
 from training.scene_store import SceneStore
 
 CHUNK = 32  # scenes encoded at a time, and the unit of resuming
@@ -37,8 +37,7 @@ class LatentStore:
 
     def __init__(self, folder: Path) -> None:
         """Open what `encode_store` wrote; raises InputError when it is unfinished."""
-        progress = folder / "progress.json"
-        if not progress.exists() or not json.loads(progress.read_text())["complete"]:
+        if not is_complete(folder):
             raise InputError(f"{folder} holds no complete latents: run the latents stage first.")
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in LEVELS}
         self.mixed = np.load(folder / "mixed.npy")  # (N,) True where CutMix pasted a box
@@ -63,8 +62,7 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
     """Mix and encode all scenes into `folder`; a killed run goes on where it stopped."""
     folder.mkdir(parents=True, exist_ok=True)
     count, size = scenes.images.shape[:2]
-    progress_file = folder / "progress.json"
-    done = json.loads(progress_file.read_text())["done"] if progress_file.exists() else 0
+    done = items_done(folder)
     mode = "r+" if done else "w+"
     arrays = {
         name: open_memmap(
@@ -83,7 +81,7 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
         for name, latents in zip(LEVELS, encoded, strict=True):
             arrays[name][start:end] = latents.float().cpu().numpy()
         mixed[start:end] = boxes.any((1, 2))
-        progress_file.write_text(json.dumps({"done": end, "complete": end == count}))
+        note_progress(folder, end, count)
 
 
 def _planes(scenes: SceneStore, start: int, end: int, boxes: npt.NDArray[np.bool_]) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
 from segdemo.datatypes import InputError
+from training.progress import is_complete, items_done, note_progress
 from training.scenes import Material, compose_scene
 
 CHUNK = 256  # scenes a worker composes at a time, and the unit of resuming
@@ -37,8 +37,7 @@ class SceneStore:
     @staticmethod
     def open(folder: Path) -> SceneStore:
         """Open the scenes that `compose_store` wrote; InputError when unfinished."""
-        progress = folder / "progress.json"
-        if not progress.exists() or not json.loads(progress.read_text())["complete"]:
+        if not is_complete(folder):
             raise InputError(f"{folder} holds no complete scenes: run the scenes stage first.")
         names = ("images", "masks", "instances")
         return SceneStore(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
@@ -49,8 +48,7 @@ def compose_store(
 ) -> None:
     """Compose `count` scenes into `folder`; a killed run goes on where it stopped."""
     folder.mkdir(parents=True, exist_ok=True)
-    progress_file = folder / "progress.json"
-    done = json.loads(progress_file.read_text())["done"] if progress_file.exists() else 0
+    done = items_done(folder)
     shapes = {"images": (count, size, size, 3), "masks": (count, size, size)}
     shapes["instances"] = shapes["masks"]
     mode = "r+" if done else "w+"
@@ -65,7 +63,7 @@ def compose_store(
         for (_, start, end, _), scenes in zip(tasks, pool.map(_compose_chunk, tasks), strict=True):
             for name, array in zip(shapes, scenes, strict=True):
                 arrays[name][start:end] = array
-            progress_file.write_text(json.dumps({"done": end, "complete": end == count}))
+            note_progress(folder, end, count)
 
 
 _material: Material | None = None  # one per worker process

@@ -20,6 +20,7 @@ from segdemo.checkpoints import (
     download,
     official_name,
     our_name,
+    read_json,
     weight_files,
 )
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -75,7 +76,7 @@ def load_unet(source: Path) -> DiffDISUNet:
     that is not.
     """
     folder = source if source.is_dir() else source.parent
-    config = _read_json(folder / "config.json") if (folder / "config.json").exists() else None
+    config = read_json(folder / "config.json") if (folder / "config.json").exists() else None
     weights: dict[str, torch.Tensor] = {}
     for file in weight_files(source):
         try:
@@ -158,7 +159,7 @@ def _load_autoencoder(files: CheckpointFiles) -> AutoencoderKL:
 
 def _load_scheduler(folder: Path) -> DDPMScheduler:
     file = folder / "scheduler" / "scheduler_config.json"
-    settings = _read_json(file) if file.exists() and (folder / CARD).exists() else {}
+    settings = read_json(file) if file.exists() and (folder / CARD).exists() else {}
     # SD-Turbo's own file names another scheduler class; the released weights need these values
     return DDPMScheduler.from_config(SD_TURBO_SCHEDULE | settings)
 
@@ -210,14 +211,6 @@ def _own_or_base(files: CheckpointFiles, part: str) -> Path:
     wanted = {"vae": ["vae/*"], "text_encoder": ["text_encoder/*", "tokenizer/*"]}[part]
     patterns = [pattern + kind for pattern in wanted for kind in (".json", ".safetensors", ".txt")]
     return download(files.card.base, patterns)
-
-
-def _read_json(file: Path) -> dict[str, object]:
-    try:
-        content = json.loads(file.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{file} is not valid JSON: copy or download it again.") from error
-    return content
 
 
 def write_card(card: ModelCard, folder: Path) -> None:
