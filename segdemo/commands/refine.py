@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -63,8 +64,9 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         pictures = find_images(arguments.images)
         sizes = {}
         for picture in pictures:
-            image = load_rgb(picture.path, picture.name)
-            sizes[picture.name] = (image.shape[0], image.shape[1])
+            with suppress(InputError):  # reported with the others, when its turn comes
+                image = load_rgb(picture.path, picture.name)
+                sizes[picture.name] = (image.shape[0], image.shape[1])
         masks = read_masks(arguments.masks, sizes)
         if not masks:
             raise InputError(f"{arguments.masks} holds no masks of these photos: check the names.")
@@ -76,9 +78,11 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             done[picture.name], repair = refine_instances(masks[picture.name], edge, settings)
             return (), _words(len(masks[picture.name]), repair)
 
-        wanted = [picture for picture in pictures if picture.name in masks]
+        wanted = [p for p in pictures if p.name in masks or p.name not in sizes]
         status = follow(work_through(wanted, handle), len(wanted), arguments.output)
-        images = {p.name: load_rgb(p.path, p.name) for p in wanted if p.name in done}
+        images = None
+        if arguments.format == "cutouts":  # the others need no pixels
+            images = {p.name: load_rgb(p.path, p.name) for p in wanted if p.name in done}
         for sentence in write_masks(done, arguments.output, arguments.format, images):
             print(sentence)
         return status

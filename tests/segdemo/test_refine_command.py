@@ -65,6 +65,15 @@ def test_a_photo_without_its_edge_map_fails_and_the_other_is_written(
     assert len(COCO(work / "out.json").getImgIds()) == 1
 
 
+def test_a_photo_that_cannot_be_read_fails_alone(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "photos" / "c.png").write_text("no picture")
+    assert _refine(work) == 1
+    assert "c.png" in capsys.readouterr().err
+    assert len(COCO(work / "out.json").getImgIds()) == 2
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
