@@ -13,6 +13,7 @@ import gradio as gr
 from segdemo.assistant import AnnotationAssistant
 from segdemo.ui.feedback import Stopped, StopSignal, afterwards, arm_stop, plain_words, rest_stop
 from segdemo.ui.options import Options, build_options
+from segdemo.ui.photo_field import photo_field, run_and_stop
 from segdemo.ui.result_panel import ResultPanel, build_result_panel, clear, show, unchanged
 from segdemo.ui.results import (
     RESULT_SECONDS,
@@ -165,18 +166,8 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> Options:
 
 def build_photo_panel() -> PhotoPanel:
     """Lay out the photo, its buttons and the examples."""
-    photo = gr.Image(
-        type="filepath",
-        image_mode=None,
-        sources=["upload", "clipboard"],
-        label="Photo",
-        height=330,
-        buttons=["fullscreen"],
-        elem_id="photo",
-    )
-    with gr.Row():
-        segment = gr.Button("Segment", variant="primary", scale=3, elem_id="segment")
-        stop = gr.Button("Stop", interactive=False, scale=1, min_width=90, elem_id="stop")
+    photo = photo_field("Photo", 330, "photo")
+    segment, stop = run_and_stop("Segment", "segment", "stop")
     examples = [str(example) for example in EXAMPLES]
     gr.Examples(
         examples,

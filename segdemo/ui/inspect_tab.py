@@ -26,6 +26,7 @@ from segdemo.ui.inspect_handlers import (
     unpin,
 )
 from segdemo.ui.instance_painter import instance_painter
+from segdemo.ui.photo_field import photo_field, run_and_stop
 from segdemo.ui.results import RESULT_SECONDS
 from segdemo.ui.status_line import status_line
 from segdemo.ui.threshold_chart import threshold_chart
@@ -136,18 +137,8 @@ def build_inspect_tab(assistant: AnnotationAssistant) -> None:
 def _build_left() -> InspectInput:
     """Lay out photo, buttons, examples, settings and the instance check."""
     gr.Markdown(INTRODUCTION)
-    photo = gr.Image(
-        type="filepath",
-        image_mode=None,
-        sources=["upload", "clipboard"],
-        label="Photo to inspect",
-        height=280,
-        buttons=["fullscreen"],
-        elem_id="trace-photo",
-    )
-    with gr.Row():
-        run = gr.Button("Run", variant="primary", scale=3, elem_id="trace-run")
-        stop = gr.Button("Stop", interactive=False, scale=1, min_width=90, elem_id="trace-stop")
+    photo = photo_field("Photo to inspect", 280, "trace-photo")
+    run, stop = run_and_stop("Run", "trace-run", "trace-stop")
     status = status_line(READY, "trace-status")
     gr.Examples(
         [str(example) for example in EXAMPLES],

@@ -1,0 +1,26 @@
+"""What every tab that works on one photo has: the photo, and what starts and stops."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+
+def photo_field(label: str, height: int, elem_id: str) -> gr.Image:
+    """Lay out the photo. Handlers take the file as it came, with `preprocess=False`."""
+    return gr.Image(
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard"],
+        label=label,
+        height=height,
+        buttons=["fullscreen"],
+        elem_id=elem_id,
+    )
+
+
+def run_and_stop(run: str, run_id: str, stop_id: str) -> tuple[gr.Button, gr.Button]:
+    """Lay out the button that starts, with the word `run` on it, and the one that stops."""
+    with gr.Row():
+        start = gr.Button(run, variant="primary", scale=3, elem_id=run_id)
+        stop = gr.Button("Stop", interactive=False, scale=1, min_width=90, elem_id=stop_id)
+    return start, stop
