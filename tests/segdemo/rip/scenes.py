@@ -33,6 +33,26 @@ def make_scene(seed: int, side: int = SIDE) -> np.ndarray:
     return _whole_and_large(labels)
 
 
+def make_necked_scene(seed: int, side: int = SIDE) -> np.ndarray:
+    """Return labels (side, side): 2 to 4 instances of two or three blobs each, joined by bars."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((side, side), np.int32)
+    rows, columns = np.mgrid[:side, :side] + 0.5
+    for number in range(1, int(rng.integers(2, 5)) + 1):
+        y, x = rng.uniform(0.15, 0.85, 2) * side
+        radius = rng.uniform(0.06, 0.11) * side
+        labels[_blob(side, y, x, radius, rng)] = number
+        for _ in range(int(rng.integers(1, 3))):
+            other, angle = rng.uniform(0.06, 0.11) * side, rng.uniform(0, 2 * np.pi)
+            apart = (radius + other) * rng.uniform(1.05, 1.5)
+            dy, dx, half_width = np.sin(angle), np.cos(angle), rng.uniform(5, 10)
+            along = np.clip((rows - y) * dy + (columns - x) * dx, 0, apart)
+            labels[np.hypot(rows - y - along * dy, columns - x - along * dx) < half_width] = number
+            y, x, radius = y + apart * dy, x + apart * dx, other
+            labels[_blob(side, y, x, radius, rng)] = number
+    return _whole_and_large(labels)
+
+
 def _blob(side: int, y: float, x: float, radius: float, rng: np.random.Generator) -> np.ndarray:
     rows, columns = np.mgrid[:side, :side] + 0.5
     angle = np.arctan2(rows - y, columns - x)
@@ -104,11 +124,18 @@ def fragmented(masks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.array(pieces)
 
 
+def with_noise(edge: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
+    """Add the size of normal noise to every pixel, up to 1."""
+    noisy: np.ndarray = np.clip(edge + np.abs(rng.normal(0, level, edge.shape)), 0, 1)
+    return noisy.astype(np.float32)
+
+
 def average_precision(
     truths: Sequence[np.ndarray], found: Sequence[np.ndarray], scores: Sequence[np.ndarray]
 ) -> float:
     """Return the class-agnostic mask AP in percent, by pycocotools."""
-    images, annotations, results = [], [], []
+    images, results = [], []
+    annotations: list[dict[str, object]] = []
     for number, (truth, masks, values) in enumerate(
         zip(truths, found, scores, strict=True), start=1
     ):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segdemo.datatypes import InputError
-from segdemo.rip.refine import PAPER, ROBUST, Refinement, RIPSettings, refine
+from segdemo.rip.refine import PAPER, ROBUST, RIPSettings, refine
 from tests.segdemo.rip import scenes
 
 COUNT = 10
@@ -18,11 +18,12 @@ def _precision(
     damage: Callable[[np.ndarray, np.random.Generator], np.ndarray],
     settings: RIPSettings,
     gaps: float = 0.0,
+    scene: Callable[[int], np.ndarray] = scenes.make_scene,
 ) -> tuple[float, float]:
     """Return AP before and after, over `COUNT` scenes."""
     truths, before, after, scores = [], [], [], []
     for seed in range(COUNT):
-        labels, rng = scenes.make_scene(seed), np.random.default_rng(10_000 + seed)
+        labels, rng = scene(seed), np.random.default_rng(10_000 + seed)
         masks = damage(labels, rng)
         edge = scenes.with_gaps(scenes.true_edges(labels), gaps, rng)
         result = refine(masks, edge, settings=settings)
@@ -63,12 +64,19 @@ def test_true_edges_repair_masks(
     assert after >= bar
 
 
-@pytest.mark.parametrize(("damage", "bar"), [(_merged, 75), (_fragmented, 65)], ids=["A", "B"])
+@pytest.mark.parametrize(("gaps", "bar"), [(0.1, 86), (0.2, 82)])
+@pytest.mark.parametrize("damage", [_merged, _fragmented, _both], ids=["A", "B", "AB"])
 def test_the_robust_preset_bears_gaps(
-    damage: Callable[[np.ndarray, np.random.Generator], np.ndarray], bar: float
+    damage: Callable[[np.ndarray, np.random.Generator], np.ndarray], gaps: float, bar: float
 ) -> None:
-    _, after = _precision(damage, ROBUST, gaps=0.1)
+    _, after = _precision(damage, ROBUST, gaps=gaps)
     assert after >= bar
+
+
+@pytest.mark.parametrize("settings", [PAPER, ROBUST], ids=["paper", "robust"])
+def test_instances_with_necks_stay_whole(settings: RIPSettings) -> None:
+    _, after = _precision(_fragmented, settings, scene=scenes.make_necked_scene)
+    assert after >= 80
 
 
 @pytest.fixture
@@ -109,11 +117,12 @@ def test_a_speck_is_dropped_and_told(two_touching: tuple[np.ndarray, np.ndarray]
     assert len(result.masks) == 1
 
 
+@pytest.mark.parametrize("settings", [PAPER, ROBUST], ids=["paper", "robust"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_an_edge_map_of_one_value_is_no_error(value: float) -> None:
+def test_an_edge_map_of_one_value_is_no_error(value: float, settings: RIPSettings) -> None:
     masks = np.zeros((2, 50, 60), bool)
     masks[0, 10:40, 10:40] = True
-    result = refine(masks, np.full((50, 60), value, np.float32))
+    result = refine(masks, np.full((50, 60), value, np.float32), settings=settings)
     if value == 0:  # nothing stops the walk: one mask stays one instance
         assert result.sources == ((0,),)
     else:  # everything is edge: nothing is inside
@@ -121,12 +130,35 @@ def test_an_edge_map_of_one_value_is_no_error(value: float) -> None:
     assert 1 in result.dropped
 
 
-def test_none_and_many_masks(two_touching: tuple[np.ndarray, np.ndarray]) -> None:
+@pytest.mark.parametrize("settings", [PAPER, ROBUST], ids=["paper", "robust"])
+def test_none_and_many_masks(
+    two_touching: tuple[np.ndarray, np.ndarray], settings: RIPSettings
+) -> None:
     labels, edge = two_touching
-    none = refine(np.zeros((0, *edge.shape), bool), edge)
+    none = refine(np.zeros((0, *edge.shape), bool), edge, settings=settings)
     assert none.masks.shape == (0, *edge.shape)
-    many: Refinement = refine(np.repeat((labels == 1)[None], 500, 0), edge)
+    many = refine(np.repeat((labels == 1)[None], 500, 0), edge, settings=settings)
     assert many.sources == (tuple(range(500)),)
+
+
+@pytest.mark.parametrize("settings", [PAPER, ROBUST], ids=["paper", "robust"])
+def test_masks_at_the_border_reach_it(settings: RIPSettings) -> None:
+    labels = np.zeros((120, 160), np.int32)
+    labels[:60, :70], labels[60:, 70:] = 1, 2
+    result = refine(scenes.instances(labels), scenes.true_edges(labels), settings=settings)
+    assert result.sources == ((0,), (1,))
+    for mask, truth in zip(result.masks, scenes.instances(labels), strict=True):
+        assert (mask & truth).sum() / (mask | truth).sum() > 0.95
+
+
+@pytest.mark.parametrize("settings", [PAPER, ROBUST], ids=["paper", "robust"])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_mask_of_the_whole_picture_and_tiny_pictures(value: float, settings: RIPSettings) -> None:
+    for size in ((1, 1), (1, 50), (40, 3), (130, 131)):
+        masks, edge = np.ones((1, *size), bool), np.full(size, value, np.float32)
+        result = refine(masks, edge, settings=settings)
+        assert len(result.sources) == (value == 0)
+        assert result.labels.all() == (value == 0)
 
 
 def test_scores_weigh_in_and_follow_their_masks(
