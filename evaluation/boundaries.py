@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
@@ -29,8 +28,9 @@ from skimage.morphology import thin
 from tqdm import tqdm
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.datatypes import FloatMap, InputError, RGBImage
+from segdemo.datatypes import FloatMap, InputError
 from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
+from segdemo.edge_files import gradient_edges
 from segdemo.images import load_rgb
 
 LARGEST_DISTANCE = 0.0075  # of the diagonal
@@ -163,13 +163,6 @@ def suppress_non_maxima(edge: FloatMap) -> FloatMap:
     return np.where((smooth >= ahead) & (smooth >= behind), edge, 0).astype(np.float32)
 
 
-def gradient_edges(image: RGBImage) -> FloatMap:
-    """Return the length of the grey values' gradient after a little smoothing, scaled to [0, 1]."""
-    grey = np.asarray(Image.fromarray(image).convert("L"), np.float32)
-    length = ndimage.gaussian_gradient_magnitude(grey, 2.0)
-    return (length / max(float(length.max()), 1e-12)).astype(np.float32)
-
-
 def read_boundaries(file: Path) -> BoolArray:
     """Read the annotators' boundary maps, (A, H, W)."""
     with np.load(file) as archive:
@@ -197,7 +190,7 @@ def measure(
         image = load_rgb(file)
         annotators = read_boundaries(bench / "boundaries" / f"{file.stem}.npz")
         *_, trace = assistant.trace(image, settings)
-        maps = {"gradient": gradient_edges(image)}
+        maps = {"gradient": gradient_edges(image).probability}
         for name, step in [("PeakKL", trace.chosen), *((str(s.timestep), s) for s in trace.steps)]:
             maps[name] = score_to_edges(step.edge_score, image.shape[:2])
         for name, edges in maps.items():

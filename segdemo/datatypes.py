@@ -70,7 +70,7 @@ class EdgeMap:
     """How likely each pixel is an edge between instances.
 
     probability: (H, W) float32 in [0, 1]. origin: "edge_kl", "diffegg" (its edge generator),
-    "diffdis" or "upload".
+    "diffdis", "gradient" or "upload".
     """
 
     probability: FloatMap

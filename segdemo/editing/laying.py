@@ -1,0 +1,64 @@
+"""Between instances that may overlap and label maps that may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from segdemo.datatypes import Front, InputError, InstanceMasks
+from segdemo.editing.picture import HIGHEST_NUMBER, EditedPicture, Instance
+from segdemo.editing.strokes import Labels
+
+UNLABELLED = "unlabelled"
+
+
+def laid_flat(
+    masks: InstanceMasks, front: Front = "smaller"
+) -> tuple[Labels, dict[int, Instance], list[str]]:
+    """Lay instances flat for editing; instance i gets the number i + 1.
+
+    Returns the labels, what is known of each that has a pixel, and what was lost, in sentences.
+    Raises InputError for more instances than a label map holds.
+    """
+    if len(masks) > HIGHEST_NUMBER:
+        raise InputError(f"{len(masks)} instances: a picture holds at most {HIGHEST_NUMBER}.")
+    flat = masks.to_label_map(front)
+    known = {
+        number + 1: Instance(
+            category=None if masks.category_ids is None else int(masks.category_ids[number]),
+            score=float(masks.scores[number]),
+            crowd=bool(masks.crowd is not None and masks.crowd[number]),
+        )
+        for number in range(len(masks))
+        if number not in flat.hidden
+    }
+    losses = []
+    if flat.overlapped:
+        losses.append(
+            f"{flat.overlapped} pixels belonged to several instances: the {front} one has them."
+        )
+    if flat.hidden:
+        losses.append(f"{len(flat.hidden)} instances had no pixel left and are missing.")
+    return flat.labels.astype(np.uint16), known, losses
+
+
+def to_masks(picture: EditedPicture, names: Mapping[int, str]) -> InstanceMasks:
+    """Return a picture's instances in rising order of their numbers.
+
+    names: what classes are called. Where some instances have a class and others none, those get a
+    class "unlabelled".
+    """
+    labels, known = picture.labels.copy(), picture.instances
+    masks = InstanceMasks.from_label_map(labels).masks
+    own = [known[int(number)] for number in np.unique(labels) if number]
+    crowd = np.array([instance.crowd for instance in own], np.bool_)
+    scores = np.array([instance.score for instance in own], np.float32)
+    used = [instance.category for instance in own if instance.category is not None]
+    names, ids = dict(names), None
+    if used:
+        other = max([*names, *used]) + 1
+        if len(used) < len(own):
+            names[other] = UNLABELLED
+        ids = np.array([other if i.category is None else i.category for i in own], np.int64)
+    return InstanceMasks(masks, scores, ids, names, crowd if crowd.any() else None)

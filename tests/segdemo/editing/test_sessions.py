@@ -1,0 +1,228 @@
+"""What an annotator did survives; what another did stays apart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.editing.laying import laid_flat, to_masks
+from segdemo.editing.patches import Patch, difference, pack, unpack_labels
+from segdemo.editing.picture import BehindError, EditedPicture, Instance, Summary
+from segdemo.editing.sessions import Session, SessionStore
+from segdemo.editing.shapes import grow, merge
+from segdemo.editing.splits import split_components
+
+
+def masks(categories: list[int] | None = None, names: dict[int, str] | None = None):
+    stack = np.zeros((3, 40, 50), bool)
+    stack[0, 5:15, 5:15] = stack[0, 5:15, 30:40] = True
+    stack[1, 20:35, 10:20] = True
+    stack[2, 30:38, 15:30] = True
+    ids = None if categories is None else np.array(categories, np.int64)
+    return InstanceMasks.unscored(stack, ids, names)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SessionStore:
+    return SessionStore(tmp_path / "sessions")
+
+
+@pytest.fixture
+def session(store: SessionStore, photo: Path) -> Session:
+    opened = store.create()
+    opened.add("photo.png", masks(), {"photo": photo})
+    return opened
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    file = tmp_path / "given.png"
+    file.write_bytes(b"not looked into")
+    return file
+
+
+def test_edits_are_there_after_the_program_was_killed(session, tmp_path):
+    picture = session.picture(0)
+    picture.edit(lambda labels: split_components(labels, 1), "Components")
+    picture.edit(lambda labels: grow(labels, [2], 3), "Grow")
+    picture.describe({2: Instance(category=5, locked=True)}, checked=True)
+    again = SessionStore(tmp_path / "sessions").open(session.token).picture(0)
+    assert (again.labels == picture.labels).all()
+    assert again.revision == 2 and again.checked
+    assert again.instances == picture.instances
+    assert again.instances[2].locked and again.count == 4
+    assert (again.start == laid_flat(masks())[0]).all()
+
+
+def test_a_list_of_pictures_needs_no_pixels(session):
+    picture = session.picture(0)
+    assert session.summary(0) == Summary(count=3, revision=0, checked=False)
+    picture.edit(lambda labels: split_components(labels, 1), "Components")
+    picture.describe(checked=True)
+    assert session.summary(0) == Summary(count=4, revision=1, checked=True)
+
+
+def test_an_entry_cut_short_by_a_crash_is_left_out_and_nothing_else(session, tmp_path):
+    picture = session.picture(0)
+    first = picture.edit(lambda labels: grow(labels, [2], 1), "Grow")
+    picture.edit(lambda labels: grow(labels, [2], 3), "Grow")
+    folder = tmp_path / "sessions" / session.token / "0000"
+    journal = folder / "edits.journal"
+    journal.write_bytes(journal.read_bytes()[:-7])
+    again = EditedPicture(folder)
+    assert again.revision == 1
+    expected = picture.start
+    first.patch.put_on(expected)
+    assert (again.labels == expected).all()
+    again.edit(lambda labels: grow(labels, [3], 1), "Grow")
+    assert (EditedPicture(folder).labels == again.labels).all()
+
+
+def test_a_crash_between_the_whole_and_the_journals_end_applies_nothing_twice(session, tmp_path):
+    picture = session.picture(0)
+    folder = tmp_path / "sessions" / session.token / "0000"
+    picture.edit(lambda labels: grow(labels, [2], 1), "Grow")
+    kept = (folder / "edits.journal").read_bytes()
+    picture.replace_all(np.zeros((40, 50), np.uint16), 5, {})
+    (folder / "edits.journal").write_bytes(kept)
+    again = EditedPicture(folder)
+    assert again.revision == 5 and not again.labels.any()
+
+
+def test_edits_come_in_order_once_each(session):
+    picture = session.picture(0)
+    patch = Patch(2, 3, np.full((4, 5), 9, np.uint16))
+    picture.apply(patch, 1, {9: Instance(category=3)}, "Brush")
+    picture.apply(Patch(0, 0, np.full((2, 2), 7, np.uint16)), 1, {}, "Brush")  # arrived before
+    assert not (picture.labels == 7).any()
+    assert picture.instances[9].category == 3
+    with pytest.raises(BehindError):
+        picture.apply(patch, 3, {}, "Brush")
+    with pytest.raises(InputError, match="damaged"):
+        picture.apply(Patch(48, 3, np.zeros((4, 5), np.uint16)), 2, {}, "Brush")
+    with pytest.raises(BehindError):
+        picture.edit(lambda labels: merge(labels, [1, 2]), "Merge", revision=0)
+
+
+def test_a_class_comes_back_with_its_instance(session):
+    picture = session.picture(0)
+    picture.describe({2: Instance(category=4)})
+    before = picture.labels.copy()
+    picture.edit(lambda labels: merge(labels, [1, 2]), "Merge")
+    assert 2 not in picture.instances
+    picture.apply(difference(picture.labels, before), 2, {}, "Undo")
+    assert picture.instances[2].category == 4
+
+
+def test_parts_inherit_class_and_score(session):
+    picture = session.picture(0)
+    picture.describe({1: Instance(category=4, score=0.5, hidden=True)})
+    change = picture.edit(lambda labels: split_components(labels, 1), "Components")
+    assert change.instances == {4: Instance(category=4, score=0.5)}
+
+
+def test_a_picture_is_one_object_to_all_who_ask(store, session):
+    assert store.open(session.token).picture(0) is session.picture(0)
+
+
+def test_sessions_stay_apart_and_tokens_cannot_be_made_up(store, session, photo):
+    other = store.create()
+    other.add("photo.png", masks(), {"photo": photo})
+    other.picture(0).edit(lambda labels: merge(labels, [1, 2]), "Merge")
+    assert session.picture(0).revision == 0
+    for token in ("", "../" + session.token, "a" * 22, session.token[:-1], None, 7):
+        with pytest.raises(InputError, match="not here any more"):
+            store.open(token)
+
+
+def test_old_sessions_go(tmp_path, session):
+    mark = tmp_path / "sessions" / session.token / "session.json"
+    os.utime(mark, (time.time() - 100, time.time() - 100))
+    SessionStore(tmp_path / "sessions", lifetime=1000).tidy()
+    assert mark.exists()
+    SessionStore(tmp_path / "sessions", lifetime=50).tidy()
+    assert not mark.parent.exists()
+
+
+def test_a_session_that_was_deleted_under_a_page_is_named(session, tmp_path):
+    shutil.rmtree(tmp_path / "sessions" / session.token)
+    with pytest.raises(InputError, match="not here any more"):
+        SessionStore(tmp_path / "sessions").open(session.token)
+
+
+def test_classes_of_two_files_are_matched_by_name(store):
+    session = store.create()
+    session.add("a.png", masks([1, 1, 2], {1: "cat", 2: "dog"}), {})
+    session.add("b.png", masks([1, 2, 3], {1: "dog", 2: "cat", 3: "cow"}), {})
+    assert session.classes == {1: "cat", 2: "dog", 3: "cow"}
+    assert [i.category for i in session.picture(1).instances.values()] == [2, 1, 3]
+    exported = to_masks(session.picture(1), session.classes)
+    assert [exported.names[int(n)] for n in exported.category_ids] == ["dog", "cat", "cow"]
+
+
+def test_a_name_is_opened_once(session):
+    with pytest.raises(InputError, match=r"photo\.png is open already"):
+        session.add("photo.png", masks(), {})
+
+
+def test_the_photo_is_kept_as_it_was(session):
+    assert session.file(0, "photo").read_bytes() == b"not looked into"
+
+
+def test_instances_without_a_class_get_one_when_others_have(session):
+    picture = session.picture(0)
+    assert to_masks(picture, {}).category_ids is None
+    picture.describe({2: Instance(category=4)})
+    exported = to_masks(picture, {4: "cup"})
+    assert exported.category_ids.tolist() == [5, 4, 5]
+    assert exported.names == {4: "cup", 5: "unlabelled"}
+
+
+def test_overlaps_are_told_when_laid_flat(session):
+    _, known, losses = laid_flat(masks())
+    assert losses == ["25 pixels belonged to several instances: the smaller one has them."]
+    assert sorted(known) == [1, 2, 3]
+
+
+def test_edges_have_the_photos_size(session):
+    picture = session.picture(0)
+    with pytest.raises(InputError, match="50 x 40"):
+        picture.set_edges(np.zeros((50, 40), np.float32), "upload", "file")
+    with pytest.raises(InputError, match="Find edges first"):
+        picture.preview()
+    edge = np.linspace(0, 1, 2000, dtype=np.float32).reshape(40, 50)
+    picture.set_edges(edge, "upload", "a_edge.png")
+    assert np.abs(picture.edge_map() - edge).max() <= 0.5 / 255 + 1e-6
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_the_difference_turns_one_map_into_the_other(data):
+    shape = data.draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    before = rng.integers(0, 3, shape).astype(np.uint16)
+    after = np.where(rng.random(shape) < 0.2, 7, before).astype(np.uint16)
+    patch = difference(before, after)
+    if patch is None:
+        assert (before == after).all()
+        return
+    height, width = patch.labels.shape
+    again = Patch(patch.x, patch.y, unpack_labels(pack(patch.labels), height, width))
+    again.put_on(before)
+    assert (before == after).all()
+
+
+def test_packets_that_lie_about_their_size_are_refused():
+    bomb = pack(np.zeros((4000, 4000), np.uint16))
+    assert len(bomb) < 200_000
+    for packet in (bomb, b"", b"nothing", pack(np.zeros((3, 3), np.uint16))[:-4]):
+        with pytest.raises(InputError, match="damaged"):
+            unpack_labels(packet, 3, 3)
