@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from segdemo.commands.edges import add_edges
+from segdemo.commands.propose import add_propose
 from segdemo.commands.refine import add_refine
 from segdemo.commands.segment import add_segment
 from segdemo.commands.trace import add_trace
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_segment(verbs)
     add_trace(verbs)
     add_edges(verbs)
+    add_propose(verbs)
     add_refine(verbs)
     arguments = parser.parse_args(argv)
     try:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
     InputError,
+    InstanceMasks,
     Progress,
     RGBImage,
     SegmentationResult,
@@ -30,8 +32,16 @@ from segdemo.diffegg.pseudo_edge import edge_map, pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffegg.tracing import trace
 from segdemo.diffusion import pick_device
+from segdemo.maskcut.cuts import PAPER_CUTS, MaskCutSettings, mask_cut
+from segdemo.maskcut.features import PatchFeatures, load_features
+from segdemo.rip.settings import ROBUST, RIPSettings
+from segdemo.rip.subject import subject_parts
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+ProposalMethod = Literal["diffdis", "maskcut"]
+"""What first masks come from: the subject's mask cut by edges, or cuts over patch features."""
+EdgeSource = Literal["diffegg", "diffdis"]
+"""Whose edges cut the subject's mask: the backbone's, or those that come with the mask."""
 
 
 class AnnotationAssistant:
@@ -43,12 +53,14 @@ class AnnotationAssistant:
         device: str = "auto",
         precision: str = "fp32",
         backbone: str = "small",
+        features: str = "",
     ) -> None:
         """Find the models and the device; nothing is loaded yet.
 
         model: what segments: a registered name, a folder, a U-Net file or a Hub id. backbone: the
         text-to-image model whose attention is looked into: a registered name, a folder or a Hub id.
-        It is looked for when first needed. precision: fp32, bf16 or fp16. Raises InputError
+        It is looked for when first needed. precision: fp32, bf16 or fp16. features: a DINO ViT for
+        MaskCut, a folder or a Hub id, looked for when first needed. Raises InputError
         (CheckpointError for the model).
         """
         if precision not in PRECISIONS:
@@ -57,8 +69,10 @@ class AnnotationAssistant:
         self._device = pick_device(device)
         self._files: CheckpointFiles = locate(model)
         self._backbone_name = backbone
+        self._features_name = features
         self._pipeline: DiffDISPipeline | None = None
         self._backbone: Backbone | None = None
+        self._features: PatchFeatures | None = None
         self._lock = threading.Lock()
 
     @property
@@ -152,6 +166,53 @@ class AnnotationAssistant:
         score = complete.chosen.edge_score
         upper = pseudo_edge(score, rule).upper
         return edge_map(score, upper, (image.shape[0], image.shape[1]))
+
+    def load_features(self) -> None:
+        """Load MaskCut's features now rather than at the first picture.
+
+        Raises CheckpointError, and InputError where none were named.
+        """
+        with self._lock:
+            self._loaded_features()
+
+    def propose(
+        self,
+        image: RGBImage,
+        method: ProposalMethod = "diffdis",
+        threshold: float = 0.5,
+        parts: RIPSettings = ROBUST,
+        cuts: MaskCutSettings = PAPER_CUTS,
+        edges: EdgeSource = "diffegg",
+    ) -> InstanceMasks:
+        """Propose first instances of a picture that has none; they may number 0.
+
+        diffdis: the subject's mask above `threshold`, cut into parts along `edges`; none where
+        nothing stands out. maskcut: objects by MaskCut on the `features` given. Raises InputError
+        for another method or source of edges, and for maskcut without features.
+        """
+        if edges not in get_args(EdgeSource):
+            raise InputError(f"Edges {edges!r}: choose diffegg or diffdis.")
+        if method == "diffdis":
+            subject = self.segment(image)
+            if not subject.found_something:
+                return InstanceMasks.unscored(np.zeros((0, *image.shape[:2]), bool))
+            edge = subject.edge if edges == "diffdis" else self.edges(image).probability
+            return subject_parts(subject.mask, edge, threshold, parts)
+        if method != "maskcut":
+            raise InputError(f"Method {method!r}: choose diffdis or maskcut.")
+        with self._lock:
+            keys = self._loaded_features().keys(image)
+        return mask_cut(keys, (image.shape[0], image.shape[1]), cuts)
+
+    def _loaded_features(self) -> PatchFeatures:
+        if not self._features_name:
+            raise InputError(
+                "MaskCut needs features: give a DINO ViT by --features FOLDER, a folder as "
+                "transformers saves it or a Hub id such as facebook/dino-vitb8."
+            )
+        if self._features is None:
+            self._features = load_features(self._features_name, self._device, self._dtype)
+        return self._features
 
     def _loaded_backbone(self) -> Backbone:
         if self._backbone is None:

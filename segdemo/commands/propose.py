@@ -1,0 +1,117 @@
+"""`propose`: first instance masks of photos that have none."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+from segdemo.annotations import MaskFormat, write_masks
+from segdemo.batch import PictureFile, find_images, work_through
+from segdemo.commands.arguments import add_device, add_setting, fraction, given
+from segdemo.commands.walk import follow
+from segdemo.datatypes import InputError, InstanceMasks, RGBImage
+from segdemo.images import load_rgb
+from segdemo.maskcut.cuts import MaskCutSettings
+
+
+def add_propose(verbs: Any) -> None:
+    """Add the verb and its flags."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "propose",
+        help="first instance masks of photos that have none",
+        description="Propose instances for a folder's photos and write them all in one format. "
+        "diffdis cuts the subject's mask along edges; maskcut cuts the patch "
+        "features of a DINO vision transformer, which --features names.",
+    )
+    parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="INPUT")
+    parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="what to write")
+    parser.add_argument(
+        "--format", choices=get_args(MaskFormat), default="coco", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--method", choices=("diffdis", "maskcut"), default="diffdis", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--edges",
+        choices=("diffegg", "diffdis"),
+        default="diffegg",
+        help="diffdis: the backbone's edges, or those that come with the mask, which cut less and "
+        "take no second model (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--features",
+        default="",
+        metavar="FOLDER|HUB",
+        help="maskcut: a ViT as transformers saves it, such as facebook/dino-vitb8",
+    )
+    parser.add_argument("--model", default="small", metavar="NAME|FOLDER|FILE|HUB")
+    parser.add_argument("--backbone", default="small", metavar="NAME|FOLDER|HUB")
+    add_device(parser)
+    parser.add_argument(
+        "--threshold",
+        type=fraction,
+        default=0.5,
+        metavar="T",
+        help="diffdis: the subject is where its mask exceeds T (default: %(default)s)",
+    )
+    add_setting(parser, MaskCutSettings, "tau", type=float, metavar="COSINE")
+    add_setting(parser, MaskCutSettings, "rounds", type=int, metavar="N")
+    parser.set_defaults(run=partial(_run, parser))
+
+
+def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    try:
+        if arguments.output.exists():
+            raise InputError(f"--output {arguments.output} exists already: choose another path.")
+        pictures = find_images(arguments.images)
+        if not pictures:
+            raise InputError(
+                f"Nothing to do: no photos in {', '.join(map(str, arguments.images))}."
+            )
+        propose = _proposer(arguments)
+        done: dict[str, InstanceMasks] = {}
+
+        def handle(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+            done[picture.name] = propose(image)
+            return (), f"{len(done[picture.name])} proposed"
+
+        status = follow(work_through(pictures, handle), len(pictures), arguments.output)
+        images = None
+        if arguments.format == "cutouts":  # the others need no pixels
+            images = {p.name: load_rgb(p.path, p.name) for p in pictures if p.name in done}
+        if done:
+            for sentence in write_masks(done, arguments.output, arguments.format, images):
+                print(sentence)
+        return status
+    except InputError as error:
+        parser.error(str(error))
+
+
+def _proposer(arguments: argparse.Namespace) -> Callable[[RGBImage], InstanceMasks]:
+    """Load what the method needs and bind its settings; raises InputError."""
+    cuts = MaskCutSettings(**given(arguments, MaskCutSettings))
+    from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
+
+    assistant = AnnotationAssistant(
+        arguments.model,
+        arguments.device,
+        arguments.precision,
+        arguments.backbone,
+        arguments.features,
+    )
+    if arguments.method == "maskcut":
+        assistant.load_features()
+    else:
+        assistant.load()
+        if arguments.edges == "diffegg":
+            assistant.load_backbone()
+    return partial(
+        assistant.propose,
+        method=arguments.method,
+        threshold=arguments.threshold,
+        cuts=cuts,
+        edges=arguments.edges,
+    )

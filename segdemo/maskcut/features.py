@@ -1,0 +1,143 @@
+"""Patch features of a vision transformer trained without labels (DINO): its last layer's keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from transformers import ViTModel
+
+from segdemo.checkpoints import (
+    HUB_ID,
+    PICKLES,
+    TRANSFORMERS_STEM,
+    CheckpointError,
+    download,
+    pickle_error,
+    read_json,
+    weight_files,
+)
+from segdemo.datatypes import RGBImage
+
+SIDE = 480  # pixels that pictures are squashed to; 60 patches of 8
+PREPARATION = "preprocessor_config.json"
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
+
+
+class PatchFeatures:
+    """A vision transformer and how its pictures are prepared."""
+
+    def __init__(self, network: Any, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
+        """Take a ViTModel, and the colours' mean and standard deviation that it learnt with."""
+        self._network = network.eval()
+        self._mean = torch.tensor(mean)[:, None, None]
+        self._deviation = torch.tensor(deviation)[:, None, None]
+
+    @torch.inference_mode()
+    def keys(self, image: RGBImage, side: int = SIDE) -> npt.NDArray[np.float32]:
+        """Return the patches' keys in the last self-attention, all heads joined, (h, w, d).
+
+        The picture is squashed to a square of about `side` pixels, a multiple of the patch; the
+        network's position embeddings are interpolated to it.
+        """
+        patch = self._network.config.patch_size
+        patches = max(2, side // patch)
+        square = (patches * patch, patches * patch)
+        small = Image.fromarray(image).resize(square, Image.Resampling.LANCZOS)
+        pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1) / 255  # (3, S, S)
+        pixels = (pixels - self._mean) / self._deviation
+        weight = self._network.embeddings.patch_embeddings.projection.weight
+        caught: list[torch.Tensor] = []
+        projection = self._network.layers[-1].attention.k_proj
+        hook = projection.register_forward_hook(lambda _, given, made: caught.append(made))
+        try:
+            self._network(pixels[None].to(weight), interpolate_pos_encoding=True)
+        finally:
+            hook.remove()
+        keys = caught[0][0, 1:].float()  # (h*w, d): the first token stands for the whole picture
+        result: npt.NDArray[np.float32] = keys.reshape(patches, patches, -1).cpu().numpy()
+        return result
+
+
+def load_features(
+    name: str, device: torch.device, dtype: torch.dtype = torch.float32
+) -> PatchFeatures:
+    """Load a ViT from a folder as transformers saves it, or by Hub id; raises CheckpointError.
+
+    Of a Hub id the weights are downloaded unless they are in the cache, never a pickle.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_file():
+        if folder.suffix in PICKLES:
+            raise pickle_error(folder)
+        raise CheckpointError(f"{folder} is a single file: give the folder that holds it.")
+    if not folder.is_dir():
+        if not HUB_ID.fullmatch(name):
+            raise CheckpointError(
+                f"No features {name!r}: give a folder with a ViT as transformers saves it, or a "
+                "Hub id such as facebook/dino-vitb8."
+            )
+        stem = f"{TRANSFORMERS_STEM}*.safetensors"
+        folder = download(name, ["config.json", PREPARATION, stem, f"{stem}.index.json"])
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind != "vit":
+        raise CheckpointError(
+            f"{folder} is a {kind}: only ViT (model_type vit), such as facebook/dino-vitb8, can be "
+            "opened here."
+        )
+    weight_files(folder, TRANSFORMERS_STEM)
+    network = _load_network(folder, dtype)
+    return PatchFeatures(network.to(device), *_colour_statistics(folder / PREPARATION))
+
+
+def _load_network(folder: Path, dtype: torch.dtype) -> Any:
+    """Load a ViT, complete and without NaN, frozen; what lies above its layers is not needed."""
+    try:
+        network, report = ViTModel.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            add_pooling_layer=False,
+            output_loading_info=True,
+        )
+    except UNREADABLE as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise CheckpointError(
+            f"{folder} cannot be loaded ({reason}): copy or download the folder again."
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"{folder} lacks {missing[0]!r} and {len(missing) - 1} more: the file is incomplete, "
+            "copy or download it again."
+        )
+    for name, parameter in network.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise CheckpointError(
+                f"{folder}: {name!r} holds NaN or infinite numbers in {dtype}: use --precision "
+                "fp32, or copy or download the weights again."
+            )
+    return network.requires_grad_(False)
+
+
+def _colour_statistics(file: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the colours' mean and deviation that a network learnt with; ImageNet's by default."""
+    settings = read_json(file) if file.exists() else {}
+    mean = settings.get("image_mean", IMAGENET_MEAN)
+    deviation = settings.get("image_std", IMAGENET_DEVIATION)
+    try:
+        mean, deviation = (tuple(float(value) for value in given) for given in (mean, deviation))
+    except (TypeError, ValueError):
+        mean = deviation = ()
+    if not (len(mean) == len(deviation) == 3 and all(value > 0 for value in deviation)):
+        raise CheckpointError(
+            f"{file}: image_mean and image_std must be three numbers each, those of image_std "
+            "above 0: copy or download it again."
+        )
+    return mean, deviation
