@@ -3,8 +3,8 @@
     python app.py
     python app.py --model runs/small/export --port 8000
 
-Each flag can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE, SEGDEMO_DEVICE and
-SEGDEMO_PRECISION.
+Each flag can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE, SEGDEMO_FEATURES,
+SEGDEMO_DEVICE, SEGDEMO_PRECISION and SEGDEMO_SESSIONS.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,27 +58,38 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         default=environment.get("SEGDEMO_PRECISION", "fp32"),
         help="fp32, bf16 or fp16 (default: %(default)s)",
     )
+    parser.add_argument(
+        "--features",
+        default=environment.get("SEGDEMO_FEATURES", ""),
+        help="DINO ViT for MaskCut proposals: a folder or Hub id (default: none)",
+    )
+    parser.add_argument(
+        "--sessions",
+        type=Path,
+        default=environment.get("SEGDEMO_SESSIONS") or Path.home() / ".cache/segdemo/sessions",
+        help="folder where annotators' work is kept for a day (default: %(default)s)",
+    )
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860 or the next)")
     return parser.parse_args(argv)
 
 
 def build_assistant(
-    model: str, device: str, precision: str, backbone: str = "small"
+    model: str, device: str, precision: str, backbone: str = "small", features: str = ""
 ) -> AnnotationAssistant:
     """Build the assistant, on ZeroGPU Spaces one that borrows the GPU for each call.
 
     Raises InputError for a model, device or precision that does not exist.
     """
     if os.environ.get("SPACES_ZERO_GPU"):
-        return _build_borrowing_assistant(model, device, precision, backbone)
+        return _build_borrowing_assistant(model, device, precision, backbone, features)
     from segdemo.assistant import AnnotationAssistant
 
-    return AnnotationAssistant(model, device, precision, backbone)
+    return AnnotationAssistant(model, device, precision, backbone, features)
 
 
 def _build_borrowing_assistant(
-    model: str, device: str, precision: str, backbone: str
+    model: str, device: str, precision: str, backbone: str, features: str
 ) -> AnnotationAssistant:
     import spaces  # it wants to be there before torch
 
@@ -103,7 +115,7 @@ def _build_borrowing_assistant(
         ) -> Iterator[AttentionTrace]:
             return borrowed_trace(image, settings, instances)
 
-    assistant = BorrowingAssistant(model, device, precision, backbone)
+    assistant = BorrowingAssistant(model, device, precision, backbone, features)
     for load in (assistant.load, assistant.load_backbone):
         load_or_log(load)  # ZeroGPU wants the weights placed at start
 
@@ -136,11 +148,17 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from segdemo.datatypes import InputError
+    from segdemo.editing.sessions import SessionStore
 
     try:
         assistant = build_assistant(
-            arguments.model, arguments.device, arguments.precision, arguments.backbone
+            arguments.model,
+            arguments.device,
+            arguments.precision,
+            arguments.backbone,
+            arguments.features,
         )
+        store = SessionStore(arguments.sessions)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -148,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     from segdemo.ui import build_demo
     from segdemo.ui.theme import LAUNCH_OPTIONS
 
-    demo = build_demo(assistant)
+    demo = build_demo(assistant, store)
     try:
         demo.launch(
             server_name=arguments.host,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.editing.sessions import SessionStore
 from segdemo.ui.batch_panel import build_batch_panel
 from segdemo.ui.cutout_tab import build_cutout_tab
+from segdemo.ui.handover import REFINE, Handover, wire_handover
 from segdemo.ui.inspect_tab import build_inspect_tab
+from segdemo.ui.refine_tab import build_refine_tab
 from segdemo.ui.theme import HELP_READERS
 
 QUEUE_LENGTH = 20
@@ -53,21 +56,27 @@ and results lie in its temporary folder and are deleted within about a day.
 """
 
 
-def build_demo(assistant: AnnotationAssistant) -> gr.Blocks:
-    """Build the page around an assistant; the model may be loaded later."""
+def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks:
+    """Build the page around an assistant, whose models may be loaded later.
+
+    store: where annotators' sessions lie.
+    """
     with gr.Blocks(title="segdemo", analytics_enabled=False, delete_cache=CACHE_SECONDS) as demo:
         gr.Markdown(
             f"# segdemo\n{assistant.description} · runs on {assistant.device_name}",
             elem_id="header",
         )
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Cut out"):
-                options = build_cutout_tab(assistant)
-                build_batch_panel(assistant, options)
+                cutout = build_cutout_tab(assistant)
+                build_batch_panel(assistant, cutout.options)
             with gr.Tab("Inspect"):
-                build_inspect_tab(assistant)
+                inspect = build_inspect_tab(assistant)
+            with gr.Tab("Refine", id=REFINE):
+                refine = build_refine_tab(assistant, store)
             with gr.Tab("Help"):
                 gr.Markdown(HELP)
+        wire_handover(Handover(store), cutout, inspect, refine, tabs)
         demo.load(None, js=HELP_READERS)
     demo.queue(max_size=QUEUE_LENGTH)
     return demo

@@ -11,29 +11,25 @@ from typing import Any
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.batch import FileStatus, PictureFile, find_images, segment_files, unpack_zip
-from segdemo.datatypes import InputError
+from segdemo.batch import FileStatus, PictureFile, segment_files
 from segdemo.images import SUFFIXES
 from segdemo.ui.cutout_tab import MODEL_QUEUE, QUIET, press_stop
 from segdemo.ui.feedback import Stopped, StopSignal, afterwards, arm_stop, plain_words, rest_stop
+from segdemo.ui.inbox import FAILED, Rows, collect
 from segdemo.ui.options import Options
 from segdemo.ui.results import (
     RESULT_SECONDS,
     Upload,
-    file_name,
     new_folder,
     pack,
     read_settings,
     read_threshold,
-    upload_name,
 )
 
 HEADERS = ["File", "Status", "Details"]
 WAITING, RUNNING, DONE = "waiting", "running", "done"
-FAILED, STOPPED, SKIPPED = "failed", "stopped", "passed over"
+STOPPED = "stopped"
 READY = "Add photos, then press Segment all. The settings under *Advanced* apply."
-
-Rows = list[list[str]]
 
 
 def segment_many(
@@ -73,40 +69,6 @@ def segment_many(
             progress.stop()
         archive = pack_results(progress.statuses, folder)
         yield progress.rows, archive and str(archive), progress.line, folder
-
-
-def collect(files: list[Upload], inbox: Path) -> tuple[list[PictureFile], Rows]:
-    """Lay uploads into a folder under their own names, zips unpacked.
-
-    Returns the pictures, and table rows for what was passed over. Raises InputError when there are
-    neither.
-    """
-    sources: list[Path] = []
-    notes: Rows = []
-    for number, upload in enumerate(files):
-        name = upload_name(upload)
-        place = inbox / str(number)
-        place.mkdir(parents=True)
-        path = Path(shutil.copyfile(upload["path"], place / file_name(name)))
-        if path.suffix.lower() == ".zip":
-            path, archive = place / path.stem, path
-            notes += _unpack(archive, path)
-        sources.append(path)
-    pictures = find_images(sources)
-    if not pictures and not notes:
-        raise InputError("There is no picture to segment: add photos, or a zip that holds some.")
-    return pictures, notes
-
-
-def _unpack(archive: Path, folder: Path) -> Rows:
-    """Unpack a zip; returns a row for each entry passed over, or one for a zip that failed."""
-    skipped: list[str] = []
-    folder.mkdir()
-    try:
-        unpack_zip(archive, folder, skipped.append)
-    except InputError as error:
-        return [[archive.name, FAILED, str(error)]]
-    return [[archive.name, SKIPPED, sentence] for sentence in skipped]
 
 
 class BatchProgress:

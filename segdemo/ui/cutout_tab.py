@@ -120,6 +120,15 @@ def forget(kept: KeptResult | None) -> list[Any]:
 
 
 @dataclass(frozen=True)
+class CutoutTab:
+    """What other parts of the page take from this one: fields, the result, and who sends it on."""
+
+    options: Options
+    kept: gr.State
+    send: gr.Button
+
+
+@dataclass(frozen=True)
 class PhotoPanel:
     """The left side: the photo and what starts and stops."""
 
@@ -128,14 +137,15 @@ class PhotoPanel:
     stop: gr.Button
 
 
-def build_cutout_tab(assistant: AnnotationAssistant) -> Options:
-    """Lay out the tab and wire it; returns the fields that the batch panel shares."""
+def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
+    """Lay out the tab and wire it."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320):
             left = build_photo_panel()
             options = build_options(assistant)
         with gr.Column(scale=7, min_width=320):
             right = build_result_panel()
+            send = gr.Button("Send mask to Refine", size="md", elem_id="send-mask")
     kept = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard)
     _wire_run(assistant, left, options, right, kept)
     left.photo.change(forget, kept, [*right.all, kept], preprocess=False, **QUIET)
@@ -161,7 +171,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> Options:
         api_visibility="private",
     )
     build_endpoint(functools.partial(segment_for_programs, assistant))
-    return options
+    return CutoutTab(options, kept, send)
 
 
 def build_photo_panel() -> PhotoPanel:

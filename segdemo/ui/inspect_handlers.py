@@ -59,14 +59,13 @@ def run_trace(
         chosen.start(settings.fixed_timestep)
         if photo is None:
             raise InputError("There is no photo yet: drop one, paste one, or click an example.")
-        name = upload_name(photo)
-        image = load_rgb(photo["path"], name)
+        image = load_rgb(photo["path"], upload_name(photo))
         instances = _instances(image, mask, drawing)
         yield [gr.skip(), gr.skip(), "Working on the first step ...", gr.skip(), gr.skip()]
         kept = None
         try:
             stop.check()  # it may have been pressed in the queue
-            for kept in trace_photo(assistant, image, name, settings, instances):
+            for kept in trace_photo(assistant, image, photo, settings, instances):
                 if len(kept.curve.timesteps) == 1:
                     chosen.cuts.clear()
                 done, total = len(kept.curve.timesteps), len(settings.timesteps)

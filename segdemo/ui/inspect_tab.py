@@ -100,6 +100,7 @@ class InspectResult:
     pin: gr.Button
     unpin: gr.Button
     downloads: list[gr.Button]
+    send: gr.Button
     taken: gr.File
 
 
@@ -114,7 +115,17 @@ class InspectMemory:
     chosen: gr.State
 
 
-def build_inspect_tab(assistant: AnnotationAssistant) -> None:
+@dataclass(frozen=True)
+class InspectTab:
+    """What other parts of the page take from this one: the trace, and who sends its edge on."""
+
+    kept: gr.State
+    rule: gr.Dropdown
+    chosen: gr.State
+    send: gr.Button
+
+
+def build_inspect_tab(assistant: AnnotationAssistant) -> InspectTab:
     """Lay out the tab and wire it."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -132,6 +143,7 @@ def build_inspect_tab(assistant: AnnotationAssistant) -> None:
     _wire_photo(left, memory)
     _wire_looking(right, memory)
     build_trace_endpoints(assistant)
+    return InspectTab(memory.kept, right.rule, memory.chosen, right.send)
 
 
 def _build_left() -> InspectInput:
@@ -194,6 +206,7 @@ def _build_right() -> InspectResult:
                 ("Download all and figures", "take-trace"),
             )
         ]
+        send = gr.Button("Send edge to Refine", size="md", min_width=130, elem_id="send-edge")
     with gr.Accordion("Model and layers that were averaged", open=False):
         layers = gr.Textbox(
             "",
@@ -204,7 +217,9 @@ def _build_right() -> InspectResult:
             show_label=False,
         )
     taken = gr.File(visible=False)
-    return InspectResult(view, layers, rule, rule_note, edge, pin_run, unpin_run, downloads, taken)
+    return InspectResult(
+        view, layers, rule, rule_note, edge, pin_run, unpin_run, downloads, send, taken
+    )
 
 
 def _wire_run(

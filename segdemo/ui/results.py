@@ -176,10 +176,8 @@ def view_of(kept: KeptResult, threshold: float | None) -> CutoutView:
 
     Raises InputError when the photo or the result is gone after a long pause.
     """
-    if not (kept.folder / "maps.npz").exists() or not kept.photo.exists():
-        raise InputError("This result was tidied away after a long pause: press Segment again.")
+    result = result_of(kept)
     image = load_rgb(kept.photo, kept.name)
-    result = _restored(kept.folder)
     files = write_segmentation(result, image, kept.stem, kept.folder, threshold)
     uncertainty = None
     if result.uncertainty is not None:
@@ -229,8 +227,11 @@ def _keep(result: SegmentationResult, folder: Path) -> None:
     )
 
 
-def _restored(folder: Path) -> SegmentationResult:
-    with np.load(folder / "maps.npz") as maps:
+def result_of(kept: KeptResult) -> SegmentationResult:
+    """Read a result back; raises InputError when it or its photo is gone after a long pause."""
+    if not (kept.folder / "maps.npz").exists() or not kept.photo.exists():
+        raise InputError("This result was tidied away after a long pause: press Segment again.")
+    with np.load(kept.folder / "maps.npz") as maps:
         low, high = maps["mask_range"].tolist()
         uncertainty = maps["uncertainty"]
         return SegmentationResult(

@@ -11,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.datatypes import InputError, RGBImage
+from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
 from segdemo.images import load_rgb, to_grey
@@ -53,8 +53,9 @@ def trace_for_programs(
         settings = _with_edge_timestep(
             read_trace_settings(given, assistant.trace_defaults), edge_timestep
         )
-        image, name = _picture(photo)
-        *_, kept = trace_photo(assistant, image, name, settings)
+        photo = _given(photo)
+        image = load_rgb(photo["path"], upload_name(photo))
+        *_, kept = trace_photo(assistant, image, photo, settings)
         try:
             chosen = Chosen()
             chosen.start(settings.fixed_timestep)
@@ -66,7 +67,7 @@ def trace_for_programs(
             raise
         discard_trace(previous)
         info = {
-            "name": name,
+            "name": kept.name,
             "summary": summary(kept, assistant.device_name),
             "model": assistant.backbone_description,
             "layers": list(kept.layers),
@@ -88,7 +89,9 @@ def edges_for_programs(
 ) -> tuple[str, dict[str, Any]]:
     """Find one picture's instance edges: an 8-bit PNG of its size, and where they come from."""
     with plain_words():
-        image, name = _picture(photo)
+        photo = _given(photo)
+        name = upload_name(photo)
+        image = load_rgb(photo["path"], name)
         settings = _with_edge_timestep(assistant.trace_defaults, edge_timestep)
         edge = assistant.edges(image, settings, rule)
         path = new_folder() / f"{file_stem(name)}_edge.png"
@@ -111,11 +114,10 @@ def _with_edge_timestep(settings: TraceSettings, given: object) -> TraceSettings
     return replace(settings, fixed_timestep=None if text == "peak" else int(text))
 
 
-def _picture(photo: Upload | None) -> tuple[RGBImage, str]:
+def _given(photo: Upload | None) -> Upload:
     if photo is None:
         raise InputError("There is no picture: send one as `photo`.")
-    name = upload_name(photo)
-    return load_rgb(photo["path"], name), name
+    return photo
 
 
 def build_trace_endpoints(assistant: AnnotationAssistant) -> None:

@@ -26,7 +26,7 @@ from segdemo.diffegg.pseudo_edge import pseudo_edge, split_score
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.trace_files import write_trace
 from segdemo.ui.instances import LabelMap
-from segdemo.ui.results import file_stem, new_folder, pack
+from segdemo.ui.results import Upload, file_stem, new_folder, pack, upload_name
 
 PREVIEW_SIDE = 640  # pixels
 PHOTO = "photo.jpg"
@@ -37,11 +37,12 @@ TIDIED = "This run was tidied away after a long pause: press Run again."
 class KeptTrace:
     """A trace on disk, as far as it has come; its steps lie in `folder`.
 
-    name: the photo's. ratios: own_other of each step. aspect: the photo's width over its height.
-    seconds: how long it took so far.
+    photo: the file it is of. name: what that is called. ratios: own_other of each step. aspect:
+    the photo's width over its height. seconds: how long it took so far.
     """
 
     folder: Path
+    photo: Path
     name: str
     settings: TraceSettings
     curve: KLCurve
@@ -97,13 +98,13 @@ class Chosen:
 def trace_photo(
     assistant: AnnotationAssistant,
     image: RGBImage,
-    name: str,
+    photo: Upload,
     settings: TraceSettings,
     instances: LabelMap | None = None,
 ) -> Iterator[KeptTrace]:
     """Trace a photo and keep every step as it comes; yields what is there so far.
 
-    instances: (H, W) ids for the instance check. Raises InputError.
+    image: the photo's pixels. instances: (H, W) ids for the instance check. Raises InputError.
     """
     folder = new_folder()
     height, width = image.shape[:2]
@@ -117,7 +118,8 @@ def trace_photo(
             _keep(trace.steps[-1], folder, len(trace.steps) - 1)
             kept = KeptTrace(
                 folder,
-                name,
+                Path(photo["path"]),
+                upload_name(photo),
                 settings,
                 trace.curve,
                 tuple(step.own_other for step in trace.steps),

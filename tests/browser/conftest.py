@@ -63,7 +63,12 @@ def app_url(
         server = subprocess.Popen(
             [sys.executable, "app.py", *models, "--port", str(port)],
             cwd=ROOT,
-            env={**os.environ, "TMPDIR": str(temporary), "HF_HUB_OFFLINE": "1"},
+            env={
+                **os.environ,
+                "TMPDIR": str(temporary),
+                "HF_HUB_OFFLINE": "1",
+                "SEGDEMO_SESSIONS": str(temporary / "sessions"),
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -9,6 +9,7 @@ import pytest
 from gradio_client import Client
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.editing.sessions import SessionStore
 from segdemo.ui import build_demo
 from segdemo.ui.theme import LAUNCH_OPTIONS
 
@@ -21,8 +22,11 @@ def assistant(tiny_diffdis_folder: Path, tiny_backbone_folder: Path) -> Annotati
 
 
 @pytest.fixture(scope="session")
-def served(assistant: AnnotationAssistant) -> Iterator[str]:
-    demo = build_demo(assistant)
+def served(
+    assistant: AnnotationAssistant, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    store = SessionStore(tmp_path_factory.mktemp("sessions"))
+    demo = build_demo(assistant, store)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LAUNCH_OPTIONS)
     yield url
     demo.close()

@@ -31,7 +31,7 @@ def _turned_right() -> Image.Exif:
 
 def test_only_the_named_endpoints_are_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert sorted(endpoints) == ["/edges", "/segment", "/segment_batch", "/trace"]
+    assert sorted(endpoints) == ["/edges", "/refine", "/segment", "/segment_batch", "/trace"]
     names = [parameter["parameter_name"] for parameter in endpoints["/segment"]["parameters"]]
     assert names == ["photo", "size", "seed", "augment", "ensemble", "soft", "threshold"]
     names = [parameter["parameter_name"] for parameter in endpoints["/trace"]["parameters"]]
@@ -142,5 +142,5 @@ def test_a_batch_reports_each_file_and_packs_what_succeeded(
 
 
 def test_an_empty_batch_is_said_in_words(client: Client) -> None:
-    with pytest.raises(AppError, match="no picture to segment"):
+    with pytest.raises(AppError, match="no photo yet"):
         client.predict([], api_name="/segment_batch")

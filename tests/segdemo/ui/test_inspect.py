@@ -201,11 +201,15 @@ def photo() -> np.ndarray:
     return np.kron(rng.integers(0, 255, (4, 6, 3)), np.ones((16, 16, 1))).astype(np.uint8)
 
 
+def upload(name: str) -> Upload:
+    return {"path": name, "orig_name": name}
+
+
 @pytest.fixture(scope="module")
 def kept(assistant: AnnotationAssistant, photo: np.ndarray) -> KeptTrace:
     instances = np.ones(photo.shape[:2], np.int64)
     instances[:, 48:] = 2
-    *_, last = trace_photo(assistant, photo, "my beach.jpg", STEPS, instances)
+    *_, last = trace_photo(assistant, photo, upload("my beach.jpg"), STEPS, instances)
     return last
 
 
@@ -215,7 +219,7 @@ class TestKept:
     ) -> None:
         counts = [
             (len(kept.curve.timesteps), len(kept.curve.gaps))
-            for kept in trace_photo(assistant, photo, "beach.jpg", STEPS)
+            for kept in trace_photo(assistant, photo, upload("beach.jpg"), STEPS)
         ]
         assert counts == [(1, 0), (2, 1), (3, 2)]
 
@@ -290,7 +294,7 @@ class TestKept:
     def test_what_was_tidied_away_is_said(
         self, assistant: AnnotationAssistant, photo: np.ndarray
     ) -> None:
-        *_, kept = trace_photo(assistant, photo, "beach.jpg", STEPS)
+        *_, kept = trace_photo(assistant, photo, upload("beach.jpg"), STEPS)
         discard_trace(kept)
         with pytest.raises(InputError, match="press Run again"):
             edge_value(kept, Chosen(), "paper")

@@ -1,0 +1,166 @@
+// Messages of Python, and the events that ask for them.
+const TOKEN_KEY = "segdemo-refine";
+const GENTLE = new Set(["edges", "preview"]); // editing goes on while the server works on these
+
+// Private windows may refuse storage; the work then lasts as long as the page.
+function remembered(storage) {
+  try {
+    return window[storage].getItem(TOKEN_KEY);
+  } catch {
+    return null;
+  }
+}
+
+function remember(token) {
+  for (const storage of ["sessionStorage", "localStorage"]) {
+    try {
+      if (token) window[storage].setItem(TOKEN_KEY, token);
+      else window[storage].removeItem(TOKEN_KEY);
+    } catch {
+      return;
+    }
+  }
+}
+
+function wait(name, words) {
+  state.waiting = name;
+  if (words) say(words);
+  tell("busy");
+}
+
+let greeted = null;
+
+function greet(token) {
+  greeted = token;
+  wait("hello");
+  trigger("hello", { token });
+}
+
+async function ask(name, details, words) {
+  if (!state.picture || state.waiting || state.operating) return;
+  endGesture();
+  wait(name, words);
+  if (!(await settled())) {
+    wait(null, "The last changes are not saved yet, so this has to wait. Trying again.");
+    return;
+  }
+  const request = { token: state.token, ...details };
+  if (name === "show") trigger("show", request);
+  else if (name === "edges") trigger("edges", { ...request, picture: state.about.index });
+  else if (name === "preview") trigger("preview", { ...request, ...about(saver.revision) });
+  else trigger("propose", { ...request, ...about(saver.revision) });
+}
+
+const mayEdit = () => !state.operating && (!state.waiting || GENTLE.has(state.waiting));
+
+async function listen() {
+  const message = props.value;
+  if (!message || message.key === state.key) return;
+  state.key = message.key;
+  const work = { picture: openPicture, edges: takeEdges, proposals: takeProposals, empty: close };
+  try {
+    await work[message.message]?.(message);
+    if (message.queue) showQueue(message.queue);
+    if (message.message === "note") say(message.text);
+    else if (message.note) say(message.note);
+  } catch (problem) {
+    say("This could not be shown: " + problem.message);
+  }
+  if (state.key !== message.key) return;
+  state.waiting = null;
+  tell("busy");
+}
+
+async function openPicture(message) {
+  const started = performance.now();
+  if (state.picture && message.token === state.token) await settled();
+  const sent = message.picture, { edges } = sent;
+  const [photo, labels, values] = await Promise.all([
+    fetched(sent.image).then(createImageBitmap), fetchLabels(sent.labels),
+    edges && fetchBytes(edges.file),
+  ]);
+  if (state.key !== message.key) return;
+  cancelGesture();
+  layers.photo?.close();
+  layers.photo = photo;
+  Object.assign(state, { token: message.token, classes: message.classes || {}, about: sent });
+  Object.assign(state, { picture: new Picture(sent.width, sent.height, labels, sent.instances) });
+  Object.assign(state, { parts: null, proposals: null, start: null, selection: [] });
+  state.edges = edges && { source: edges.source, label: edges.label, values };
+  Object.assign(state.look, { compare: false, photoOnly: false });
+  remember(state.token);
+  startSaving(sent.revision);
+  anchors.clear();
+  newPicture();
+  for (const name of ["picture", "queue", "classes", "selection", "edges", "look"]) tell(name);
+  const count = state.picture.map.ids().length;
+  say(`${sent.name}: ${sent.width} x ${sent.height}, ${counted(count, "instance")}.`);
+  timings.load.push(performance.now() - started);
+}
+
+async function takeEdges(message) {
+  const values = await fetchBytes(message.edges.file);
+  if (!state.picture || message.picture !== state.about.index) return;
+  state.edges = { source: message.edges.source, label: message.edges.label, values };
+  state.parts = null;
+  state.edgeLook.shown = true;
+  tell("edges");
+  tell("look");
+  say(message.edges.label + ": move the threshold and look at the cuts of a selected instance.");
+}
+
+async function takeProposals(message) {
+  const labels = await fetchLabels(message.preview);
+  if (!state.picture || message.picture !== state.about.index) return;
+  const map = new LabelMap(state.picture.map.width, state.picture.map.height, labels);
+  const list = message.proposals.map((proposal) => ({ ...proposal, state: "open" }));
+  const boxes = map.ids().map((id) => map.box(id));
+  state.proposals = { list, labels, shown: null, box: boxAround(boxes) };
+  tell("proposals");
+  say(list.length ? `${counted(list.length, "proposal")}: accept or reject each, or all.`
+    : "RIP proposes no change with these settings.");
+}
+
+function close() {
+  if (greeted || state.token) remember(null); // the server no longer has that work
+  greeted = null;
+  Object.assign(state, { picture: null, about: null, token: null, queue: [], proposals: null });
+  layers.fill = null;
+  tell("picture");
+}
+
+// A computation on the server that changes pixels; its answer is one step here.
+async function operate(name, request, words) {
+  if (!mayEdit()) return;
+  endGesture();
+  state.operating = true;
+  say(words);
+  tell("busy");
+  try {
+    if (!(await settled())) return say("The last changes are not saved yet, so this has to wait.");
+    const answer = await call(name, { ...about(saver.revision), ...request });
+    if (!answer) {
+      saver.whole = true; // it may have been done there all the same
+      return say("Not done: the server does not answer. Your edits are kept here.");
+    }
+    if (answer.error) {
+      if (answer.behind) saver.whole = true;
+      return say(answer.error);
+    }
+    await takeOver(answer);
+    return answer;
+  } finally {
+    state.operating = false;
+    tell("busy");
+    if (unsent()) pump();
+  }
+}
+
+async function takeOver({ revision, what, x, y, width, height, labels, instances, note: words }) {
+  const values = await unpackLabels(labels), box = [x, y, x + width, y + height];
+  saver.revision = revision;
+  const step = state.picture.take(what, box, values, instances);
+  if (step) tell("pixels", step);
+  select(selected().filter((id) => state.picture.map.areas[id]), true);
+  say(words || what + ".");
+}

@@ -1,0 +1,164 @@
+// Edits on their way to the server, one call after the other. What has not been sent yet is kept
+// as one box and sent as it is then, so a slow or lost server never holds copies of pixels.
+const PAUSES = [1000, 2000, 4000, 8000, 15000]; // milliseconds before another try
+const saver = {
+  revision: 0, box: null, ids: new Set(), steps: [], whole: false, details: null,
+  running: null, sending: false, failures: 0, reason: "", since: 0, wake: null,
+  picture: 0, // counts pictures, so that a late answer is not taken for another one's
+};
+
+const unsent = () => Boolean(saver.box || saver.whole || saver.details || saver.sending);
+
+function startSaving(revision) {
+  saver.picture++;
+  Object.assign(saver, { revision, box: null, ids: new Set(), steps: [], whole: false });
+  Object.assign(saver, { details: null, failures: 0, reason: "", since: 0 });
+  tell("saved");
+}
+
+function saveStep(step) {
+  if (step.records) saveDetails({ instances: recordsOf(step.ids) });
+  if (!step.box) return;
+  saver.box = boxAround([saver.box, step.box]);
+  step.ids.forEach((id) => saver.ids.add(id));
+  saver.steps.push(step.what);
+  saver.since ||= performance.now();
+  pump();
+}
+
+// details: {checked} and {classes} replace what waits, {instances} adds to it.
+function saveDetails(details) {
+  const instances = { ...saver.details?.instances, ...details.instances };
+  saver.details = { ...saver.details, ...details };
+  if (Object.keys(instances).length) saver.details.instances = instances;
+  pump();
+}
+
+function recordsOf(ids) {
+  const present = [...ids].filter((id) => state.picture.map.areas[id]);
+  return Object.fromEntries(present.map((id) => [id, { ...state.picture.record(id) }]));
+}
+
+const about = (revision) => ({
+  token: state.token, picture: state.about.index, ...(revision === undefined ? {} : { revision }),
+});
+
+function pump() {
+  saver.running ||= Promise.resolve().then(drain).finally(() => {
+    saver.running = null;
+    tell("saved");
+  });
+  tell("saved");
+}
+
+async function drain() {
+  // pixels of an unfinished stroke must not leave: the stroke may still be dropped
+  while (unsent() && state.picture && !state.picture.map.edit) {
+    if (await sendNext()) {
+      saver.failures = 0;
+      continue;
+    }
+    const pause = PAUSES[Math.min(saver.failures++, PAUSES.length - 1)];
+    tell("saved");
+    await new Promise((done) => {
+      saver.wake = done;
+      setTimeout(done, pause);
+    });
+  }
+}
+
+async function sendNext() {
+  saver.sending = true;
+  try {
+    if (saver.whole) return await sendWhole();
+    if (saver.box) return await sendPatch();
+    return await sendDetails();
+  } finally {
+    saver.sending = false;
+  }
+}
+
+function taken() {
+  const { box, ids, steps, since } = saver;
+  Object.assign(saver, { box: null, ids: new Set(), steps: [], since: 0 });
+  return { box, ids, steps, since };
+}
+
+function giveBack({ box, ids, steps, since }) {
+  saver.box = boxAround([box, saver.box]);
+  ids.forEach((id) => saver.ids.add(id));
+  saver.steps.unshift(...steps);
+  saver.since = since;
+}
+
+async function sendPatch() {
+  const { picture } = saver, { map } = state.picture;
+  const work = taken(), [x, y, right, bottom] = work.box;
+  const values = map.crop(work.box), instances = recordsOf(work.ids);
+  const revision = saver.revision + 1;
+  const answer = await call("apply_patch", {
+    ...about(revision), what: [...new Set(work.steps)].join(", "), x, y,
+    width: right - x, height: bottom - y, labels: await packLabels(values), instances,
+  });
+  if (picture !== saver.picture) return true;
+  if (answer?.revision === revision) {
+    saver.revision = revision;
+    timings.sent.push(performance.now() - work.since);
+    return true;
+  }
+  // an unanswered patch may have arrived, and the server passes over a number it has seen
+  giveBack(work);
+  saver.whole = true;
+  saver.reason = answer?.error || "";
+  return Boolean(answer?.behind);
+}
+
+async function sendWhole() {
+  const { picture } = saver, { map } = state.picture;
+  const work = taken(), values = map.labels.slice();
+  const answer = await call("save_all", {
+    ...about(saver.revision + 1), labels: await packLabels(values), instances: recordsOf(map.ids()),
+  });
+  if (picture !== saver.picture) return true;
+  if (answer && !answer.error) {
+    saver.revision = answer.revision;
+    saver.whole = false;
+    return true;
+  }
+  if (work.box) giveBack(work);
+  saver.reason = answer?.error || "";
+  return false;
+}
+
+async function sendDetails() {
+  const { details, picture } = saver;
+  saver.details = null;
+  const answer = await call("describe", { ...about(), ...details });
+  if (picture !== saver.picture) return true;
+  if (answer && !answer.error) {
+    if (answer.queue) showQueue(answer.queue);
+    return true;
+  }
+  const instances = { ...details.instances, ...saver.details?.instances };
+  saver.details = { ...details, ...saver.details };
+  if (Object.keys(instances).length) saver.details.instances = instances;
+  saver.reason = answer?.error || "";
+  return false;
+}
+
+// Resolves to true once everything is on the server, to false when it cannot be reached.
+async function settled() {
+  const failures = saver.failures;
+  saver.wake?.();
+  while (unsent()) {
+    pump();
+    await Promise.race([saver.running, new Promise((done) => setTimeout(done, 50))]);
+    if (saver.failures > failures) return false;
+  }
+  return true;
+}
+
+addEventListener("online", () => saver.wake?.());
+addEventListener("beforeunload", (event) => {
+  if (element.isConnected && state.picture && unsent()) event.preventDefault();
+});

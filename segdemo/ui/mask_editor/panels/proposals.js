@@ -1,0 +1,137 @@
+// RIP: its parameters, and its proposals to accept or reject.
+const fields = new Map(); // name -> input
+
+function ripField({ name, label, help, low, high, step }) {
+  const input = make("input", { type: "number", min: low, max: high, step });
+  input.setAttribute("aria-describedby", "mask-editor-rip-" + name);
+  input.addEventListener("input", () => (find(".preset").value = ""));
+  fields.set(name, input);
+  return make("label", { className: "field" }, make("span", {}, label), input,
+    make("small", { id: "mask-editor-rip-" + name }, help));
+}
+
+find(".fields").append(...props.rip_fields.map(ripField));
+find(".preset").append(
+  ...Object.keys(props.rip_presets).map((name) =>
+    make("option", { value: name }, "preset " + name)),
+  make("option", { value: "" }, "own settings"));
+find(".preset").addEventListener("change", () => setPreset(find(".preset").value));
+
+function setPreset(name) {
+  const values = props.rip_presets[name] || {};
+  for (const { name: field, value } of props.rip_fields) {
+    if (name) fields.get(field).value = values[field] ?? value;
+  }
+}
+setPreset(find(".preset").value);
+
+function preview() {
+  const wrong = [...fields.values()].find((input) => !input.value || !input.checkValidity());
+  if (wrong) {
+    find(".more").open = true;
+    wrong.reportValidity();
+    return say(`RIP: a parameter is outside ${wrong.min} to ${wrong.max}.`);
+  }
+  if (state.picture && !state.edges) return say("RIP needs edges: find some under Edges first.");
+  const given = [...fields].map(([name, input]) => [name, Number(input.value)]);
+  state.proposals = null;
+  tell("proposals");
+  const settings = Object.fromEntries(given);
+  return ask("preview", { settings }, "RIP looks for splits and merges ...");
+}
+
+const open = () =>
+  (state.proposals?.list || []).flatMap((one, i) => (one.state === "open" ? [i] : []));
+
+// A proposal is about masks as they were; once these change it can no longer be accepted.
+function ageProposals(ids) {
+  const { list } = state.proposals || { list: [] };
+  const aged = list.filter((one) => one.state === "open" && one.inputs.some((id) => ids.has(id)));
+  for (const proposal of aged) proposal.state = "changed";
+  if (aged.length) tell("proposals");
+}
+
+// What undo brings back can be accepted again.
+function reopenProposals(ids) {
+  const { list } = state.proposals || { list: [] };
+  for (const one of list) {
+    const again = ["accepted", "changed"].includes(one.state);
+    if (again && one.inputs.some((id) => ids.has(id))) one.state = "open";
+  }
+  tell("proposals");
+}
+
+async function accept(indices) {
+  const { proposals } = state;
+  if (!indices.length || !ready()) return;
+  const chosen = indices.map((i) => proposals.list[i]);
+  for (const proposal of chosen) proposal.state = "accepted";
+  const answer = await operate("accept", { proposals: indices }, "Accepting ...");
+  if (!answer) for (const proposal of chosen) proposal.state = "open";
+  proposals.shown = null;
+  tell("proposals");
+}
+
+const acceptAll = () => accept(open());
+
+function rejectAll() {
+  for (const i of open()) state.proposals.list[i].state = "rejected";
+  state.proposals.shown = null;
+  tell("proposals");
+  say("All proposals are rejected.");
+}
+
+function point(index) {
+  if (!state.proposals || state.proposals.shown === index) return;
+  state.proposals.shown = index;
+  paintProposals();
+  redraw();
+}
+
+function reject(proposal) {
+  proposal.state = "rejected";
+  state.proposals.shown = null;
+  tell("proposals");
+  say(`Rejected: ${proposal.text}.`);
+}
+
+const OUTCOMES = { accepted: "accepted", rejected: "rejected", changed: "masks changed since" };
+
+function proposalRow(proposal, index) {
+  const area = `${proposal.pixels.toLocaleString("en")} px`;
+  const text = make("button", { type: "button", className: "proposal" },
+    make("span", {}, proposal.text), make("span", { className: "sub" }, area));
+  text.addEventListener("click", () => showProposal(proposal, index));
+  const item = make("li", { className: proposal.state }, text);
+  if (proposal.state === "open") {
+    const yes = make("button", { type: "button", className: "yes" }, "Accept");
+    const no = make("button", { type: "button", className: "no" }, "Reject");
+    yes.setAttribute("aria-label", "Accept: " + proposal.text);
+    no.setAttribute("aria-label", "Reject: " + proposal.text);
+    yes.addEventListener("click", () => accept([index]));
+    no.addEventListener("click", () => reject(proposal));
+    item.append(yes, no);
+    for (const name of ["pointerenter", "focusin"]) item.addEventListener(name, () => point(index));
+    for (const name of ["pointerleave", "focusout"]) item.addEventListener(name, () => point(null));
+  } else {
+    item.append(make("span", { className: "sub outcome" }, OUTCOMES[proposal.state]));
+  }
+  return item;
+}
+
+function showProposal({ inputs }, index) {
+  select(inputs.filter((id) => state.picture.map.areas[id]), true);
+  if (selected().length) zoomToSelection();
+  if (state.proposals.list[index].state === "open") point(index);
+}
+
+follow("proposals picture", () => {
+  const { list } = state.proposals || { list: [] }, waiting = open().length;
+  find(".proposals").replaceChildren(...list.map(proposalRow));
+  find(".all").hidden = !waiting;
+  find("[data-do=accept-all]").textContent = `Accept all (${waiting})`;
+  find(".proposals-hint").hidden = list.length > 0;
+  find(".proposals-hint").textContent = state.proposals
+    ? "No change is proposed with these settings."
+    : "RIP proposes splits and merges by the edges. Nothing changes before you accept.";
+});

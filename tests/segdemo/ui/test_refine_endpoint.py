@@ -1,0 +1,93 @@
+"""The endpoint `/refine`, as a program calls it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """A photo of two touching discs that one mask covers, and the edges around both."""
+    y, x = np.mgrid[:120, :160]
+    first = (y - 60) ** 2 + (x - 45) ** 2 <= 30**2
+    second = (y - 60) ** 2 + (x - 104) ** 2 <= 30**2
+    edge = np.zeros((120, 160), bool)
+    for disc in (first, second):
+        edge[1:] |= disc[1:] != disc[:-1]
+        edge[:, 1:] |= disc[:, 1:] != disc[:, :-1]
+    edge[:, 74:76] = True
+    pictures = {
+        "photo": np.where((first | second)[..., None], 200, 40).repeat(3, 2).astype(np.uint8),
+        "masks": (first | second).astype(np.uint8),
+        "edge": edge.astype(np.uint8) * 255,
+    }
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    return {name: tmp_path / f"{name}.png" for name in pictures}
+
+
+def test_merged_masks_come_back_apart(client: Client, files: dict[str, Path]) -> None:
+    file, info = client.predict(
+        *(handle_file(files[name]) for name in ("photo", "masks", "edge")),
+        preset="paper",
+        api_name="/refine",
+    )
+    assert (info["masks"], info["split"], info["instances"]) == (1, 1, 2)
+    assert info["edges"] == "upload"
+    content = json.loads(Path(file).read_text())
+    areas = [coco_mask.area(entry["segmentation"]) for entry in content["annotations"]]
+    assert len(areas) == 2 and min(areas) > 2500
+    assert Path(file).name == "photo_coco.json"
+
+
+def test_without_an_edge_map_one_is_found(client: Client, files: dict[str, Path]) -> None:
+    file, info = client.predict(
+        handle_file(files["photo"]),
+        handle_file(files["masks"]),
+        None,
+        edge_source="gradient",
+        mask_format="indexed",
+        api_name="/refine",
+    )
+    assert info["edges"] == "gradient"
+    assert zipfile.ZipFile(file).namelist() == ["photo_indexed/photo.png"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"preset": "best"}, "choose one of robust, paper"),
+        ({"mask_format": "bmp"}, "choose one of coco"),
+        ({"edge_source": "canny"}, "choose one of diffegg"),
+    ],
+)
+def test_wrong_words_are_answered_with_the_right_ones(
+    wrong: dict[str, str], sentence: str, client: Client, files: dict[str, Path]
+) -> None:
+    with pytest.raises(AppError, match=sentence):
+        client.predict(
+            handle_file(files["photo"]),
+            handle_file(files["masks"]),
+            None,
+            api_name="/refine",
+            **wrong,
+        )
+
+
+def test_an_edge_map_of_another_size_is_refused(client: Client, files: dict[str, Path]) -> None:
+    small = files["edge"].with_name("small.png")
+    Image.new("L", (80, 60)).save(small)
+    with pytest.raises(AppError, match=r"small\.png is 80 x 60, its photo 160 x 120"):
+        client.predict(
+            *(handle_file(file) for file in (files["photo"], files["masks"], small)),
+            api_name="/refine",
+        )
