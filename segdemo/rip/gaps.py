@@ -8,6 +8,7 @@ edge ends, pointing across; beside a neck the edges run past.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,10 @@ from scipy import ndimage
 from segdemo.datatypes import FloatMap
 
 FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
-NARROW = 0.7  # width of a pass, in widths of the narrower basin; chosen on drawn scenes, as below
+NARROW = 0.7  # depth of a pass, in depths of the shallower basin, up to which it may be a gap
 REACH = 4  # cells around a point of an edge that tell whether the edge ends there
-POINTED = 1.3  # spread of an edge's end along the pass, in spreads beside it
-DASH = 20  # cells; a piece of edge this short has ends everywhere
+POINTED = 1.3  # spread of an end of an edge along the pass, in its spreads across
+DASH = 20  # cells; a piece of edge as short as this counts as an end everywhere
 
 Cells = npt.NDArray[np.bool_]
 Cell = tuple[int, int]
@@ -62,41 +63,58 @@ def _flooded(
     depths = np.pad(away, 1)
     width = depths.shape[1]
     labels, count = ndimage.label(depths > deep, FOUR_NEIGHBOURS)  # wider passes are no gaps
-    peaks = [0.0, *ndimage.maximum(depths, labels, range(1, count + 1))]
-    parents = list(range(count + 1))
-    apart: list[set[int]] = [set() for _ in peaks]  # basins with a gap to each
+    basins = _Basins(ndimage.maximum(depths, labels, np.arange(count + 1)).tolist())
     basin, depth = labels.ravel().tolist(), depths.ravel().tolist()
     shallow = np.flatnonzero((depths > 0) & (depths <= deep))
     for cell in shallow[np.argsort(-depths.flat[shallow], kind="stable")].tolist():
         beside = [n for n in (cell - width, cell - 1, cell + 1, cell + width) if basin[n]]
         if not beside:
-            basin[cell] = len(parents)
-            parents.append(len(parents))
-            peaks.append(depth[cell])
-            apart.append(set())
+            basin[cell] = basins.add(depth[cell])
             continue
         basin[cell] = basin[max(beside, key=depth.__getitem__)]
-        roots = {_root(parents, basin[n]) for n in beside}
-        deepest, *others = sorted(roots, key=lambda root: (-peaks[root], root))
-        for root in others:
+        if len(meeting := {basin[n] for n in beside}) > 1:
             y, x = divmod(cell, width)
-            if {_root(parents, other) for other in apart[root]} & {deepest}:
-                continue
-            if depth[cell] > NARROW * peaks[root] or not is_gap(y - 1, x - 1):
-                parents[root] = deepest
-                apart[deepest] |= apart[root]
+            basins.meet(meeting, depth[cell], partial(is_gap, y - 1, x - 1))
+    roots = np.array([basins.root(number) for number in range(len(basins.parents))])
+    return roots[np.array(basin).reshape(depths.shape)[1:-1, 1:-1]]
+
+
+class _Basins:
+    """Basins by number, which of them have joined, and which have a gap between them."""
+
+    def __init__(self, peaks: list[float]) -> None:
+        """Start with basins of these greatest depths; number 0 stands for edges."""
+        self.parents = list(range(len(peaks)))
+        self._peaks = peaks
+        self._apart: list[set[int]] = [set() for _ in peaks]
+
+    def add(self, peak: float) -> int:
+        """Start a basin; returns its number."""
+        self.parents.append(len(self.parents))
+        self._peaks.append(peak)
+        self._apart.append(set())
+        return self.parents[-1]
+
+    def root(self, number: int) -> int:
+        """Return the deepest of the basins that one has joined."""
+        while self.parents[number] != number:
+            self.parents[number] = self.parents[self.parents[number]]
+            number = self.parents[number]
+        return number
+
+    def meet(self, numbers: set[int], depth: float, is_gap: Callable[[], bool]) -> None:
+        """Join basins that meet at a depth, unless a gap is or was found between them."""
+        roots = {self.root(number) for number in numbers}
+        deepest, *others = sorted(roots, key=lambda root: (-self._peaks[root], root))
+        for root in others:
+            if deepest in {self.root(other) for other in self._apart[root]}:
+                continue  # told at their pass, the deepest cell where they meet
+            if depth > NARROW * self._peaks[root] or not is_gap():
+                self.parents[root] = deepest
+                self._apart[deepest] |= self._apart[root]
             else:
-                apart[root].add(deepest)
-                apart[deepest].add(root)
-    roots_of = np.array([_root(parents, number) for number in range(len(parents))])
-    return roots_of[np.array(basin).reshape(depths.shape)[1:-1, 1:-1]]
-
-
-def _root(parents: list[int], number: int) -> int:
-    while parents[number] != number:
-        parents[number] = parents[parents[number]]
-        number = parents[number]
-    return number
+                self._apart[root].add(deepest)
+                self._apart[deepest].add(root)
 
 
 def _ends(is_edge: Cells, shore: Cell, opposite: Cell, middle: Cell) -> bool:

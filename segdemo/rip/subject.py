@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks
+from segdemo.rip.gaps import close_gaps
 from segdemo.rip.grid import Grid, LabelMap
 from segdemo.rip.merging import BoolMasks, merge_overlapping
 from segdemo.rip.refine import components
@@ -51,7 +52,7 @@ def _divide(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap
     """Label the pixels inside from 1 on; 0 is outside only."""
     grid = Grid(inside.shape, settings.grid)
     coarse_inside = grid.majority(inside)
-    coarse_edge = grid.strongest(edge)  # (h, w)
+    coarse_edge = close_gaps(grid.strongest(edge), settings.cut, settings.gap)  # (h, w)
     seeds, _ = components(coarse_inside[None], coarse_edge, settings)
     labels = np.zeros(inside.shape, np.int32)
     if len(seeds):

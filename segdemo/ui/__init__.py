@@ -45,6 +45,22 @@ undecided; drag the two lines to move the thresholds.
 - The embedded model is small: its edges come from a fixed, nearly clean step unless you switch
   *Follow PeakKL* on. Real Stable Diffusion models are opened with `--backbone FOLDER`.
 
+## Refine
+The tab *Refine* mends instance masks of any method. Open photos with their masks, or start from
+none and press *Propose*; *Send mask* and *Send edge* bring results of the other tabs.
+- **Edges** come from a file, from DiffEGG or DiffDIS, or from plain gradients. Select an instance:
+  pink lines show where they would cut it; move the threshold, look at the parts (X), apply (X).
+- **RIP** looks at all instances at once: it cuts merged ones along the edges, lets the parts walk
+  until edges stop them, and joins those that end in the same place. *Preview* lists what it would
+  do; nothing changes before you accept. *robust* closes gaps in predicted edges, *paper* takes
+  edges as they are.
+- **By hand**: brush, polygon, a line that splits, seeds (one stroke in each object, Enter divides),
+  merge, pieces, holes, smooth, grow and shrink. Press ? on the picture for all keys.
+- Every edit is kept at once and survives a reload, a closed tab or a restarted server for a day
+  after the last one.
+- With the embedded model, predicted edges of real photos are poor: expect wrong proposals. Edges
+  from a real Stable Diffusion model or drawn by a person do better.
+
 ## Files
 PNG, JPEG, WebP, TIFF, BMP, PPM and GIF (first picture), up to 50 MB each. Phone photos are turned
 upright. Results have the photo's size and name: `cat.jpg` gives `cat_mask.png`, `cat_edge.png` and
@@ -52,7 +68,8 @@ upright. Results have the photo's size and name: `cat.jpg` gives `cat_mask.png`,
 
 ## Your pictures
 Everything is computed by the program that serves this page; your pictures go nowhere else. Uploads
-and results lie in its temporary folder and are deleted within about a day.
+and results lie in its temporary folder and are deleted within about a day. What is open in *Refine*
+lies in a folder of its own until a day after the last edit.
 """
 
 
@@ -76,7 +93,7 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
                 refine = build_refine_tab(assistant, store)
             with gr.Tab("Help"):
                 gr.Markdown(HELP)
-        wire_handover(Handover(store), cutout, inspect, refine, tabs)
+        wire_handover(demo, Handover(store), cutout, inspect, refine, tabs)
         demo.load(None, js=HELP_READERS)
     demo.queue(max_size=QUEUE_LENGTH)
     return demo

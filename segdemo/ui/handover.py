@@ -16,18 +16,29 @@ from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.splits import fresh_ids
 from segdemo.editing.strokes import Labels
 from segdemo.ui.cutout_tab import CutoutTab
-from segdemo.ui.editor_messages import Message, picture_message
 from segdemo.ui.feedback import plain_words
 from segdemo.ui.inspect_tab import InspectTab
 from segdemo.ui.opening import add_photo
+from segdemo.ui.refine_handlers import Shown, shown
 from segdemo.ui.refine_tab import RefineTab
 from segdemo.ui.results import KeptResult, read_threshold, result_of
 from segdemo.ui.traces import Chosen, KeptTrace, edge_of, restored
 
 REFINE = "refine"  # the tab's id
+# what mask_editor keeps over a reload; private windows may refuse storage
+TOKEN_OF_BROWSER = """
+() => {
+  try {
+    return sessionStorage.getItem("segdemo-refine") || "";
+  } catch {
+    return "";
+  }
+}
+"""
 HARD = 0.5  # a soft mask's threshold: an instance has a pixel or has it not
-Shown = tuple[Message, str, int, Any]
-"""Values for (editor, token, current, tabs)."""
+
+Sent = tuple[*Shown, Any]
+"""Values for `Shown` and (tabs)."""
 
 
 class Handover:
@@ -39,7 +50,7 @@ class Handover:
 
     def send_mask(
         self, kept: KeptResult | None, soft: object, threshold: object, token: str
-    ) -> Shown:
+    ) -> Sent:
         """Send the subject as one instance, with its edge."""
         with plain_words():
             if kept is None:
@@ -50,9 +61,10 @@ class Handover:
             picture = session.picture(index)
             _add_instance(picture, result.binary(HARD if limit is None else limit))
             picture.set_edges(result.edge, "diffdis", "DiffDIS")
-            return _shown(session, index, "The mask is here, with its edge.")
+            note = "The mask is here, with its edge."
+            return *shown(session, index, note), gr.update(selected=REFINE)
 
-    def send_edge(self, kept: KeptTrace | None, chosen: Chosen, rule: str, token: str) -> Shown:
+    def send_edge(self, kept: KeptTrace | None, chosen: Chosen, rule: str, token: str) -> Sent:
         """Send the edge of the step that is looked at."""
         with plain_words():
             if kept is None:
@@ -63,7 +75,7 @@ class Handover:
             upper = edge_of(step, chosen, rule).upper
             edge: EdgeMap = edge_map(step.edge_score, upper, picture.size)
             picture.set_edges(edge.probability, "diffegg", f"EdgeKL, t = {step.timestep}")
-            return _shown(session, index, "The edge is here.")
+            return *shown(session, index, "The edge is here."), gr.update(selected=REFINE)
 
     def remember(self, token: str) -> str:
         """Take the token that the browser kept over a reload, before the editor is opened."""
@@ -79,22 +91,29 @@ class Handover:
 
 
 def wire_handover(
-    handover: Handover, cutout: CutoutTab, inspect: InspectTab, refine: RefineTab, tabs: gr.Tabs
+    demo: gr.Blocks,
+    handover: Handover,
+    cutout: CutoutTab,
+    inspect: InspectTab,
+    refine: RefineTab,
+    tabs: gr.Tabs,
 ) -> None:
     """Connect the buttons that send."""
-    shown = [*refine.shown, tabs]
+    outputs = [*refine.shown, tabs]
     options = cutout.options
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    kept = gr.Textbox(visible=False)
+    demo.load(handover.remember, kept, refine.token, js=TOKEN_OF_BROWSER, **quiet)
     cutout.send.click(
         handover.send_mask,
         [cutout.kept, options.soft, options.threshold, refine.token],
-        shown,
+        outputs,
         **quiet,
     )
     inspect.send.click(
         handover.send_edge,
         [inspect.kept, inspect.chosen, inspect.rule, refine.token],
-        shown,
+        outputs,
         **quiet,
     )
 
@@ -111,7 +130,3 @@ def _add_instance(picture: EditedPicture, mask: npt.NDArray[np.bool_]) -> None:
         return result
 
     picture.edit(draw, "Mask from Cut out")
-
-
-def _shown(session: Session, index: int, note: str) -> Shown:
-    return picture_message(session, index, note), session.token, index, gr.update(selected=REFINE)

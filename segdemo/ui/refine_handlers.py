@@ -45,6 +45,10 @@ EXAMPLE = [
 ]
 EDGE_WORDS = {"diffegg": "DiffEGG", "diffdis": "DiffDIS", "gradient": "gradient"}
 
+FOLDED = gr.update(open=False)  # so that the canvas comes into view
+Shown = tuple[Message, Any, Any, Any]
+"""Values for (editor, token, current, panel of files)."""
+
 
 class RefineHandlers:
     """The handlers of one page; each returns a message for the editor."""
@@ -59,8 +63,8 @@ class RefineHandlers:
         masks: list[Upload] | None,
         edges: list[Upload] | None,
         token: str,
-    ) -> tuple[Message, str, int, str]:
-        """Open files in the session, or a new one; values for (editor, token, current, report)."""
+    ) -> tuple[Message, Any, Any, Any, str]:
+        """Open files in the session, or in a new one; values for `Shown` and the report."""
         with plain_words():
             if not photos:
                 raise InputError("There is no photo yet: add photos first, then press Open.")
@@ -69,39 +73,36 @@ class RefineHandlers:
             lines = open_files(session, photos, masks or [], edges or [])
             count = len(session) - before
             words = "1 photo opened." if count == 1 else f"{count} photos opened."
-            report = " ".join([words, *lines])
-            return picture_message(session, before), session.token, before, report
+            return *shown(session, before), " ".join([words, *lines])
 
-    def open_example(self, token: str) -> tuple[Message, str, int, str]:
-        """Open the example; values as of `open`. Opened before, it is shown again."""
+    def open_example(self, token: str) -> tuple[Message, Any, Any, Any, str]:
+        """Open the example; opened before, it is shown again. Values as of `open`."""
         photo, masks, edge = (Upload(path=str(file), orig_name=file.name) for file in EXAMPLE)
         with plain_words():
             session = self._session(token)
             if EXAMPLE[0].name in session.names:
-                index = session.names.index(EXAMPLE[0].name)
-                return picture_message(session, index), session.token, index, ""
+                return *shown(session, session.names.index(EXAMPLE[0].name)), ""
         return self.open([photo], [masks], [edge], session.token)
 
-    def hello(self, event: gr.EventData) -> tuple[Message, str, int]:
-        """Take up a session where a reload left it; values for (editor, token, current)."""
+    def hello(self, event: gr.EventData) -> Shown:
+        """Take up a session where a reload left it."""
         token = event._data.get("token")
         if not token:
-            return empty_message(), "", 0
+            return empty_message(), "", 0, gr.skip()
         try:
             session = self._store.open(token)
             index = int(event._data.get("picture") or 0)
             if not 0 <= index < len(session):
-                return empty_message(), session.token, 0
-            note = "Your work is as you left it."
-            return picture_message(session, index, note), session.token, index
+                return empty_message(), session.token, 0, gr.skip()
+            return shown(session, index, "Your work is as you left it.")
         except (InputError, ValueError, TypeError) as error:
-            return empty_message(str(error)), "", 0
+            return empty_message(str(error)), "", 0, gr.skip()
 
-    def show(self, event: gr.EventData) -> tuple[Message, Any, Any]:
-        """Show another picture of the session; values for (editor, token, current)."""
+    def show(self, event: gr.EventData) -> Shown:
+        """Show another picture of the session."""
         message = _told(lambda: self._show(event._data))
-        shown = message.get("picture")
-        return message, gr.skip(), shown["index"] if shown else gr.skip()
+        current = message["picture"]["index"] if "picture" in message else gr.skip()
+        return message, gr.skip(), current, gr.skip()
 
     def find_edges(self, event: gr.EventData) -> Message:
         """Find a picture's edges by a model, or by gradients."""
@@ -167,6 +168,11 @@ def read_rip_settings(given: dict[str, Any]) -> RIPSettings:
             raise InputError(f"{entry.name} must be a number.")
         chosen[entry.name] = round(value) if isinstance(entry.default, int) else float(value)
     return replace(ROBUST, **chosen)
+
+
+def shown(session: Session, index: int, note: str | None = None) -> Shown:
+    """Show a picture of a session."""
+    return picture_message(session, index, note), session.token, index, FOLDED
 
 
 def _told(work: Callable[[], Message]) -> Message:

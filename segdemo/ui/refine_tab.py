@@ -45,6 +45,7 @@ RIP_QUEUE: dict[str, Any] = {"concurrency_id": "rip", "concurrency_limit": 2}
 class OpenPanel:
     """What files are brought with."""
 
+    panel: gr.Accordion
     photos: gr.File
     masks: gr.File
     edges: gr.File
@@ -68,17 +69,19 @@ class ExportPanel:
 class RefineTab:
     """What other parts of the page take from this one: the editor, and what a session remembers.
 
-    token: the session's, "" for none yet. current: index of the picture shown.
+    token: the session's, "" for none yet. current: index of the picture shown. panel: folded once
+    there is something to see.
     """
 
     editor: gr.HTML
     token: gr.State
     current: gr.State
+    panel: gr.Accordion
 
     @property
     def shown(self) -> list[Any]:
         """Return what showing a picture changes."""
-        return [self.editor, self.token, self.current]
+        return [self.editor, self.token, self.current, self.panel]
 
 
 def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> RefineTab:
@@ -95,7 +98,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         METHODS,
     )
     take = _build_export()
-    tab = RefineTab(editor, gr.State(""), gr.State(0))
+    tab = RefineTab(editor, gr.State(""), gr.State(0), bring.panel)
     bring.open.click(
         handlers.open,
         [bring.photos, bring.masks, bring.edges, tab.token],
@@ -155,7 +158,7 @@ def rip_presets() -> dict[str, dict[str, Any]]:
 
 
 def _build_open() -> OpenPanel:
-    with gr.Accordion("Open photos and masks", open=True, elem_id="refine-open"):
+    with gr.Accordion("Open photos and masks", open=True, elem_id="refine-open") as panel:
         gr.Markdown(FILES)
         with gr.Row():
             photos = _files("Photos", [*sorted(SUFFIXES), ".zip"], "refine-photos")
@@ -164,8 +167,8 @@ def _build_open() -> OpenPanel:
         with gr.Row():
             start = gr.Button("Open", variant="primary", scale=3, elem_id="refine-open-files")
             example = gr.Button("Open the example", scale=1, min_width=160)
-        report = status_line("", "refine-report")
-    return OpenPanel(photos, masks, edges, start, example, report)
+    report = status_line("", "refine-report")
+    return OpenPanel(panel, photos, masks, edges, start, example, report)
 
 
 def _files(label: str, types: list[str], elem_id: str) -> gr.File:

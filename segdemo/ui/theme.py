@@ -50,7 +50,9 @@ button.label-wrap { min-height: 32px; align-items: center; }
 }
 #batch-table { --font-mono: var(--font); }
 #batch-table :is(th, td) * { font-size: 0.82rem; }
-:is(#trace-view, #trace-status, #edge-chart, #painter) > .html-container { padding: 0; }
+:is(
+  #trace-view, #trace-status, #edge-chart, #painter, #refine-report, #export-report
+) > .html-container { padding: 0; }
 @media (max-width: 480px) {
   #photo, #compare, #mask, #edge, #cutout, #uncertainty { height: 270px !important; }
   #results button[role="tab"] { padding-left: 7px; padding-right: 7px; font-size: 0.85rem; }

@@ -1,0 +1,103 @@
+"""Which classes a class map may hold, and which of them have instances."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from segdemo.annotations.classes import CLASS_NAMES, VOID, ClassSet, class_names
+from segdemo.datatypes import InputError
+
+BACKGROUND = "background"
+_LARGEST = 65_535  # what 16 bits hold
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """names: of all classes but void, by number. things: those with instances; the others are
+    stuff. void: numbers that are nothing.
+    """
+
+    names: Mapping[int, str]
+    things: frozenset[int]
+    void: frozenset[int]
+
+    @classmethod
+    def of(cls, given: str, stuff: Iterable[str]) -> ClassList:
+        """Take the classes of a known set or a file; raises InputError.
+
+        given: voc, coco, coco-ids, or a file, see `read_class_names`. stuff: names or numbers of
+        the classes without instances. Number 0 is the background unless the file calls it
+        something else, and void unless `stuff` holds it; 255 is void unless the file names it.
+        """
+        if given in CLASS_NAMES:
+            names = dict(class_names(cast(ClassSet, given)))
+        elif Path(given).is_file():
+            names = read_class_names(Path(given))
+        else:
+            known = ", ".join(CLASS_NAMES)
+            raise InputError(f"--semantic {given} is no file of class names: give one, or {known}.")
+        names.setdefault(0, BACKGROUND)
+        without_instances = {_number(label, names, given) for label in stuff}
+        void = {VOID} - set(names)
+        if names[0].casefold() == BACKGROUND and 0 not in without_instances:
+            void.add(0)
+            del names[0]
+        return cls(
+            dict(sorted(names.items())),
+            frozenset(names) - without_instances,
+            frozenset(void),
+        )
+
+    @property
+    def stuff(self) -> list[int]:
+        """The numbers of the classes without instances, rising."""
+        return sorted(set(self.names) - self.things)
+
+    def check(self, class_map: npt.NDArray[np.integer], file: str) -> None:
+        """Raise InputError if a class map holds other numbers."""
+        found = set(np.unique(class_map).tolist())
+        if unknown := found - set(self.names) - self.void:
+            raise InputError(
+                f"{file} holds {min(unknown)}, which is none of its classes: save the numbers of "
+                "the classes, not their colours or greys."
+            )
+
+
+def read_class_names(path: Path) -> dict[int, str]:
+    """Read one class a line: `number: name` in all lines, or names alone, which count from 1.
+
+    Names alone count from 0 where the first is `background`. Raises InputError.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").strip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text: save it as UTF-8.") from error
+    numbered = [re.fullmatch(r"\s*(\d{1,5})\s*:\s*(\S.*?)\s*", line) for line in lines]
+    if any(numbered):
+        pairs = [(int(found[1]), found[2]) for found in numbered if found]
+    else:
+        first = 0 if lines and lines[0].strip().casefold() == BACKGROUND else 1
+        pairs = list(enumerate((line.strip() for line in lines), first))
+    if not all(numbered) and (any(numbered) or not all(name for _, name in pairs)):
+        bad = next(i for i, line in enumerate(lines) if not numbered[i] or not line.strip())
+        raise InputError(f"{path}: line {bad + 1} is no class; write `number: name`, or only names.")
+    names = dict(pairs)
+    if not names or max(names) > _LARGEST:
+        raise InputError(f"{path}: name 1 to {_LARGEST} classes, one a line.")
+    if len(names) < len(pairs) or len({name.casefold() for name in names.values()}) < len(pairs):
+        raise InputError(f"{path} has a number or a name twice: give each class one line.")
+    return names
+
+
+def _number(label: str, names: Mapping[int, str], given: str) -> int:
+    for number, name in names.items():
+        if label.casefold() == name.casefold() or label == str(number):
+            return number
+    raise InputError(f"--stuff {label} is no class of {given}: check the spelling.")

@@ -1,0 +1,229 @@
+"""Where `refine` takes masks and edges from, one photo at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from segdemo.annotations import read_masks
+from segdemo.annotations.archives import LABEL_PICTURES, annotation_files
+from segdemo.annotations.gathering import Gathering
+from segdemo.annotations.label_maps import read_ids
+from segdemo.batch import PictureFile
+from segdemo.commands.class_list import ClassList
+from segdemo.datatypes import FloatMap, InputError, InstanceMasks, RGBImage
+from segdemo.edge_files import read_edge_map
+from segdemo.rip.instances import refine_instances
+from segdemo.rip.refine import RIPSettings
+from segdemo.rip.semantic import refine_semantic
+
+_DIGITS = 32  # of a digest
+
+
+class MaskSource(Protocol):
+    """Masks to be refined, by the names of their photos."""
+
+    def digest(self, name: str) -> str:
+        """Return a number that changes with a photo's masks; raises InputError without any."""
+
+    def refine(
+        self, name: str, edge: FloatMap, settings: RIPSettings
+    ) -> tuple[InstanceMasks, str]:
+        """Return what comes out, and a sentence that tells of it; raises InputError."""
+
+
+FindEdges = Callable[[PictureFile, RGBImage], FloatMap]
+"""Returns a photo's edges (H, W) in [0, 1]; raises InputError."""
+
+
+class EdgeSource(Protocol):
+    """Edge maps of photos.
+
+    settings: what chose them, as JSON holds it, under what the user calls it.
+    """
+
+    settings: Mapping[str, Any]
+
+    def digest(self, picture: PictureFile) -> str:
+        """Return a number that changes with a photo's edges; raises InputError without any."""
+
+    def finder(self) -> FindEdges:
+        """Load what edges need; raises InputError."""
+
+
+class InstanceFiles:
+    """Instance masks of any format."""
+
+    def __init__(self, path: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Read them for the photos of these (height, width); raises InputError."""
+        self._path = path
+        self._masks = read_masks(path, sizes)
+        if sizes and not self._masks:
+            raise InputError(f"{path} holds no masks of these photos: check the names.")
+
+    def digest(self, name: str) -> str:
+        """See `MaskSource`."""
+        found = self._of(name)
+        digest = hashlib.blake2b(repr(found.masks.shape).encode())
+        for mask in found.masks:
+            digest.update(np.packbits(mask).tobytes())
+        for values in (found.scores, found.category_ids, found.crowd):
+            digest.update(b"none" if values is None else values.tobytes())
+        digest.update(json.dumps(sorted(found.names.items())).encode())
+        return digest.hexdigest()[:_DIGITS]
+
+    def refine(
+        self, name: str, edge: FloatMap, settings: RIPSettings
+    ) -> tuple[InstanceMasks, str]:
+        """See `MaskSource`."""
+        masks = self._of(name)
+        repaired, repair = refine_instances(masks, edge, settings)
+        return repaired, (
+            f"{len(masks)} masks, {repair.split} split, {repair.joined} joined, {repair.dropped} "
+            f"dropped: {repair.instances} instances"
+        )
+
+    def _of(self, name: str) -> InstanceMasks:
+        if name not in self._masks:
+            raise InputError(f"{self._path} holds no masks of this photo: check the names.")
+        return self._masks[name]
+
+
+class ClassMaps:
+    """Pictures of class numbers, one a photo."""
+
+    def __init__(
+        self, path: Path, sizes: Mapping[str, tuple[int, int]], classes: ClassList
+    ) -> None:
+        """Look for the photos' class maps in a folder, or take one file; raises InputError."""
+        self._path = path
+        self._sizes = sizes
+        self._classes = classes
+        self._files: dict[str, Path] = {}
+        if not path.exists():
+            raise InputError(f"{path} does not exist: check the path.")
+        gathering = Gathering(sizes)
+        for file in annotation_files(path) if path.is_dir() else [path]:
+            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            key = gathering.key(name, str(path))
+            if key is None or file.suffix.lower() not in LABEL_PICTURES:
+                continue
+            if key in self._files:
+                raise InputError(
+                    f"{file} and {self._files[key]} are both class maps of {key}: remove one."
+                )
+            self._files[key] = file
+        if sizes and not self._files:
+            raise InputError(
+                f"{path} holds no class maps of these photos: give PNGs of the photos' names."
+            )
+
+    def digest(self, name: str) -> str:
+        """See `MaskSource`."""
+        return file_digest(self._of(name))
+
+    def refine(
+        self, name: str, edge: FloatMap, settings: RIPSettings
+    ) -> tuple[InstanceMasks, str]:
+        """See `MaskSource`."""
+        file = self._of(name)
+        class_map = read_ids(file, str(file))
+        height, width = self._sizes[name]
+        if class_map.shape != (height, width):
+            raise InputError(
+                f"{file} is {class_map.shape[1]} x {class_map.shape[0]}, its photo {width} x "
+                f"{height}: give class maps of the photos' sizes."
+            )
+        self._classes.check(class_map, str(file))
+        found = refine_semantic(
+            class_map, edge, self._classes.things, self._classes.void, settings
+        )
+        things = found.class_ids[: found.things]
+        return found.to_instances(self._classes.names), (
+            f"{len(things)} instances of {len(np.unique(things))} classes, "
+            f"{len(found.class_ids) - found.things} of stuff"
+        )
+
+    def _of(self, name: str) -> Path:
+        if name not in self._files:
+            raise InputError(f"{self._path} holds no class map of this photo: check the names.")
+        return self._files[name]
+
+
+class EdgeFiles:
+    """Edge maps `<stem>_edge.png` in a folder, as `edges` writes them; see `EdgeSource`."""
+
+    settings: Mapping[str, Any] = {"edges": "from files"}
+
+    def __init__(self, folder: Path) -> None:
+        """Raise InputError if the folder is none."""
+        if not folder.is_dir():
+            raise InputError(f"--edges {folder} is no folder.")
+        self._folder = folder
+
+    def digest(self, picture: PictureFile) -> str:
+        """See `EdgeSource`."""
+        return file_digest(self._of(picture))
+
+    def finder(self) -> FindEdges:
+        """See `EdgeSource`."""
+        return lambda picture, image: read_edge_map(
+            self._of(picture), (image.shape[0], image.shape[1])
+        ).probability
+
+    def _of(self, picture: PictureFile) -> Path:
+        file = self._folder / f"{picture.stem}_edge.png"
+        if not file.exists():
+            raise InputError(f"there is no edge map {file}: add it, or leave --edges out.")
+        return file
+
+
+class BackboneEdges:
+    """Edge maps that a diffusion model draws; see `EdgeSource`."""
+
+    def __init__(self, backbone: str, device: str, precision: str) -> None:
+        """Load nothing yet."""
+        self._backbone, self._device, self._precision = backbone, device, precision
+        self.settings: Mapping[str, Any] = {
+            "edges": "by a backbone",
+            "backbone": backbone,
+            "files of the backbone": _folder_digest(Path(backbone)),
+            "precision": precision,
+        }
+
+    def digest(self, picture: PictureFile) -> str:
+        """See `EdgeSource`: nothing but photo and settings counts."""
+        return ""
+
+    def finder(self) -> FindEdges:
+        """See `EdgeSource`."""
+        from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
+
+        assistant = AnnotationAssistant(
+            device=self._device, precision=self._precision, backbone=self._backbone
+        )
+        assistant.load_backbone()
+        return lambda picture, image: assistant.edges(image).probability
+
+
+def file_digest(path: Path) -> str:
+    """Return a number that changes with a file's content; raises InputError."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "blake2b").hexdigest()[:_DIGITS]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def _folder_digest(folder: Path) -> str | None:
+    """Return a number that changes with a folder's files; by size and time, models are large."""
+    if not folder.is_dir():
+        return None
+    stats = [(path.as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    listed = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return hashlib.blake2b(repr(listed).encode()).hexdigest()[:_DIGITS]

@@ -1,0 +1,403 @@
+"""The tab "Refine" as an annotator uses it, in a real browser."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
+from scipy import ndimage
+
+from tests.browser import test_inspect as inspect
+from tests.browser.conftest import PATIENCE
+from tests.browser.test_cutout import choose, download, segment, write_photo
+
+pytestmark = pytest.mark.browser
+
+Mask = npt.NDArray[np.bool_]
+
+WIDTH, HEIGHT = 240, 160
+MIDDLE = 98  # column where the two discs that touch meet
+BITE = (202, 72)  # a place of the third disc that its mask lacks
+COLOURS = [(200, 60, 50), (20, 40, 110), (230, 190, 40)]
+
+
+def disc(x: float, y: float, radius: float) -> Mask:
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    return np.hypot(columns + 0.5 - x, rows + 0.5 - y) <= radius
+
+
+def true_masks() -> list[Mask]:
+    """Two discs that touch, and one apart."""
+    left, right = disc(70, 80, 32), disc(126, 80, 32)
+    columns = np.arange(WIDTH)
+    return [left & (columns < MIDDLE), right & (columns >= MIDDLE), disc(200, 80, 26)]
+
+
+def write_scene(folder: Path, name: str = "discs.png") -> Path:
+    """Write the discs as a photo."""
+    pixels = np.full((HEIGHT, WIDTH, 3), 235, np.uint8)
+    for mask, colour in zip(true_masks(), COLOURS, strict=True):
+        pixels[mask] = colour
+    Image.fromarray(pixels).save(folder / name)
+    return folder / name
+
+
+def write_coco(photo: Path, masks: list[Mask], label: str = "disc") -> Path:
+    """Write masks as COCO JSON beside their photo."""
+    annotations = []
+    for number, mask in enumerate(masks, start=1):
+        packed = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
+        annotations.append(
+            {
+                "id": number,
+                "image_id": 1,
+                "category_id": 3,
+                "iscrowd": 0,
+                "area": int(mask.sum()),
+                "bbox": rle.toBbox(packed).tolist(),
+                "segmentation": {"size": packed["size"], "counts": packed["counts"].decode()},
+            }
+        )
+    height, width = masks[0].shape
+    image = {"id": 1, "file_name": photo.name, "width": width, "height": height}
+    content = {
+        "images": [image],
+        "annotations": annotations,
+        "categories": [{"id": 3, "name": label}],
+    }
+    photo.with_suffix(".json").write_text(json.dumps(content))
+    return photo.with_suffix(".json")
+
+
+def write_edges(photo: Path) -> Path:
+    """Write the discs' outlines as an edge map beside their photo."""
+    edge = np.zeros((HEIGHT, WIDTH), bool)
+    for mask in true_masks():
+        edge |= ndimage.binary_dilation(mask) & ~ndimage.binary_erosion(mask)
+    path = photo.with_name(f"{photo.stem}_edge.png")
+    Image.fromarray(np.where(edge, 255, 0).astype(np.uint8)).save(path)
+    return path
+
+
+def merged_masks() -> list[Mask]:
+    """Masks as a method may give them: what touches is one, and the third disc lacks a bite."""
+    left, right, third = true_masks()
+    return [left | right, third & ~disc(*BITE, 6)]
+
+
+@dataclass(frozen=True)
+class Board:
+    """The canvas with a whole picture on it, addressed in the picture's pixels."""
+
+    page: Page
+    width: int = WIDTH
+    height: int = HEIGHT
+
+    @property
+    def canvas(self) -> Locator:
+        return self.page.locator("#mask-editor canvas.view")
+
+    def box(self) -> FloatRect:
+        self.canvas.scroll_into_view_if_needed()
+        box = self.canvas.bounding_box()
+        assert box is not None
+        return box
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        box = self.box()
+        zoom = min(box["width"] / self.width, box["height"] / self.height) / 1.02
+        across, down = (x - self.width / 2) * zoom, (y - self.height / 2) * zoom
+        return box["x"] + box["width"] / 2 + across, box["y"] + box["height"] / 2 + down
+
+    def click(self, x: float, y: float, *modifiers: str) -> None:
+        for key in modifiers:
+            self.page.keyboard.down(key)
+        self.page.mouse.click(*self.place(x, y))
+        for key in modifiers:
+            self.page.keyboard.up(key)
+
+    def drag(self, *points: tuple[float, float]) -> None:
+        self.page.mouse.move(*self.place(*points[0]))
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*self.place(*point), steps=6)
+        self.page.mouse.up()
+
+    def colour(self, x: float, y: float) -> tuple[int, ...]:
+        """Return what is drawn on a pixel of the picture, as (red, green, blue)."""
+        left, top = self.place(x, y)
+        box = self.box()
+        read = """(canvas, [x, y]) => new Promise((done) => requestAnimationFrame(() => {
+          const ratio = devicePixelRatio, pen = canvas.getContext("2d");
+          done([...pen.getImageData(x * ratio, y * ratio, 1, 1).data].slice(0, 3));
+        }))"""
+        return tuple(self.canvas.evaluate(read, [left - box["x"], top - box["y"]]))
+
+
+def open_tab(page: Page) -> None:
+    page.get_by_role("tab", name="Refine").click()
+    page.locator("#mask-editor .mask-editor").wait_for()
+
+
+def open_files(page: Page, photos: list[Path], masks: list[Path], edges: list[Path]) -> None:
+    for kind, files in (("photos", photos), ("masks", masks), ("edges", edges)):
+        if files:
+            page.locator(f"#refine-{kind} input[type=file]").set_input_files(files)
+            expect(page.locator(f"#refine-{kind}")).to_contain_text(files[-1].stem)
+    page.locator("#refine-open-files").click()
+
+
+def open_scene(page: Page, folder: Path) -> None:
+    """Open the discs with poor masks and good edges."""
+    photo = write_scene(folder)
+    open_files(page, [photo], [write_coco(photo, merged_masks())], [write_edges(photo)])
+    expect(said(page)).to_contain_text("discs.png: 240 x 160, 2 instances.")
+
+
+def said(page: Page) -> Locator:
+    return page.locator("#mask-editor .said")
+
+
+def button(page: Page, name: str) -> Locator:
+    return page.locator("#mask-editor").get_by_role("button", name=name, exact=True)
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("#mask-editor .instances .instance")
+
+
+def areas(page: Page) -> dict[int, int]:
+    """Return pixels by instance, as the list tells them."""
+    found = {}
+    for text in rows(page).all_inner_texts():
+        numbers = re.findall(r"[\d,]+", text)
+        found[int(numbers[0])] = int(numbers[-1].replace(",", ""))
+    return found
+
+
+def all_saved(page: Page) -> None:
+    expect(page.locator("#mask-editor .badge")).to_have_text("Saved")
+
+
+def export(page: Page, scope: str, mask_format: str) -> tuple[str, bytes]:
+    if not page.locator("#take-masks").is_visible():
+        page.get_by_role("button", name="Export").click()
+    page.get_by_label(scope, exact=True).check()
+    page.locator("#mask-format input").click()
+    page.get_by_role("option", name=mask_format).click()
+    return download(page, "Download masks")
+
+
+def iou(a: Mask, b: Mask) -> float:
+    return float((a & b).sum() / (a | b).sum())
+
+
+def assert_as_drawn(masks: list[Mask]) -> None:
+    """Expect each of the true discs once."""
+    assert len(masks) == 3
+    best = [max(iou(truth, mask) for mask in masks) for truth in true_masks()]
+    assert min(best) > 0.95, best
+
+
+@pytest.fixture(scope="module")
+def bench(
+    browser: Browser, app_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Board]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.goto(app_url, wait_until="domcontentloaded")
+    open_tab(page)
+    open_scene(page, tmp_path_factory.mktemp("scene"))
+    yield Board(page)
+    context.close()
+
+
+@pytest.fixture
+def board(bench: Board) -> Board:
+    """The discs, with the masks that they came with."""
+    bench.canvas.press("Escape")
+    button(bench.page, "Start over").click()
+    expect(said(bench.page)).to_contain_text("masks as they came")
+    bench.canvas.press("v")
+    return bench
+
+
+def test_an_annotator_goes_the_whole_way(page: Page, tmp_path: Path) -> None:
+    open_tab(page)
+    open_scene(page, tmp_path)
+    expect(page.locator("#refine-report")).to_contain_text("1 photo opened.")
+    whole, third = (int(mask.sum()) for mask in merged_masks())
+    assert areas(page) == {1: whole, 2: third}
+    board = Board(page)
+
+    before = board.colour(MIDDLE, 80)
+    button(page, "Edge map").click()
+    assert min(board.colour(MIDDLE, 80)) > max(before[0], 150)
+    button(page, "Preview").click()
+    proposal = page.locator("#mask-editor .proposals li")
+    expect(proposal).to_have_count(1)
+    expect(proposal).to_contain_text("split 1 into 2 parts")
+    button(page, "Accept: split 1 into 2 parts").click()
+    expect(rows(page)).to_have_count(3)
+    expect(proposal).to_contain_text("accepted")
+
+    board.click(210, 90)
+    expect(said(page)).to_contain_text("Selected: 2 disc")
+    page.keyboard.press("b")
+    split = areas(page)
+    board.drag((BITE[0] - 5, BITE[1]), (BITE[0] + 5, BITE[1]))
+    mended = areas(page)
+    assert mended[2] == true_masks()[2].sum()
+    page.keyboard.press("Control+z")
+    assert areas(page) == split
+    page.keyboard.press("Control+y")
+    assert areas(page) == mended
+    all_saved(page)
+
+    page.reload(wait_until="domcontentloaded")
+    open_tab(page)
+    expect(said(page)).to_contain_text("Your work is as you left it.")
+    assert areas(page) == mended
+    name, content = export(page, "This photo", "COCO JSON (RLE, exact)")
+    assert name == "discs_coco.json"
+    (tmp_path / name).write_bytes(content)
+    coco = COCO(str(tmp_path / name))
+    assert_as_drawn([coco.annToMask(entry).astype(bool) for entry in coco.anns.values()])
+    assert [entry["name"] for entry in coco.cats.values()] == ["disc"]
+
+
+def test_a_drawn_line_splits(board: Board) -> None:
+    board.click(70, 80)
+    board.page.keyboard.press("l")
+    board.drag((MIDDLE, 20), (MIDDLE, 140))
+    expect(said(board.page)).to_contain_text("Split by a line: 1 became 2 parts.")
+    parts = areas(board.page)
+    truth = [int(mask.sum()) for mask in true_masks()]
+    assert sum(parts.values()) == sum(int(mask.sum()) for mask in merged_masks())
+    assert sorted(parts)[:2] == [1, 2]
+    assert abs(parts[1] - truth[0]) < 100
+    assert abs(parts[3] - truth[1]) < 100
+
+
+def test_edges_split_after_a_look_at_the_parts(board: Board) -> None:
+    board.click(70, 80)
+    board.page.keyboard.press("x")
+    expect(said(board.page)).to_contain_text("2 parts: X or Apply makes them")
+    expect(rows(board.page)).to_have_count(2)
+    button(board.page, "Apply").click()
+    expect(said(board.page)).to_contain_text("Split along edges: 1 became 2 parts.")
+    expect(rows(board.page)).to_have_count(3)
+
+
+def test_seeds_divide(board: Board) -> None:
+    board.click(70, 80)
+    board.page.keyboard.press("g")
+    board.drag((60, 70), (60, 90))
+    board.drag((130, 70), (130, 90))
+    board.page.keyboard.press("Enter")
+    expect(said(board.page)).to_contain_text("Split by seeds")
+    parts = areas(board.page)
+    assert len(parts) == 3
+    assert abs(parts[1] - int(true_masks()[0].sum())) < 200
+
+
+def test_two_merge_and_undo_parts_them(board: Board) -> None:
+    before = areas(board.page)
+    board.click(70, 80)
+    board.click(190, 90, "Shift")
+    button(board.page, "Merge").click()
+    expect(said(board.page)).to_contain_text("Merged 1, 2 into 1")
+    assert areas(board.page) == {1: sum(before.values())}
+    button(board.page, "Undo").click()
+    assert areas(board.page) == before
+
+
+def test_edges_of_grey_values_split_too(board: Board) -> None:
+    page = board.page
+    page.get_by_label("Where edges come from").select_option("gradient")
+    button(page, "Find").click()
+    expect(page.locator("#mask-editor .edges-said")).to_have_text("(gradient)")
+    board.click(70, 80)
+    for _ in range(2):
+        page.keyboard.press("x")
+    expect(said(page)).to_contain_text("Split along edges: 1 became 2 parts.")
+
+
+def test_photos_are_gone_through_and_taken_as_one_zip(page: Page, tmp_path: Path) -> None:
+    left, right, third = true_masks()
+    maps = {"a": [left], "b": [left, right], "c": [left, right, third]}
+    photos = [write_scene(tmp_path, f"{name}.png") for name in maps]
+    masks = [write_coco(photo, maps[photo.stem]) for photo in photos]
+    open_tab(page)
+    open_files(page, photos, masks, [])
+    expect(said(page)).to_contain_text("a.png: 240 x 160, 1 instance.")
+    place = page.locator("#mask-editor .place")
+    expect(place).to_have_text("1 of 3")
+    button(page, "Next picture").click()
+    expect(said(page)).to_contain_text("b.png: 240 x 160, 2 instances.")
+    Board(page).canvas.press("d")
+    expect(place).to_have_text("3 of 3")
+    expect(rows(page)).to_have_count(3)
+    button(page, "Previous picture").click()
+    expect(said(page)).to_contain_text("b.png")
+    Board(page).click(126, 80)
+    page.keyboard.press("Delete")
+    button(page, "Checked, next").click()
+    expect(said(page)).to_contain_text("c.png")
+    states = page.locator("#mask-editor .pictures .state")
+    expect(states).to_have_text(["new", "checked", "new"])
+
+    name, content = export(page, "All photos", "Indexed PNG (one a photo)")
+    assert name == "masks_indexed.zip"
+    taken = label_maps(content)
+    assert {Path(name).stem: len(np.unique(found)) - 1 for name, found in taken.items()} == {
+        "a": 1,
+        "b": 1,
+        "c": 3,
+    }
+    _, content = export(page, "All checked photos", "Indexed PNG (one a photo)")
+    ((name, checked),) = label_maps(content).items()
+    assert Path(name).stem == "b"
+    assert np.array_equal(checked > 0, left)
+
+
+def label_maps(content: bytes) -> dict[str, npt.NDArray[np.uint8]]:
+    """Return the pictures of a zip by name."""
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        return {
+            name: np.asarray(Image.open(io.BytesIO(packed.read(name))))
+            for name in packed.namelist()
+            if name.endswith(".png")
+        }
+
+
+def test_mask_and_edge_arrive_from_the_other_tabs(page: Page, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "red.png")
+    choose(page, photo)
+    segment(page)
+    page.get_by_role("button", name="Send mask to Refine").click()
+    expect(said(page)).to_contain_text("The mask is here, with its edge.")
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator("#mask-editor .edges-said")).to_have_text("(DiffDIS)")
+
+    inspect.open_tab(page)
+    inspect.choose(page, photo)
+    inspect.run(page)
+    page.get_by_role("button", name="Send edge to Refine").click()
+    expect(said(page)).to_contain_text("The edge is here.")
+    expect(page.locator("#mask-editor .edges-said")).to_contain_text("EdgeKL, t = ")
+    expect(page.locator("#mask-editor .place")).to_have_text("1 of 1")
+    expect(rows(page)).to_have_count(1)
