@@ -31,6 +31,12 @@ class LatentBatch:
     mask: torch.Tensor
     edge: torch.Tensor
 
+    def to(self, device: torch.device) -> LatentBatch:
+        """Return the same on a device."""
+        half, quarter, eighth = (level.to(device) for level in self.pyramid)
+        picture, mask, edge = (part.to(device) for part in (self.picture, self.mask, self.edge))
+        return LatentBatch(picture, (half, quarter, eighth), mask, edge)
+
 
 class LatentStore:
     """Memory-mapped float16 latents of all scenes."""
@@ -47,12 +53,11 @@ class LatentStore:
         """Count the scenes."""
         return len(self.mixed)
 
-    def batch(self, indices: npt.NDArray[np.int64], device: torch.device) -> LatentBatch:
+    def batch(self, indices: npt.NDArray[np.int64]) -> LatentBatch:
         """Read the latents of some scenes."""
         order = np.sort(indices)  # reading forwards is kinder to the page cache
         picture, half, quarter, eighth, mask, edge = (
-            torch.from_numpy(np.asarray(self.arrays[name][order], np.float32)).to(device)
-            for name in LEVELS
+            torch.from_numpy(np.asarray(self.arrays[name][order], np.float32)) for name in LEVELS
         )
         return LatentBatch(picture, (half, quarter, eighth), mask, edge)
 

@@ -15,7 +15,6 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
@@ -39,8 +38,9 @@ from training.autoencoder import (
     build_autoencoder,
     latent_scale,
 )
-from training.latent_store import LatentStore, encode_store
-from training.loop import LoopSettings, Losses, autocast, train_loop
+from training.draws import Draw
+from training.latent_store import LatentBatch, LatentStore, encode_store
+from training.loop import LoopSettings, Losses, Task, autocast, train_loop
 from training.losses import diffdis_losses, prior_losses, pyramid_noise
 from training.scene_store import SceneStore, compose_store
 
@@ -92,19 +92,19 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
     torch.manual_seed(settings.seed)
     autoencoder = build_autoencoder()
 
-    def losses_of_step(step: int) -> Losses:
-        rng = np.random.default_rng([settings.seed, 1, step])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        pictures = autoencoder_batch(scenes, settings.vae_batch_size, rng).to(device)
-        return autoencoder_losses(autoencoder, pictures, generator)
+    def make(draw: Draw) -> torch.Tensor:
+        return autoencoder_batch(scenes, settings.vae_batch_size, draw.rng)
 
-    average = train_loop(
-        autoencoder, losses_of_step, folder / "autoencoder", _loop(settings, "autoencoder"), device
-    )
+    def losses(pictures: torch.Tensor, draw: Draw) -> Losses:
+        generator = torch.Generator().manual_seed(draw.torch_seed)
+        return autoencoder_losses(autoencoder, pictures.to(device), generator)
+
+    task = Task(autoencoder, make, losses)
+    train_loop(task, folder / "autoencoder", _loop(settings, "autoencoder"), device)
     _remember(settings, "autoencoder", "autoencoder", device)
-    average.eval()
-    average.register_to_config(scaling_factor=latent_scale(average, scenes))
-    average.save_pretrained(folder / "vae")
+    autoencoder.cpu().eval()
+    autoencoder.register_to_config(scaling_factor=latent_scale(autoencoder, scenes))
+    autoencoder.save_pretrained(folder / "vae")
 
 
 def compose_scenes(settings: SmallSettings, device: torch.device) -> None:
@@ -137,16 +137,18 @@ def train_prior(settings: SmallSettings, device: torch.device) -> None:
     unet = UNet2DConditionModel.from_pretrained(start) if start else build_prior()
     scheduler, null_text = build_scheduler(), build_null_text().to(device)
 
-    def losses_of_step(step: int) -> Losses:
-        rng = np.random.default_rng([settings.seed, 3, step])
-        pictures = latents.batch(rng.choice(latents.plain, settings.batch_size), device).picture
-        return prior_losses(unet, scheduler, pictures, null_text, rng)
+    def make(draw: Draw) -> LatentBatch:
+        chosen = draw.items(len(latents.plain), settings.batch_size)
+        return latents.batch(latents.plain[chosen])
 
-    average = train_loop(
-        unet, losses_of_step, folder / "prior_run", _loop(settings, "prior"), device
-    )
+    def losses(batch: LatentBatch, draw: Draw) -> Losses:
+        pictures = batch.to(device).picture
+        return prior_losses(unet, scheduler, pictures, null_text, draw.rng)
+
+    task = Task(unet, make, losses)
+    train_loop(task, folder / "prior_run", _loop(settings, "prior"), device)
     _remember(settings, "prior", "prior_run", device)
-    average.save_pretrained(folder / "prior")
+    unet.save_pretrained(folder / "prior")
 
 
 def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
@@ -162,18 +164,19 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
         unet = DiffDISUNet.from_stable_diffusion(prior)
     pipeline = _pipeline(settings, unet, device)
 
-    def losses_of_step(step: int) -> Losses:
-        rng = np.random.default_rng([settings.seed, 4, step])
-        batch = latents.batch(rng.integers(0, len(latents), settings.batch_size), device)
+    def make(draw: Draw) -> LatentBatch:
+        return latents.batch(draw.items(len(latents), settings.batch_size))
+
+    def losses(batch: LatentBatch, draw: Draw) -> Losses:
+        batch = batch.to(device)
         shape = (2 * settings.batch_size, *batch.picture.shape[1:])
-        noise = pyramid_noise(shape, rng).to(device)
+        noise = pyramid_noise(shape, draw.rng).to(device)
         return diffdis_losses(pipeline, batch.picture, batch.pyramid, batch.mask, batch.edge, noise)
 
-    average = train_loop(
-        pipeline.unet, losses_of_step, folder / "diffdis_run", _loop(settings, "diffdis"), device
-    )
+    task = Task(pipeline.unet, make, losses)
+    train_loop(task, folder / "diffdis_run", _loop(settings, "diffdis"), device)
     _remember(settings, "diffdis", "diffdis_run", device)
-    save_unet(average, folder / "unet")
+    save_unet(pipeline.unet, folder / "unet")
 
 
 def build_prior() -> UNet2DConditionModel:
