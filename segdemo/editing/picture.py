@@ -67,7 +67,8 @@ class EditedPicture:
 
     name: the photo's file name. size: (height, width). labels: (H, W) uint16, what edits made of
     `start`; read only. revision: the number of edits. checked: whether a person is done with it.
-    edges: (source, label) of its edge map, or None.
+    edges: (source, label) of its edge map, or None. lease: whose edits count where several send
+    some; not kept on disk.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,6 +78,7 @@ class EditedPicture:
         self._proposals: Proposals | None = None
         self._known: dict[int, Instance] = {}
         self.checked = False
+        self.lease: str | None = None
         self.edges: tuple[str, str] | None = None
         try:
             (whole,) = journal.entries(folder / WHOLE)
@@ -146,12 +148,10 @@ class EditedPicture:
     ) -> None:
         """Apply an edit that was made elsewhere. revision: what the picture has after it.
 
-        instances: what is new of them. An edit that arrived before is passed over. Raises
-        BehindError where edits before it are missing, InputError for a patch that does not fit.
+        instances: what is new of them. Raises BehindError for another revision than the next, and
+        InputError for a patch that does not fit.
         """
         with self._lock:
-            if revision <= self.revision:
-                return
             if revision != self.revision + 1:
                 raise BehindError(BEHIND)
             self._put(patch, instances, what)

@@ -104,7 +104,13 @@ class EditorService:
 
     def _find(self, request: Request) -> tuple[Session, EditedPicture]:
         session = self._store.open(request["token"])
-        return session, session.picture(int(request["picture"]))
+        picture = session.picture(int(request["picture"]))
+        lease = request.get("lease")
+        if picture.lease is None:  # the program was restarted
+            picture.lease = lease
+        if lease != picture.lease:
+            raise InputError("This picture was opened in another tab: reload to go on here.")
+        return session, picture
 
 
 Operation = Callable[[Labels, list[int], Mapping[str, Any], EditedPicture], Labels]

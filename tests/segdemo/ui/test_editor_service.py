@@ -13,7 +13,9 @@ from segdemo.datatypes import InstanceMasks
 from segdemo.editing.patches import pack, unpack_labels
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.rip.settings import PAPER
+from segdemo.ui.editor_messages import picture_message
 from segdemo.ui.editor_service import EditorService
+from segdemo.ui.opening import THUMBNAIL, VIEW
 
 
 @pytest.fixture
@@ -22,11 +24,14 @@ def store(tmp_path: Path) -> SessionStore:
 
 
 @pytest.fixture
-def session(store: SessionStore) -> Session:
+def session(store: SessionStore, tmp_path: Path) -> Session:
     opened = store.create()
     y, x = np.mgrid[:120, :160]
     discs = [(y - 60) ** 2 + (x - c) ** 2 <= 30**2 for c in (45, 104)]
-    opened.add("discs.png", InstanceMasks.unscored(np.stack([discs[0] | discs[1]])), {})
+    files = {name: tmp_path / name for name in (VIEW, THUMBNAIL)}
+    for file in files.values():
+        file.write_bytes(b"a picture")
+    opened.add("discs.png", InstanceMasks.unscored(np.stack([discs[0] | discs[1]])), files)
     edge = np.zeros((120, 160), np.float32)
     edge[:, 73:76] = 1
     opened.picture(0).set_edges(edge, "upload", "edge.png")
@@ -147,3 +152,11 @@ def test_what_is_said_of_pictures_and_classes_stays(call: Any, session: Session)
     assert answer["queue"] == [{"index": 0, "name": "discs.png", "count": 1, "state": "checked"}]
     assert session.classes == {3: "cup"}
     assert session.picture(0).instances[1].category == 3
+
+
+def test_a_picture_is_edited_in_one_tab_at_a_time(call: Any, session: Session) -> None:
+    first = picture_message(session, 0)["picture"]["lease"]
+    second = picture_message(session, 0)["picture"]["lease"]
+    assert "another tab" in call("apply_patch", **patch(1), lease=first)["error"]
+    assert "another tab" in call("save_all", revision=1, labels="", lease=first)["error"]
+    assert call("apply_patch", **patch(1), lease=second) == {"revision": 1}

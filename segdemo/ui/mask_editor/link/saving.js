@@ -40,7 +40,7 @@ function recordsOf(ids) {
 }
 
 const about = (revision) => ({
-  token: state.token, picture: state.about.index, ...(revision === undefined ? {} : { revision }),
+  token: state.token, picture: state.about.index, lease: state.about.lease, ...(revision === undefined ? {} : { revision }),
 });
 
 function pump() {
