@@ -6,12 +6,15 @@ agree on what a file shows.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, RGBImage
@@ -26,6 +29,9 @@ SUFFIXES = frozenset(
 )
 """Endings, in small letters, by which a picture is known in a folder or an archive."""
 
+_SIDES_SWAPPED = (5, 6, 7, 8)  # EXIF orientations that lie on their side
+_LATE_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # of a PNG: those that may hold an orientation
+_Read = TypeVar("_Read")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -49,20 +55,16 @@ def load_rgb(source: str | Path | BinaryIO, name: str | None = None) -> RGBImage
 
     Raises InputError, which names the file and the way out, for anything else.
     """
-    if not isinstance(source, str | Path):
-        return _decode(source, name or Path(str(getattr(source, "name", "The picture"))).name)
-    name = name or Path(source).name or str(source)
-    try:
-        with Path(source).open("rb") as stream:
-            return _decode(stream, name)
-    except FileNotFoundError as error:
-        raise InputError(f"{name} does not exist: check the path.") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{name} is a folder: name a picture in it.") from error
-    except PermissionError as error:
-        raise InputError(f"{name} may not be read: change its permissions or copy it.") from error
-    except OSError as error:
-        raise InputError(f"{name} cannot be opened ({error.strerror}): copy it anew.") from error
+    return _read(source, name, _decode)
+
+
+def image_size(source: str | Path | BinaryIO, name: str | None = None) -> tuple[int, int]:
+    """Return the (height, width) that `load_rgb` gives a picture, from its header.
+
+    The pixels are decoded only of a PNG that has metadata behind them. Raises InputError as
+    `load_rgb` does, but for damage that only pixels show.
+    """
+    return _read(source, name, _measure)
 
 
 def resize_map(values: FloatMap, size: tuple[int, int]) -> FloatMap:
@@ -104,8 +106,28 @@ def mask_contour(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.where(dilated - eroded >= 6, 255, 0).astype(np.uint8)
 
 
-def _decode(stream: BinaryIO, name: str) -> RGBImage:
-    """Open, measure, and only then decode."""
+def _read(
+    source: str | Path | BinaryIO, name: str | None, read: Callable[[BinaryIO, str], _Read]
+) -> _Read:
+    """Open what is a path, and hand the stream and its name to `read`; raises InputError."""
+    if not isinstance(source, str | Path):
+        return read(source, name or Path(str(getattr(source, "name", "The picture"))).name)
+    name = name or Path(source).name or str(source)
+    try:
+        with Path(source).open("rb") as stream:
+            return read(stream, name)
+    except FileNotFoundError as error:
+        raise InputError(f"{name} does not exist: check the path.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{name} is a folder: name a picture in it.") from error
+    except PermissionError as error:
+        raise InputError(f"{name} may not be read: change its permissions or copy it.") from error
+    except OSError as error:
+        raise InputError(f"{name} cannot be opened ({error.strerror}): copy it anew.") from error
+
+
+def _open(stream: BinaryIO, name: str) -> Image.Image:
+    """Read the header, no pixels; raises InputError for no picture and for too large ones."""
     too_large = (
         f"{name} has more than {LARGEST_PICTURE // 1_000_000} million pixels: reduce the picture "
         "first."
@@ -123,9 +145,15 @@ def _decode(stream: BinaryIO, name: str) -> RGBImage:
         raise InputError(too_large) from error
     except Exception as error:  # decoders raise many kinds on damaged headers, see below
         raise _damaged(name) from error
-    with picture:
-        if picture.width * picture.height > LARGEST_PICTURE:
-            raise InputError(too_large)
+    if picture.width * picture.height > LARGEST_PICTURE:
+        picture.close()
+        raise InputError(too_large)
+    return picture
+
+
+def _decode(stream: BinaryIO, name: str) -> RGBImage:
+    """Open, measure, and only then decode."""
+    with _open(stream, name) as picture:
         try:
             picture.load()
             return _to_rgb(_upright(picture), picture.format, name)
@@ -139,18 +167,52 @@ def _decode(stream: BinaryIO, name: str) -> RGBImage:
             raise _damaged(name) from error
 
 
+def _measure(stream: BinaryIO, name: str) -> tuple[int, int]:
+    with _open(stream, name) as picture:
+        width, height = picture.size
+        # Pillow turns the size it states of a TIFF by this tag, but not by one in XMP
+        turned = isinstance(picture, TiffImageFile) and (
+            ExifTags.Base.Orientation in picture.tag_v2
+        )
+        late = picture.format == "PNG" and _has_late_metadata(stream)
+        swapped = not (turned or late) and _orientation(picture) in _SIDES_SWAPPED
+    if late:
+        stream.seek(0)
+        height, width, _ = _decode(stream, name).shape
+    return (width, height) if swapped else (height, width)
+
+
+def _has_late_metadata(stream: BinaryIO) -> bool:
+    """Whether a PNG has chunks behind its pixels that may hold an orientation."""
+    stream.seek(8)
+    seen_pixels = False
+    while len(head := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if seen_pixels and kind in _LATE_CHUNKS:
+            return True
+        seen_pixels |= kind == b"IDAT"
+        stream.seek(length + 4, 1)
+    return False
+
+
 def _damaged(name: str) -> InputError:
     return InputError(f"{name} is damaged or incomplete: copy or download it anew.")
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF orientation says; damaged EXIF counts as none."""
-    try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # metadata are parsed from untrusted bytes; the pixels are fine without them
-        return picture
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    """Turn a picture as its EXIF orientation says."""
+    turn = _UPRIGHT.get(_orientation(picture) or 1)
     return picture if turn is None else picture.transpose(turn)
+
+
+def _orientation(picture: Image.Image) -> int | None:
+    """Return the EXIF orientation; damaged EXIF counts as none."""
+    try:
+        # a PNG's own getexif decodes the pixels, to look for metadata behind them
+        orientation = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)
+    except Exception:  # metadata are parsed from untrusted bytes; the pixels are fine without them
+        return None
+    return orientation if isinstance(orientation, int) else None
 
 
 def _to_rgb(picture: Image.Image, file_format: str | None, name: str) -> RGBImage:

@@ -20,8 +20,10 @@ _LARGEST = 65_535  # what 16 bits hold
 
 @dataclass(frozen=True)
 class ClassList:
-    """names: of all classes but void, by number. things: those with instances; the others are
-    stuff. void: numbers that are nothing.
+    """The classes of a class map.
+
+    names: of all but void, by number. things: those with instances, the others are stuff. void:
+    numbers that are nothing.
     """
 
     names: Mapping[int, str]
@@ -76,18 +78,19 @@ def read_class_names(path: Path) -> dict[int, str]:
     Names alone count from 0 where the first is `background`. Raises InputError.
     """
     try:
-        lines = path.read_text("utf-8-sig").strip().splitlines()
+        text = path.read_text("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: save it as UTF-8.") from error
-    numbered = [re.fullmatch(r"\s*(\d{1,5})\s*:\s*(\S.*?)\s*", line) for line in lines]
+    lines = [line.strip() for line in text.splitlines()]
+    numbered = [re.fullmatch(r"(\d{1,5})\s*:\s*(.+)", line) for line in lines]
     if any(numbered):
+        bad = [i for i, found in enumerate(numbered, 1) if not found]
         pairs = [(int(found[1]), found[2]) for found in numbered if found]
     else:
-        first = 0 if lines and lines[0].strip().casefold() == BACKGROUND else 1
-        pairs = list(enumerate((line.strip() for line in lines), first))
-    if not all(numbered) and (any(numbered) or not all(name for _, name in pairs)):
-        bad = next(i for i, line in enumerate(lines) if not numbered[i] or not line.strip())
-        raise InputError(f"{path}: line {bad + 1} is no class; write `number: name`, or only names.")
+        bad = [i for i, line in enumerate(lines, 1) if not line]
+        pairs = list(enumerate(lines, 0 if lines[:1] == [BACKGROUND] else 1))
+    if bad:
+        raise InputError(f"{path}: line {bad[0]} is no class; write `number: name`, or only names.")
     names = dict(pairs)
     if not names or max(names) > _LARGEST:
         raise InputError(f"{path}: name 1 to {_LARGEST} classes, one a line.")

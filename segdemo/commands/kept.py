@@ -103,10 +103,10 @@ class KeptPhotos:
 
     @contextmanager
     def replaced_by(self, output: Path) -> Iterator[Path]:
-        """Give a path to write all results to; then they take `output`'s place and this folder goes.
+        """Give a path to write all results to; then they take `output`'s place.
 
-        What is written beside that path comes along, folders first. Raises InputError where
-        something is in the way.
+        What is written beside that path comes along, folders first; then this folder goes. Raises
+        InputError where something is in the way.
         """
         draft = self.folder / "draft"  # on the same disk: moving takes no time
         shutil.rmtree(draft, ignore_errors=True)
@@ -142,10 +142,12 @@ class KeptPhotos:
         for name in {**earlier, **self._settings}:
             before, now = earlier.get(name), self._settings.get(name)
             if before != now:
+                other = f"other {name}"
+                if not isinstance(before, list) and not isinstance(now, list):
+                    other = f"{name} {_said(before)}, not {_said(now)}"
                 raise InputError(
-                    f"{self.folder} holds a run with {name} {_worded(before)}, not {_worded(now)}: "
-                    "give its settings to go on, choose another --output, or delete that folder "
-                    "to begin anew."
+                    f"{self.folder} holds a run with {other}: give its settings to go on, choose "
+                    "another --output, or delete that folder to begin anew."
                 )
 
 
@@ -178,7 +180,5 @@ def _array(values: list[Any] | None, dtype: Any) -> Any:
     return None if values is None else np.array(values, dtype)
 
 
-def _worded(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
+def _said(value: Any) -> str:
+    return "unset" if value is None else str(value)

@@ -1,44 +1,65 @@
-"""`refine`: instance masks of any method, split and merged along edges."""
+"""`refine`: masks of any method, split and merged along edges."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+import os
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
-from segdemo.annotations import MaskFormat, read_masks, write_masks
-from segdemo.batch import PictureFile, find_images, work_through
+from segdemo.annotations import MaskFormat
+from segdemo.annotations.classes import CLASS_NAMES
+from segdemo.annotations.targets import check_apart
+from segdemo.batch import PictureFile, find_images
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
+from segdemo.commands.class_list import ClassList
+from segdemo.commands.kept import KeptPhotos
+from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles, InstanceFiles
+from segdemo.commands.refining import Refining
 from segdemo.commands.walk import follow
-from segdemo.datatypes import FloatMap, InputError, InstanceMasks, RGBImage
-from segdemo.images import load_rgb
-from segdemo.rip.instances import Repair, refine_instances
+from segdemo.datatypes import InputError
+from segdemo.images import image_size
 from segdemo.rip.refine import PRESETS, RIPSettings
-
-EdgeFinder = Callable[[PictureFile, RGBImage], FloatMap]
 
 
 def add_refine(verbs: Any) -> None:
     """Add the verb and its flags."""
     parser: argparse.ArgumentParser = verbs.add_parser(
         "refine",
-        help="split merged and join fragmented instance masks along edges",
+        help="split merged and join fragmented masks along edges",
         description="Repair the masks of a folder's photos (RIP) and write them all in one format. "
-        "Masks may be COCO JSON, label pictures, NPZ, YOLO, LabelMe and more, and are matched to "
-        "the photos by name. Edges are <stem>_edge.png in --edges, else the backbone's.",
+        "Masks may be COCO JSON, label pictures, NPZ, YOLO, LabelMe and more, or with --semantic "
+        "class maps, and are matched to the photos by name. Edges are <stem>_edge.png in --edges, "
+        "else the backbone's. Finished photos are kept in <output>.part until all are: a run that "
+        "was stopped goes on there when the same command is given again.",
     )
     parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="INPUT")
     parser.add_argument("--masks", type=Path, required=True, metavar="DIR|FILE")
     parser.add_argument("--edges", type=Path, metavar="DIR", help="folder of edge maps")
     parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="what to write")
     parser.add_argument(
-        "--format", choices=get_args(MaskFormat), default="coco", help="default: %(default)s"
+        "--format",
+        choices=get_args(MaskFormat),
+        help="default: coco, with --semantic panoptic",
+    )
+    parser.add_argument(
+        "--semantic",
+        metavar="|".join([*CLASS_NAMES, "FILE"]),
+        help="masks are PNGs of class numbers: those of a known set, or of a file with one class a "
+        "line, `number: name`, or only names, numbered from 1 (from 0 if the first is background); "
+        "0 is void, as is 255",
+    )
+    parser.add_argument(
+        "--stuff",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="with --semantic: classes without instances, such as sky; `background` keeps 0 as one",
     )
     parser.add_argument(
         "--preset",
@@ -49,78 +70,128 @@ def add_refine(verbs: Any) -> None:
     )
     parser.add_argument("--backbone", default="small", metavar="NAME|FOLDER|HUB")
     add_device(parser)
-    for name in ("grid", "steps", "opening", "fill"):
-        add_setting(parser, RIPSettings, name, type=int, metavar="N")
-    for name in ("cut", "binarise", "merge_iou", "least_cover"):
-        add_setting(parser, RIPSettings, name, type=fraction, metavar="SHARE")
+    _add_settings(parser)
     parser.set_defaults(run=partial(_run, parser))
 
 
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for every field of `RIPSettings`."""
+    for name in ("grid", "gap", "opening", "steps", "fill"):
+        add_setting(parser, RIPSettings, name, type=int, metavar="N")
+    for name in ("radius", "beta"):
+        add_setting(parser, RIPSettings, name, type=float, metavar="X")
+    for name in ("cut", "binarise", "merge_iou", "smallest_part", "smallest_instance"):
+        add_setting(parser, RIPSettings, name, type=fraction, metavar="SHARE")
+    add_setting(parser, RIPSettings, "least_cover", type=fraction, metavar="SHARE")
+
+
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """Refine every photo given; returns the exit code."""
+    mask_format: MaskFormat = arguments.format or ("panoptic" if arguments.semantic else "coco")
     try:
-        settings = replace(PRESETS[arguments.preset], **given(arguments, RIPSettings))
-        if arguments.output.exists():
-            raise InputError(f"--output {arguments.output} exists already: choose another path.")
-        pictures = find_images(arguments.images)
-        sizes = {}
-        for picture in pictures:
-            with suppress(InputError):  # reported with the others, when its turn comes
-                image = load_rgb(picture.path, picture.name)
-                sizes[picture.name] = (image.shape[0], image.shape[1])
-        masks = read_masks(arguments.masks, sizes)
-        if not masks:
-            raise InputError(f"{arguments.masks} holds no masks of these photos: check the names.")
-        edges_of = _edge_reader(arguments.edges) if arguments.edges else _edge_finder(arguments)
-        done: dict[str, InstanceMasks] = {}
-
-        def handle(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
-            edge = edges_of(picture, image)
-            done[picture.name], repair = refine_instances(masks[picture.name], edge, settings)
-            return (), _words(len(masks[picture.name]), repair)
-
-        wanted = [p for p in pictures if p.name in masks or p.name not in sizes]
-        status = follow(work_through(wanted, handle), len(wanted), arguments.output)
-        images = None
-        if arguments.format == "cutouts":  # the others need no pixels
-            images = {p.name: load_rgb(p.path, p.name) for p in wanted if p.name in done}
-        for sentence in write_masks(done, arguments.output, arguments.format, images):
-            print(sentence)
+        _check_output(arguments.output, mask_format, arguments.masks)
+        classes = _classes(arguments)
+        work = _plan(arguments, classes)
+        if not mask_format.startswith("coco"):
+            check_apart(picture.name for picture in work.pictures)
+        taken, changed = work.taken_over()
+        if taken or changed:
+            print(_going_on(work, len(taken), len(changed)))
+        with work.kept:
+            try:
+                status = follow(work.statuses(taken), len(work.pictures), arguments.output)
+                if work.done:
+                    stuff = classes.stuff if classes else ()
+                    for sentence in work.write(arguments.output, mask_format, stuff):
+                        print(sentence)
+            except KeyboardInterrupt:
+                if not work.kept.is_empty:
+                    print(
+                        f"Finished photos are kept in {work.kept.folder}: the same command goes on "
+                        "from there.",
+                        file=sys.stderr,
+                    )
+                raise
         return status
     except InputError as error:
         parser.error(str(error))
 
 
-def _words(before: int, repair: Repair) -> str:
-    return (
-        f"{before} masks, {repair.split} split, {repair.joined} joined, {repair.dropped} dropped: "
-        f"{repair.instances} instances"
+def _check_output(output: Path, mask_format: MaskFormat, masks: Path) -> None:
+    """Raise InputError if something would be replaced, or results be taken for masks later."""
+    if mask_format == "panoptic" and not output.suffix:
+        raise InputError(
+            f"--output {output}: panoptic is a JSON and a folder of its name, so call it "
+            f"{output}.json."
+        )
+    for path in (output, output.with_suffix("")) if mask_format == "panoptic" else (output,):
+        if os.path.lexists(path):
+            raise InputError(f"--output {path} exists already: choose another path.")
+    if masks.is_dir() and output.resolve().is_relative_to(masks.resolve()):
+        raise InputError(
+            f"--output {output} lies in --masks: results would be taken for masks the next time; "
+            "choose another path."
+        )
+
+
+def _classes(arguments: argparse.Namespace) -> ClassList | None:
+    """Return the classes of the class maps, None for instance masks; raises InputError."""
+    if arguments.semantic:
+        return ClassList.of(arguments.semantic, arguments.stuff)
+    if arguments.stuff:
+        raise InputError("--stuff names classes of class maps: give --semantic as well.")
+    return None
+
+
+def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> Refining:
+    """Find photos, masks, edges and what an earlier run left; raises InputError."""
+    settings = replace(PRESETS[arguments.preset], **given(arguments, RIPSettings))
+    edges = (
+        EdgeFiles(arguments.edges)
+        if arguments.edges
+        else BackboneEdges(arguments.backbone, arguments.device, arguments.precision)
     )
+    folder = arguments.output.with_name(arguments.output.name + ".part")
+    pictures = find_images(arguments.images, folder)
+    if not pictures:
+        raise InputError(f"Nothing to do: no photos in {', '.join(map(str, arguments.images))}.")
+    _check_names(pictures)
+    sizes = {}
+    for picture in pictures:
+        with suppress(InputError):  # reported with the others, when its turn comes
+            sizes[picture.name] = image_size(picture.path, picture.name)
+    kept = KeptPhotos(
+        folder,
+        {
+            **edges.settings,
+            **asdict(settings),
+            "semantic": arguments.semantic,
+            "classes": classes and [f"{number}: {name}" for number, name in classes.names.items()],
+            "stuff": classes and classes.stuff,
+        },
+    )
+    masks = (
+        ClassMaps(arguments.masks, sizes, classes)
+        if classes
+        else InstanceFiles(arguments.masks, sizes)
+    )
+    return Refining(pictures, masks, edges, settings, kept)
 
 
-def _edge_reader(folder: Path) -> EdgeFinder:
-    if not folder.is_dir():
-        raise InputError(f"--edges {folder} is no folder.")
-
-    def read(picture: PictureFile, image: RGBImage) -> FloatMap:
-        file = folder / f"{picture.stem}_edge.png"
-        if not file.exists():
-            raise InputError(f"{picture.name} has no edge map {file}.")
-        grey = load_rgb(file).mean(2, dtype=np.float32) / 255
-        if grey.shape != image.shape[:2]:
+def _check_names(pictures: Sequence[PictureFile]) -> None:
+    """Raise InputError if two photos bear one name, by which masks are found."""
+    taken: dict[str, Path] = {}
+    for picture in pictures:
+        if picture.name in taken:
             raise InputError(
-                f"{file} is {grey.shape[1]} x {grey.shape[0]}, its photo {image.shape[1]} x "
-                f"{image.shape[0]}: give edge maps of the photos' sizes."
+                f"{taken[picture.name]} and {picture.path} bear one name, and masks are matched to "
+                "photos by name: give the folder that holds both, or rename one."
             )
-        return grey.clip(0, 1)
-
-    return read
+        taken[picture.name] = picture.path
 
 
-def _edge_finder(arguments: argparse.Namespace) -> EdgeFinder:
-    from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
-
-    assistant = AnnotationAssistant(
-        device=arguments.device, precision=arguments.precision, backbone=arguments.backbone
-    )
-    assistant.load_backbone()
-    return lambda picture, image: assistant.edges(image).probability
+def _going_on(work: Refining, taken: int, changed: int) -> str:
+    sentence = f"{taken} of {len(work.pictures)} photos are taken over from {work.kept.folder}"
+    if changed:
+        sentence += f", {changed} changed since and {'is' if changed == 1 else 'are'} done anew"
+    return f"{sentence}."

@@ -31,9 +31,7 @@ class MaskSource(Protocol):
     def digest(self, name: str) -> str:
         """Return a number that changes with a photo's masks; raises InputError without any."""
 
-    def refine(
-        self, name: str, edge: FloatMap, settings: RIPSettings
-    ) -> tuple[InstanceMasks, str]:
+    def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
         """Return what comes out, and a sentence that tells of it; raises InputError."""
 
 
@@ -77,9 +75,7 @@ class InstanceFiles:
         digest.update(json.dumps(sorted(found.names.items())).encode())
         return digest.hexdigest()[:_DIGITS]
 
-    def refine(
-        self, name: str, edge: FloatMap, settings: RIPSettings
-    ) -> tuple[InstanceMasks, str]:
+    def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
         masks = self._of(name)
         repaired, repair = refine_instances(masks, edge, settings)
@@ -127,9 +123,7 @@ class ClassMaps:
         """See `MaskSource`."""
         return file_digest(self._of(name))
 
-    def refine(
-        self, name: str, edge: FloatMap, settings: RIPSettings
-    ) -> tuple[InstanceMasks, str]:
+    def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
         file = self._of(name)
         class_map = read_ids(file, str(file))
@@ -140,9 +134,7 @@ class ClassMaps:
                 f"{height}: give class maps of the photos' sizes."
             )
         self._classes.check(class_map, str(file))
-        found = refine_semantic(
-            class_map, edge, self._classes.things, self._classes.void, settings
-        )
+        found = refine_semantic(class_map, edge, self._classes.things, self._classes.void, settings)
         things = found.class_ids[: found.things]
         return found.to_instances(self._classes.names), (
             f"{len(things)} instances of {len(np.unique(things))} classes, "
@@ -172,9 +164,9 @@ class EdgeFiles:
 
     def finder(self) -> FindEdges:
         """See `EdgeSource`."""
-        return lambda picture, image: read_edge_map(
-            self._of(picture), (image.shape[0], image.shape[1])
-        ).probability
+        return lambda picture, image: (
+            read_edge_map(self._of(picture), (image.shape[0], image.shape[1])).probability
+        )
 
     def _of(self, picture: PictureFile) -> Path:
         file = self._folder / f"{picture.stem}_edge.png"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -9,59 +11,38 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from segdemo import batch, images
 from segdemo.__main__ import main
-from segdemo.annotations import write_masks
-from segdemo.datatypes import InstanceMasks
+from segdemo.commands import refining
+from segdemo.rip.refine import RIPSettings
+from tests.segdemo.refine_scenes import SIZE, refine, squares, write_work
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """Two photos of touching squares, their masks merged in one COCO file, their edges as PNG."""
-    labels = np.zeros((90, 140), np.int32)
-    labels[20:70, 20:70], labels[20:70, 70:120] = 1, 2
-    edge = np.zeros(labels.shape, np.uint8)
-    for axis in (0, 1):
-        differs = np.diff(labels, axis=axis) != 0
-        for side in (0, 1):
-            pad = [(0, 0), (0, 0)]
-            pad[axis] = (side, 1 - side)
-            edge[np.pad(differs, pad)] = 255
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "edges").mkdir()
-    masks = {}
-    for name in ("a.png", "b.png"):
-        photo = np.stack([labels * 90] * 3, -1).astype(np.uint8)
-        Image.fromarray(photo).save(tmp_path / "photos" / name)
-        Image.fromarray(edge).save(tmp_path / "edges" / f"{name[0]}_edge.png")
-        masks[name] = InstanceMasks.unscored((labels > 0)[None], np.array([4]), {4: "square"})
-    write_masks(masks, tmp_path / "merged.json", "coco")
+    write_work(tmp_path)
     return tmp_path
-
-
-def _refine(work: Path, *more: str) -> int:
-    flags = ["refine", "--images", str(work / "photos"), "--masks", str(work / "merged.json")]
-    flags += ["--edges", str(work / "edges"), "--output", str(work / "out.json")]
-    return main([*flags, *more])
 
 
 def test_merged_masks_are_split_and_their_class_stays(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _refine(work) == 0
+    assert refine(work) == 0
     repaired = COCO(work / "out.json")
     assert [len(repaired.getAnnIds(image)) for image in repaired.getImgIds()] == [2, 2]
     for annotation in repaired.loadAnns(repaired.getAnnIds()):
         assert repaired.loadCats(annotation["category_id"])[0]["name"] == "square"
         assert 2200 < repaired.annToMask(annotation).sum() < 2600
     assert "1 masks, 1 split, 0 joined, 0 dropped: 2 instances" in capsys.readouterr().out
+    assert not (work / "out.json.part").exists()
 
 
 def test_a_photo_without_its_edge_map_fails_and_the_other_is_written(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (work / "edges" / "b_edge.png").unlink()
-    assert _refine(work) == 1
-    assert "b.png has no edge map" in capsys.readouterr().err
+    assert refine(work) == 1
+    assert "b.png: there is no edge map" in capsys.readouterr().err
     assert len(COCO(work / "out.json").getImgIds()) == 1
 
 
@@ -69,9 +50,77 @@ def test_a_photo_that_cannot_be_read_fails_alone(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (work / "photos" / "c.png").write_text("no picture")
-    assert _refine(work) == 1
-    assert "c.png" in capsys.readouterr().err
+    assert refine(work) == 1
+    assert "c.png is not a picture" in capsys.readouterr().err
     assert len(COCO(work / "out.json").getImgIds()) == 2
+
+
+def test_a_photo_without_masks_fails_alone(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(work / "photos" / "a.png", work / "photos" / "c.png")
+    assert refine(work) == 1
+    said = capsys.readouterr().err
+    assert said.count("c.png") == 1
+    assert f"c.png: {work / 'merged.json'} holds no masks of this photo" in said
+    assert len(COCO(work / "out.json").getImgIds()) == 2
+
+
+def test_nothing_is_written_where_all_fail(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(work / "edges")
+    (work / "edges").mkdir()
+    assert refine(work) == 1
+    assert "2 failed:" in capsys.readouterr().err
+    assert not list(work.glob("out*"))
+
+
+@pytest.mark.parametrize("mask_format", ["coco", "cutouts"])
+def test_photos_are_decoded_once(
+    work: Path, monkeypatch: pytest.MonkeyPatch, mask_format: str
+) -> None:
+    decoded: list[str] = []
+
+    def count(source: Path, name: str | None = None) -> np.ndarray:
+        decoded.append(str(name))
+        return images.load_rgb(source, name)
+
+    for module in (batch, refining):
+        monkeypatch.setattr(module, "load_rgb", count)
+    assert refine(work, "--format", mask_format, output="out") == 0
+    assert decoded == ["a.png", "b.png"] * (2 if mask_format == "cutouts" else 1)
+
+
+def test_masks_are_those_of_the_photo_as_it_is_shown(work: Path) -> None:
+    lying = Image.fromarray(np.rot90(np.asarray(Image.open(work / "photos" / "a.png"))))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned back
+    (work / "photos" / "a.png").unlink()
+    lying.save(work / "photos" / "a.jpg", exif=exif)
+    assert refine(work) == 0
+    shown = {picture["file_name"]: picture for picture in COCO(work / "out.json").imgs.values()}
+    assert (shown["a.jpg"]["height"], shown["a.jpg"]["width"]) == SIZE
+
+
+@pytest.mark.parametrize("mask_format", ["panoptic", "indexed", "npz", "yolo", "labelme"])
+def test_every_format_gets_its_place(work: Path, mask_format: str) -> None:
+    output = "out.json" if mask_format == "panoptic" else "out"
+    assert refine(work, "--format", mask_format, output=output) == 0
+    assert (work / output).exists()
+    assert (work / "out").is_dir()
+    assert not (work / f"{output}.part").exists()
+
+
+def test_cutouts_show_the_photo(work: Path) -> None:
+    assert refine(work, "--format", "cutouts", output="out") == 0
+    names = sorted(path.name for path in (work / "out").iterdir())
+    assert names == ["a_1.png", "a_2.png", "b_1.png", "b_2.png"]
+    cut = np.asarray(Image.open(work / "out" / "a_1.png"))
+    assert np.array_equal(cut[..., 0], squares() * 90)
+
+
+def test_one_photos_edges_by_a_model(work: Path, tiny_backbone_folder: Path) -> None:
+    flags = ["refine", "--images", str(work / "photos" / "a.png"), "--device", "cpu"]
+    flags += ["--masks", str(work / "merged.json"), "--output", str(work / "out.json")]
+    assert main([*flags, "--backbone", str(tiny_backbone_folder)]) == 0
+    assert len(COCO(work / "out.json").getImgIds()) == 1
 
 
 @pytest.mark.parametrize(
@@ -79,21 +128,71 @@ def test_a_photo_that_cannot_be_read_fails_alone(
     [
         (["--cut", "3"], "3 is not between 0 and 1"),
         (["--grid", "4"], "grid 4 is outside 16 to 1024"),
+        (["--gap", "99"], "gap 99 is outside 0 to 32"),
         (["--format", "paper"], "invalid choice"),
+        (["--format", "panoptic", "--output", "out"], "call it out.json"),
+        (["--stuff", "sky"], "give --semantic as well"),
+        (["--images", "edges"], "holds no masks of these photos"),
+        (["--images", "empty"], "Nothing to do: no photos in empty"),
+        (["--edges", "nowhere"], "is no folder"),
+        (["--masks", "nowhere.json"], "nowhere.json cannot be read"),
     ],
 )
 def test_wrong_usage_is_told(
-    work: Path, flags: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    work: Path,
+    flags: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(work)
+    (work / "empty").mkdir()
     with pytest.raises(SystemExit) as stopped:
-        _refine(work, *flags)
+        refine(work, *flags)
     assert stopped.value.code == 2
-    assert words in capsys.readouterr().err
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not list(work.glob("out*"))
 
 
-def test_nothing_that_exists_is_replaced(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (work / "out.json").write_text("mine")
+@pytest.mark.parametrize("taken", ["out.json", "out"])
+def test_nothing_that_exists_is_replaced(
+    work: Path, taken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / taken).write_text("mine")
     with pytest.raises(SystemExit):
-        _refine(work)
+        refine(work, "--format", "panoptic")
     assert "exists already" in capsys.readouterr().err
-    assert (work / "out.json").read_text() == "mine"
+    assert (work / taken).read_text() == "mine"
+
+
+def test_results_do_not_go_among_the_masks(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (work / "masks").mkdir()
+    (work / "merged.json").rename(work / "masks" / "merged.json")
+    with pytest.raises(SystemExit):
+        refine(work, masks="masks", output="masks/out.json")
+    assert "lies in --masks" in capsys.readouterr().err
+
+
+def test_two_photos_of_one_name_are_refused(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(work / "photos", work / "others")
+    with pytest.raises(SystemExit):
+        refine(work, "--images", str(work / "photos"), str(work / "others"))
+    assert "bear one name" in capsys.readouterr().err
+
+
+def test_photos_that_would_share_a_file_are_refused_at_once(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(work / "photos" / "a.png", work / "photos" / "a.bmp")
+    with pytest.raises(SystemExit):
+        refine(work, "--format", "indexed", output="out")
+    assert "would share one file" in capsys.readouterr().err
+
+
+def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["refine", "--help"])
+    said = "".join(capsys.readouterr().out.split())  # lines also break at hyphens
+    for setting in fields(RIPSettings):
+        assert f"--{setting.name}" in said
+        assert "".join(setting.metadata["help"].split()) in said
