@@ -75,16 +75,20 @@ def diffdis_losses(
     mask_latents: torch.Tensor,
     edge_latents: torch.Tensor,
     noise: torch.Tensor,
+    timestep: int = LAST_TIMESTEP,
 ) -> Losses:
     """Return the error of the one step in latent space, mask and edge weighted alike (eq. 5).
 
     latents, mask_latents, edge_latents: (B, 4, h, w). noise: (2B, 4, h, w). The official code
-    shows each picture to the injectors' BatchNorm twice, once for each half of the batch.
+    shows each picture to the injectors' BatchNorm twice, once for each half of the batch. A network
+    without the edge task has B items, and no error of edges.
     """
-    target = torch.cat([mask_latents, edge_latents])  # (2B, 4, h, w)
-    noisy = add_noise(pipeline.scheduler, target, noise, LAST_TIMESTEP)
-    half, quarter, eighth = (level.repeat(2, 1, 1, 1) for level in condition_pyramid)
-    clean = pipeline.denoise(latents, (half, quarter, eighth), noisy)
+    target = torch.cat([mask_latents, edge_latents][: pipeline.tasks])  # (2B, 4, h, w)
+    noisy = add_noise(pipeline.scheduler, target, noise, timestep)
+    pyramid = tuple(level.repeat(pipeline.tasks, 1, 1, 1) for level in condition_pyramid)
+    clean = pipeline.denoise(latents, pyramid, noisy, timestep)
+    if pipeline.tasks == 1:
+        return {"loss": F.mse_loss(clean, mask_latents)}
     mask, edge = clean.chunk(2)
     loss_mask, loss_edge = F.mse_loss(mask, mask_latents), F.mse_loss(edge, edge_latents)
     return {"loss": loss_mask + loss_edge, "mask": loss_mask, "edge": loss_edge}

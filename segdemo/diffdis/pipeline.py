@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
 from segdemo.diffdis.unet import DiffDISUNet, class_labels
-from segdemo.diffusion import decode_latents, encode_latents, predict_clean
-from segdemo.images import resize_map
+from segdemo.diffusion import add_noise, decode_latents, encode_latents, predict_clean
+from segdemo.images import mask_contour, resize_map
 
 LAST_TIMESTEP = 999
 
@@ -75,6 +75,11 @@ class DiffDISPipeline:
         """Where the network lives."""
         return self.unet.device
 
+    @property
+    def tasks(self) -> int:
+        """How many maps the network gives of a picture: mask and edge, or the mask alone."""
+        return 2 if self.unet.config.edge_task else 1
+
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> DiffDISPipeline:
         """Move everything to a device and a precision; returns itself.
 
@@ -96,43 +101,41 @@ class DiffDISPipeline:
         """Encode (B, 3, H, W) in [-1, 1] to latents (B, 4, H/8, W/8)."""
         return encode_latents(self.autoencoder, pictures)
 
-    def condition_pyramid(
-        self, pictures: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def condition_pyramid(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Encode the picture again at 1/2, 1/4 and 1/8 of its size (SWCI).
 
         The picture is reduced and encoded anew, without antialiasing, as the released weights
-        expect; latents are never resized.
+        expect; latents are never resized. Empty for a network without injectors.
         """
         height, width = pictures.shape[-2:]
-        half, quarter, eighth = (
+        return tuple(
             self.encode(F.interpolate(pictures, (height // k, width // k), mode="bilinear"))
-            for k in (2, 4, 8)
+            for k in (2, 4, 8)[: len(self.unet.injectors)]
         )
-        return half, quarter, eighth
 
     def denoise(
         self,
         latents: torch.Tensor,
-        condition_pyramid: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        condition_pyramid: tuple[torch.Tensor, ...],
         noisy: torch.Tensor,
+        timestep: int = LAST_TIMESTEP,
     ) -> torch.Tensor:
-        """Take the one step (eq. 4): noisy latents at timestep 999 to clean ones, float32.
+        """Take the one step (eq. 4): noisy latents at a timestep to clean ones, float32.
 
         latents: (B, 4, h, w), the pictures'. condition_pyramid: their reduced latents, (B or 2B,
-        4, ..). noisy: (2B, 4, h, w), mask items then edge items. Returns (2B, 4, h, w).
+        4, ..). noisy: (2B, 4, h, w), mask items then edge items. Returns (2B, 4, h, w). Without
+        the edge task there are B items instead of 2B.
         """
-        pictures = len(latents)
         dtype = self.unet.dtype
-        timestep = torch.full((2 * pictures,), LAST_TIMESTEP, device=latents.device)
+        labels = class_labels(len(latents)) if self.unet.config.edge_task else None
         prediction = self.unet(
-            torch.cat([latents.repeat(2, 1, 1, 1), noisy], dim=1).to(dtype),  # (2B, 8, h, w)
-            timestep,
-            self.null_text.to(dtype).expand(2 * pictures, -1, -1),
-            class_labels(pictures).to(latents.device, dtype),
+            torch.cat([latents.repeat(self.tasks, 1, 1, 1), noisy], 1).to(dtype),  # (2B, 8, h, w)
+            torch.full((len(noisy),), timestep, device=latents.device),
+            self.null_text.to(dtype).expand(len(noisy), -1, -1),
+            None if labels is None else labels.to(latents.device, dtype),
             tuple(level.to(dtype) for level in condition_pyramid),
         )
-        return predict_clean(self.scheduler, noisy, prediction, LAST_TIMESTEP)  # (2B, 4, h, w)
+        return predict_clean(self.scheduler, noisy, prediction, timestep)  # (2B, 4, h, w)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Decode to one channel in [0, 1]: mean of the colours, clipped; (B, 8h, 8w).
@@ -147,11 +150,18 @@ class DiffDISPipeline:
     def predict(self, pictures: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Run one pass on a picture (1, 3, H, W); noise (1, 4, H/8, W/8) serves both streams.
 
-        Returns mask and edge, (2, H, W) in [0, 1], not stretched.
+        Returns mask and edge, (2, H, W) in [0, 1], not stretched. A network that was trained
+        without the edge task gets the band along its mask's outline as edge.
         """
-        latents = self.encode(pictures)
-        clean = self.denoise(latents, self.condition_pyramid(pictures), noise.repeat(2, 1, 1, 1))
-        return self.decode(clean)  # (2, H, W)
+        latents, pyramid = self.encode(pictures), self.condition_pyramid(pictures)
+        noisy = noise.repeat(self.tasks, 1, 1, 1)
+        steps = denoising_timesteps(self.unet.config.denoising_steps)
+        clean = self.denoise(latents, pyramid, noisy, steps[0])
+        for before, timestep in zip(steps, steps[1:], strict=False):
+            noisy = _less_noisy(self.scheduler, noisy, clean, before, timestep)
+            clean = self.denoise(latents, pyramid, noisy, timestep)
+        maps = self.decode(clean)
+        return maps if self.tasks == 2 else torch.cat([maps, _outline(maps)])  # (2, H, W)
 
     def predict_averaged(
         self,
@@ -216,6 +226,11 @@ class DiffDISPipeline:
         return _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
 
 
+def denoising_timesteps(steps: int) -> list[int]:
+    """Return the timesteps of so many steps, from noise on: 1 gives 999, 2 give 999 and 499."""
+    return [round((LAST_TIMESTEP + 1) * (steps - k) / steps) - 1 for k in range(steps)]
+
+
 def stretch(maps: torch.Tensor) -> torch.Tensor:
     """Stretch each (H, W) map to [0, 1] by its own extremes; a constant map stays as it is."""
     low = maps.amin((-2, -1), keepdim=True)
@@ -257,6 +272,24 @@ def _result(
         mask_range=mask_range,
         uncertainty=uncertainty,
     )
+
+
+def _less_noisy(
+    scheduler: DDPMScheduler, noisy: torch.Tensor, clean: torch.Tensor, before: int, timestep: int
+) -> torch.Tensor:
+    """Go from one timestep to an earlier one by the noise that was found (DDIM).
+
+    Unlike fresh noise this keeps the answer a function of the seed.
+    """
+    alpha = scheduler.alphas_cumprod[before].to(noisy.device)
+    noise = (noisy - alpha.sqrt() * clean) / (1 - alpha).sqrt()
+    return add_noise(scheduler, clean, noise, timestep)
+
+
+def _outline(maps: torch.Tensor) -> torch.Tensor:
+    """Return the band along the outline of a mask above 0.5, (1, H, W) of 0 and 1."""
+    subject = (maps[0] > 0.5).cpu().numpy().astype(np.uint8) * 255
+    return torch.from_numpy(mask_contour(subject) / np.float32(255))[None].to(maps)
 
 
 def _resized(maps: torch.Tensor, side: int) -> torch.Tensor:

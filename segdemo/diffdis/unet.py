@@ -2,12 +2,14 @@
 
 Batch-discriminative embedding (BDE) tells mask items from edge items, detail-balancing interactive
 attention (DBIA) lets the two exchange what they know, and scale-wise conditional injection (SWCI)
-brings the re-encoded picture back into the skip connections.
+brings the re-encoded picture back into the skip connections. The paper's ablations leave parts
+of these away; a network's config says which.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import torch
@@ -23,6 +25,14 @@ EDGE_LABEL = (0.8414709848078965, 0.0, 0.5403023058681398, 1.0)
 """[sin 1, sin 0, cos 1, cos 0]: the positional code of the one-hot pair (1, 0)."""
 
 
+INTERACTIONS = ("dbia", "concat", "none")
+"""What mask and edge items see of each other in the middle: the other's keys, those of both, none."""
+
+
+LABELLED = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
+"""The part of a config that lets a network tell mask items from edge items."""
+
+
 def class_labels(pictures: int) -> torch.Tensor:
     """Return the labels of a batch, (2 * pictures, 4): mask items, then edge items."""
     return torch.tensor([MASK_LABEL] * pictures + [EDGE_LABEL] * pictures)
@@ -31,12 +41,15 @@ def class_labels(pictures: int) -> torch.Tensor:
 class InteractiveTransformerBlock(nn.Module):
     """The mid block's transformer with mutual attention between mask and edge (DBIA, eq. 6)."""
 
-    def __init__(self, block: BasicTransformerBlock) -> None:
+    def __init__(self, block: BasicTransformerBlock, interaction: str = "dbia") -> None:
         """Take over the parts of a stock block; the mutual attention starts as its self-attention.
 
         The copy of `norm1` and `attn1` is what training from plain Stable Diffusion starts with.
+        interaction: dbia, or concat (the ablation): keys and values of both halves, not only of
+        the other one.
         """
         super().__init__()
+        self.interaction = interaction
         self.norm1, self.attn1 = block.norm1, block.attn1
         self.norm2, self.attn2 = block.norm2, block.attn2
         self.norm3, self.ff = block.norm3, block.ff
@@ -52,17 +65,22 @@ class InteractiveTransformerBlock(nn.Module):
     def forward(
         self,
         hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
         encoder_hidden_states: torch.Tensor | None = None,
-        **_: Any,
+        *_: Any,
+        **__: Any,
     ) -> torch.Tensor:
         """Self, mutual, text attention and feed-forward, each with its residual; (2B, n, C).
 
-        The stock mid block also passes masks and timesteps; DiffDIS uses none of them.
+        The stock mid block also passes masks and timesteps, by position when it saves memory by
+        computing twice; DiffDIS uses none of them.
         """
         hidden_states = hidden_states + self.attn1(self.norm1(hidden_states))
         normed = self.norm_mutual(hidden_states)
-        other_half = normed.roll(len(normed) // 2, dims=0)  # mask items see edge items, and back
-        hidden_states = hidden_states + self.attn_mutual(normed, other_half)
+        seen = normed.roll(len(normed) // 2, dims=0)  # mask items see edge items, and back
+        if self.interaction == "concat":
+            seen = torch.cat([normed, seen], dim=1)  # (2B, 2n, C)
+        hidden_states = hidden_states + self.attn_mutual(normed, seen)
         hidden_states = hidden_states + self.attn2(self.norm2(hidden_states), encoder_hidden_states)
         return hidden_states + self.ff(self.norm3(hidden_states))  # (2B, n, C)
 
@@ -103,37 +121,73 @@ class DiffDISUNet(UNet2DConditionModel):
     """
 
     @functools.wraps(UNet2DConditionModel.__init__)  # type: ignore[misc]
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Build the stock U-Net, then replace its middle and add the injectors."""
+    def __init__(
+        self,
+        *args: Any,
+        edge_task: bool = True,
+        interaction: str = "dbia",
+        scale_injection: bool = True,
+        denoising_steps: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        """Build the stock U-Net, then replace its middle and add the injectors.
+
+        edge_task: without it a batch holds mask items only. interaction: one of `INTERACTIONS`.
+        scale_injection: whether there is SWCI. denoising_steps: how many steps it was trained for.
+        Raises ValueError for an interaction that does not exist or has no edges to see.
+        """
+        if interaction not in (INTERACTIONS if edge_task else ("none",)):
+            raise ValueError(f"interaction {interaction!r} with edge_task {edge_task}")
         super().__init__(*args, **kwargs)
-        transformer = self.mid_block.attentions[0]
-        transformer.transformer_blocks[0] = InteractiveTransformerBlock(
-            transformer.transformer_blocks[0]
+        self.register_to_config(
+            edge_task=edge_task,
+            interaction=interaction,
+            scale_injection=scale_injection,
+            denoising_steps=denoising_steps,
         )
-        widths = self.config.block_out_channels[:3]
+        if interaction != "none":
+            blocks = self.mid_block.attentions[0].transformer_blocks
+            blocks[0] = InteractiveTransformerBlock(blocks[0], interaction)
+        widths = self.config.block_out_channels[:3] if scale_injection else ()
         self.injectors = nn.ModuleList(
             ConditionInjector(self.config.out_channels, width) for width in widths
         )
+
+    # a config is read by the names in the constructor's signature: the stock ones and ours
+    __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            *inspect.signature(UNet2DConditionModel.__init__).parameters.values(),
+            *(
+                parameter
+                for parameter in inspect.signature(
+                    __init__, follow_wrapped=False
+                ).parameters.values()
+                if parameter.kind is parameter.KEYWORD_ONLY
+            ),
+        ]
+    )
 
     def forward(
         self,
         sample: torch.Tensor,
         timestep: torch.Tensor | int,
         encoder_hidden_states: torch.Tensor,
-        labels: torch.Tensor,
-        condition_pyramid: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        labels: torch.Tensor | None,
+        condition_pyramid: tuple[torch.Tensor, ...],
     ) -> torch.Tensor:
         """Predict for B mask items followed by B edge items; item i and i + B share a picture.
 
         sample: (2B, 8, L, L), the picture's latent then the noisy latent. encoder_hidden_states:
         (2B, n, D), the empty prompt. labels: (2B, 4) from `class_labels`. condition_pyramid:
         latents of the picture at 1/2, 1/4 and 1/8 of its size, (B or 2B, 4, L/2 ..) each.
+        Without the edge task there are B items and no labels, without injection no pyramid.
         Raises ValueError when the batch is odd, so that no edge item lacks its mask item.
         """
-        if len(sample) % 2:
+        if self.config.edge_task and len(sample) % 2:
             raise ValueError(f"batch of {len(sample)} is odd: it must hold masks, then edges")
         embedding = self.time_embedding(self.get_time_embed(sample, timestep))
-        embedding = embedding + self.get_class_embed(sample, labels)  # (2B, 4 * C0)
+        if labels is not None:
+            embedding = embedding + self.get_class_embed(sample, labels)  # (2B, 4 * C0)
         text = {"encoder_hidden_states": encoder_hidden_states}
 
         hidden = self.conv_in(sample)  # (2B, C0, L, L)
@@ -160,20 +214,19 @@ class DiffDISUNet(UNet2DConditionModel):
         return self.conv_out(hidden)  # (2B, 4, L, L)
 
     @classmethod
-    def from_stable_diffusion(cls, unet: UNet2DConditionModel) -> DiffDISUNet:
+    def from_stable_diffusion(cls, unet: UNet2DConditionModel, **variant: Any) -> DiffDISUNet:
         """Start from a plain latent-diffusion U-Net, as training does (paper, section 4.1).
 
         The input convolution is repeated over (picture, noisy) and halved; mutual attention copies
-        self-attention; the injectors start as identities. `unet` is left as it was.
+        self-attention; the injectors start as identities. `unet` is left as it was. variant: the
+        constructor's own arguments, for ablations.
         """
         config = {name: value for name, value in unet.config.items() if not name.startswith("_")}
         network = cls(
             **config
-            | {
-                "in_channels": 2 * unet.config.in_channels,
-                "class_embed_type": "projection",
-                "projection_class_embeddings_input_dim": 4,
-            }
+            | {"in_channels": 2 * unet.config.in_channels}
+            | (LABELLED if variant.get("edge_task", True) else {})
+            | variant
         )
         weights = dict(unet.state_dict())
         weights["conv_in.weight"] = weights["conv_in.weight"].repeat(1, 2, 1, 1) * 0.5
@@ -185,7 +238,7 @@ class DiffDISUNet(UNet2DConditionModel):
         fresh = {"class_embedding", "injectors"}
         own = network.state_dict()
         weights |= {name: own[name] for name in own if name.split(".")[0] in fresh}
-        network.load_state_dict(weights)
+        network.load_state_dict({name: weights[name] for name in own})
         return network
 
 

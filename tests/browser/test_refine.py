@@ -21,6 +21,7 @@ from scipy import ndimage
 
 from tests.browser import test_inspect as inspect
 from tests.browser.conftest import PATIENCE
+from tests.browser.serving import Server
 from tests.browser.test_cutout import choose, download, segment, write_photo
 
 pytestmark = pytest.mark.browser
@@ -230,7 +231,7 @@ def board(bench: Board) -> Board:
     """The discs, with the masks that they came with."""
     bench.canvas.press("Escape")
     button(bench.page, "Start over").click()
-    expect(said(bench.page)).to_contain_text("masks as they came")
+    expect(said(bench.page)).to_contain_text("as they came")
     bench.canvas.press("v")
     return bench
 
@@ -401,3 +402,60 @@ def test_mask_and_edge_arrive_from_the_other_tabs(page: Page, tmp_path: Path) ->
     expect(page.locator("#mask-editor .edges-said")).to_contain_text("EdgeKL, t = ")
     expect(page.locator("#mask-editor .place")).to_have_text("1 of 1")
     expect(rows(page)).to_have_count(1)
+
+
+def test_what_does_not_fit_is_said_and_the_rest_is_opened(page: Page, tmp_path: Path) -> None:
+    open_tab(page)
+    page.locator("#refine-open-files").click()
+    expect(page.get_by_test_id("toast-body")).to_contain_text("There is no photo yet")
+
+    photo, broken = write_scene(tmp_path), tmp_path / "broken.png"
+    broken.write_text("no picture")
+    small = write_coco(tmp_path / "small.png", [np.ones((20, 30), bool)])
+    edge = write_photo(tmp_path / "discs_edge.png", (30, 20))
+    open_files(page, [photo, broken], [small], [edge])
+    expect(said(page)).to_contain_text("discs.png: 240 x 160, 0 instances.")
+    report = page.locator("#refine-report")
+    expect(report).to_contain_text("1 photo opened.")
+    expect(report).to_contain_text("broken.png")
+    expect(report).to_contain_text("small.json is 30 x 20")
+    expect(report).to_contain_text("discs_edge.png is 30 x 20")
+    assert "Traceback" not in page.inner_text("body")
+
+
+def test_edits_outlive_a_server_that_is_killed(
+    browser: Browser, tiny_diffdis_folder: Path, tiny_backbone_folder: Path, tmp_path: Path
+) -> None:
+    server = Server(tiny_diffdis_folder, tiny_backbone_folder, tmp_path)
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    try:
+        server.start()
+        page.goto(server.url, wait_until="domcontentloaded")
+        open_tab(page)
+        open_scene(page, tmp_path)
+        server.kill()
+
+        board, badge = Board(page), page.locator("#mask-editor .badge")
+        board.click(70, 80)
+        page.keyboard.press("b")
+        board.drag((10, 10), (60, 10))
+        painted = areas(page)
+        expect(badge).to_have_text("Not saved - retrying")
+        expect(said(page)).to_contain_text("Your edits are kept here; trying again.")
+        server.start()
+        board.canvas.press("Control+s")
+        expect(said(page)).to_have_text("All changes are saved.")
+        expect(badge).to_have_text("Saved")
+        assert areas(page) == painted
+        assert painted[1] > int(merged_masks()[0].sum())
+
+        page.reload(wait_until="domcontentloaded")
+        open_tab(page)
+        expect(said(page)).to_contain_text("Your work is as you left it.")
+        assert areas(page) == painted
+        assert "Traceback" not in server.log
+    finally:
+        context.close()
+        server.stop()
