@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from segdemo.batch import PictureFile, find_images, unpack_zip
@@ -16,12 +17,13 @@ Rows = list[list[str]]
 
 
 def collect(files: list[Upload], inbox: Path) -> tuple[list[PictureFile], Rows]:
-    """Lay uploads into a folder under their own names, zips unpacked.
+    """Lay uploads into a folder, zips unpacked.
 
-    Returns the pictures, and table rows for what was passed over. Raises InputError when there are
-    neither.
+    Returns the pictures, under the names that they were uploaded with, and table rows for what was
+    passed over. Raises InputError when there are neither.
     """
     sources: list[Path] = []
+    called: dict[Path, str] = {}
     notes: Rows = []
     for number, upload in enumerate(files):
         name = upload_name(upload)
@@ -31,8 +33,10 @@ def collect(files: list[Upload], inbox: Path) -> tuple[list[PictureFile], Rows]:
         if path.suffix.lower() == ".zip":
             path, archive = place / path.stem, path
             notes += _unpack(archive, path)
+        else:
+            called[path] = name
         sources.append(path)
-    pictures = find_images(sources)
+    pictures = [replace(one, name=called.get(one.path, one.name)) for one in find_images(sources)]
     if not pictures and not notes:
         raise InputError("There is no photo yet: add photos, or a zip that holds some.")
     return pictures, notes

@@ -125,7 +125,8 @@ def _read(upload: Upload, name: str, sizes: dict[str, Size]) -> dict[str, Instan
 def _add_edges(
     session: Session, uploads: Sequence[Upload], pictures: list[PictureFile], lines: list[str]
 ) -> None:
-    stems = {picture.stem: picture.name for picture in pictures}
+    # of two with one stem, the first
+    stems = {str(Path(one.name).with_suffix("")): one.name for one in reversed(pictures)}
     for upload in uploads:
         name = upload_name(upload)
         stem = Path(name).stem

@@ -347,6 +347,8 @@ def test_photos_are_gone_through_and_taken_as_one_zip(page: Page, tmp_path: Path
     expect(said(page)).to_contain_text("a.png: 240 x 160, 1 instance.")
     place = page.locator("#mask-editor .place")
     expect(place).to_have_text("1 of 3")
+    Board(page).click(70, 80)
+    page.keyboard.press("z")  # the next picture is shown whole all the same
     button(page, "Next picture").click()
     expect(said(page)).to_contain_text("b.png: 240 x 160, 2 instances.")
     Board(page).canvas.press("d")

@@ -121,7 +121,7 @@ follow("picture", () => {
   const last = remembered("localStorage");
   find(".resume").hidden = Boolean(state.picture) || !last;
   if (!state.picture) return;
-  fitted = false;
+  fitNew();
   const words = `${state.about.name} with instance masks. Press ? for the keys.`;
   canvas.setAttribute("aria-label", words);
 });

@@ -30,28 +30,40 @@ function boardBox(box, margin) {
   return inside[0] < inside[2] && inside[1] < inside[3] ? inside : null;
 }
 
-// White just inside the selected instances, black just outside: seen on any photo.
-function markSelected(ids, across, out, chosen) {
-  const differs = (q, id, step) => ids[q - step] !== id || ids[q + step] !== id;
-  for (let q = 2 * across; q < ids.length - 2 * across; q++) {
-    const id = ids[q];
-    if (chosen[id]) {
-      const rim = differs(q, id, 1) || differs(q, id, across);
-      if (rim || differs(q, id, 2) || differs(q, id, 2 * across)) out[q] = WHITE;
-    } else if (chosen[ids[q - 1]] || chosen[ids[q + 1]]
-      || chosen[ids[q - across]] || chosen[ids[q + across]]) {
-      out[q] = BLACK;
-    }
+// Calls work(from, to) with the first and behind the last pixel of each row that has a whole
+// neighbourhood: at the ends of a row the next pixel in memory is another row's.
+function eachRow(ids, across, margin, work) {
+  for (let from = margin * across; from < ids.length - margin * across; from += across) {
+    work(from + margin, from + across - margin);
   }
 }
 
+// White just inside the selected instances, black just outside: seen on any photo.
+function markSelected(ids, across, out, chosen) {
+  const differs = (q, id, step) => ids[q - step] !== id || ids[q + step] !== id;
+  eachRow(ids, across, 2, (from, to) => {
+    for (let q = from; q < to; q++) {
+      const id = ids[q];
+      if (chosen[id]) {
+        const rim = differs(q, id, 1) || differs(q, id, across);
+        if (rim || differs(q, id, 2) || differs(q, id, 2 * across)) out[q] = WHITE;
+      } else if (chosen[ids[q - 1]] || chosen[ids[q + 1]]
+        || chosen[ids[q - across]] || chosen[ids[q + across]]) {
+        out[q] = BLACK;
+      }
+    }
+  });
+}
+
 function markAll(ids, across, out, colours) {
-  for (let q = across; q < ids.length - across; q++) {
-    const id = ids[q];
-    if (!id || out[q]) continue;
-    if (ids[q - 1] !== id || ids[q + 1] !== id || ids[q - across] !== id || ids[q + across] !== id
-      || ids[q - across - 1] !== id || ids[q + across + 1] !== id) out[q] = colours[id];
-  }
+  eachRow(ids, across, 1, (from, to) => {
+    for (let q = from; q < to; q++) {
+      const id = ids[q];
+      if (!id || out[q]) continue;
+      if (ids[q - 1] !== id || ids[q + 1] !== id || ids[q - across] !== id || ids[q + across] !== id
+        || ids[q - across - 1] !== id || ids[q + across + 1] !== id) out[q] = colours[id];
+    }
+  });
 }
 
 function drawRims(pen) {

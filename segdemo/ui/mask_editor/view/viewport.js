@@ -62,6 +62,13 @@ function visibleBox() {
 }
 
 let fitted = false; // follows the canvas while nobody has moved the picture
+
+// A canvas that is about to appear or to change its size is fitted once its size is known.
+function fitNew() {
+  fitted = view.width === canvas.clientWidth && view.height === canvas.clientHeight;
+  if (fitted) fit();
+}
+
 new ResizeObserver(() => {
   const { clientWidth, clientHeight } = canvas;
   if (!clientWidth || !clientHeight) return;
