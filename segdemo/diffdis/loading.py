@@ -58,15 +58,18 @@ def load_pipeline(
     files: CheckpointFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffDISPipeline:
     """Build the pipeline of a located checkpoint; raises CheckpointError."""
-    unet = load_unet(files.unet)
-    pipeline = DiffDISPipeline(
+    return assemble(files, load_unet(files.unet)).to(device, dtype)
+
+
+def assemble(files: CheckpointFiles, unet: DiffDISUNet) -> DiffDISPipeline:
+    """Put a checkpoint's other parts around a network; raises CheckpointError."""
+    return DiffDISPipeline(
         unet=unet,
         autoencoder=_load_autoencoder(files),
         scheduler=_load_scheduler(files.folder),
         null_text=_load_null_text(files, unet.config.cross_attention_dim),
         native_size=files.card.native_size,
     )
-    return pipeline.to(device, dtype)
 
 
 def load_unet(source: Path) -> DiffDISUNet:

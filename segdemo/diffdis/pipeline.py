@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -157,7 +158,7 @@ class DiffDISPipeline:
         noisy = noise.repeat(self.tasks, 1, 1, 1)
         steps = denoising_timesteps(self.unet.config.denoising_steps)
         clean = self.denoise(latents, pyramid, noisy, steps[0])
-        for before, timestep in zip(steps, steps[1:], strict=False):
+        for before, timestep in pairwise(steps):
             noisy = _less_noisy(self.scheduler, noisy, clean, before, timestep)
             clean = self.denoise(latents, pyramid, noisy, timestep)
         maps = self.decode(clean)

@@ -26,7 +26,7 @@ EDGE_LABEL = (0.8414709848078965, 0.0, 0.5403023058681398, 1.0)
 
 
 INTERACTIONS = ("dbia", "concat", "none")
-"""What mask and edge items see of each other in the middle: the other's keys, those of both, none."""
+"""Whose keys mask and edge items see in the middle: the other's, those of both, their own only."""
 
 
 LABELLED = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}

@@ -1,0 +1,117 @@
+"""A finished model on disk: the folder that the app opens, and its README.md for people."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from huggingface_hub import HfApi
+from safetensors.torch import save_file
+
+from segdemo.checkpoints import ModelCard
+from segdemo.datatypes import InputError
+from segdemo.diffdis.loading import LARGEST_SHARD, save_unet, write_card
+from segdemo.diffdis.pipeline import DiffDISPipeline
+from training.validation import PANELS
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
+
+
+def write_model(
+    pipeline: DiffDISPipeline, card: ModelCard, folder: Path, precision: str = "fp32"
+) -> None:
+    """Write a folder that the app opens: networks, schedule, text embedding and `segdemo.json`.
+
+    precision: of the stored weights. Raises InputError for another than fp32 and fp16.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"--export_precision {precision!r}: choose fp32 or fp16.")
+    dtype = PRECISIONS[precision]
+    shutil.rmtree(folder / "unet", ignore_errors=True)  # shards of an earlier export
+    save_unet(pipeline.unet, folder / "unet", dtype)
+    autoencoder = copy.deepcopy(pipeline.autoencoder).cpu()
+    if dtype != autoencoder.dtype:
+        autoencoder = autoencoder.to(dtype)
+    autoencoder.save_pretrained(folder / "vae", max_shard_size=LARGEST_SHARD)
+    pipeline.scheduler.save_pretrained(folder / "scheduler")
+    for part in ("unet/config.json", "vae/config.json"):
+        forget_origin(folder / part)
+    null_text = pipeline.null_text.detach().float().cpu().contiguous()
+    save_file({"null_text": null_text}, folder / "null_text.safetensors")
+    write_card(card, folder)
+
+
+def forget_origin(config: Path) -> None:
+    """Take the path of this machine out of a config that diffusers wrote."""
+    entries = json.loads(config.read_text())
+    entries.pop("_name_or_path", None)
+    config.write_text(json.dumps(entries, indent=2) + "\n")
+
+
+def write_readme(
+    folder: Path, card: ModelCard, rows: list[dict[str, float]], panels: list[Path]
+) -> None:
+    """Write README.md: how it was trained and what was measured.
+
+    rows: of all validations. panels: pictures that are copied and shown.
+    """
+    shutil.rmtree(folder / PANELS, ignore_errors=True)
+    shown = []
+    (folder / PANELS).mkdir()
+    for panel in panels:
+        shutil.copyfile(panel, folder / PANELS / panel.name)
+        shown.append(f"![photo, truth, prediction]({PANELS}/{panel.name})")
+    text = [
+        "---",
+        "pipeline_tag: image-segmentation",
+        "tags: [diffdis, dichotomous-image-segmentation]",
+        "---",
+        f"# {card.name}",
+        "A DiffDIS model: one denoising step turns a photograph into the mask of its subject and "
+        "its edges.",
+        f"Licence: {card.licence}. Trained at {card.native_size} pixels.",
+        "",
+        "Open it: `python app.py --model FOLDER` of segdemo, FOLDER being this one.",
+        "",
+        "## Measured while training",
+        f"Pictures that were not trained on: {card.quality['pictures']}; at their own size, soft "
+        "masks, one pass. Max F: the best threshold of the mean F curve, beta squared "
+        "0.3. MAE: mean absolute difference.",
+        "",
+        *_table(rows),
+        "",
+        "## Training",
+        "```json",
+        json.dumps(card.training, indent=1),
+        "```",
+        *(["", "## Examples", "Photo, truth, prediction.", "", *shown] if shown else []),
+    ]
+    (folder / "README.md").write_text("\n".join(text) + "\n")
+
+
+def push(folder: Path, repository: str) -> None:
+    """Upload a folder to a Hub repository, made private where it is new; raises InputError."""
+    api = HfApi()
+    try:
+        api.create_repo(repository, private=True, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder)
+    # What a missing connection raises changes with the Hub client's release; the model is safe
+    except Exception as error:
+        sentence = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{folder} could not be uploaded to {repository} ({sentence}): log in with `hf auth "
+            "login` and upload it with `hf upload`; nothing is lost."
+        ) from error
+
+
+def _table(rows: list[dict[str, float]]) -> list[str]:
+    named = {"best": max(rows, key=lambda row: row["max_f"]), "last": rows[-1]}
+    lines = ["| checkpoint | step | max F | MAE |", "|---|---|---|---|"]
+    lines += [
+        f"| {name} | {row['step']:.0f} | {row['max_f']:.3f} | {row['mae']:.4f} |"
+        for name, row in named.items()
+    ]
+    return lines
