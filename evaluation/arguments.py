@@ -1,0 +1,58 @@
+"""The command line that all measuring programs share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from segdemo.datatypes import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes every flag with underscores and with hyphens: --output_dir, --output-dir.
+
+    Flags must be written out, so that a new flag cannot change the meaning of a kept command.
+    """
+
+    def __init__(self, description: str, epilog: str = "") -> None:
+        """Keep the line breaks of the example in `epilog`."""
+        shape = argparse.RawDescriptionHelpFormatter
+        super().__init__(
+            description=description, epilog=epilog, formatter_class=shape, allow_abbrev=False
+        )
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        """Add an argument under its name with underscores and, if it is a flag, with hyphens."""
+        other = [f"--{name[2:].replace('_', '-')}" for name in names if name.startswith("--")]
+        return super().add_argument(*names, *(o for o in other if o not in names), **options)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add --output_dir, --workers and --allow_missing."""
+    parser.add_argument(
+        "--output_dir", type=Path, required=True, metavar="OUT", help="folder for the results"
+    )
+    parser.add_argument(
+        "--workers", type=count, default=1, help="processes that measure (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--allow_missing",
+        action="store_true",
+        help="go on without what is missing or too much; what is broken still stops the program",
+    )
+
+
+def check_output(output_dir: Path, *data: Path | None) -> None:
+    """Refuse to write results into a folder of the data; raises InputError. None is no folder."""
+    for folder in filter(None, data):
+        if output_dir.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{output_dir} lies in {folder}: write the results outside the data.")
+
+
+def count(text: str) -> int:
+    """Read a whole number above zero."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value

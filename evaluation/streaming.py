@@ -1,0 +1,168 @@
+"""Measure many items one after another or in processes; a killed run goes on where it stopped.
+
+Each finished row is written to `PARTIAL` in the output folder at once, under a digest of the
+item's files, the settings and the versions of the libraries: nothing else is ever taken over.
+`write_report` removes the file when the results are on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, TypeVar
+
+from tqdm import tqdm
+
+from evaluation.versions import versions
+from segdemo.datatypes import InputError
+
+PARTIAL = "per_image.partial.jsonl"
+AHEAD = 4  # items handed out per worker: none waits, and no more than these are in memory
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+
+Row = dict[str, Any]
+Payload = TypeVar("Payload")
+
+
+@dataclass(frozen=True)
+class Item(Generic[Payload]):
+    """One thing to measure. payload: what the function is given; must survive pickling.
+
+    name: the row's name. files: what the row is computed from; a change of their bytes makes the
+    row be measured again.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    payload: Payload
+
+
+def measure_all(
+    items: Sequence[Item[Payload]],
+    function: Callable[[Payload], Row],
+    workers: int,
+    output_dir: Path,
+    settings: object = None,
+) -> Iterator[Row]:
+    """Yield `function(item.payload)` of each item, in their order, with `name` in front.
+
+    function: of a module's top level (or a `partial` of one), free of chance, returning what JSON
+    holds; with `workers` > 1 it runs in spawned processes of one thread each, otherwise here.
+    settings: everything else the rows depend on, a partial's arguments too; its repr must tell.
+    Rows pass through JSON, so they are the same whether measured now, elsewhere or in an earlier
+    run. Raises InputError when a worker dies; what was measured until then stays on disk.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    path = output_dir / PARTIAL
+    known = _offsets(path)
+    name = getattr(getattr(function, "func", function), "__qualname__", "")
+    shared = repr((name, settings, sorted(versions().items())))
+    keys = [item_digest(item, shared) for item in items]
+    todo = [index for index, key in enumerate(keys) if key not in known]
+    with path.open("a+b") as partial, tqdm(total=len(items), file=sys.stderr) as bar:
+        _end_last_line(partial)
+        bar.update(len(items) - len(todo))
+
+        def keep(index: int, row: Row) -> None:
+            known[keys[index]] = partial.seek(0, os.SEEK_END)
+            line = {"key": keys[index], "row": {"name": items[index].name} | row}
+            partial.write(json.dumps(line).encode() + b"\n")
+            partial.flush()
+            bar.update()
+
+        measured = _measured([(i, items[i].payload) for i in todo], function, workers, keep)
+        for key in keys:
+            while key not in known:
+                next(measured)
+            partial.seek(known[key])
+            yield json.loads(partial.readline())["row"]
+
+
+def item_digest(item: Item[Any], shared: str) -> str:
+    """Return a number that changes with an item's name, its files' bytes and `shared`."""
+    digest = hashlib.blake2b(repr((item.name, shared)).encode(), digest_size=16)
+    for file in item.files:
+        try:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "blake2b").digest())
+        except OSError as error:
+            raise InputError(f"{file} cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
+
+
+def _offsets(path: Path) -> dict[str, int]:
+    """Return where each row of an earlier run begins; a line cut off by a kill does not count."""
+    found: dict[str, int] = {}
+    if not path.exists():
+        return found
+    with path.open("rb") as partial:
+        while line := partial.readline():
+            try:
+                found[json.loads(line)["key"]] = partial.tell() - len(line)
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+def _end_last_line(partial: BinaryIO) -> None:
+    end = partial.seek(0, os.SEEK_END)
+    if end:
+        partial.seek(end - 1)
+        if partial.read(1) != b"\n":
+            partial.write(b"\n")
+
+
+def _measured(
+    todo: Sequence[tuple[int, Payload]],
+    function: Callable[[Payload], Row],
+    workers: int,
+    keep: Callable[[int, Row], None],
+) -> Iterator[None]:
+    """Measure and keep one item a step, or as many as became ready together."""
+    if workers == 1 or len(todo) < 2:
+        for index, payload in todo:
+            keep(index, function(payload))
+            yield
+        return
+    waiting = deque(todo)
+    running: dict[Future[Row], int] = {}
+    with _pool(workers) as pool:
+        while waiting or running:
+            while waiting and len(running) < workers * AHEAD:
+                index, payload = waiting.popleft()
+                running[pool.submit(function, payload)] = index
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                keep(running.pop(future), future.result())
+            yield
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Open spawned processes that inherit `ONE_THREAD`, and leave the environment as it was."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise InputError(
+            "A worker ended without a word, most likely for want of memory: start again with fewer "
+            "--workers; what was measured is kept."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
