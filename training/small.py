@@ -276,9 +276,11 @@ PROGRAMS = {
 def train(settings: SmallSettings) -> None:
     """Run the wanted stages in order; raises InputError for an unknown stage."""
     device = pick_device(settings.device)
-    autoencoder = _earlier(settings, "vae")
-    if autoencoder:  # latents of one run must fit the weights of the next
-        shutil.copytree(autoencoder, Path(settings.output_dir) / "vae", dirs_exist_ok=True)
+    # latents of one run must fit the weights of the next, and an export holds all of them
+    for part in ("vae", "prior", "unet"):
+        earlier, own = _earlier(settings, part), Path(settings.output_dir) / part
+        if earlier and not own.exists():
+            shutil.copytree(earlier, own)
     for stage in settings.chosen():
         logger.info("stage %s", stage)
         PROGRAMS[stage](settings, device)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from segdemo.annotations import MaskFormat, write_masks
 from segdemo.batch import PictureFile, find_images, work_through
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
+from segdemo.commands.output import check_output
 from segdemo.commands.walk import follow
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.images import load_rgb
@@ -64,8 +65,7 @@ def add_propose(verbs: Any) -> None:
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
-        if arguments.output.exists():
-            raise InputError(f"--output {arguments.output} exists already: choose another path.")
+        check_output(arguments.output, arguments.format)
         pictures = find_images(arguments.images)
         if not pictures:
             raise InputError(

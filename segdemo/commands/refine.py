@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from segdemo.batch import PictureFile, find_images
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
 from segdemo.commands.class_list import ClassList
 from segdemo.commands.kept import KeptPhotos
+from segdemo.commands.output import check_output
 from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles, InstanceFiles
 from segdemo.commands.refining import Refining
 from segdemo.commands.walk import follow
@@ -89,7 +89,8 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     """Refine every photo given; returns the exit code."""
     mask_format: MaskFormat = arguments.format or ("panoptic" if arguments.semantic else "coco")
     try:
-        _check_output(arguments.output, mask_format, arguments.masks)
+        _check_apart(arguments.output, arguments.masks)
+        check_output(arguments.output, mask_format)
         classes = _classes(arguments)
         work = _plan(arguments, classes)
         if not mask_format.startswith("coco"):
@@ -117,16 +118,8 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         parser.error(str(error))
 
 
-def _check_output(output: Path, mask_format: MaskFormat, masks: Path) -> None:
-    """Raise InputError if something would be replaced, or results be taken for masks later."""
-    if mask_format == "panoptic" and not output.suffix:
-        raise InputError(
-            f"--output {output}: panoptic is a JSON and a folder of its name, so call it "
-            f"{output}.json."
-        )
-    for path in (output, output.with_suffix("")) if mask_format == "panoptic" else (output,):
-        if os.path.lexists(path):
-            raise InputError(f"--output {path} exists already: choose another path.")
+def _check_apart(output: Path, masks: Path) -> None:
+    """Raise InputError if results would be taken for masks the next time."""
     if masks.is_dir() and output.resolve().is_relative_to(masks.resolve()):
         raise InputError(
             f"--output {output} lies in --masks: results would be taken for masks the next time; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,10 +22,16 @@ class Entry:
 
 
 def append(path: Path, entry: Entry) -> None:
-    """Add an entry at the end."""
+    """Add an entry at the end; where writing fails (OSError), nothing is added."""
     header = json.dumps(entry.header).encode()
-    with path.open("ab") as file:
-        file.write(LENGTHS.pack(len(header), len(entry.payload)) + header + entry.payload)
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("ab") as file:
+            file.write(LENGTHS.pack(len(header), len(entry.payload)) + header + entry.payload)
+    except OSError:  # half an entry would hide all that come after it
+        if path.exists():
+            os.truncate(path, before)
+        raise
 
 
 def entries(path: Path) -> Iterator[Entry]:

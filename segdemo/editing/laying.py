@@ -49,7 +49,7 @@ def to_masks(picture: EditedPicture, names: Mapping[int, str]) -> InstanceMasks:
     names: what classes are called. Where some instances have a class and others none, those get a
     class "unlabelled".
     """
-    labels, known = picture.labels.copy(), picture.instances
+    labels, known = picture.snapshot()
     masks = InstanceMasks.from_label_map(labels).masks
     own = [known[int(number)] for number in np.unique(labels) if number]
     crowd = np.array([instance.crowd for instance in own], np.bool_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,11 +22,15 @@ LONGEST_JOURNAL = 16 * 2**20  # bytes; then the whole map is written anew
 BEHIND = "The page and the server hold different edits."
 GONE = "This picture is gone: open it again."
 HIGHEST_NUMBER = 65535
-WHOLE, EDITS = "picture.bin", "edits.journal"  # of a picture's folder
+WHOLE, EDITS, EDGES, LEASE = "picture.bin", "edits.journal", "edge.u8", "lease"
 
 
 class BehindError(InputError):
     """An edit does not follow the last one that arrived: the whole map is needed."""
+
+
+class LostError(InputError):
+    """The picture is no longer this editor's to change: trying again does not help."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,7 @@ class EditedPicture:
 
     name: the photo's file name. size: (height, width). labels: (H, W) uint16, what edits made of
     `start`; read only. revision: the number of edits. checked: whether a person is done with it.
-    edges: (source, label) of its edge map, or None. lease: whose edits count where several send
-    some; not kept on disk.
+    edges: (source, label) of its edge map, or None.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,7 +82,6 @@ class EditedPicture:
         self._proposals: Proposals | None = None
         self._known: dict[int, Instance] = {}
         self.checked = False
-        self.lease: str | None = None
         self.edges: tuple[str, str] | None = None
         try:
             (whole,) = journal.entries(folder / WHOLE)
@@ -86,12 +89,12 @@ class EditedPicture:
             self.name: str = meta["name"]
             self.size: tuple[int, int] = (meta["height"], meta["width"])
             self.labels = unpack_labels(whole.payload, *self.size)
+            self.revision: int = meta["revision"]
+            self._serial: int = meta["serial"]  # grows with every entry of the journal
+            self._note(meta)
+            replayed = self._replay()
         except (OSError, ValueError, KeyError) as error:
             raise InputError(GONE) from error
-        self.revision: int = meta["revision"]
-        self._serial: int = meta["serial"]  # grows with every entry of the journal
-        self._note(meta)
-        replayed = self._replay()
         self._areas = np.bincount(self.labels.ravel(), minlength=HIGHEST_NUMBER + 1)
         if replayed:
             self._write_whole()  # also cuts off an entry that a crash left unfinished
@@ -143,6 +146,23 @@ class EditedPicture:
         """The label map as it was opened."""
         return unpack_labels((self._folder / "start.u16.gz").read_bytes(), *self.size)
 
+    def snapshot(self) -> tuple[Labels, dict[int, Instance]]:
+        """Return a copy of the labels, and their instances, of one moment."""
+        with self._lock:
+            return self.labels.copy(), self.instances
+
+    def take_lease(self) -> str:
+        """Let one editor change the picture from now on; returns what it must show for it."""
+        lease = secrets.token_hex(8)
+        (self._folder / LEASE).write_text(lease)
+        return lease
+
+    def check_lease(self, lease: object) -> None:
+        """Raise LostError where another editor took the picture over."""
+        kept = self._folder / LEASE
+        if kept.exists() and kept.read_text() != lease:
+            raise LostError("This picture was opened in another tab: reload to go on here.")
+
     def apply(
         self, patch: Patch, revision: int, instances: Mapping[int, Instance], what: str
     ) -> None:
@@ -156,9 +176,21 @@ class EditedPicture:
                 raise BehindError(BEHIND)
             self._put(patch, instances, what)
 
-    def replace_all(self, labels: Labels, revision: int, instances: Mapping[int, Instance]) -> None:
-        """Take over a whole label map, whatever the edits before were; raises InputError."""
+    def replace_all(
+        self,
+        labels: Labels,
+        revision: int,
+        instances: Mapping[int, Instance],
+        follows: int | None = None,
+    ) -> None:
+        """Take over a whole label map.
+
+        follows: the revision that it was made from; None: whatever the edits before were. Raises
+        BehindError where there were others since, InputError for another size.
+        """
         with self._lock:
+            if follows is not None and follows != self.revision:
+                raise BehindError(BEHIND)
             if labels.shape != self.size:
                 raise InputError("The label map has another size than its picture.")
             self.labels = labels.copy()
@@ -198,8 +230,7 @@ class EditedPicture:
         edge = self.edge_map()
         if edge is None:
             raise InputError("Find edges first: RIP splits and merges along them.")
-        with self._lock:
-            labels, instances = self.labels.copy(), self.instances
+        labels, instances = self.snapshot()
         proposals = propose(
             labels,
             edge,
@@ -237,7 +268,9 @@ class EditedPicture:
                 f"{self.size[1]} x {self.size[0]}: give one of the photo's size."
             )
         with self._lock:
-            (self._folder / "edge.u8").write_bytes(np.rint(edge * 255).astype(np.uint8).tobytes())
+            part = self._folder / "edge.part"
+            part.write_bytes(np.rint(edge * 255).astype(np.uint8).tobytes())
+            part.replace(self._folder / EDGES)
             self.edges = (source, label)
             self._append({}, b"", {})
 
@@ -245,7 +278,7 @@ class EditedPicture:
         """Return the edge map (H, W) in [0, 1], or None."""
         if self.edges is None:
             return None
-        grey = np.fromfile(self._folder / "edge.u8", np.uint8).reshape(self.size)
+        grey = np.fromfile(self._folder / EDGES, np.uint8).reshape(self.size)
         return grey.astype(np.float32) / np.float32(255)
 
     def _put(self, patch: Patch, instances: Mapping[int, Instance], what: str) -> None:

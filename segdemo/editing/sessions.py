@@ -18,7 +18,7 @@ import numpy as np
 
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.editing.laying import laid_flat
-from segdemo.editing.picture import EditedPicture, Summary
+from segdemo.editing.picture import EditedPicture, LostError, Summary
 
 LIFETIME = 24 * 3600  # seconds without an edit
 MOST_PICTURES = 200  # a session
@@ -41,7 +41,7 @@ class Session:
         try:
             meta = json.loads((folder / "session.json").read_text())
         except (OSError, ValueError) as error:
-            raise InputError(EXPIRED) from error
+            raise LostError(EXPIRED) from error
         self.names: list[str] = meta["names"]
         self.classes: dict[int, str] = {int(k): v for k, v in meta["classes"].items()}
 
@@ -129,7 +129,8 @@ class SessionStore:
         self._recent: OrderedDict[Path, EditedPicture] = OrderedDict()
         self._in_use: WeakValueDictionary[Path, EditedPicture] = WeakValueDictionary()
         try:
-            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            root.mkdir(parents=True, exist_ok=True)
+            root.chmod(0o700)
         except OSError as error:
             raise InputError(f"{root} cannot be written: give another folder.") from error
 
@@ -143,9 +144,11 @@ class SessionStore:
         return self.open(token)
 
     def open(self, token: str) -> Session:
-        """Find a session again; raises InputError for a token that is unknown or too old."""
+        """Find a session again; raises LostError for a token that is unknown or too old."""
         if not isinstance(token, str) or not TOKEN.fullmatch(token):
-            raise InputError(EXPIRED)
+            raise LostError(EXPIRED)
+        if self._expired(self._root / token):
+            raise LostError(EXPIRED)
         with self._lock:
             session = self._sessions.get(token)
             if session is None:
@@ -168,6 +171,11 @@ class SessionStore:
     def tidy(self) -> None:
         """Delete sessions whose last use is longer ago than their lifetime."""
         for folder in self._root.iterdir():
-            mark = folder / "session.json"
-            if mark.exists() and time.time() - mark.stat().st_mtime > self._lifetime:
+            if self._expired(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _expired(self, folder: Path) -> bool:
+        try:
+            return time.time() - (folder / "session.json").stat().st_mtime > self._lifetime
+        except OSError:  # not there, or on its way out
+            return False

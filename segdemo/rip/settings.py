@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 
 from segdemo.datatypes import InputError
@@ -22,6 +23,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "least_cover": (0, 1),
 }
 """Lowest and highest value of each setting."""
+
+MOST_AFFINITIES = 50_000_000  # of cell pairs; about 1.5 GB
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,10 @@ class RIPSettings:
             value = getattr(self, entry.name)
             if not low <= value <= high:
                 raise InputError(f"{entry.name} {value} is outside {low} to {high}.")
+        if self.grid**2 * math.pi * self.radius**2 > MOST_AFFINITIES:
+            raise InputError(
+                f"grid {self.grid} with radius {self.radius:g} needs too much memory: lower one."
+            )
 
 
 ROBUST = RIPSettings()

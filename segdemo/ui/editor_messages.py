@@ -26,7 +26,6 @@ def picture_message(session: Session, index: int, note: str | None = None) -> Me
     """Show a picture: photo, label map as it is and as it was opened, instances, edges, queue."""
     picture, folder = session.picture(index), new_folder()
     edges = picture.edges
-    picture.lease = secrets.token_hex(8)
     return _message(
         "picture",
         token=session.token,
@@ -35,7 +34,7 @@ def picture_message(session: Session, index: int, note: str | None = None) -> Me
         classes={str(number): name for number, name in session.classes.items()},
         picture={
             "index": index,
-            "lease": picture.lease,
+            "lease": picture.take_lease(),
             "name": picture.name,
             "width": picture.size[1],
             "height": picture.size[0],

@@ -17,7 +17,7 @@ from typing import Any
 from segdemo.datatypes import InputError
 from segdemo.editing import shapes
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
-from segdemo.editing.picture import BehindError, Change, EditedPicture, Instance
+from segdemo.editing.picture import BehindError, Change, EditedPicture, Instance, LostError
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.splits import split_among_seeds, split_components
 from segdemo.editing.strokes import Labels
@@ -105,11 +105,7 @@ class EditorService:
     def _find(self, request: Request) -> tuple[Session, EditedPicture]:
         session = self._store.open(request["token"])
         picture = session.picture(int(request["picture"]))
-        lease = request.get("lease")
-        if picture.lease is None:  # the program was restarted
-            picture.lease = lease
-        if lease != picture.lease:
-            raise InputError("This picture was opened in another tab: reload to go on here.")
+        picture.check_lease(request.get("lease"))
         return session, picture
 
 
@@ -166,6 +162,8 @@ def _answering(function: Callable[[Request], Answer]) -> Callable[[Request], Ans
             return function(request)
         except BehindError as error:
             return {"error": str(error), "behind": True}
+        except LostError as error:
+            return {"error": str(error), "final": True}
         except InputError as error:
             return {"error": str(error)}
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from segdemo.ui.results import Upload, new_folder, upload_name
 
 PHOTO, VIEW, THUMBNAIL = "photo", "view.jpg", "thumbnail.jpg"
 THUMBNAIL_SIDE = 96  # pixels
+LONGEST_SIDE = 65_500  # pixels; what a JPEG can have
 
 Size = tuple[int, int]
 """(height, width)"""
@@ -38,10 +40,10 @@ def open_files(
     for picture in pictures:
         try:
             image = load_rgb(picture.path, picture.name)
+            files[picture.name] = {PHOTO: picture.path, **_views(image, picture.name)}
         except InputError as error:
             lines.append(str(error))
             continue
-        files[picture.name] = {PHOTO: picture.path, **_views(image)}
         sizes[picture.name] = (image.shape[0], image.shape[1])
     readable = [picture for picture in pictures if picture.name in sizes]
     found = _masks_of(masks, sizes, lines)
@@ -64,14 +66,20 @@ def open_files(
 
 
 def add_photo(session: Session, photo: Path, name: str) -> int:
-    """Add a photo without masks, unless one of its name is open; returns its index.
+    """Add a photo without masks, unless it is open; returns its index.
 
-    Raises InputError for what is no picture.
+    Another photo of the same name gets a number. Raises InputError for what is no picture.
     """
-    if name not in session.names:
-        image = load_rgb(photo, name)
-        session.add(name, _none(image.shape[:2]), {PHOTO: photo, **_views(image)})
-    return session.names.index(name)
+    wanted, number = name, 1
+    while wanted in session.names:
+        index = session.names.index(wanted)
+        if filecmp.cmp(photo, session.file(index, PHOTO), shallow=False):
+            return index
+        number += 1
+        wanted = f"{Path(name).stem} ({number}){Path(name).suffix}"
+    image = load_rgb(photo, name)
+    session.add(wanted, _none(image.shape[:2]), {PHOTO: photo, **_views(image, name)})
+    return len(session.names) - 1
 
 
 def read_masks_of_one(upload: Upload, photo: str, size: Size) -> InstanceMasks:
@@ -143,8 +151,10 @@ def _add_edges(
             lines.append(str(error))
 
 
-def _views(image: RGBImage) -> dict[str, Path]:
-    """Write what the page shows of a photo: all of it, and a thumbnail."""
+def _views(image: RGBImage, name: str) -> dict[str, Path]:
+    """Write what the page shows of a photo: all of it, and a thumbnail; raises InputError."""
+    if max(image.shape) > LONGEST_SIDE:
+        raise InputError(f"{name} is longer than {LONGEST_SIDE} pixels: cut it into parts.")
     folder = new_folder()
     picture = Image.fromarray(image)
     picture.save(folder / VIEW, quality=92)

@@ -126,7 +126,10 @@ class RefineHandlers:
 
     def _picture(self, data: Message) -> tuple[Session, int, EditedPicture]:
         session, index = self._store.open(data["token"]), int(data["picture"])
-        return session, index, session.picture(index)
+        picture = session.picture(index)
+        if "lease" in data:
+            picture.check_lease(data["lease"])
+        return session, index, picture
 
     def _show(self, data: Message) -> Message:
         session, index, _ = self._picture(data)
@@ -154,7 +157,8 @@ class RefineHandlers:
         if not len(masks):
             raise InputError("No object was found: draw one with the brush (N, then B).")
         labels, known, _ = laid_flat(masks)
-        picture.replace_all(labels, int(data["revision"]) + 1, known)
+        revision = int(data["revision"])
+        picture.replace_all(labels, revision + 1, known, follows=revision)
         count = "1 instance" if picture.count == 1 else f"{picture.count} instances"
         return picture_message(session, index, f"{count} proposed. Nothing here is certain.")
 

@@ -141,3 +141,13 @@ def test_the_assistant_refuses_other_methods_and_edges() -> None:
         assistant.propose(image, "promerge")
     with pytest.raises(InputError, match="choose diffegg or diffdis"):
         assistant.propose(image, edges="sobel")
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as ended:
+        main(["propose", "--images", str(tmp_path), "--output", str(tmp_path / "file/x.json")])
+    assert ended.value.code == 2
+    assert "cannot be written" in capsys.readouterr().err

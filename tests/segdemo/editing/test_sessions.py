@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.editing.laying import laid_flat, to_masks
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
-from segdemo.editing.picture import BehindError, EditedPicture, Instance, Summary
+from segdemo.editing.picture import BehindError, EditedPicture, Instance, LostError, Summary
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.shapes import grow, merge
 from segdemo.editing.splits import split_components
@@ -225,3 +225,32 @@ def test_packets_that_lie_about_their_size_are_refused():
     for packet in (bomb, b"", b"nothing", pack(np.zeros((3, 3), np.uint16))[:-4]):
         with pytest.raises(InputError, match="damaged"):
             unpack_labels(packet, 3, 3)
+
+
+def test_who_opened_a_picture_last_may_edit_it_even_after_a_restart(session, tmp_path):
+    first, second = session.picture(0).take_lease(), session.picture(0).take_lease()
+    again = SessionStore(tmp_path / "sessions").open(session.token).picture(0)
+    again.check_lease(second)
+    with pytest.raises(LostError, match="another tab"):
+        again.check_lease(first)
+
+
+def test_a_map_made_from_an_older_one_replaces_nothing(session):
+    picture = session.picture(0)
+    picture.edit(lambda labels: grow(labels, [2], 1), "Grow")
+    with pytest.raises(BehindError):
+        picture.replace_all(np.zeros((40, 50), np.uint16), 1, {}, follows=0)
+    assert picture.labels.any()
+
+
+def test_a_session_nobody_touched_for_its_lifetime_is_not_opened(tmp_path, session):
+    mark = tmp_path / "sessions" / session.token / "session.json"
+    os.utime(mark, (time.time() - 100, time.time() - 100))
+    with pytest.raises(LostError, match="not here any more"):
+        SessionStore(tmp_path / "sessions", lifetime=50).open(session.token)
+
+
+def test_only_its_owner_can_read_the_folder(tmp_path):
+    (tmp_path / "open").mkdir(mode=0o755)
+    SessionStore(tmp_path / "open")
+    assert (tmp_path / "open").stat().st_mode & 0o077 == 0
