@@ -1,173 +1,90 @@
-"""Boundary quality of EdgeKL by the protocol of BSDS500: ODS, OIS, AP.
+"""Boundary quality by the protocol of BSDS500: ODS, OIS, AP.
 
     python -m evaluation.boundaries --bench BENCH --count 10
+    python -m evaluation.boundaries --bench BENCH --edges maps --output_dir out
 
 BENCH holds `images/` and `boundaries/<stem>.npz` with `boundaries` (annotators, H, W/8), bits
-packed along the last axis, and `width`. Traces each picture once and measures EdgeKL at the step
-PeakKL chooses, at every step of the grid, and, as a control, plain grey-value gradients.
+packed along the last axis, and `width`; or `groundTruth/` with BSDS500's MAT; or `instances/` with
+label maps, whose borders then count as one annotator's (that is no BSDS figure). Measures edge maps
+of a folder, or traces each picture and measures EdgeKL at the step PeakKL chooses, at every step of
+the grid, and the backbone's edge generator if it has one. Plain grey-value gradients stand beside
+as a control.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
-from skimage.morphology import thin
-from tqdm import tqdm
 
-from segdemo.assistant import AnnotationAssistant
+from evaluation.arguments import Parser, count
+from evaluation.boundary_matching import (
+    BoundaryFigures,
+    Counts,
+    boundary_counts,
+    boundary_figures,
+    f_measure,
+    recall_precision,
+    suppress_non_maxima,
+)
+from evaluation.boundary_pictures import Picture, find_pictures, with_edges, with_traces
+from evaluation.boundary_truth import read_boundaries
+from evaluation.plots import precision_recall_figure, save_figure
+from evaluation.problems import settle
+from evaluation.report import Report, write_report
+from evaluation.streaming import Item, Row, measure_all
+from evaluation.uis import collect
 from segdemo.datatypes import FloatMap, InputError
-from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
-from segdemo.edge_files import gradient_edges
+from segdemo.diffegg.settings import PAPER_TIMESTEPS
+from segdemo.edge_files import gradient_edges, read_edge_map
 from segdemo.images import load_rgb
 
-LARGEST_DISTANCE = 0.0075  # of the diagonal
-UNMATCHED = 1000.0  # price of a pair too far apart, against distances of a few pixels
 
-BoolArray = npt.NDArray[np.bool_]
-Values = npt.NDArray[np.float64]
+def measure_picture(picture: Picture, bins: int, thin_first: bool) -> Row:
+    """Count one picture's edge maps; what is wrong with its files stands in `problem`."""
+    try:
+        image = load_rgb(picture.photo)
+        annotators = read_boundaries(picture.truth)
+        if annotators.shape[1:] != image.shape[:2]:
+            raise InputError(f"{picture.truth.name} and its photo differ in size")
+        maps = {"gradient": gradient_edges(image).probability}
+        maps |= read_maps(picture.edges, (image.shape[0], image.shape[1]))
+    except InputError as error:
+        return {"problem": str(error)}
+    counts = {
+        name: boundary_counts(
+            suppress_non_maxima(edges) if thin_first else edges, annotators, thresholds_of(bins)
+        )
+        for name, edges in maps.items()
+    }
+    best = {f"{name} F": float(f_measure(*recall_precision(c)).max()) for name, c in counts.items()}
+    return best | {"counts": {name: found.tolist() for name, found in counts.items()}}
 
 
-@dataclass(frozen=True)
-class BoundaryFigures:
-    """ods: best F of summed counts. ois: F of every picture's best threshold. ap: area under PR."""
+def read_maps(file: Path | None, size: tuple[int, int]) -> dict[str, FloatMap]:
+    """Read a picture's edge maps at (height, width).
 
-    ods: float
-    ois: float
-    ap: float
-
-
-def boundary_counts(
-    edge: FloatMap, annotators: BoolArray, thresholds: Sequence[float]
-) -> npt.NDArray[np.int64]:
-    """Count matches of one picture, (T, 4): truth matched, truth, predicted matched, predicted.
-
-    edge: (H, W) in [0, 1]. annotators: (A, H, W). At each threshold the map is thinned and matched
-    to every annotator one to one within 0.0075 of the diagonal; the truth is summed over
-    annotators, and a predicted pixel counts as matched where any of them agrees.
+    A picture is one map, "edges". In an NPZ, arrays of that size are maps, smaller ones EdgeKL
+    scores to be enlarged.
     """
-    radius = LARGEST_DISTANCE * math.hypot(*edge.shape)
-    truths = [np.argwhere(truth) for truth in annotators]
-    counts = []
-    for threshold in thresholds:
-        predicted = np.argwhere(thin(edge >= threshold))
-        agreed = np.zeros(len(predicted), bool)
-        recalled = 0
-        for truth in truths:
-            matched = match(predicted, truth, radius)
-            recalled += len(matched)
-            agreed[matched] = True
-        counts.append((recalled, sum(map(len, truths)), agreed.sum(), len(predicted)))
-    return np.array(counts, np.int64)
-
-
-def match(
-    predicted: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], radius: float
-) -> npt.NDArray[np.int64]:
-    """Return the indices of predicted points (n, 2) that pair with a true point of their own.
-
-    Pairs are within `radius`; as many as possible, then as near as possible. Points that are within
-    reach of one another form islands, and each island is solved for itself.
-    """
-    if not len(predicted) or not len(truth):
-        return np.zeros(0, np.int64)
-    near = cKDTree(predicted).sparse_distance_matrix(
-        cKDTree(truth), radius, output_type="coo_matrix"
-    )
-    n, m = near.shape
-    links = coo_array((np.ones(near.nnz), (near.row, n + near.col)), shape=(n + m, n + m))
-    _, island = connected_components(links, directed=False)
-    order = np.argsort(island[near.row], kind="stable")
-    starts = np.flatnonzero(np.diff(island[near.row][order], prepend=-1))
-    matched = []
-    for pairs in np.split(order, starts[1:]):
-        if not len(pairs):
-            continue
-        rows, row_of = np.unique(near.row[pairs], return_inverse=True)
-        columns, column_of = np.unique(near.col[pairs], return_inverse=True)
-        price = np.full((len(rows), len(columns)), UNMATCHED)
-        price[row_of, column_of] = near.data[pairs]
-        left, right = linear_sum_assignment(price)
-        matched.append(rows[left[price[left, right] < UNMATCHED]])
-    return np.concatenate(matched or [np.zeros(0, np.int64)]).astype(np.int64)
-
-
-def boundary_figures(
-    counts: Sequence[npt.NDArray[np.int64]], thresholds: Sequence[float]
-) -> BoundaryFigures:
-    """Summarise the counts of several pictures, each (T, 4)."""
-    summed = np.sum(counts, axis=0)
-    ods = _best_f(summed, thresholds)
-    best = []
-    for one in counts:
-        recall, precision = _recall_precision(one)
-        best.append(one[np.argmax(_f(recall, precision))])
-    ois = float(_f(*_recall_precision(np.sum(best, axis=0)[None]))[0])
-    recall, precision = _recall_precision(summed)
-    order = np.argsort(recall)
-    grid = np.arange(0, 1.005, 0.01)
-    inside = (grid >= recall.min()) & (grid <= recall.max())
-    area = np.interp(grid[inside], recall[order], precision[order]).sum() * 0.01
-    return BoundaryFigures(ods, ois, float(area))
-
-
-def _recall_precision(counts: npt.NDArray[np.int64]) -> tuple[Values, Values]:
-    found, truth, right, predicted = counts.T
-    return found / np.maximum(truth, 1), right / np.maximum(predicted, 1)
-
-
-def _f(recall: Values, precision: Values) -> Values:
-    return 2 * recall * precision / np.maximum(recall + precision, 1e-12)
-
-
-def _best_f(counts: npt.NDArray[np.int64], thresholds: Sequence[float]) -> float:
-    """Return the best F, recall and precision interpolated between neighbouring thresholds."""
-    recall, precision = _recall_precision(counts)
-    between = np.linspace(thresholds[0], thresholds[-1], 100 * (len(thresholds) - 1) + 1)
-    return float(
-        _f(np.interp(between, thresholds, recall), np.interp(between, thresholds, precision)).max()
-    )
-
-
-def suppress_non_maxima(edge: FloatMap) -> FloatMap:
-    """Keep the ridges of an edge map: what is below a neighbour across the edge becomes zero."""
-    smooth = ndimage.gaussian_filter(edge, 1.0)
-    down, right = np.gradient(smooth)
-    (dd, dr), (_, rr) = np.gradient(down), np.gradient(right)
-    angle = 0.5 * np.arctan2(2 * dr, dd - rr)  # axis of strongest bend is one of two
-    steep = (
-        dd * np.cos(angle) ** 2 + 2 * dr * np.cos(angle) * np.sin(angle) + (rr * np.sin(angle) ** 2)
-    )
-    flat = (
-        dd * np.sin(angle) ** 2 - 2 * dr * np.cos(angle) * np.sin(angle) + (rr * np.cos(angle) ** 2)
-    )
-    angle = np.where(np.abs(steep) >= np.abs(flat), angle, angle + np.pi / 2)
-    rows, columns = np.indices(edge.shape)
-    step = np.stack([np.cos(angle), np.sin(angle)])
-    ahead, behind = (
-        ndimage.map_coordinates(smooth, [rows + s * step[0], columns + s * step[1]], order=1)
-        for s in (1, -1)
-    )
-    return np.where((smooth >= ahead) & (smooth >= behind), edge, 0).astype(np.float32)
-
-
-def read_boundaries(file: Path) -> BoolArray:
-    """Read the annotators' boundary maps, (A, H, W)."""
+    if file is None:
+        return {}
+    if file.suffix != ".npz":
+        return {"edges": read_edge_map(file, size, file.name).probability}
     with np.load(file) as archive:
-        planes = np.unpackbits(archive["boundaries"], axis=-1)
-        return planes[..., : int(archive["width"])].astype(bool)
+        return {
+            name: archive[name]
+            if archive[name].shape == size
+            else score_to_edges(archive[name], size)
+            for name in archive.files
+        }
 
 
 def score_to_edges(score: FloatMap, size: tuple[int, int]) -> FloatMap:
@@ -177,52 +94,117 @@ def score_to_edges(score: FloatMap, size: tuple[int, int]) -> FloatMap:
     return (large.clip(0) / max(float(large.max()), 1e-12)).astype(np.float32)
 
 
-def measure(
-    assistant: AnnotationAssistant, bench: Path, count: int, settings: TraceSettings, bins: int
-) -> dict[str, BoundaryFigures]:
-    """Measure gradients, EdgeKL at PeakKL's step and at each step, on the first `count` photos."""
-    images = sorted((bench / "images").iterdir())[:count]
-    if not images:
-        raise InputError(f"{bench / 'images'} holds no pictures.")
-    thresholds = [k / (bins + 1) for k in range(1, bins + 1)]
-    counts: dict[str, list[npt.NDArray[np.int64]]] = {}
-    for file in tqdm(images, file=sys.stderr):
-        image = load_rgb(file)
-        annotators = read_boundaries(bench / "boundaries" / f"{file.stem}.npz")
-        *_, trace = assistant.trace(image, settings)
-        maps = {"gradient": gradient_edges(image).probability}
-        for name, step in [("PeakKL", trace.chosen), *((str(s.timestep), s) for s in trace.steps)]:
-            maps[name] = score_to_edges(step.edge_score, image.shape[:2])
-        for name, edges in maps.items():
-            found = boundary_counts(suppress_non_maxima(edges), annotators, thresholds)
-            counts.setdefault(name, []).append(found)
-    return {name: boundary_figures(found, thresholds) for name, found in counts.items()}
+def thresholds_of(bins: int) -> list[float]:
+    """Return the protocol's thresholds k / (n + 1)."""
+    return [k / (bins + 1) for k in range(1, bins + 1)]
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Measure and print a table; 2 for wrong usage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def evaluate(options: argparse.Namespace, output_dir: Path) -> int:
+    """Find, trace, measure, report; raises InputError."""
+    pictures, problems = find_pictures(options.bench, options.count or None)
+    if options.edges:
+        pictures, lacking = with_edges(pictures, options.edges)
+        problems += lacking
+    notes = settle(problems, options.allow_missing)
+    if not options.edges:
+        pictures = with_traces(pictures, output_dir, options)
+    items = [Item(picture.photo.name, picture.files, picture) for picture in pictures]
+    thin_first = options.nms == "own"
+    function = partial(measure_picture, bins=options.bins, thin_first=thin_first)
+    settings = (options.bins, thin_first)
+    rows = collect(measure_all(items, function, options.workers, output_dir, settings))
+    section = options.bench.resolve().name
+    report = Report(
+        program="boundaries",
+        protocol=f"BSDS500, {options.bins} thresholds"
+        + (", ridges kept before thinning" if thin_first else ""),
+        figures=figures_of(rows, options.bins, section),
+        per_image=[{k: v for k, v in row.items() if k != "counts"} for row in rows],
+        counts={"pictures": len(rows)},
+        notes=notes,
+    )
+    draw(rows, options.bins, output_dir / "plots")
+    write_report(report, output_dir, [f for item in items for f in item.files])
+    return 0
+
+
+def counts_by_map(rows: Sequence[Row]) -> Mapping[str, list[Counts]]:
+    """Return the counts of each edge map, picture by picture."""
+    names = dict.fromkeys(name for row in rows for name in row["counts"])
+    return {name: [np.array(row["counts"][name]) for row in rows] for name in names}
+
+
+def figures_of(rows: Sequence[Row], bins: int, section: str) -> dict[str, float]:
+    """Return section/map/metric as shares."""
+    figures: dict[str, float] = {}
+    for name, counts in counts_by_map(rows).items():
+        found: BoundaryFigures = boundary_figures(counts, thresholds_of(bins))
+        figures |= {f"{section}/{name}/{k.upper()}": v for k, v in vars(found).items()}
+    return figures
+
+
+def draw(rows: Sequence[Row], bins: int, folder: Path) -> None:
+    """Draw precision over recall of each map."""
+    curves = {}
+    for name, counts in counts_by_map(rows).items():
+        recall, precision = recall_precision(np.sum(counts, axis=0))
+        curves[name] = (recall.tolist(), precision.tolist())
+    save_figure(precision_recall_figure(curves, 1.0), folder / "precision_recall.png")
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    first, _, rest = __doc__.partition("\n")
+    parser = Parser(first, rest)
     parser.add_argument("--bench", type=Path, required=True, help="folder of BSDS500's form")
-    parser.add_argument("--count", type=int, default=10, help="photos to measure")
-    parser.add_argument("--bins", type=int, default=33, help="thresholds; the protocol has 99")
+    parser.add_argument(
+        "--count", type=int, default=10, help="photos to measure, 0 = all (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--bins",
+        type=count,
+        default=33,
+        help="thresholds; the protocol has 99 (default: %(default)s)",
+    )
+    parser.add_argument("--edges", type=Path, metavar="DIR", help="edge maps to measure")
+    parser.add_argument(
+        "--nms",
+        choices=("own", "none"),
+        default="own",
+        help="keep the ridges of maps before they are thinned, or not (default: %(default)s)",
+    )
     parser.add_argument("--backbone", default="small", help="name, folder or Hub id")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--size", type=int, default=0, help="working size, 0 = the model's own")
     parser.add_argument("--layers", default="", help="regular expression on layer names")
     parser.add_argument("--timesteps", type=int, nargs="+", default=PAPER_TIMESTEPS)
-    options = parser.parse_args(argv)
+    parser.add_argument("--output_dir", type=Path, metavar="OUT", help="folder for the results")
+    parser.add_argument("--workers", type=count, default=1, help="processes that measure")
+    parser.add_argument(
+        "--allow_missing", action="store_true", help="go on without what is missing"
+    )
+    return parser.parse_args(argv)
+
+
+@contextmanager
+def folder_of(output_dir: Path | None) -> Iterator[Path]:
+    """Give the folder, or one that vanishes."""
+    if output_dir is not None:
+        yield output_dir
+        return
+    with TemporaryDirectory(prefix="boundaries-") as place:
+        yield Path(place)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; without --output_dir nothing is kept. 2 for wrong usage and problems."""
+    options = parse(argv)
     try:
-        assistant = AnnotationAssistant(device=options.device, backbone=options.backbone)
-        settings = TraceSettings(
-            timesteps=tuple(options.timesteps), size=options.size, layers=options.layers
-        )
-        table = measure(assistant, options.bench, options.count, settings, options.bins)
+        with folder_of(options.output_dir) as output_dir:
+            return evaluate(options, output_dir)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    for name, figures in table.items():
-        print(json.dumps({"edges": name} | {k: round(v, 3) for k, v in vars(figures).items()}))
-    return 0
 
 
 if __name__ == "__main__":

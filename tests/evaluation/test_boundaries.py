@@ -7,7 +7,12 @@ import itertools
 import numpy as np
 import pytest
 
-from evaluation.boundaries import boundary_counts, boundary_figures, match, suppress_non_maxima
+from evaluation.boundary_matching import (
+    boundary_counts,
+    boundary_figures,
+    match,
+    suppress_non_maxima,
+)
 
 THRESHOLDS = (0.25, 0.5, 0.75)
 

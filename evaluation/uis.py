@@ -1,0 +1,249 @@
+"""Measure class-agnostic instances: AP and AR of masks, boxes and outlines, as COCO does.
+
+    python -m evaluation.uis --annotations truth.json --predictions maskcut.json --output_dir out
+    python -m evaluation.uis --annotations VOC --dataset voc2012 --predictions maps --output_dir out
+
+Truth and predictions are COCO's JSON or folders with a file a picture (label maps, NPZ ..). Where
+all scores are equal the order decides: it is fixed, and the spread over random orders stands
+beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from evaluation.arguments import Parser, add_run, count
+from evaluation.average_precision import LIMITS, curves
+from evaluation.instance_rows import (
+    LABELS,
+    Protocol,
+    counts_of,
+    figures_of,
+    matches_of,
+    measured,
+    picture_row,
+    plain,
+)
+from evaluation.layouts import LAYOUTS, TruthPlace, find_truth
+from evaluation.neighbours import REACH
+from evaluation.object_sets import PredictionSet, TruthSet, read_predictions, read_truth
+from evaluation.object_sources import ObjectSource
+from evaluation.objects import Kind
+from evaluation.plots import ap_iou_figure, precision_recall_figure, save_figure
+from evaluation.problems import Problem, settle
+from evaluation.reference_tables import rows_for
+from evaluation.report import Report, write_report
+from evaluation.streaming import Item, Row, measure_all
+from segdemo.datatypes import InputError
+
+IOUS = (0, 5)  # 0.5 and 0.75, of the ten
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One picture's truth and predictions."""
+
+    number: int
+    truth: ObjectSource
+    found: ObjectSource
+
+
+def measure_pair(pair: Pair, protocol: Protocol) -> Row:
+    """Read and match one picture; what is wrong with its files stands in `problem`."""
+    try:
+        truth, found = pair.truth.load(), pair.found.load()
+        return picture_row(truth, protocol) | measured(truth, found, protocol, pair.number)
+    except InputError as error:
+        return {"problem": str(error)}
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Find, check, measure, report; raises InputError."""
+    place = find_truth(options.annotations, options.dataset, options.subset)
+    truth = read_truth(place.path, place.names, place.coded)
+    found = read_predictions(options.predictions, truth, options.prediction_area)
+    notes = settle([*truth.problems, *found.problems], options.allow_missing) + found.notes
+    protocol = Protocol(
+        choose_kinds(options.iou, truth, found),
+        tuple(sorted({*LIMITS, *options.max_dets})),
+        options.shuffles if found.constant else 0,
+        options.touching,
+    )
+    items = [
+        Item(p.name, (*p.files, *files), Pair(p.number, p.source, source))
+        for p, (source, files) in zip(truth.pictures, found.sources, strict=True)
+    ]
+    files = [*truth.files, *found.files]
+    settings = (protocol, options.prediction_area, [file_digest(file) for file in files])
+    function = partial(measure_pair, protocol=protocol)
+    rows = collect(measure_all(items, function, options.workers, options.output_dir, settings))
+    report = Report(
+        program="uis",
+        protocol=f"class-agnostic COCO, percent, {', '.join(LABELS[k] for k in protocol.kinds)}",
+        figures={f"{place.section}/{n}": v for n, v in figures_of(rows, protocol).items()},
+        per_image=[plain(row) for row in rows],
+        counts=counts_of(rows),
+        notes=notes + notes_of(rows, place, found, protocol, options),
+        papers=rows_for("uis", [place.section]),
+    )
+    draw(rows, protocol, options.output_dir / "plots")
+    write_report(report, options.output_dir, files + [f for item in items for f in item.files])
+    return 0
+
+
+def choose_kinds(
+    wanted: Sequence[Kind] | None, truth: TruthSet, found: PredictionSet
+) -> tuple[Kind, ...]:
+    """Return what can be measured: boxes only, where truth or predictions have no masks.
+
+    Raises InputError where masks were asked for and there are none.
+    """
+    if truth.has_masks and found.has_masks:
+        return tuple(wanted or LABELS)
+    if wanted and set(wanted) != {"bbox"}:
+        whose = "predictions" if truth.has_masks else "truth"
+        raise InputError(f"The {whose} holds boxes and no masks: give --iou bbox.")
+    return ("bbox",)
+
+
+def collect(rows: Iterator[Row]) -> list[Row]:
+    """Return all rows; raises InputError after a table of the problems that files had inside."""
+    kept = list(rows)
+    settle([Problem(row["name"], row["problem"]) for row in kept if "problem" in row], False)
+    return kept
+
+
+def file_digest(path: Path) -> str:
+    """Return a number that changes with a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()
+
+
+def notes_of(
+    rows: Sequence[Row],
+    place: TruthPlace,
+    found: PredictionSet,
+    protocol: Protocol,
+    options: argparse.Namespace,
+) -> list[str]:
+    """Say what a reader of the figures must know."""
+    notes = [place.note] if place.note else []
+    if options.prediction_area == "box":
+        notes.append(
+            "APs, APm, APl, ARs ..: predictions with boxes are sized by these, as in pycocotools; "
+            "--prediction_area mask sizes them by their masks, as detectron2 does"
+        )
+    if found.constant:
+        orders = f", and in {protocol.shuffles} random orders" if protocol.shuffles else ""
+        notes.append(f"all scores are equal: counted in the order of images and files{orders}")
+    many = sum(row["objects"] > LIMITS[-1] for row in rows)
+    if many:
+        notes.append(
+            f"pictures with more than {LIMITS[-1]} objects: {many}; AR100 cannot reach 100"
+        )
+    objects = sum(row["objects"] for row in rows)
+    notes.append(f"objects in a picture: {objects / max(len(rows), 1):.2f} on average")
+    if "segm" in protocol.kinds:
+        notes.append(
+            f"problem A: two objects touch once each grew by {protocol.reach} pixels; problem B: "
+            "none do"
+        )
+    return notes
+
+
+def draw(rows: Sequence[Row], protocol: Protocol, folder: Path) -> None:
+    """Draw AP over IoU, and precision over recall at IoU 0.5 and 0.75."""
+    over_iou, over_recall = {}, {}
+    for kind in protocol.kinds:
+        drawn = curves(matches_of(rows, kind))
+        over_iou[LABELS[kind]] = (drawn.thresholds.tolist(), (100 * drawn.ap).tolist())
+        recall = [k / 100 for k in range(101)]
+        for place in IOUS:
+            name = f"{LABELS[kind]}, IoU {drawn.thresholds[place]:.2f}"
+            over_recall[name] = (recall, drawn.precision[place].tolist())
+    save_figure(ap_iou_figure(over_iou), folder / "ap_iou.png")
+    save_figure(precision_recall_figure(over_recall, 1.0), folder / "precision_recall.png")
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    description, example = __doc__.split("\n\n")[:2]
+    parser = Parser(description, example)
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        required=True,
+        metavar="FILE|DIR",
+        help="the truth: COCO's JSON, a folder with a file a picture, or a data set's root",
+    )
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        required=True,
+        metavar="FILE|DIR",
+        help="COCO's results, MaskCut's JSON, or a folder with a file a picture",
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=tuple(LAYOUTS),
+        help="which data set it is, for layout and papers' rows",
+    )
+    parser.add_argument(
+        "--subset", type=Path, metavar="FILE", help="text with the names or image ids wanted"
+    )
+    parser.add_argument(
+        "--iou",
+        nargs="+",
+        choices=tuple(LABELS),
+        help="what overlaps are measured on (default: all that the data allow)",
+    )
+    parser.add_argument(
+        "--max_dets",
+        nargs="+",
+        type=count,
+        default=[],
+        metavar="N",
+        help="more limits of predictions a picture beside 1, 10 and 100, as AP@N and ARN",
+    )
+    parser.add_argument(
+        "--shuffles",
+        type=int,
+        default=10,
+        metavar="K",
+        help="random orders to measure where all scores are equal (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--prediction_area",
+        choices=("box", "mask"),
+        default="box",
+        help="what decides whether a prediction is small, medium or large (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--touching",
+        type=int,
+        default=REACH,
+        metavar="PIXELS",
+        help="how far objects grow to be found touching, for problem A (default: %(default)s)",
+    )
+    add_run(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, write and print; 2 for wrong usage and for problems with files."""
+    options = parse(argv)
+    try:
+        return evaluate(options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
