@@ -326,6 +326,120 @@ def test_two_merge_and_undo_parts_them(board: Board) -> None:
     assert areas(board.page) == before
 
 
+@pytest.mark.parametrize(("key", "left"), [("m", [1]), ("Delete", []), ("Control+s", [1, 2])])
+def test_a_stroke_that_is_held_is_a_step_of_its_own(
+    board: Board, key: str, left: list[int]
+) -> None:
+    page = board.page
+    board.click(70, 80)
+    board.click(190, 90, "Shift")
+    page.keyboard.press("b")
+    page.mouse.move(*board.place(20, 20))
+    page.mouse.down()
+    page.mouse.move(*board.place(60, 20), steps=4)
+    page.keyboard.press(key)
+    if key == "Control+s":
+        expect(said(page)).to_have_text("All changes are saved.")
+    page.mouse.move(*board.place(60, 150), steps=4)
+    page.mouse.up()
+    after = areas(page)
+    assert sorted(after) == left
+    all_saved(page)
+    page.reload(wait_until="domcontentloaded")
+    open_tab(page)
+    expect(said(page)).to_contain_text("as you left it")
+    assert areas(page) == after
+
+
+def test_undo_takes_back_a_merge_and_then_the_held_stroke(board: Board) -> None:
+    page, before = board.page, areas(board.page)
+    board.click(70, 80)
+    board.click(190, 90, "Shift")
+    page.keyboard.press("b")
+    page.mouse.move(*board.place(20, 20))
+    page.mouse.down()
+    page.mouse.move(*board.place(60, 20), steps=4)
+    page.keyboard.press("m")
+    page.mouse.up()
+    page.keyboard.press("Control+z")
+    painted = areas(page)
+    assert painted[1] > before[1]
+    assert painted[2] == before[2]
+    page.keyboard.press("Control+z")
+    assert areas(page) == before
+
+
+def test_a_proposal_follows_undo_and_redo(page: Page, tmp_path: Path) -> None:
+    open_tab(page)
+    open_scene(page, tmp_path)
+    board, proposal = Board(page), page.locator("#mask-editor .proposals li")
+    button(page, "Preview").click()
+    button(page, "Accept: split 1 into 2 parts").click()
+    expect(proposal).to_contain_text("accepted")
+    board.click(70, 80)
+    for key in ("Control+z", "Control+y"):
+        page.keyboard.press(key)
+        expect(proposal.get_by_role("button", name="Reject")).to_have_count(int(key == "Control+z"))
+    expect(proposal.locator(".outcome")).to_have_text("accepted")
+    page.keyboard.press("b")
+    board.drag((20, 20), (60, 20))
+    page.keyboard.press("Control+z")
+    expect(proposal.locator(".outcome")).to_have_text("accepted")
+
+    page.keyboard.press("Control+z")
+    board.drag((20, 20), (60, 20))
+    expect(proposal.locator(".outcome")).to_have_text("masks changed since")
+    page.keyboard.press("Control+z")
+    button(page, "Accept: split 1 into 2 parts").click()
+    expect(proposal.locator(".outcome")).to_have_text("accepted")
+    expect(rows(page)).to_have_count(3)
+
+
+def test_a_picture_opened_in_another_tab_is_not_saved_here(page: Page, tmp_path: Path) -> None:
+    open_tab(page)
+    open_scene(page, tmp_path)
+    other = page.context.new_page()
+    other.goto(page.url, wait_until="domcontentloaded")
+    open_tab(other)
+    button(other, "Resume last work").click()
+    expect(said(other)).to_contain_text("as you left it")
+    board, before = Board(page), areas(page)
+    board.click(70, 80)
+    page.keyboard.press("b")
+    board.drag((20, 20), (60, 20))
+    expect(page.locator("#mask-editor .badge")).to_have_text("Not saved")
+    expect(said(page)).to_contain_text("Not saved. ")
+    expect(said(page)).to_contain_text("another tab")
+    assert ".." not in said(page).inner_text()
+    calls: list[str] = []
+    page.on("request", lambda request: calls.append(request.url))
+    page.wait_for_timeout(2500)  # past the first two tries that a lost server gets
+    assert not [url for url in calls if "component_server" in url]
+    page.keyboard.press("Control+s")
+    expect(said(page)).to_contain_text("another tab")
+    assert areas(page)[1] > before[1]
+    assert areas(other) == before
+
+
+def test_a_reload_shows_the_same_picture(page: Page, tmp_path: Path) -> None:
+    open_tab(page)
+    open_files(page, [write_scene(tmp_path, f"{name}.png") for name in "ab"], [], [])
+    expect(said(page)).to_contain_text("a.png")
+    button(page, "Next picture").click()
+    expect(said(page)).to_contain_text("b.png")
+    page.reload(wait_until="domcontentloaded")
+    open_tab(page)
+    expect(said(page)).to_contain_text("as you left it")
+    expect(page.locator("#mask-editor .place")).to_have_text("2 of 2")
+    with page.expect_request(lambda request: '"method"' in (request.post_data or "")) as asked:
+        button(page, "Propose masks").click()
+    assert asked.value.post_data is not None
+    sent = json.loads(asked.value.post_data)["event_data"]
+    assert sent["picture"] == 1
+    assert sent["lease"]
+    assert sent["revision"] == 0
+
+
 def test_edges_of_grey_values_split_too(board: Board) -> None:
     page = board.page
     page.get_by_label("Where edges come from").select_option("gradient")

@@ -57,8 +57,9 @@ class Picture {
     return this.keep(this.map.finish());
   }
 
+  // outcomes: what else the page has to turn with the step, both ways.
   keep(step) {
-    if (step) this.history.push(step);
+    if (step) this.history.push(Object.assign(step, { outcomes: [] }));
     return step;
   }
 
@@ -74,6 +75,7 @@ class Picture {
     const step = from.pop();
     if (!step) return null;
     const back = step.records ? this.swapRecords(step) : this.map.swap(step);
+    back.outcomes = step.outcomes;
     to.push(back);
     return { ...back, what: verb + ": " + step.what };
   }

@@ -5,7 +5,7 @@ follow("pixels", (step) => {
   layers.colours = colourTable();
   paintFill(step.box);
   state.parts = null;
-  ageProposals(step.ids);
+  turnProposals(step);
   tell("parts");
 });
 
@@ -17,28 +17,34 @@ function changed(step, words) {
   return true;
 }
 
+// A stroke that is still held ends here, for only one change can be under way.
 function ready() {
   if (!state.picture) return false;
+  endGesture();
   if (state.operating) say("One moment: the server is working on these masks.");
   else if (!mayEdit()) say("One moment: the server is busy.");
   else return true;
   return false;
 }
 
+// The selected instances, or none where they cannot be changed now.
+function editable(action) {
+  return ready() ? unlockedSelection(action) : [];
+}
+
 function takeBack(way) {
-  if (!ready()) return;
   if (gesture.kind) return cancelGesture();
+  if (!ready()) return;
   const step = state.picture[way]();
   if (!step) return say(`There is nothing to ${way}.`);
   changed(step, step.what + ".");
-  if (way === "undo" && step.box) reopenProposals(step.ids);
   if (step.records) tell("records", [...step.ids]);
   select(selected().filter((id) => state.picture.map.areas[id]), true);
 }
 
 function mergeSelected() {
-  const ids = unlockedSelection("Shift-click others and press M");
-  if (!ids.length || !ready()) return;
+  const ids = editable("Shift-click others and press M");
+  if (!ids.length) return;
   if (ids.length < 2) return say("Select two or more instances to merge (Shift adds).");
   changed(state.picture.merge(ids));
   select([ids[0]], true);
@@ -46,8 +52,8 @@ function mergeSelected() {
 }
 
 function removeSelected() {
-  const ids = unlockedSelection("press Delete");
-  if (!ids.length || !ready()) return;
+  const ids = editable("press Delete");
+  if (!ids.length) return;
   changed(state.picture.remove(ids));
   select([], true);
   say(`Deleted ${ids.join(", ")}.`);
@@ -77,22 +83,22 @@ const SERVER_OPERATIONS = {
 
 function operateOnSelected(operation) {
   const [key, words, options] = SERVER_OPERATIONS[operation];
-  const ids = unlockedSelection(key);
-  if (!ids.length || !ready()) return;
+  const ids = editable(key);
+  if (!ids.length) return;
   return operate("operate", { operation, ids, options }, words + " ...");
 }
 
 function subtractSelected() {
-  const ids = unlockedSelection("Shift-click the one to take away");
-  if (!ids.length || !ready()) return;
+  const ids = editable("Shift-click the one to take away");
+  if (!ids.length) return;
   if (ids.length !== 2) return say("Select two: the first loses what is near the second.");
   const request = { operation: "subtract", ids, options: { radius: 2 } };
   return operate("operate", request, "Subtracting ...");
 }
 
 async function divideBySeeds() {
-  const ids = unlockedSelection("draw seeds in it (G)");
-  if (!ids.length || !ready()) return;
+  const ids = editable("draw seeds in it (G)");
+  if (!ids.length) return;
   if (drafts.seeds.length < 2) return say("Draw at least two seeds, one in each object (G).");
   const strokes = drafts.seeds.map((stroke) => stroke.map((point) => point.map(Math.round)));
   const options = { strokes, size: state.brush.size / 2 };
@@ -101,8 +107,8 @@ async function divideBySeeds() {
 }
 
 function setClassOfSelected(kind) {
-  const ids = unlockedSelection("choose its class (R)");
-  if (!ids.length || !ready()) return;
+  const ids = editable("choose its class (R)");
+  if (!ids.length) return;
   changed(state.picture.setClass(ids, kind));
   tell("records", ids);
   say(`${ids.join(", ")}: ${className(kind) || "no class"}.`);
@@ -152,5 +158,6 @@ function turnInstance(by) {
 
 async function flush() {
   if (!state.picture) return;
-  say((await settled()) ? "All changes are saved." : "Not saved: the server does not answer.");
+  endGesture();
+  say((await settled()) ? "All changes are saved." : notSaved());
 }

@@ -1,6 +1,6 @@
 // The masks as they came: to go back to, and to compare with.
 async function startOver() {
-  if (!ready() || !(await loadStart())) return;
+  if (!ready() || !(await loadStart()) || !ready()) return;
   const { map } = state.picture;
   const step = state.picture.change("Start over", () => map.writeBox(wholeBox(), state.start));
   if (!changed(step)) return say("These are the masks as they came.");

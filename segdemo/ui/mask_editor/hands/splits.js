@@ -21,8 +21,8 @@ function applySplits(what, splits) {
 }
 
 function splitByLine(points) {
-  const ids = unlockedSelection("draw the line across it");
-  if (!ids.length || !ready()) return;
+  const ids = editable("draw the line across it");
+  if (!ids.length) return;
   const splits = partsBy(ids, (box) => wallOfLine(points, box), LEAST_PART.line);
   if (!splits.length) return say("The line cuts nothing off: draw it right across the instance.");
   applySplits("Split by a line", splits);
@@ -38,8 +38,8 @@ function edgeParts(ids) {
 function splitByEdges() {
   if (state.parts) return applyParts();
   if (state.picture && !state.edges) return say("There are no edges yet: find some under Edges.");
-  const ids = unlockedSelection("press X");
-  if (!ids.length || !ready()) return;
+  const ids = editable("press X");
+  if (!ids.length) return;
   const splits = edgeParts(ids);
   if (!splits.length) {
     return say("At this threshold the edges cut nothing off: lower it, or draw a line (L).");
@@ -56,7 +56,7 @@ function sayParts() {
 }
 
 function applyParts() {
-  if (!state.parts?.length || !ready()) return;
+  if (!ready() || !state.parts?.length) return;
   applySplits("Split along edges", state.parts);
 }
 

@@ -28,10 +28,11 @@ const brushPoint = (point) =>
   state.brush.size > 1 ? point : point.map((value) => Math.floor(value) + 0.5);
 
 function beginStroke(point) {
+  if (!ready()) return;
   const erase = state.tool === "erase", { picture } = state;
   const any = erase && !selected().length;
   const ids = any ? [0] : unlockedSelection("paint, or press N for a new one");
-  if (!ids.length || !ready()) return;
+  if (!ids.length) return;
   if (state.parts) dropParts();
   const { locked } = picture;
   const may = erase ? eraserRules(selected(), locked)
@@ -128,8 +129,8 @@ function pick([x, y], adds) {
 function finishPolygon(erase) {
   const points = drafts.polygon;
   if (points.length < 3) return say("A polygon needs three corners at least.");
-  const ids = unlockedSelection("close the polygon, or press N for a new instance");
-  if (!ids.length || !ready()) return;
+  const ids = editable("close the polygon, or press N for a new instance");
+  if (!ids.length) return;
   const { picture } = state, { locked } = picture;
   const may = erase ? eraserRules(selected(), locked)
     : brushRules(state.brush.mode, selected(), locked);

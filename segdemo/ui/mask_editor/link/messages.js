@@ -1,21 +1,23 @@
 // Messages of Python, and the events that ask for them.
-const TOKEN_KEY = "segdemo-refine";
+const TOKEN_KEY = "segdemo-refine", PICTURE_KEY = "segdemo-refine-picture";
 const GENTLE = new Set(["edges", "preview"]); // editing goes on while the server works on these
 
 // Private windows may refuse storage; the work then lasts as long as the page.
-function remembered(storage) {
+function remembered(storage, key = TOKEN_KEY) {
   try {
-    return window[storage].getItem(TOKEN_KEY);
+    return window[storage].getItem(key);
   } catch {
     return null;
   }
 }
 
-function remember(token) {
+function remember(token, picture) {
   for (const storage of ["sessionStorage", "localStorage"]) {
     try {
-      if (token) window[storage].setItem(TOKEN_KEY, token);
-      else window[storage].removeItem(TOKEN_KEY);
+      for (const [key, value] of [[TOKEN_KEY, token], [PICTURE_KEY, picture]]) {
+        if (token) window[storage].setItem(key, value);
+        else window[storage].removeItem(key);
+      }
     } catch {
       return;
     }
@@ -30,20 +32,20 @@ function wait(name, words) {
 
 let greeted = null;
 
-function greet(token) {
-  greeted = token;
+function greet(storage) {
+  greeted = remembered(storage);
   wait("hello");
-  trigger("hello", { token });
+  trigger("hello", { token: greeted, picture: Number(remembered(storage, PICTURE_KEY)) });
 }
+
+const blocked = () => (saver.final ? notSaved()
+  : "The last changes are not saved yet, so this has to wait. Trying again.");
 
 async function ask(name, details, words) {
   if (!state.picture || state.waiting || state.operating) return;
   endGesture();
   wait(name, words);
-  if (!(await settled())) {
-    wait(null, "The last changes are not saved yet, so this has to wait. Trying again.");
-    return;
-  }
+  if (!(await settled())) return wait(null, blocked());
   const request = { token: state.token, ...details };
   if (name === "show") trigger("show", request);
   else if (name === "edges") trigger("edges", { ...request, picture: state.about.index });
@@ -73,6 +75,7 @@ async function listen() {
 
 async function openPicture(message) {
   const started = performance.now();
+  endGesture();
   if (state.picture && message.token === state.token) await settled();
   const sent = message.picture, { edges } = sent;
   const [photo, labels, values] = await Promise.all([
@@ -88,7 +91,7 @@ async function openPicture(message) {
   Object.assign(state, { parts: null, proposals: null, start: null, selection: [] });
   state.edges = edges && { source: edges.source, label: edges.label, values };
   Object.assign(state.look, { compare: false, photoOnly: false });
-  remember(state.token);
+  remember(state.token, sent.index);
   startSaving(sent.revision);
   anchors.clear();
   newPicture();
@@ -137,7 +140,7 @@ async function operate(name, request, words) {
   say(words);
   tell("busy");
   try {
-    if (!(await settled())) return say("The last changes are not saved yet, so this has to wait.");
+    if (!(await settled())) return say(blocked());
     const answer = await call(name, { ...about(saver.revision), ...request });
     if (!answer) {
       saver.whole = true; // it may have been done there all the same
@@ -147,8 +150,7 @@ async function operate(name, request, words) {
       if (answer.behind) saver.whole = true;
       return say(answer.error);
     }
-    await takeOver(answer);
-    return answer;
+    return { step: await takeOver(answer) };
   } finally {
     state.operating = false;
     tell("busy");
@@ -163,4 +165,5 @@ async function takeOver({ revision, what, x, y, width, height, labels, instances
   if (step) tell("pixels", step);
   select(selected().filter((id) => state.picture.map.areas[id]), true);
   say(words || what + ".");
+  return step;
 }

@@ -4,6 +4,7 @@ const PAUSES = [1000, 2000, 4000, 8000, 15000]; // milliseconds before another t
 const saver = {
   revision: 0, box: null, ids: new Set(), steps: [], whole: false, details: null,
   running: null, sending: false, failures: 0, reason: "", since: 0, wake: null,
+  final: false, // the server refuses these edits for good
   picture: 0, // counts pictures, so that a late answer is not taken for another one's
 };
 
@@ -12,7 +13,7 @@ const unsent = () => Boolean(saver.box || saver.whole || saver.details || saver.
 function startSaving(revision) {
   saver.picture++;
   Object.assign(saver, { revision, box: null, ids: new Set(), steps: [], whole: false });
-  Object.assign(saver, { details: null, failures: 0, reason: "", since: 0 });
+  Object.assign(saver, { details: null, failures: 0, reason: "", since: 0, final: false });
   tell("saved");
 }
 
@@ -40,7 +41,8 @@ function recordsOf(ids) {
 }
 
 const about = (revision) => ({
-  token: state.token, picture: state.about.index, lease: state.about.lease, ...(revision === undefined ? {} : { revision }),
+  token: state.token, picture: state.about.index, lease: state.about.lease,
+  ...(revision === undefined ? {} : { revision }),
 });
 
 function pump() {
@@ -53,16 +55,17 @@ function pump() {
 
 async function drain() {
   // pixels of an unfinished stroke must not leave: the stroke may still be dropped
-  while (unsent() && state.picture && !state.picture.map.edit) {
+  while (unsent() && !saver.final && state.picture && !state.picture.map.edit) {
     if (await sendNext()) {
       saver.failures = 0;
       continue;
     }
-    const pause = PAUSES[Math.min(saver.failures++, PAUSES.length - 1)];
+    const delay = PAUSES[Math.min(saver.failures++, PAUSES.length - 1)];
     tell("saved");
+    if (saver.final) return;
     await new Promise((done) => {
       saver.wake = done;
-      setTimeout(done, pause);
+      setTimeout(done, delay);
     });
   }
 }
@@ -76,6 +79,20 @@ async function sendNext() {
   } finally {
     saver.sending = false;
   }
+}
+
+function refused(answer) {
+  saver.reason = answer?.error || "";
+  saver.final = Boolean(answer?.final);
+  return false;
+}
+
+const sentence = (words) => words && words[0].toUpperCase() + words.slice(1).replace(/\.?$/, ".");
+
+function notSaved() {
+  const rest = saver.final ? "Your edits stay here until this page is left."
+    : "Your edits are kept here; trying again.";
+  return ["Not saved.", sentence(saver.reason), rest].filter(Boolean).join(" ");
 }
 
 function taken() {
@@ -109,8 +126,7 @@ async function sendPatch() {
   // an unanswered patch may have arrived, and the server passes over a number it has seen
   giveBack(work);
   saver.whole = true;
-  saver.reason = answer?.error || "";
-  return Boolean(answer?.behind);
+  return refused(answer) || Boolean(answer?.behind);
 }
 
 async function sendWhole() {
@@ -126,8 +142,7 @@ async function sendWhole() {
     return true;
   }
   if (work.box) giveBack(work);
-  saver.reason = answer?.error || "";
-  return false;
+  return refused(answer);
 }
 
 async function sendDetails() {
@@ -142,20 +157,24 @@ async function sendDetails() {
   const instances = { ...details.instances, ...saver.details?.instances };
   saver.details = { ...details, ...saver.details };
   if (Object.keys(instances).length) saver.details.instances = instances;
-  saver.reason = answer?.error || "";
-  return false;
+  return refused(answer);
 }
 
-// Resolves to true once everything is on the server, to false when it cannot be reached.
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+// Resolves to true once everything is on the server, to false when it cannot be taken there.
 async function settled() {
   const failures = saver.failures;
   saver.wake?.();
-  while (unsent()) {
+  while (unsent() && state.picture) {
+    if (saver.final) return false;
     pump();
-    await Promise.race([saver.running, new Promise((done) => setTimeout(done, 50))]);
+    await Promise.race([saver.running, pause(50)]);
     if (saver.failures > failures) return false;
+    // while a stroke is held nothing is sent: without a timer this would block the page
+    if (unsent()) await pause(20);
   }
-  return true;
+  return !unsent();
 }
 
 addEventListener("online", () => saver.wake?.());

@@ -4,4 +4,4 @@ for (const name of ["tool", "look", "edges", "proposals", "busy", "picture"]) te
 if (props.debug) element.maskEditor = { state, saver, timings, view };
 watch("value", listen);
 if (props.value) listen();
-else greet(remembered("sessionStorage"));
+else greet("sessionStorage");

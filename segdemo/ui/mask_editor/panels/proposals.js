@@ -43,31 +43,36 @@ function preview() {
 const open = () =>
   (state.proposals?.list || []).flatMap((one, i) => (one.state === "open" ? [i] : []));
 
-// A proposal is about masks as they were; once these change it can no longer be accepted.
-function ageProposals(ids) {
-  const { list } = state.proposals || { list: [] };
-  const aged = list.filter((one) => one.state === "open" && one.inputs.some((id) => ids.has(id)));
-  for (const proposal of aged) proposal.state = "changed";
-  if (aged.length) tell("proposals");
-}
-
-// What undo brings back can be accepted again.
-function reopenProposals(ids) {
-  const { list } = state.proposals || { list: [] };
-  for (const one of list) {
-    const again = ["accepted", "changed"].includes(one.state);
-    if (again && one.inputs.some((id) => ids.has(id))) one.state = "open";
+// A proposal is about masks as they were; once these change it can no longer be accepted. Its step
+// keeps the state that undo gives back, and then the one that redo does.
+function turnProposals({ ids, outcomes }) {
+  for (const outcome of outcomes) {
+    const { proposal, state: other } = outcome;
+    outcome.state = proposal.state;
+    proposal.state = other;
   }
-  tell("proposals");
+  const turned = new Set(outcomes.map(({ proposal }) => proposal));
+  for (const proposal of state.proposals?.list || []) {
+    const touched = proposal.inputs.some((id) => ids.has(id));
+    if (proposal.state !== "open" || !touched || turned.has(proposal)) continue;
+    outcomes.push({ proposal, state: "open" });
+    proposal.state = "changed";
+  }
+  if (outcomes.length) tell("proposals");
 }
 
-async function accept(indices) {
+async function accept(wanted) {
   const { proposals } = state;
-  if (!indices.length || !ready()) return;
+  if (!wanted.length || !ready()) return;
+  const indices = wanted.filter((i) => proposals.list[i].state === "open");
+  if (!indices.length) return say("These masks have changed since: press Preview again.");
   const chosen = indices.map((i) => proposals.list[i]);
   for (const proposal of chosen) proposal.state = "accepted";
-  const answer = await operate("accept", { proposals: indices }, "Accepting ...");
-  if (!answer) for (const proposal of chosen) proposal.state = "open";
+  const done = await operate("accept", { proposals: indices }, "Accepting ...");
+  for (const proposal of chosen) {
+    if (done) done.step?.outcomes.push({ proposal, state: "open" });
+    else proposal.state = "open";
+  }
   proposals.shown = null;
   tell("proposals");
 }

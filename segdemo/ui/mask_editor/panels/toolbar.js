@@ -93,14 +93,13 @@ follow("tool parts pixels", () => {
 
 follow("saved", () => {
   const badge = find(".badge"), lost = saver.failures > 0 && unsent();
-  const words = lost ? "Not saved - retrying" : unsent() ? "Saving" : "Saved";
-  if (badge.textContent !== words) badge.textContent = words;
+  const words = lost ? "Not saved" + (saver.final ? "" : " - retrying")
+    : unsent() ? "Saving" : "Saved";
+  const news = badge.textContent !== words;
+  if (news) badge.textContent = words;
   badge.className = "badge" + (lost ? " lost" : "");
-  badge.title = lost && saver.reason ? saver.reason : "";
-  if (lost && saver.failures === 1) {
-    const why = saver.reason ? ": " + saver.reason : "";
-    say(`Not saved${why}. Your edits are kept here; trying again.`);
-  }
+  badge.title = lost ? sentence(saver.reason) : "";
+  if (lost && news) say(notSaved());
 });
 
 let patience = 0;
@@ -125,4 +124,4 @@ follow("picture", () => {
   const words = `${state.about.name} with instance masks. Press ? for the keys.`;
   canvas.setAttribute("aria-label", words);
 });
-find(".resume").addEventListener("click", () => greet(remembered("localStorage")));
+find(".resume").addEventListener("click", () => greet("localStorage"));
