@@ -27,6 +27,7 @@ from segdemo.diffdis.loading import load_pipeline
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.edge_generator import generate_edges
 from segdemo.diffegg.loading import load_backbone
 from segdemo.diffegg.pseudo_edge import edge_map, pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
@@ -113,7 +114,8 @@ class AnnotationAssistant:
     def backbone_description(self) -> str:
         """Return one line: whose attention is looked into, and its licence."""
         files = self._backbone_files
-        return f"{files.name} · {files.licence}"
+        generator = " · with its edge generator" if files.edge_generator else ""
+        return f"{files.name}{generator} · {files.licence}"
 
     @property
     def trace_size(self) -> int:
@@ -158,10 +160,17 @@ class AnnotationAssistant:
     def edges(
         self, image: RGBImage, settings: TraceSettings | None = None, rule: str = "paper"
     ) -> EdgeMap:
-        """Return a picture's instance edges at its own size, from EdgeKL at PeakKL's step.
+        """Return a picture's instance edges at its own size; `origin` says how they were found.
 
-        rule: sets the threshold that becomes 0.5; see `segdemo.diffegg.pseudo_edge`.
+        From the backbone's edge generator where it has one, in one pass. Else from EdgeKL at the
+        step that `settings` or PeakKL choose; rule: sets the threshold that becomes 0.5 (see
+        `segdemo.diffegg.pseudo_edge`). The generator knows neither.
         """
+        if self._backbone_files.edge_generator is not None:
+            with self._lock:
+                backbone = self._loaded_backbone()
+                assert backbone.edge_generator is not None
+                return generate_edges(backbone, backbone.edge_generator, image)
         *_, complete = self.trace(image, settings)
         score = complete.chosen.edge_score
         upper = pseudo_edge(score, rule).upper

@@ -1,13 +1,15 @@
 """Which text-to-image models there are to look into, and where their parts lie. No torch.
 
 A backbone is a Stable Diffusion model as diffusers saves it (`PIPELINES`), or one of our
-checkpoints, whose `prior/` is the denoiser.
+checkpoints, whose `prior/` is the denoiser. What `training.diffegg` adds to it, a LoRA in
+`adapter/` and an `edge_generator/`, lies beside its parts, or in a folder of its own whose card
+names the model as its `base`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,9 @@ class PipelineParts:
     text_encoders: tuple[str, ...]
 
 
+ADAPTER = "adapter"
+LORA_FILE = "pytorch_lora_weights.safetensors"  # diffusers' name
+GENERATOR = "edge_generator"
 OWN_FAMILY = "segdemo"
 TRACE_KEYS = {"size", "fixed_timestep"}  # settings that a card may bring
 PIPELINES = {
@@ -55,7 +60,9 @@ class BackboneFiles:
 
     name: what the user called it. family: `OWN_FAMILY`, or the class in `PIPELINES`. network: the
     denoiser's folder. native_size: side in pixels that it was trained at. trace: values of
-    `TraceSettings` that suit it better than the paper's, by name.
+    `TraceSettings` that suit it better than the paper's, by name. adapter: the file of a LoRA for
+    the network, or None. edge_generator: its folder, or None; it wants the adapter in the network.
+    base: what the text-to-image model itself is called, where the name is of an addition to it.
     """
 
     name: str
@@ -65,6 +72,9 @@ class BackboneFiles:
     native_size: int
     licence: str
     trace: dict[str, Any] = field(default_factory=dict)
+    adapter: Path | None = None
+    edge_generator: Path | None = None
+    base: str = ""
 
 
 def locate_backbone(name: str) -> BackboneFiles:
@@ -75,7 +85,7 @@ def locate_backbone(name: str) -> BackboneFiles:
     registered = BACKBONES.get(name)
     source = registered.source if registered else Path(name).expanduser()
     if isinstance(source, Path) and source.is_dir():
-        return _backbone_in_folder(source, name)
+        return _in_folder(source, name)
     if isinstance(source, Path) and source.is_file():
         if source.suffix in PICKLES:
             raise pickle_error(source)
@@ -84,13 +94,55 @@ def locate_backbone(name: str) -> BackboneFiles:
             "(StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER) makes one)."
         )
     if HUB_ID.fullmatch(str(source)):
-        return _backbone_in_folder(download(str(source), _backbone_patterns()), name)
+        return _in_folder(download(str(source), _backbone_patterns()), name)
     raise CheckpointError(
         f"No backbone {name!r}: give one of {', '.join(BACKBONES)}, a folder or a Hub id."
     )
 
 
-def _backbone_in_folder(folder: Path, name: str) -> BackboneFiles:
+def _in_folder(folder: Path, name: str) -> BackboneFiles:
+    """Find a whole model, or what was trained for one and then the model that the card names."""
+    added = [part for part in (ADAPTER, GENERATOR) if (folder / part).is_dir()]
+    whole = (folder / "prior").is_dir() or (folder / "model_index.json").exists()
+    if whole or not added:
+        files = _whole_model(folder, name)
+    else:
+        files = _base_of(folder, name)
+    adapter = folder / ADAPTER / LORA_FILE if ADAPTER in added else None
+    generator = folder / GENERATOR if GENERATOR in added else None
+    if adapter is not None and not adapter.exists():
+        raise CheckpointError(f"{adapter} is missing: copy the whole folder again.")
+    if generator is not None:
+        weight_files(generator)
+    return replace(files, name=name, adapter=adapter, edge_generator=generator, base=files.name)
+
+
+def _base_of(folder: Path, name: str) -> BackboneFiles:
+    """Find the model that a folder without one of its own was trained for."""
+    card = read_card(folder, name)
+    if not (folder / CARD).exists() or card.base is None:
+        raise CheckpointError(
+            f"{folder} holds no text-to-image model and its {CARD} names none as 'base': add the "
+            "name, folder or Hub id of the one that it was trained for."
+        )
+    base_name, local = card.base, (folder / Path(card.base).expanduser()).resolve()
+    registered = BACKBONES.get(card.base)
+    if registered is not None:
+        base = Path(registered.source)
+    elif local.is_dir():
+        base_name, base = str(local), local
+    elif HUB_ID.fullmatch(card.base):
+        base = download(card.base, _backbone_patterns())
+    else:
+        raise CheckpointError(
+            f"{folder / CARD} names {card.base!r} as its base, which is not here: write there "
+            "where that model lies now."
+        )
+    files = _whole_model(base, base_name)
+    return replace(files, licence=card.licence, trace=files.trace | _trace_of(card.trace, folder))
+
+
+def _whole_model(folder: Path, name: str) -> BackboneFiles:
     index = folder / "model_index.json"
     if (folder / "prior").is_dir():
         family, parts = OWN_FAMILY, PipelineParts("prior", ())
@@ -115,14 +167,19 @@ def _backbone_in_folder(folder: Path, name: str) -> BackboneFiles:
         weight_files(folder / encoder, TRANSFORMERS_STEM)
     if family == OWN_FAMILY:
         card = read_card(folder, name)
-        if set(card.trace) - TRACE_KEYS:
-            raise CheckpointError(
-                f"{folder / CARD}: 'trace' may hold {' and '.join(sorted(TRACE_KEYS))} only."
-            )
-        own = (card.native_size, card.licence, card.trace)
+        own = (card.native_size, card.licence, _trace_of(card.trace, folder))
         return BackboneFiles(name, folder, family, network, *own)
     size = _native_size(network, folder / "vae")
     return BackboneFiles(name, folder, family, network, size, _stated_licence(folder))
+
+
+def _trace_of(trace: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what a card says of tracing, checked; raises CheckpointError."""
+    if set(trace) - TRACE_KEYS:
+        raise CheckpointError(
+            f"{folder / CARD}: 'trace' may hold {' and '.join(sorted(TRACE_KEYS))} only."
+        )
+    return trace
 
 
 def _native_size(network: Path, autoencoder: Path) -> int:
@@ -154,7 +211,8 @@ def _backbone_patterns() -> list[str]:
     """
     patterns = ["README.md", "model_index.json", CARD, "null_text.safetensors", "scheduler/*.json"]
     patterns += [f"{part}/*.{kind}" for part in ("tokenizer", "tokenizer_2") for kind in _TEXTS]
-    stems = dict.fromkeys(("prior", "unet", "transformer", "vae"), DIFFUSERS_STEM)
+    patterns.append(f"{ADAPTER}/{LORA_FILE}")
+    stems = dict.fromkeys(("prior", "unet", "transformer", "vae", GENERATOR), DIFFUSERS_STEM)
     stems |= dict.fromkeys(("text_encoder", "text_encoder_2"), TRANSFORMERS_STEM)
     for part, stem in stems.items():
         patterns += [

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, SD3Transformer2DModel, UNet2DConditionModel
+from PIL import Image
 from torch import nn
 
-from segdemo.diffusion import add_noise, encode_latents
+from segdemo.datatypes import RGBImage
+from segdemo.diffusion import add_noise, encode_latents, predict_clean
+
+if TYPE_CHECKING:
+    from segdemo.diffegg.edge_generator import EdgeGenerator
+
+FEATURE_SCALES = (2.0, 1.0, 0.5, 0.25)  # of MM-DiT's tokens, which all have one size (as ViTDet)
 
 
 class Backbone(ABC):
     """A denoiser with its autoencoder, noising rule and empty prompt.
 
     name: what the user called it. native_size: side in pixels it was trained at. network: the
-    denoiser. autoencoder: from pictures to latents. All steps are differentiable.
+    denoiser. autoencoder: from pictures to latents. edge_generator: makes edges of its hidden
+    states, or None. has_adapter: the network has a LoRA adapter, at rest outside of `adapted`.
+    All steps are differentiable.
     """
+
+    edge_generator: EdgeGenerator | None = None
+    has_adapter = False
 
     def __init__(
         self, name: str, native_size: int, network: nn.Module, autoencoder: AutoencoderKL
@@ -38,9 +54,41 @@ class Backbone(ABC):
         shift = (config.shift_factor or 0.0) * config.scaling_factor  # (mean - shift) * scale
         return encode_latents(self.autoencoder, pictures).float() - shift  # (B, C, S/8, S/8)
 
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Decode latents of `encode` to pictures (B, 3, S, S), nominally in [-1, 1], float32."""
+        config = self.autoencoder.config
+        unscaled = latents / config.scaling_factor + (config.shift_factor or 0.0)
+        return self.autoencoder.decode(unscaled.to(self.autoencoder.dtype)).sample.float()
+
+    @property
+    def pixels_per_latent(self) -> int:
+        """Pixels along a side of the picture that one latent stands for."""
+        return 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
+
+    @contextmanager
+    def adapted(self) -> Iterator[None]:
+        """Let the network have its adapter for a while.
+
+        Attention is looked into without it: it was trained on edges of that very attention.
+        """
+        if self.has_adapter:
+            self.network.enable_adapters()
+        try:
+            yield
+        finally:
+            if self.has_adapter:
+                self.network.disable_adapters()
+
     @abstractmethod
     def attention_layers(self) -> dict[str, nn.Module]:
         """Return the self-attention modules by name, in the order they run."""
+
+    @abstractmethod
+    def feature_layers(self) -> list[tuple[str, float]]:
+        """Return the self-attention modules that edges are generated from, with their scale.
+
+        A scale of 2 means that its map is doubled in size.
+        """
 
     @abstractmethod
     def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
@@ -50,9 +98,18 @@ class Backbone(ABC):
     def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
         """Run the denoiser once on (B, C, h, w) with the empty prompt, without guidance, float32.
 
-        What it predicts, noise, velocity or flow, is the family's affair: attention is read on the
-        way and the output is compared with nothing.
+        What it predicts, noise, velocity or flow, is the family's affair: see `target`.
         """
+
+    @abstractmethod
+    def target(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return what `predict` is trained to return for latents with this noise, float32."""
+
+    @abstractmethod
+    def predict_clean(
+        self, noisy: torch.Tensor, prediction: torch.Tensor, timestep: int
+    ) -> torch.Tensor:
+        """Return the estimate of the clean latents from what `predict` returned, float32."""
 
     @abstractmethod
     def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
@@ -111,6 +168,26 @@ class UNetBackbone(Backbone):
         )
         return output.sample.float()  # (B, C, h, w)
 
+    def feature_layers(self) -> list[tuple[str, float]]:
+        """Return the last self-attention of every block, down, middle and up."""
+        last: dict[str, str] = {}
+        for name in self.attention_layers():
+            stage = name.split(".attentions.")[0]  # such as up_blocks.2
+            last[stage] = name
+        return [(name, 1.0) for name in last.values()]
+
+    def target(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return the noise or the velocity, whichever the schedule's prediction type says."""
+        if self._scheduler.config.prediction_type != "v_prediction":
+            return noise.float()
+        return add_noise(self._scheduler, noise, -latents, timestep)  # sqrt(abar) e - sqrt(..) x0
+
+    def predict_clean(
+        self, noisy: torch.Tensor, prediction: torch.Tensor, timestep: int
+    ) -> torch.Tensor:
+        """Return the estimate of x0; see `segdemo.diffusion.predict_clean`."""
+        return predict_clean(self._scheduler, noisy, prediction, timestep)
+
     def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
         """Return the latents' own grid; layers below it see it halved once or several times."""
         return latents.shape[-2], latents.shape[-1]
@@ -161,7 +238,32 @@ class MMDiTBackbone(Backbone):
         )
         return output.sample.float()  # (B, C, h, w)
 
+    def feature_layers(self) -> list[tuple[str, float]]:
+        """Return the joint attention of four blocks, evenly spaced; the earliest is the finest."""
+        count, levels = len(self.network.transformer_blocks), len(FEATURE_SCALES)
+        return [
+            (f"transformer_blocks.{max(0, (i + 1) * count // levels - 1)}.attn", scale)
+            for i, scale in enumerate(FEATURE_SCALES)
+        ]
+
+    def target(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return noise minus clean latents."""
+        return noise.float() - latents.float()
+
+    def predict_clean(
+        self, noisy: torch.Tensor, prediction: torch.Tensor, timestep: int
+    ) -> torch.Tensor:
+        """Return x_s - s * flow; at timestep 0 these are the latents themselves."""
+        return noisy.float() - timestep / 1000 * prediction.float()
+
     def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
         """Return the grid of patches."""
         patch = self.network.config.patch_size
         return latents.shape[-2] // patch, latents.shape[-1] // patch
+
+
+def square_tensor(image: RGBImage, side: int) -> torch.Tensor:
+    """Return a picture squashed to a square, (1, 3, side, side) in [-1, 1]."""
+    squashed = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
+    values = torch.from_numpy(np.asarray(squashed, np.float32) / 127.5 - 1)  # (S, S, 3)
+    return values.permute(2, 0, 1)[None]  # (1, 3, S, S)

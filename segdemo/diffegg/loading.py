@@ -20,7 +20,9 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from segdemo.backbone_files import OWN_FAMILY, BackboneFiles
 from segdemo.checkpoints import CheckpointError, read_json
+from segdemo.diffegg.adapters import load_adapter
 from segdemo.diffegg.backbone import Backbone, MMDiTBackbone, UNetBackbone
+from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.settings import LAST_TIMESTEP
 
 NETWORKS = {
@@ -89,9 +91,31 @@ def load_backbone(
 ) -> Backbone:
     """Load a located text-to-image model; raises CheckpointError.
 
-    The network takes the wanted precision. The autoencoder stays in float32 always: it runs once a
-    picture, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
+    The network takes the wanted precision, its adapter too. The autoencoder stays in float32
+    always: it runs once a picture, and Stable Diffusion's overflows in float16. So does the edge
+    generator, which is small. Text encoders are gone when this returns.
     """
+    backbone = _load_model(files, device, dtype)
+    if files.adapter is not None:
+        load_adapter(backbone, files.adapter)
+    if files.edge_generator is not None:
+        backbone.edge_generator = _load_generator(files.edge_generator, backbone)
+    return backbone
+
+
+def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
+    generator: EdgeGenerator = _load_part(EdgeGenerator, folder, torch.float32)
+    modules = dict(backbone.network.named_modules())
+    strangers = [n for level in generator.levels for n in level.layers if n not in modules]
+    if strangers:
+        raise CheckpointError(
+            f"{folder} wants layer {strangers[0]}, which {backbone.name} does not have: give the "
+            "model that it was trained for."
+        )
+    return generator.to(backbone.device)
+
+
+def _load_model(files: BackboneFiles, device: torch.device, dtype: torch.dtype) -> Backbone:
     network = _load_part(NETWORKS[files.network.name], files.network, dtype)
     autoencoder = _load_part(AutoencoderKL, files.folder / "vae", torch.float32)
     if network.config.in_channels != autoencoder.config.latent_channels:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from segdemo.datatypes import AttentionStep, AttentionTrace, FloatMap, InputError, RGBImage
 from segdemo.diffegg.attention import AttentionLayers, AttentionMap, record_attention
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbone import Backbone, square_tensor
 from segdemo.diffegg.divergence import edge_score, map_gap, peak_of
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffegg.views import coarse_attention, colours, own_other_ratio, principal_components
@@ -39,7 +38,7 @@ def trace(
     ).matching(settings.layers)
     size = settings.size or backbone.native_size
     with torch.inference_mode():
-        latents = backbone.encode(_to_tensor(image, size).to(backbone.device))  # (1, C, h, w)
+        latents = backbone.encode(square_tensor(image, size).to(backbone.device))  # (1, C, h, w)
     generator = torch.Generator().manual_seed(settings.seed)
     noises = _draw(latents, settings.noise_draws, generator)
     steps: list[AttentionStep] = []
@@ -92,12 +91,6 @@ def attention_at(
 def _draw(latents: torch.Tensor, count: int, generator: torch.Generator) -> list[torch.Tensor]:
     # on the CPU, so that a seed means the same noise on every device
     return [torch.randn(latents.shape, generator=generator).to(latents) for _ in range(count)]
-
-
-def _to_tensor(image: RGBImage, side: int) -> torch.Tensor:
-    squashed = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
-    values = torch.from_numpy(np.asarray(squashed, np.float32) / 127.5 - 1)  # (S, S, 3)
-    return values.permute(2, 0, 1)[None]  # (1, 3, S, S)
 
 
 def _shrunk(instances: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:

@@ -48,6 +48,16 @@ def backbone_of(backbone_folder: Callable[[str], Path]) -> Callable[[str], Backb
     return loaded
 
 
+@pytest.fixture
+def fresh_backbone(backbone_folder: Callable[[str], Path]) -> Callable[[str], Backbone]:
+    """Return a family's tiny model, loaded anew for a test that changes it."""
+
+    def loaded(family: str) -> Backbone:
+        return load_backbone(locate_backbone(str(backbone_folder(family))), torch.device("cpu"))
+
+    return loaded
+
+
 @pytest.fixture(params=FAMILIES)
 def backbone(request: pytest.FixtureRequest, backbone_of: Callable[[str], Backbone]) -> Backbone:
     """Return every family's tiny model in turn."""

@@ -1,0 +1,128 @@
+"""The edge generator of DiffEGG's stage 2: a feature pyramid, then a small CNN."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+from torch.nn import functional as F
+
+from segdemo.datatypes import EdgeMap, RGBImage
+from segdemo.diffegg.backbone import Backbone, square_tensor
+from segdemo.diffegg.features import FeatureLevel, Reading, read_features
+
+STRIDE = 4  # pixels of the picture a cell of the output
+FIRST_PROBABILITY = 0.1  # edges are rare: starting at 0.5, the first steps would only learn that
+NOISE_SEED = 0
+
+
+class EdgeGenerator(ModelMixin, ConfigMixin):
+    """From a backbone's hidden states to edge logits at a quarter of the picture's side.
+
+    The paper says "FPN followed by a CNN"; this is UPerNet's without its pyramid pooling: each
+    level by a 1x1 convolution to `channels`, coarse added to fine, a 3x3 convolution a level, all
+    put side by side at the finest, then 3x3 convolutions, doubled in size until the stride is 4.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        levels: list[dict[str, Any]],
+        channels: int = 256,
+        size: int = 512,
+        timestep: int = 0,
+    ) -> None:
+        """Make one with random weights.
+
+        levels: the fields of each `FeatureLevel`, finest first. size: side in pixels at which
+        pictures are looked at. timestep: the backbone's; at 0 latents are free of noise.
+        """
+        super().__init__()
+        levels = sorted(levels, key=lambda level: level["stride"])
+        groups = math.gcd(channels, 32)
+        # layers differ by orders of magnitude in what they put out
+        self.norms = nn.ModuleList(nn.GroupNorm(1, level["width"]) for level in levels)
+        self.laterals = nn.ModuleList(nn.Conv2d(level["width"], channels, 1) for level in levels)
+        self.smooths = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in levels)
+        self.merge = _block(channels * len(levels), channels, groups)
+        doublings = max(0, round(math.log2(levels[0]["stride"] / STRIDE)))
+        self.blocks = nn.ModuleList(
+            _block(channels, channels, groups) for _ in range(doublings + 1)
+        )
+        self.head = nn.Conv2d(channels, 1, 1)
+        odds = FIRST_PROBABILITY / (1 - FIRST_PROBABILITY)
+        nn.init.constant_(self.head.bias, math.log(odds))
+
+    @property
+    def levels(self) -> list[FeatureLevel]:
+        """What it looks at, finest first."""
+        found = [FeatureLevel(**level) for level in self.config.levels]
+        return sorted(found, key=lambda level: level.stride)
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        """Return logits (B, 1, S/4, S/4) of maps (B, width, h, w), finest first."""
+        pyramid = [
+            lateral(norm(values.to(lateral.weight.dtype)))  # (B, channels, h, w)
+            for norm, lateral, values in zip(self.norms, self.laterals, maps, strict=True)
+        ]
+        for fine in range(len(pyramid) - 2, -1, -1):
+            pyramid[fine] = pyramid[fine] + _resized(pyramid[fine + 1], pyramid[fine])
+        smooth = [layer(level) for layer, level in zip(self.smooths, pyramid, strict=True)]
+        merged = torch.cat([_resized(level, smooth[0]) for level in smooth], 1)
+        values = self.blocks[0](self.merge(merged))  # (B, channels, h, w) of the finest
+        for block in self.blocks[1:]:
+            values = block(F.interpolate(values, scale_factor=2, mode="bilinear"))
+        return self.head(values)
+
+
+def latents_for(
+    backbone: Backbone, generator: EdgeGenerator, latents: torch.Tensor
+) -> torch.Tensor:
+    """Return what the denoiser is shown of clean latents (B, C, h, w) at the timestep.
+
+    At 0 the latents themselves; above, with noise that is the same for every picture.
+    """
+    timestep = generator.config.timestep
+    if timestep == 0:
+        return latents
+    fixed = torch.Generator().manual_seed(NOISE_SEED)
+    noise = torch.randn(latents.shape[1:], generator=fixed).to(latents)
+    return backbone.add_noise(latents, noise.expand_as(latents), timestep)
+
+
+def read_for(backbone: Backbone, generator: EdgeGenerator, latents: torch.Tensor) -> Reading:
+    """Run the denoiser once on clean latents (B, C, h, w) as the generator wants it."""
+    shown = latents_for(backbone, generator, latents)
+    return read_features(backbone, generator.levels, shown, generator.config.timestep)
+
+
+def enlarge(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return probabilities (B, H, W) of logits (B, 1, h, w)."""
+    return F.interpolate(logits.float(), size, mode="bilinear").sigmoid()[:, 0]
+
+
+@torch.inference_mode()
+def generate_edges(backbone: Backbone, generator: EdgeGenerator, image: RGBImage) -> EdgeMap:
+    """Return a picture's edges at its own size: one pass, with the backbone's adapter if any."""
+    square = square_tensor(image, generator.config.size).to(backbone.device)  # (1, 3, S, S)
+    with backbone.adapted():
+        reading = read_for(backbone, generator, backbone.encode(square))
+    height, width = image.shape[:2]
+    probability = enlarge(generator(reading.maps), (height, width))[0]  # (H, W)
+    return EdgeMap(probability.clamp(0, 1).cpu().numpy(), "diffegg")
+
+
+def _block(width: int, channels: int, groups: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, channels, 3, padding=1, bias=False),
+        nn.GroupNorm(groups, channels),
+        nn.ReLU(),
+    )
+
+
+def _resized(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(values, like.shape[-2:], mode="bilinear")

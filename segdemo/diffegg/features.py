@@ -1,0 +1,153 @@
+"""Read a denoiser's hidden states in one pass: what the edge generator looks at.
+
+The paper's stage 2 "hooks" self-attention but names neither the tensor nor the layers, and maps of
+attention itself would be thousands of channels. Here it is what self-attention layers put out,
+after `to_out`, one map of few hundred channels a layer. All steps are differentiable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from segdemo.datatypes import InputError
+from segdemo.diffegg.backbone import Backbone
+
+PROBE_SIDE = 16  # latents along a side when the layers' maps are measured: small, but halved twice
+
+
+@dataclass(frozen=True)
+class FeatureLevel:
+    """One scale of the features.
+
+    layers: the network's modules whose maps are put side by side. width: their channels together.
+    stride: pixels of the picture that a cell stands for. scale: how the layers' maps are enlarged
+    to have it.
+    """
+
+    layers: list[str]
+    width: int
+    stride: float
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What one pass gave. maps: (B, width, h, w) of each level. prediction: (B, C, h, w)."""
+
+    maps: list[torch.Tensor]
+    prediction: torch.Tensor
+
+
+@contextmanager
+def record_outputs(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, torch.Tensor]]:
+    """Keep what some modules put out while it is open; then the network is as it was.
+
+    Yields the outputs by name, in the order in which the modules ran; of a module that returns
+    several values, the first. Raises InputError for a name that no module has.
+    """
+    kept: dict[str, torch.Tensor] = {}
+    modules = dict(network.named_modules())
+    with ExitStack() as stack:
+        for name in names:
+            if name not in modules:
+                raise InputError(
+                    f"The network has no layer {name!r}; its blocks are "
+                    f"{', '.join(child for child, _ in network.named_children())}."
+                )
+            stack.callback(modules[name].register_forward_hook(_keeper(kept, name)).remove)
+        yield kept
+
+
+def feature_levels(backbone: Backbone, more_layers: Sequence[str] = ()) -> list[FeatureLevel]:
+    """Return the scales that a backbone's features have, finest first.
+
+    They are its `feature_layers` and `more_layers`, such as `down_blocks.0.resnets.0`; layers whose
+    maps have one size make a level. Raises InputError for a layer that does not exist or puts out
+    no map.
+    """
+    wanted = [*backbone.feature_layers(), *((name, 1.0) for name in more_layers)]
+    channels = backbone.autoencoder.config.latent_channels
+    latents = torch.zeros(1, channels, PROBE_SIDE, PROBE_SIDE, device=backbone.device)
+    grid = backbone.token_grid(latents)
+    with torch.no_grad(), record_outputs(backbone.network, [name for name, _ in wanted]) as kept:
+        backbone.predict(latents, 0)
+    found: dict[tuple[float, float], FeatureLevel] = {}
+    for name, scale in wanted:
+        shape = _as_map(kept, name, grid).shape  # (1, C, h, w)
+        stride = backbone.pixels_per_latent * PROBE_SIDE / (shape[-1] * scale)
+        level = found.get((stride, scale), FeatureLevel([], 0, stride, scale))
+        joined = FeatureLevel([*level.layers, name], level.width + shape[1], stride, scale)
+        found[stride, scale] = joined
+    return sorted(found.values(), key=lambda level: level.stride)
+
+
+def finer_layers(backbone: Backbone) -> list[str]:
+    """Return the last resnet of every U-Net block whose maps are finer than those of attention.
+
+    The embedded model has self-attention at 1/16 of the picture and below only, and edges from
+    such cells are coarse: these layers, at 1/8, sharpen them. XL has such blocks too; other
+    families have none.
+    """
+    names = [name for name, _ in backbone.network.named_modules() if ".resnets." in name]
+    names = [name for name in names if name.split(".")[-2] == "resnets"]
+    last = {name.rpartition(".")[0]: name for name in names}
+    finest = min(level.stride for level in feature_levels(backbone))
+    levels = feature_levels(backbone, list(last.values()))
+    return [n for level in levels if level.stride < finest for n in level.layers]
+
+
+def read_features(
+    backbone: Backbone, levels: Sequence[FeatureLevel], noisy: torch.Tensor, timestep: int
+) -> Reading:
+    """Run the denoiser once on (B, C, h, w) and return the levels' maps; differentiable."""
+    names = list(dict.fromkeys(name for level in levels for name in level.layers))
+    with record_outputs(backbone.network, names) as kept:
+        prediction = backbone.predict(noisy, timestep)
+    grid = backbone.token_grid(noisy)
+    return Reading(
+        [
+            _scaled(torch.cat([_as_map(kept, name, grid) for name in level.layers], 1), level.scale)
+            for level in levels
+        ],
+        prediction,
+    )
+
+
+def _keeper(kept: dict[str, torch.Tensor], name: str) -> Callable[..., None]:
+    def keep(module: nn.Module, given: Any, output: Any) -> None:
+        kept[name] = output[0] if isinstance(output, tuple) else output
+
+    return keep
+
+
+def _as_map(kept: dict[str, torch.Tensor], name: str, grid: tuple[int, int]) -> torch.Tensor:
+    """Return an output as (B, C, h, w); tokens (B, n, C) lie on the grid or a whole part of it."""
+    values = kept.get(name)
+    if values is None:
+        raise InputError(f"Layer {name} did not run: choose one that a forward pass goes through.")
+    if values.ndim == 4:
+        return values
+    if values.ndim == 3:
+        tokens = values.shape[1]
+        factor = math.isqrt(grid[0] * grid[1] // tokens)
+        height, width = grid[0] // max(1, factor), grid[1] // max(1, factor)
+        if height * width == tokens:
+            return values.transpose(1, 2).unflatten(2, (height, width))  # (B, C, h, w)
+    raise InputError(
+        f"Layer {name} puts out {tuple(values.shape)}, no map of the picture: choose another."
+    )
+
+
+def _scaled(values: torch.Tensor, scale: float) -> torch.Tensor:
+    if scale == 1:
+        return values
+    size = [max(1, round(side * scale)) for side in values.shape[-2:]]
+    return F.interpolate(values.float(), size, mode="bilinear", antialias=scale < 1)

@@ -1,0 +1,115 @@
+"""Hidden states are read from one pass of every family, whole, and gradients go through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from segdemo.datatypes import InputError
+from segdemo.diffegg.adapters import adapter_parameters, add_adapter
+from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.features import (
+    feature_levels,
+    finer_layers,
+    read_features,
+    record_outputs,
+)
+from tests.segdemo.diffegg.backbones import LATENT_SIDE, latents_like
+
+
+def test_every_family_has_levels_of_growing_stride_with_the_maps_they_promise(
+    backbone: Backbone,
+) -> None:
+    levels = feature_levels(backbone, finer_layers(backbone))
+    strides = [level.stride for level in levels]
+    assert strides == sorted(set(strides))
+    assert strides[0] == 8
+    with torch.no_grad():
+        maps = read_features(backbone, levels, latents_like(backbone), 0).maps
+    for level, values in zip(levels, maps, strict=True):
+        side = int(8 * LATENT_SIDE / level.stride)
+        assert values.shape == (2, level.width, side, side)
+
+
+def test_a_unet_gives_the_last_attention_of_every_block_and_a_transformer_four_scales(
+    backbone_of: Callable[[str], Backbone],
+) -> None:
+    sd15 = feature_levels(backbone_of("sd15"))
+    assert [len(level.layers) for level in sd15] == [2, 2, 2, 1]
+    assert sd15[0].layers[1] == "up_blocks.3.attentions.2.transformer_blocks.0.attn1"
+    sd3 = feature_levels(backbone_of("sd3"))
+    assert [level.scale for level in sd3] == [2, 1, 0.5, 0.25]
+
+
+def test_only_networks_without_fine_attention_have_finer_layers(backbone: Backbone) -> None:
+    finest = min(level.stride for level in feature_levels(backbone))
+    assert bool(finer_layers(backbone)) == (finest > 8 and hasattr(backbone.network, "up_blocks"))
+
+
+def test_features_are_the_output_of_the_attention_module_itself(backbone: Backbone) -> None:
+    level = feature_levels(backbone)[-1]
+    latents, outputs = latents_like(backbone, 1), []
+    module = backbone.network.get_submodule(level.layers[-1])
+    handle = module.to_out[0].register_forward_hook(lambda m, given, out: outputs.append(out))
+    with torch.no_grad():
+        values = read_features(backbone, [level], latents, 0).maps[0]
+    handle.remove()
+    tokens = outputs[0].shape[1]
+    side = int(tokens**0.5)
+    own = outputs[0].transpose(1, 2).reshape(1, -1, side, side)
+    if level.scale != 1:
+        own = torch.nn.functional.interpolate(
+            own, values.shape[-2:], mode="bilinear", antialias=True
+        )
+    torch.testing.assert_close(values[:, -own.shape[1] :], own)
+
+
+def test_the_network_and_its_prediction_are_as_before(backbone: Backbone) -> None:
+    latents = latents_like(backbone)
+    with torch.no_grad():
+        before = backbone.predict(latents, 0)
+        reading = read_features(backbone, feature_levels(backbone), latents, 0)
+    assert torch.equal(reading.prediction, before)
+    assert not any(m._forward_hooks for m in backbone.network.modules())
+
+
+@pytest.mark.parametrize("family", ["own", "sd21", "sd3"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradients_reach_every_adapter_layer_also_when_activations_are_computed_twice(
+    family: str, checkpointing: bool, fresh_backbone: Callable[[str], Backbone]
+) -> None:
+    backbone = fresh_backbone(family)
+    add_adapter(backbone, list(backbone.attention_layers()), rank=2)
+    parameters = adapter_parameters(backbone)
+    torch.manual_seed(0)
+    for parameter in parameters.values():
+        torch.nn.init.normal_(parameter)  # B starts at zero, where A has no gradient
+    if checkpointing:
+        backbone.network.enable_gradient_checkpointing()
+    reading = read_features(backbone, feature_levels(backbone), latents_like(backbone), 0)
+    sum(values.square().sum() for values in reading.maps).backward()
+    missing = [n for n, p in parameters.items() if p.grad is None or not p.grad.any()]
+    # image and text see each other in MM-DiT, so its last layers work on the image alone
+    assert not missing
+    assert not any(
+        p.grad is not None for n, p in backbone.network.named_parameters() if n not in parameters
+    )
+
+
+def test_a_layer_that_does_not_exist_or_puts_out_no_map_is_refused(
+    backbone_of: Callable[[str], Backbone],
+) -> None:
+    backbone = backbone_of("own")
+    with pytest.raises(InputError, match=r"no layer 'up_blocks\.9'.*down_blocks"):
+        feature_levels(backbone, ["up_blocks.9"])
+    with pytest.raises(InputError, match="no map of the picture"):
+        feature_levels(backbone, ["time_embedding"])
+
+
+def test_hooks_are_gone_after_an_error(backbone_of: Callable[[str], Backbone]) -> None:
+    network = backbone_of("own").network
+    with pytest.raises(ZeroDivisionError), record_outputs(network, ["mid_block", "conv_in"]):
+        raise ZeroDivisionError
+    assert not any(m._forward_hooks for m in network.modules())
