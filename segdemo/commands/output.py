@@ -22,6 +22,8 @@ def check_output(output: Path, mask_format: MaskFormat) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--output {output} cannot be written ({error.strerror}).") from error
+        raise InputError(
+            f"--output {output} cannot be written ({error.strerror}): choose another path."
+        ) from error
     if not os.access(output.parent, os.W_OK):
         raise InputError(f"--output {output} cannot be written: choose another path.")

@@ -198,7 +198,7 @@ def test_a_folder_of_someone_else_is_left_alone(
 def test_where_nothing_can_be_written(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         refine(work, output="merged.json/out.json")
-    assert "cannot be made (Not a directory): choose another --output" in capsys.readouterr().err
+    assert "cannot be written (File exists): choose another path" in capsys.readouterr().err
 
 
 def test_what_came_in_the_way_is_not_replaced(
