@@ -76,7 +76,7 @@ def train(settings: DiffEGGSettings) -> Path:
 def prepare(settings: DiffEGGSettings) -> Prepared:
     """Check the data, load the model and put the task together; raises InputError."""
     pairs, held = _data(settings)
-    device = build_accelerator(settings, _wanted_device(settings.device)).device
+    device = build_accelerator(settings, pick_device(settings.device)).device
     files = locate_backbone(settings.backbone)
     bare = replace(files, adapter=None, edge_generator=None)  # both are made anew
     backbone = load_backbone(bare, device, DTYPES[settings.precision])
@@ -196,11 +196,6 @@ def _losses(settings: DiffEGGSettings, trainee: EdgeTrainee, epoch: float) -> Ed
         settings.sure_edge,
         settings.sure_interior,
     )
-
-
-def _wanted_device(name: str) -> torch.device | None:
-    """Return the device that was asked for; None leaves it to accelerate."""
-    return None if name == "auto" else pick_device(name)
 
 
 def _last_row(log: Path) -> dict[str, Any]:

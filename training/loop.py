@@ -147,6 +147,7 @@ class _Run:
         self.scales, groups = _groups(task)
         self.average = Average(task.model, settings.ema_decay)
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
+        self.validated = -1  # the step of the last validation
         self.module, self.optimizer = accelerator.prepare(
             _Step(task), build_optimizer(settings.optimizer, groups, settings.learning_rate)
         )
@@ -217,7 +218,7 @@ class _Run:
         bar.close()
         if self.recent:
             self._log(rate)
-        self.save(self.task.validate is not None and self._validate())
+        self.save(self.validated != self.step and self._validate())
 
     def save(self, best: bool = False) -> None:
         """Write a checkpoint; the main process does, the others wait."""
@@ -287,6 +288,7 @@ class _Run:
         """Measure the averaged model; returns whether it is the best so far."""
         if self.task.validate is None:
             return False
+        self.validated = self.step
         self.task.model.eval()
         with self.average.applied(), torch.no_grad():
             figures = self.task.validate()
