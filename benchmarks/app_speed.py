@@ -1,7 +1,7 @@
 """Measure the app as a user meets it: start, two photos of one megapixel, memory. Linux only.
 
-    python benchmarks/app_speed.py
-    python benchmarks/app_speed.py --photo holiday.jpg -- --model runs/small/export
+    python -m benchmarks.app_speed
+    python -m benchmarks.app_speed --photo holiday.jpg -- --model runs/small/export
 
 What follows `--` goes to app.py. Run it on an idle machine; the bars are for two CPU cores.
 """

@@ -1,6 +1,6 @@
 """What RIP's random walk costs, beside squaring a dense matrix as the reference method does.
 
-    python benchmarks/rip_speed.py --grid 128
+    python -m benchmarks.rip_speed --grid 128
 
 Prints seconds of both ways for 20 masks and 256 steps on one edge map, their ratio and the largest
 difference of their results; then seconds for repairing 40 masks of 12 megapixels. The dense way

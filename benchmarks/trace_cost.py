@@ -1,6 +1,6 @@
 """What a trace costs: time and peak memory, beside the plain way that keeps every attention map.
 
-    python benchmarks/trace_cost.py
+    python -m benchmarks.trace_cost
 
 Prints one JSON line a case. "lean" and "plain" compute PeakKL's gap and an EdgeKL score from two
 passes of self-attention layers shaped like Stable Diffusion 2.1's at 512 pixels (64 x 64 maps),

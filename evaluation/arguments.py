@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,15 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on without what is missing or too much; what is broken still stops the program",
     )
+
+
+def exit_status(work: Callable[[], int]) -> int:
+    """Run a program's work; 2, with one sentence, for wrong usage and problems with files."""
+    try:
+        return work()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 def check_output(output_dir: Path, *data: Path | None) -> None:

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from scipy import ndimage
 
-from evaluation.arguments import Parser, count
+from evaluation.arguments import Parser, count, exit_status
 from evaluation.boundary_matching import (
     BoundaryFigures,
     Counts,
@@ -199,12 +199,8 @@ def folder_of(output_dir: Path | None) -> Iterator[Path]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; without --output_dir nothing is kept. 2 for wrong usage and problems."""
     options = parse(argv)
-    try:
-        with folder_of(options.output_dir) as output_dir:
-            return evaluate(options, output_dir)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    with folder_of(options.output_dir) as output_dir:
+        return exit_status(lambda: evaluate(options, output_dir))
 
 
 if __name__ == "__main__":

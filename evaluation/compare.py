@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from evaluation.arguments import Parser, count
+from evaluation.arguments import Parser, count, exit_status
 from evaluation.plots import save_figure, scatter_figure
 from evaluation.problems import Problem, settle
 from evaluation.report import Report, tables, write_report
@@ -289,11 +289,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare and print; 1 for a missed bound, 2 for wrong usage."""
     options = parse(argv)
-    try:
-        return run(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return exit_status(lambda: run(options))
 
 
 if __name__ == "__main__":

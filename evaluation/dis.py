@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from evaluation.arguments import Parser, add_run, check_output
+from evaluation.arguments import Parser, add_run, check_output, exit_status
 from evaluation.dis_files import (
     FILTERS,
     Pair,
@@ -149,11 +149,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; 2 for wrong usage and for problems with files."""
     options = parse(argv)
-    try:
-        return evaluate(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return exit_status(lambda: evaluate(options))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from evaluation.arguments import Parser, add_run
+from evaluation.arguments import Parser, add_run, exit_status
 from evaluation.average_precision import curves
 from evaluation.damage import Damage
 from evaluation.edge_sources import EdgeSource, find_edges
@@ -179,11 +179,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; 2 for wrong usage and for problems with files."""
     options = parse(argv)
-    try:
-        return evaluate_classes(options) if options.semantic else evaluate(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    work = evaluate_classes if options.semantic else evaluate
+    return exit_status(lambda: work(options))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from evaluation.arguments import Parser, add_run, count
+from evaluation.arguments import Parser, add_run, count, exit_status
 from evaluation.average_precision import LIMITS, curves
 from evaluation.instance_rows import (
     LABELS,
@@ -238,11 +238,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; 2 for wrong usage and for problems with files."""
     options = parse(argv)
-    try:
-        return evaluate(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return exit_status(lambda: evaluate(options))
 
 
 if __name__ == "__main__":

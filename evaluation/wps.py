@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.arguments import Parser, add_run
+from evaluation.arguments import Parser, add_run, exit_status
 from evaluation.panoptic_quality import Tally, class_quality, panoptic_quality, tally
 from evaluation.panoptic_sets import PanopticTruth, Predicted, read_predictions, read_truth
 from evaluation.panoptic_sources import CODINGS, SegmentSource
@@ -155,11 +155,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; 2 for wrong usage and for problems with files."""
     options = parse(argv)
-    try:
-        return evaluate(options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return exit_status(lambda: evaluate(options))
 
 
 if __name__ == "__main__":

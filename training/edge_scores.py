@@ -16,7 +16,7 @@ from segdemo.diffegg.attention import AttentionLayers, AttentionMap
 from segdemo.diffegg.backbone import Backbone, square_tensor
 from segdemo.diffegg.divergence import edge_score, map_gap, peak_of
 from segdemo.diffegg.settings import TraceSettings
-from segdemo.diffegg.tracing import attention_at
+from segdemo.diffegg.tracing import attention_at, draw_noises
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +54,14 @@ def score_edges(
     latents = backbone.encode(square_tensor(image, side).to(backbone.device))  # (1, C, h, w)
     wanted = _nearest(settings)
     generator = torch.Generator().manual_seed(settings.seed)
-    noises = _draw(latents, settings.noise_draws, generator)
+    noises = draw_noises(latents, settings.noise_draws, generator)
     run: list[int] = []
     gaps: list[float] = []
     before: AttentionMap | None = None
     best: AttentionMap | None = None
     for index, timestep in enumerate(settings.timesteps):
         if index and settings.noise == "fresh":
-            noises = _draw(latents, settings.noise_draws, generator)
+            noises = draw_noises(latents, settings.noise_draws, generator)
         if not whole_curve and index != wanted:
             continue
         attention = attention_at(backbone, layers, latents, noises, timestep)
@@ -92,8 +92,3 @@ def _nearest(settings: TraceSettings) -> int | None:
         return None
     apart = [abs(timestep - settings.fixed_timestep) for timestep in settings.timesteps]
     return apart.index(min(apart))
-
-
-def _draw(latents: torch.Tensor, count: int, generator: torch.Generator) -> list[torch.Tensor]:
-    # on the CPU, so that a seed means the same noise on every device
-    return [torch.randn(latents.shape, generator=generator).to(latents) for _ in range(count)]

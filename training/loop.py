@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,6 +26,7 @@ from training.average import Average, load_trained_state, trained_state
 from training.draws import Draw, batches, draws
 from training.rates import build_optimizer, rate_factor
 from training.run_files import RunFiles
+from training.stopping import sigterm
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def train_loop(
     """
     accelerator = build_accelerator(settings, device)
     run = _Run(task, RunFiles(run_dir, settings.keep), settings, accelerator)
-    with _sigterm() as ended, _memory_hint(settings):
+    with sigterm() as ended, _memory_hint(settings):
         run.resume()
         run.train(ended)
     run.average.keep()
@@ -332,17 +332,6 @@ def _tracker(settings: LoopSettings, folder: Path) -> Any:
     except ImportError as error:
         raise InputError("--tensorboard needs it installed: pip install tensorboard.") from error
     return SummaryWriter(str(folder / "tensorboard"))
-
-
-@contextmanager
-def _sigterm() -> Iterator[Callable[[], bool]]:
-    """Yield whether SIGTERM came: schedulers send it before they take the machine away."""
-    came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
-    try:
-        yield lambda: bool(came)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

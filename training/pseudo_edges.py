@@ -13,11 +13,9 @@ Several processes share the pictures, the k-th of n takes every n-th, and the ou
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -54,6 +52,7 @@ from training.pseudo_edge_files import (
     write_problems,
 )
 from training.pseudo_edge_settings import PseudoEdgeSettings
+from training.stopping import sigterm
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ def make_pseudo_edges(settings: PseudoEdgeSettings) -> dict[str, Any]:
     check_settings(output_dir, kept)
     backbone = load_backbone(files, state.device, PRECISIONS[settings.precision])
     scorer = _Scorer(backbone, tracing, settings)
-    with _sigterm() as ended:
+    with sigterm() as ended:
 
         def out_of_time() -> bool:
             return bool(settings.minutes) and time.monotonic() - began > 60 * settings.minutes
@@ -256,17 +255,6 @@ def _report(summary: dict[str, Any], output_dir: Path) -> None:
         )
     if summary["problems"]:
         logger.error("%d problems: see %s", summary["problems"], output_dir / PROBLEMS)
-
-
-@contextmanager
-def _sigterm() -> Iterator[Callable[[], bool]]:
-    """Yield whether SIGTERM came: schedulers send it before they take the machine away."""
-    came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
-    try:
-        yield lambda: bool(came)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

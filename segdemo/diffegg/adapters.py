@@ -8,17 +8,16 @@ from pathlib import Path
 import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from segdemo.backbone_files import LORA_FILE
 from segdemo.checkpoints import CheckpointError
 from segdemo.diffegg.backbone import Backbone, MMDiTBackbone
+from segdemo.networks import UNREADABLE, first_line
 
 ADAPTER_NAME = "edges"
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
 
 
 def add_adapter(backbone: Backbone, layers: Sequence[str], rank: int) -> None:
@@ -84,9 +83,8 @@ def load_adapter(backbone: Backbone, file: Path) -> None:
             local_files_only=True,
         )
     except UNREADABLE as error:
-        sentence = str(error).strip().partition("\n")[0]
         raise CheckpointError(
-            f"{misfit} ({sentence}): it is damaged, or belongs to another model."
+            f"{misfit} ({first_line(error)}): it is damaged, or belongs to another model."
         ) from error
     loaded = {
         f"{prefix}.{name.replace(f'.{ADAPTER_NAME}.', '.')}": parameter

@@ -24,13 +24,13 @@ from segdemo.diffegg.adapters import load_adapter
 from segdemo.diffegg.backbone import Backbone, MMDiTBackbone, UNetBackbone
 from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.settings import LAST_TIMESTEP
+from segdemo.networks import first_line, load_frozen
 
 NETWORKS = {
     "prior": UNet2DConditionModel,
     "unet": UNet2DConditionModel,
     "transformer": SD3Transformer2DModel,
 }
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def load_backbone(
 
 
 def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
-    generator: EdgeGenerator = _load_part(EdgeGenerator, folder, torch.float32)
+    generator: EdgeGenerator = load_frozen(EdgeGenerator, folder, torch.float32)
     modules = dict(backbone.network.named_modules())
     strangers = [n for level in generator.levels for n in level.layers if n not in modules]
     if strangers:
@@ -116,8 +116,8 @@ def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
 
 
 def _load_model(files: BackboneFiles, device: torch.device, dtype: torch.dtype) -> Backbone:
-    network = _load_part(NETWORKS[files.network.name], files.network, dtype)
-    autoencoder = _load_part(AutoencoderKL, files.folder / "vae", torch.float32)
+    network = load_frozen(NETWORKS[files.network.name], files.network, dtype)
+    autoencoder = load_frozen(AutoencoderKL, files.folder / "vae", torch.float32)
     if network.config.in_channels != autoencoder.config.latent_channels:
         raise CheckpointError(
             f"{files.network} takes {network.config.in_channels} channels, the autoencoder beside "
@@ -144,31 +144,6 @@ def _load_model(files: BackboneFiles, device: torch.device, dtype: torch.dtype) 
         prompt.tokens,
         prompt.pooled,
     )
-
-
-def _load_part(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
-    """Load one network of diffusers or transformers, complete and without NaN, frozen."""
-    try:
-        network, report = kind.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, output_loading_info=True
-        )
-    except UNREADABLE as error:
-        raise CheckpointError(
-            f"{folder} cannot be loaded ({_first_line(error)}): copy or download the folder again."
-        ) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise CheckpointError(
-            f"{folder} lacks {missing[0]!r} and {len(missing) - 1} more: the file is incomplete, "
-            "copy or download it again."
-        )
-    for name, parameter in network.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise CheckpointError(
-                f"{folder}: {name!r} holds NaN or infinite numbers in {dtype}: use --precision "
-                "fp32, or copy or download the weights again."
-            )
-    return network.requires_grad_(False)
 
 
 def _load_noise_schedule(file: Path) -> DDPMScheduler:
@@ -209,7 +184,7 @@ def _encode_empty_prompt(files: BackboneFiles, network: Any, autoencoder: Any) -
     use = PIPELINE_USES[files.family]
     parts = {files.network.name: network, "vae": autoencoder, "scheduler": None}
     for name, kind in use.encoders.items():
-        parts[name] = _load_part(kind, files.folder / name, torch.float32)
+        parts[name] = load_frozen(kind, files.folder / name, torch.float32)
     try:
         pipeline = DiffusionPipeline.from_pretrained(
             files.folder, use_safetensors=True, **parts, **use.unused
@@ -222,7 +197,7 @@ def _encode_empty_prompt(files: BackboneFiles, network: Any, autoencoder: Any) -
         )
     except Exception as error:  # the tokenizers library raises this class itself
         raise CheckpointError(
-            f"The tokenizer in {files.folder} cannot be used ({_first_line(error)}): copy or "
+            f"The tokenizer in {files.folder} cannot be used ({first_line(error)}): copy or "
             "download the folder again."
         ) from error
     # (with prompt, without), and for two encoders the same of the pooled vectors
@@ -236,7 +211,3 @@ def _check_width(files: BackboneFiles, prompt: EmptyPrompt, width: int) -> None:
             f"{files.folder}: the empty prompt is {tuple(tokens.shape)} or holds NaN, the network "
             f"needs (1, n, {width}): check that all parts belong to one model."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -40,7 +40,7 @@ def trace(
     with torch.inference_mode():
         latents = backbone.encode(square_tensor(image, size).to(backbone.device))  # (1, C, h, w)
     generator = torch.Generator().manual_seed(settings.seed)
-    noises = _draw(latents, settings.noise_draws, generator)
+    noises = draw_noises(latents, settings.noise_draws, generator)
     steps: list[AttentionStep] = []
     gaps: list[float] = []
     before: AttentionMap | None = None
@@ -49,7 +49,7 @@ def trace(
         # not around the yield: grad mode belongs to the thread, and the caller runs in between
         with torch.inference_mode():
             if settings.noise == "fresh" and steps:
-                noises = _draw(latents, settings.noise_draws, generator)
+                noises = draw_noises(latents, settings.noise_draws, generator)
             attention = attention_at(backbone, layers, latents, noises, timestep)
             if before is not None:
                 gaps.append(map_gap(attention, before, settings.gap_metric))
@@ -88,8 +88,10 @@ def attention_at(
     return attention
 
 
-def _draw(latents: torch.Tensor, count: int, generator: torch.Generator) -> list[torch.Tensor]:
-    # on the CPU, so that a seed means the same noise on every device
+def draw_noises(
+    latents: torch.Tensor, count: int, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """Draw `count` noises of the latents' shape; a seed means the same on every device."""
     return [torch.randn(latents.shape, generator=generator).to(latents) for _ in range(count)]
 
 

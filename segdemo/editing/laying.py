@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from segdemo.datatypes import Front, InputError, InstanceMasks
-from segdemo.editing.picture import HIGHEST_NUMBER, EditedPicture, Instance
-from segdemo.editing.strokes import Labels
+from segdemo.editing.picture import EditedPicture, Instance
+from segdemo.editing.strokes import HIGHEST_NUMBER, Labels
 
 UNLABELLED = "unlabelled"
 

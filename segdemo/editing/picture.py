@@ -15,13 +15,12 @@ from segdemo.datatypes import FloatMap, InputError
 from segdemo.editing import journal
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
 from segdemo.editing.proposals import Proposals, accept, propose
-from segdemo.editing.strokes import Labels
+from segdemo.editing.strokes import HIGHEST_NUMBER, Labels
 from segdemo.rip.refine import ROBUST, RIPSettings
 
 LONGEST_JOURNAL = 16 * 2**20  # bytes; then the whole map is written anew
 BEHIND = "The page and the server hold different edits."
 GONE = "This picture is gone: open it again."
-HIGHEST_NUMBER = 65535
 WHOLE, EDITS, EDGES, LEASE = "picture.bin", "edits.journal", "edge.u8", "lease"
 
 

@@ -13,6 +13,7 @@ from scipy import ndimage
 from segdemo.datatypes import FloatMap, InputError
 from segdemo.editing.splits import fresh_ids
 from segdemo.editing.strokes import Labels
+from segdemo.rip.grid import with_nearest
 from segdemo.rip.refine import ROBUST, Refinement, RIPSettings, refine_labels
 
 Kind = Literal["split", "merge", "regroup", "drop"]
@@ -188,10 +189,7 @@ def _draw(
     names = tuple(range(first, first + len(present)))
     parts[np.array(present) + 1] = names
     drawn = parts[refined]  # (h, w)
-    nearest = ndimage.distance_transform_edt(
-        drawn == 0, return_distances=False, return_indices=True
-    )
-    preview[inside] = drawn[tuple(nearest)][inside]
+    preview[inside] = with_nearest(drawn)[inside]
     if len(sources) > 1:  # what lies between fragments becomes theirs
         between = (drawn > 0) & (labels == 0) & (preview == 0)
         preview[between] = drawn[between]

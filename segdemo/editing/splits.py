@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError
-from segdemo.editing.strokes import Labels, Point, paint
+from segdemo.editing.strokes import HIGHEST_NUMBER, Labels, Point, paint
+from segdemo.rip.grid import with_nearest
 from segdemo.rip.seeded import split_by_seeds
 
-MOST_IDS = 65535
 SMALLEST_PART = 16  # pixels; smaller ones go to a neighbour
 SMALLEST_EDGE_PART = 64
 CROSS = ndimage.generate_binary_structure(2, 1)
@@ -75,8 +75,8 @@ def split_among_seeds(
 def fresh_ids(labels: Labels, count: int) -> list[int]:
     """Return `count` numbers above all that are used; raises InputError when none are left."""
     highest = int(labels.max(initial=0))
-    if highest + count > MOST_IDS:
-        raise InputError(f"A picture holds at most {MOST_IDS} instances: delete some first.")
+    if highest + count > HIGHEST_NUMBER:
+        raise InputError(f"A picture holds at most {HIGHEST_NUMBER} instances: delete some first.")
     return list(range(highest + 1, highest + 1 + count))
 
 
@@ -98,11 +98,8 @@ def _split(
     renumber = np.zeros(count + 1, np.uint16)
     renumber[kept + 1] = [number, *fresh_ids(labels, len(kept) - 1)]
     named = renumber[parts]
-    nearest = ndimage.distance_transform_edt(
-        named == 0, return_distances=False, return_indices=True
-    )
     result = labels.copy()
-    result[boxes[0]][inside] = named[tuple(nearest)][inside]
+    result[boxes[0]][inside] = with_nearest(named)[inside]
     return result
 
 

@@ -14,6 +14,7 @@ from segdemo.datatypes import InputError
 Labels = npt.NDArray[np.uint16]
 """(H, W), 0 = background."""
 
+HIGHEST_NUMBER = 65535  # of an instance
 Point = tuple[float, float]
 """(x, y) in pixels; pixel (column, row) covers x from column to column + 1, centre at + 0.5."""
 

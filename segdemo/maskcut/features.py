@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from transformers import ViTModel
 
 from segdemo.checkpoints import (
@@ -23,11 +22,11 @@ from segdemo.checkpoints import (
     weight_files,
 )
 from segdemo.datatypes import RGBImage
+from segdemo.networks import load_frozen
 
 SIDE = 480  # pixels that pictures are squashed to; 60 patches of 8
 PREPARATION = "preprocessor_config.json"
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
 
 
 class PatchFeatures:
@@ -92,38 +91,9 @@ def load_features(
             "opened here."
         )
     weight_files(folder, TRANSFORMERS_STEM)
-    network = _load_network(folder, dtype)
+    # what lies above its layers is not needed
+    network = load_frozen(ViTModel, folder, dtype, add_pooling_layer=False)
     return PatchFeatures(network.to(device), *_colour_statistics(folder / PREPARATION))
-
-
-def _load_network(folder: Path, dtype: torch.dtype) -> Any:
-    """Load a ViT, complete and without NaN, frozen; what lies above its layers is not needed."""
-    try:
-        network, report = ViTModel.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            add_pooling_layer=False,
-            output_loading_info=True,
-        )
-    except UNREADABLE as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise CheckpointError(
-            f"{folder} cannot be loaded ({reason}): copy or download the folder again."
-        ) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise CheckpointError(
-            f"{folder} lacks {missing[0]!r} and {len(missing) - 1} more: the file is incomplete, "
-            "copy or download it again."
-        )
-    for name, parameter in network.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise CheckpointError(
-                f"{folder}: {name!r} holds NaN or infinite numbers in {dtype}: use --precision "
-                "fp32, or copy or download the weights again."
-            )
-    return network.requires_grad_(False)
 
 
 def _colour_statistics(file: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

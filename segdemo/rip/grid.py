@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from scipy import ndimage
 from segdemo.datatypes import FloatMap
 
 LabelMap = npt.NDArray[np.int32]
+Number = TypeVar("Number", bound=np.integer[Any])
 
 
 class Grid:
@@ -113,3 +114,10 @@ class Grid:
             best[window][stronger] = inside[stronger]
             large[window][stronger] = label
         return large
+
+
+def with_nearest(labels: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Return labels (h, w) in which what has none, 0, has the nearest one."""
+    place = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
+    grown: npt.NDArray[Number] = labels[tuple(place)]
+    return grown

@@ -130,9 +130,9 @@ def _refined(
     seeds, parts = components(masks, coarse_edge, settings)
     if not parts:
         return Refinement(np.zeros(edge.shape, np.int32), np.zeros(0), (), (), (), count)
-    spread = _spread(seeds, coarse_edge, settings)  # (S, h, w), each at most 1
-    unions, groups, merges = merge_overlapping(spread >= settings.binarise, settings.merge_iou)
-    strength = np.stack([spread[list(group)].max(0) for group in groups]) * unions
+    walked = spread(seeds, coarse_edge, settings)  # (S, h, w), each at most 1
+    unions, groups, merges = merge_overlapping(walked >= settings.binarise, settings.merge_iou)
+    strength = np.stack([walked[list(group)].max(0) for group in groups]) * unions
     labels = grid.labels_at_full_size(
         _best_label(strength), coarse_edge >= settings.cut, covered, settings.fill
     )
@@ -177,16 +177,16 @@ def components(
     return np.array(found, bool).reshape(-1, *edge.shape), parts
 
 
-def _spread(seeds: BoolMasks, edge: FloatMap, settings: RIPSettings) -> FloatMap:
-    """Let components walk; each divided by its own maximum, since a fragment's level is its share.
+def spread(seeds: BoolMasks, edge: FloatMap, settings: RIPSettings) -> FloatMap:
+    """Let components (S, h, w) walk; each divided by its own maximum.
 
-    An absolute threshold would delete small fragments.
+    A fragment's level is its share, so an absolute threshold would delete small ones.
     """
     transition = transition_matrix(edge, settings.radius, settings.beta)
     start = (seeds * (1 - edge)).reshape(len(seeds), -1).T.astype(np.float32)
     walked = propagate(transition, np.ascontiguousarray(start), settings.steps)
-    spread = walked.T.reshape(seeds.shape).clip(0)
-    return spread / np.maximum(spread.max((1, 2), keepdims=True), 1e-9)
+    strength = walked.T.reshape(seeds.shape).clip(0)
+    return strength / np.maximum(strength.max((1, 2), keepdims=True), 1e-9)
 
 
 def _best_label(strength: FloatMap) -> LabelMap:

@@ -7,7 +7,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError
-from segdemo.rip.refine import ROBUST, Grid, LabelMap, RIPSettings
+from segdemo.rip.grid import Grid, LabelMap, with_nearest
+from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.walk import propagate, transition_matrix
 
 SHORTEST_WALK = 64  # steps
@@ -49,18 +50,9 @@ def split_by_seeds(
     # a large seed must not win by its size alone
     walked = walked / np.maximum(start.sum(0)[:, None], 1)
     owner = np.where(walked.max(0) > 1e-7, 1 + walked.argmax(0), 0).reshape(coarse_mask.shape)
-    large = grid.repeat(_grown(owner))
+    large = grid.repeat(with_nearest(owner))
     for index, number in enumerate(numbers, start=1):
         large[marks == number] = index
     result = np.zeros(mask.shape, np.int32)
     result[box] = np.where(inside, numbers[large - 1], 0)
     return result
-
-
-def _grown(labels: LabelMap) -> LabelMap:
-    """Give cells without a label the nearest one."""
-    nearest = ndimage.distance_transform_edt(
-        labels == 0, return_distances=False, return_indices=True
-    )
-    grown: LabelMap = labels[tuple(nearest)]
-    return grown

@@ -8,11 +8,10 @@ from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks
 from segdemo.rip.gaps import close_gaps
-from segdemo.rip.grid import Grid, LabelMap
+from segdemo.rip.grid import Grid, LabelMap, with_nearest
 from segdemo.rip.merging import BoolMasks, merge_overlapping
-from segdemo.rip.refine import components
+from segdemo.rip.refine import components, spread
 from segdemo.rip.settings import ROBUST, RIPSettings
-from segdemo.rip.walk import propagate, transition_matrix
 
 BoolMask = npt.NDArray[np.bool_]
 
@@ -68,13 +67,9 @@ def _divide(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap
 
 def _spread_and_merge(seeds: BoolMasks, walls: FloatMap, settings: RIPSettings) -> LabelMap:
     """Let components (S, h, w) walk between walls; returns the cells' groups, 0 = nobody's."""
-    transition = transition_matrix(walls, settings.radius, settings.beta)
-    start = (seeds * (1 - walls)).reshape(len(seeds), -1).T.astype(np.float32)
-    walked = propagate(transition, np.ascontiguousarray(start), settings.steps)
-    spread = walked.T.reshape(seeds.shape).clip(0)
-    spread /= np.maximum(spread.max((1, 2), keepdims=True), 1e-9)
-    _, groups, _ = merge_overlapping(spread >= settings.binarise, settings.merge_iou)
-    strength = np.stack([spread[list(group)].max(0) for group in groups])
+    walked = spread(seeds, walls, settings)  # (S, h, w), each at most 1
+    _, groups, _ = merge_overlapping(walked >= settings.binarise, settings.merge_iou)
+    strength = np.stack([walked[list(group)].max(0) for group in groups])
     reached = strength.max(0) >= settings.binarise
     return np.where(reached, 1 + strength.argmax(0), 0).astype(np.int32)
 
@@ -88,20 +83,13 @@ def _complete(labels: LabelMap, inside: BoolMask, smallest: float) -> LabelMap:
         region, own = regions[box] == number, complete[box]  # a view: writing fills `complete`
         known = region & (labels[box] > 0)
         if known.any():
-            own[region] = _nearest(np.where(known, own, 0))[region]
+            own[region] = with_nearest(np.where(known, own, 0))[region]
         elif region.sum() >= smallest:
             own[region] = complete.max() + 1
         else:
             crumbs[box] |= region
     if crumbs.any() and complete.any():
-        complete[crumbs] = _nearest(complete)[crumbs]
+        complete[crumbs] = with_nearest(complete)[crumbs]
     elif crumbs.any():
         complete = regions.astype(np.int32)
     return complete
-
-
-def _nearest(labels: LabelMap) -> LabelMap:
-    """Give pixels without a label the nearest one."""
-    place = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
-    grown: LabelMap = labels[tuple(place)]
-    return grown

@@ -83,9 +83,9 @@ def empty_message(note: str | None = None) -> Message:
     return _message("empty", token=None, note=note)
 
 
-def note_message(text: str, problem: bool = True) -> Message:
+def note_message(text: str) -> Message:
     """Tell why work ended without a result."""
-    return _message("note", text=text, problem=problem)
+    return _message("note", text=text)
 
 
 def queue_of(session: Session) -> list[Message]:
