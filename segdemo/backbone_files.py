@@ -29,7 +29,12 @@ from segdemo.checkpoints import (
     weight_files,
 )
 
-BACKBONES = {"small": Checkpoint(ASSETS / "small", "embedded; its generative prior")}
+BACKBONES = {
+    "small": Checkpoint(ASSETS / "small", "embedded; its generative prior"),
+    "small-imagenet": Checkpoint(
+        ASSETS / "small-imagenet", "the same prior, and edges that also see ImageNet features"
+    ),
+}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ OFFICIAL_LICENCE = (
 )
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 CARD = "segdemo.json"
+PHOTO_FEATURES = "photo_features"  # a folder beside the networks that look at it
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -47,6 +48,9 @@ class Checkpoint:
 
 CHECKPOINTS = {
     "small": Checkpoint(ASSETS / "small", "embedded, trained from scratch by training/small.py"),
+    "small-imagenet": Checkpoint(
+        ASSETS / "small-imagenet", "embedded, as small but with features trained on ImageNet"
+    ),
     "official": Checkpoint("qianyu1217/diffdis", "released DiffDIS U-Net over SD-Turbo"),
 }
 HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")

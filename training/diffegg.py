@@ -30,7 +30,7 @@ from segdemo.datatypes import InputError
 from segdemo.diffegg.adapters import add_adapter
 from segdemo.diffegg.backbone import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator
-from segdemo.diffegg.features import feature_levels, finer_layers
+from segdemo.diffegg.features import feature_levels, finer_layers, photo_levels
 from segdemo.diffegg.loading import load_backbone
 from segdemo.diffusion import pick_device
 from training.average import load_trained_state
@@ -40,6 +40,7 @@ from training.edge_export import write_edge_model
 from training.edge_task import EdgeLosses, EdgeTrainee, EdgeValidation
 from training.loop import Task, build_accelerator, train_loop
 from training.pairs import report_problems
+from training.photo_weights import imagenet_features
 from training.run_files import RunFiles
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,9 @@ def build_trainee(
     small = files.family == OWN_FAMILY
     more = settings.more_layers or (finer_layers(backbone) if small else [])
     levels = feature_levels(backbone, [] if more == ["none"] else more)
+    if settings.photo_features:
+        backbone.photo_features = imagenet_features().to(backbone.device).eval()
+        levels += photo_levels(backbone.photo_features)
     generator = EdgeGenerator(
         levels=[asdict(level) for level in levels],
         channels=settings.channels or (SMALL_CHANNELS if small else CHANNELS),
@@ -119,7 +123,8 @@ def build_trainee(
     layers = list(backbone.attention_layers())
     last = max(place for place, name in enumerate(layers) if name in seen)
     # what comes after the last layer that is seen would learn from the reconstruction alone
-    add_adapter(backbone, layers[: last + 1], settings.rank)
+    if settings.rank:
+        add_adapter(backbone, layers[: last + 1], settings.rank)
     if settings.gradient_checkpointing:
         backbone.network.enable_gradient_checkpointing()
     trainee = EdgeTrainee(backbone, generator, teacher=settings.relabel_every > 0)
@@ -192,6 +197,7 @@ def _losses(settings: DiffEGGSettings, trainee: EdgeTrainee, epoch: float) -> Ed
         trainee,
         settings.reconstruction,
         settings.reconstruction_weight,
+        settings.cross_entropy,
         max(1, round(epoch * every)) if every else 0,
         settings.sure_edge,
         settings.sure_interior,

@@ -42,7 +42,11 @@ class DiffEGGSettings(LoopSettings):
     generator_learning_rate: float = field(
         default=1e-3, metadata={"help": "Peak rate of the edge generator."}
     )
-    rank: int = field(default=16, metadata={"help": "Rank of the LoRA, and its alpha."})
+    rank: int = field(default=16, metadata={"help": "Rank of the LoRA, and its alpha; 0: no LoRA."})
+    photo_features: bool = field(
+        default=False,
+        metadata={"help": "Let the generator see ImageNet features too, as small-imagenet does."},
+    )
     channels: int = field(
         default=0, metadata={"help": "Width of the generator; 0: 256, and 64 for small models."}
     )
@@ -61,6 +65,13 @@ class DiffEGGSettings(LoopSettings):
     reconstruction: str = field(
         default="denoise",
         metadata={"help": "; ".join(f"{k}: {v}" for k, v in RECONSTRUCTIONS.items()) + "."},
+    )
+    cross_entropy: float = field(
+        default=0.0,
+        metadata={
+            "help": "Weight of the certain pixels' cross-entropy beside Dice: not in the paper, "
+            "for probabilities that mean something where the labels are true."
+        },
     )
     reconstruction_weight: float = field(default=1.0, metadata={"help": "Its weight."})
     rule: str = field(
@@ -101,7 +112,9 @@ class DiffEGGSettings(LoopSettings):
                 raise InputError(f"--{name} {side}: give a multiple of {SIDE_MULTIPLE}, or 0.")
         if not 0 < self.smallest_crop <= 1:
             raise InputError(f"--smallest_crop {self.smallest_crop}: give a share in (0, 1].")
-        for name in ("batch_size", "rank", "max_steps", "accumulation"):
+        if self.rank < 0:
+            raise InputError(f"--rank {self.rank}: give 1 or more, or 0 for no LoRA.")
+        for name in ("batch_size", "max_steps", "accumulation"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name} {getattr(self, name)}: give 1 or more.")
         if not 0 <= self.timestep <= 999:

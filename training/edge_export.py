@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segdemo.backbone_files import ADAPTER, BACKBONES, GENERATOR, BackboneFiles
-from segdemo.checkpoints import ModelCard
+from segdemo.checkpoints import PHOTO_FEATURES, ModelCard
 from segdemo.diffdis.loading import LARGEST_SHARD, write_card
 from segdemo.diffegg.adapters import save_adapter
 from training.edge_task import EdgeTrainee
@@ -24,11 +24,16 @@ def write_edge_model(
 ) -> None:
     """Write `adapter/`, `edge_generator/`, `segdemo.json` and README.md, but not the base.
 
+    Without a LoRA there is no `adapter/`; what photo features a generator sees lies beside it.
+
     training: what there is to say of how. figures: of the last validation.
     """
-    for part in (ADAPTER, GENERATOR):
+    for part in (ADAPTER, GENERATOR, PHOTO_FEATURES):
         shutil.rmtree(folder / part, ignore_errors=True)  # of an earlier export
-    save_adapter(trainee.backbone, folder / ADAPTER)
+    if trainee.backbone.has_adapter:
+        save_adapter(trainee.backbone, folder / ADAPTER)
+    if trainee.backbone.photo_features is not None:
+        trainee.backbone.photo_features.save_pretrained(folder / PHOTO_FEATURES)
     trainee.generator.save_pretrained(folder / GENERATOR, max_shard_size=LARGEST_SHARD)
     config = json.loads((folder / GENERATOR / "config.json").read_text())
     config.pop("_name_or_path", None)  # a path of this machine

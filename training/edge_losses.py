@@ -43,6 +43,17 @@ def masked_dice(
     return total / usable.sum().clamp(min=1), usable.sum()
 
 
+def masked_cross_entropy(probability: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy over certain pixels, in nats; 0 where there is none.
+
+    probability: (B, H, W) in [0, 1]. labels: (B, H, W) as `PseudoEdge.labels`.
+    """
+    certain = labels != PseudoEdge.UNCERTAIN
+    clipped = probability.float().clamp(TINY, 1 - TINY)
+    chance = torch.where(labels == PseudoEdge.EDGE, clipped, 1 - clipped)
+    return -(chance.log() * certain).sum() / certain.sum().clamp(min=1)
+
+
 def relabel(
     labels: torch.Tensor, probability: torch.Tensor, sure_edge: float, sure_interior: float
 ) -> torch.Tensor:

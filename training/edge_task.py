@@ -21,7 +21,12 @@ from segdemo.diffegg.edge_generator import EdgeGenerator, enlarge, latents_for, 
 from segdemo.diffegg.features import Reading
 from training.draws import Draw
 from training.edge_data import EdgeBatch, EdgeBatches, EdgePair
-from training.edge_losses import masked_dice, reconstruction_loss, relabel
+from training.edge_losses import (
+    masked_cross_entropy,
+    masked_dice,
+    reconstruction_loss,
+    relabel,
+)
 from training.loop import Losses, autocast
 
 THRESHOLDS = torch.linspace(0.01, 0.99, 99)
@@ -48,13 +53,14 @@ class EdgeTrainee(nn.Module):
             for name, parameter in self.named_parameters():
                 self.teacher.register_buffer(name.replace(".", "/"), parameter.detach().clone())
 
-    def forward(self, latents: torch.Tensor, size: int) -> torch.Tensor:
-        """Return the edges (B, size, size) of clean latents (B, C, h, w)."""
-        return enlarge(self.generator(self.read(latents).maps), (size, size))
+    def forward(self, latents: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+        """Return the edges (B, S, S) of pictures (B, 3, S, S) with clean latents (B, C, h, w)."""
+        size = (pictures.shape[-2], pictures.shape[-1])
+        return enlarge(self.generator(self.read(latents, pictures).maps), size)
 
-    def read(self, latents: torch.Tensor) -> Reading:
-        """Return the features of clean latents (B, C, h, w)."""
-        return read_for(self.backbone, self.generator, latents)
+    def read(self, latents: torch.Tensor, pictures: torch.Tensor) -> Reading:
+        """Return the features of pictures with clean latents (B, C, h, w)."""
+        return read_for(self.backbone, self.generator, latents, pictures)
 
     @torch.no_grad()
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -72,10 +78,10 @@ class EdgeTrainee(nn.Module):
             kept[name.replace(".", "/")].copy_(parameter.detach())
 
     @torch.no_grad()
-    def taught(self, latents: torch.Tensor, size: int) -> torch.Tensor:
-        """Return the teacher's edges (B, size, size)."""
+    def taught(self, latents: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+        """Return the teacher's edges (B, S, S)."""
         with self._as_teacher():
-            return self(latents, size)
+            return self(latents, pictures)
 
     @contextmanager
     def _as_teacher(self) -> Iterator[None]:
@@ -94,13 +100,15 @@ class EdgeTrainee(nn.Module):
 class EdgeLosses:
     """The losses of a batch: Dice over certain pixels, and reconstruction.
 
-    relabel_steps: after each so many steps the teacher is the model of that moment, and where it is
-    above `sure_edge` or below `sure_interior`, uncertain pixels get labels; 0: never.
+    cross_entropy: weight of it, over the same pixels; none in the paper. relabel_steps: after each
+    so many steps the teacher is the model of that moment, and where it is above `sure_edge` or
+    below `sure_interior`, uncertain pixels get labels; 0: never.
     """
 
     trainee: EdgeTrainee
     reconstruction: str = "denoise"
     weight: float = 1.0
+    cross_entropy: float = 0.0
     relabel_steps: int = 0
     sure_edge: float = 0.8
     sure_interior: float = 0.2
@@ -114,9 +122,9 @@ class EdgeLosses:
         generation = draw.step // self.relabel_steps if self.relabel_steps else 0
         if generation:
             trainee.keep_teacher(generation)
-            taught = trainee.taught(latents, size)
+            taught = trainee.taught(latents, batch.pictures)
             labels = relabel(labels, taught, self.sure_edge, self.sure_interior)
-        reading = trainee.read(latents)
+        reading = trainee.read(latents, batch.pictures)
         probability = enlarge(trainee.generator(reading.maps), (size, size))  # (B, S, S)
         dice, counted = masked_dice(probability, labels)
         reconstruction = reconstruction_loss(
@@ -128,9 +136,11 @@ class EdgeLosses:
             reading,
             trainee.generator.config.timestep,
         )
+        entropy = masked_cross_entropy(probability, labels)
         return {
-            "loss": dice + self.weight * reconstruction,
+            "loss": dice + self.weight * reconstruction + self.cross_entropy * entropy,
             "dice": dice,
+            "cross_entropy": entropy,
             "reconstruction": reconstruction,
             "counted": counted / len(labels),
             "mean_edge": probability.mean(),
@@ -161,8 +171,9 @@ class EdgeValidation:
             batch = self.batches.whole(self.pairs[index])
             device = self.trainee.backbone.device
             with autocast(device, self.precision):
-                latents = self.trainee.encode(batch.pictures.to(device))
-                probability = self.trainee(latents, self.batches.size).float().cpu()
+                pictures = batch.pictures.to(device)
+                latents = self.trainee.encode(pictures)
+                probability = self.trainee(latents, pictures).float().cpu()
             counts += _threshold_counts(probability[0], batch.labels[0])
             certain = batch.labels != PseudoEdge.UNCERTAIN
             off = (probability - batch.labels.float()).abs()[certain].sum()

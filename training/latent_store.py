@@ -20,11 +20,15 @@ from training.scene_store import SceneStore
 CHUNK = 32  # scenes encoded at a time, and the unit of resuming
 LEVELS = {"picture": 8, "half": 16, "quarter": 32, "eighth": 64, "mask": 8, "edge": 8}
 """Stored latents and the factor between scene and latent side."""
+PYRAMID = ("half", "quarter", "eighth")
 
 
 @dataclass(frozen=True, eq=False)
 class LatentBatch:
-    """Latents of B scenes, float32. picture, mask, edge: (B, 4, h, w); pyramid: three levels."""
+    """Latents of B scenes, float32. picture, mask, edge: (B, 4, h, w).
+
+    pyramid: what the injectors see at three levels, (B, c, h/2, w/2) and so on.
+    """
 
     picture: torch.Tensor
     pyramid: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -69,9 +73,12 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
     count, size = scenes.images.shape[:2]
     done = items_done(folder)
     mode = "r+" if done else "w+"
+    channels = dict.fromkeys(LEVELS, pipeline.unet.config.out_channels)
+    for name, extra in zip(PYRAMID, pipeline.unet.config.photo_widths, strict=False):
+        channels[name] += extra
     arrays = {
         name: open_memmap(
-            folder / f"{name}.npy", mode, np.float16, (count, 4, size // f, size // f)
+            folder / f"{name}.npy", mode, np.float16, (count, channels[name], size // f, size // f)
         )
         for name, f in LEVELS.items()
     }

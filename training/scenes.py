@@ -68,9 +68,9 @@ class Material:
 def compose_scene(material: Material, size: int, rng: np.random.Generator) -> Scene:
     """Make one scene of `size` x `size` pixels: half composites, half labelled photographs."""
     kind = rng.random()
-    if kind < 0.17:
+    if kind < 0.12:
         return _photo_scene(_person(material, rng), size, rng)
-    if kind < 0.50:
+    if kind < 0.52:
         photo = _instance_photo(material, rng)
         if photo is not None:
             return _photo_scene(photo, size, rng)
@@ -143,14 +143,12 @@ def _composite(material: Material, size: int, rng: np.random.Generator) -> Scene
     instances = np.zeros((size, size), np.uint8)
     count = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.58, 0.18, 0.1, 0.06, 0.04, 0.04]))
     longest = rng.uniform(0.3, 1.0) if count == 1 else rng.uniform(0.25, 0.6)
+    if longest > 0.4 and rng.random() < 0.3:
+        canvas = _with_distractors(material, canvas, 0.3 * longest, rng)
     previous: tuple[int, int, int, int] | None = None
     for number in range(1, count + 1):
         share = longest * rng.uniform(0.75, 1.1)
-        cutout = _placed_cutout(material, max(12, round(share * size)), rng)
-        left, top = _position(cutout.size, size, previous, rng)
-        previous = (left, top, left + cutout.width, top + cutout.height)
-        layer = Image.new("RGBA", (size, size))
-        layer.paste(cutout, (left, top))
+        layer, previous = _laid(material, share, size, previous, rng)
         alpha = np.asarray(layer.getchannel("A"), np.float32) / 255
         if rng.random() < 0.3:
             canvas = _with_shadow(canvas, layer.getchannel("A"), rng)
@@ -166,6 +164,32 @@ def _composite(material: Material, size: int, rng: np.random.Generator) -> Scene
         noise = rng.normal(0, rng.uniform(2, 10), pixels.shape)
         pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
     return Scene(pixels.copy(), np.rint(coverage * 255).astype(np.uint8), instances)
+
+
+def _laid(
+    material: Material,
+    share: float,
+    size: int,
+    previous: tuple[int, int, int, int] | None,
+    rng: np.random.Generator,
+) -> tuple[Image.Image, tuple[int, int, int, int]]:
+    """Lay an object, `share` of the canvas long, on an empty one; returns it (RGBA) and its box."""
+    cutout = _placed_cutout(material, max(12, round(share * size)), rng)
+    left, top = _position(cutout.size, size, previous, rng)
+    layer = Image.new("RGBA", (size, size))
+    layer.paste(cutout, (left, top))
+    return layer, (left, top, left + cutout.width, top + cutout.height)
+
+
+def _with_distractors(
+    material: Material, canvas: Image.Image, longest: float, rng: np.random.Generator
+) -> Image.Image:
+    """Put one to three small things into the backdrop: what is small beside the subject is not."""
+    for _ in range(int(rng.integers(1, 4))):
+        layer, _ = _laid(material, longest * rng.uniform(0.4, 1.0), canvas.width, None, rng)
+        layer = _harmonised(layer, canvas, rng)
+        canvas.paste(layer.convert("RGB"), (0, 0), layer.getchannel("A"))
+    return canvas
 
 
 def _backdrop(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
@@ -232,7 +256,7 @@ def _placed_cutout(material: Material, longest: int, rng: np.random.Generator) -
 def _choose_cutout(material: Material, rng: np.random.Generator) -> Image.Image:
     kind = rng.choice(
         ["photo", "3d", "emoji3d", "person", "thing", "silhouette"],
-        p=[0.36, 0.2, 0.1, 0.12, 0.14, 0.08],
+        p=[0.32, 0.16, 0.07, 0.13, 0.25, 0.07],
     )
     if kind in material.cutouts:
         pool = material.cutouts[kind]

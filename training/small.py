@@ -16,22 +16,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from safetensors.torch import save_file
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import HfArgumentParser
 
-from segdemo.checkpoints import ModelCard
 from segdemo.datatypes import InputError
-from segdemo.diffdis.loading import (
-    LARGEST_SHARD,
-    SD_TURBO_SCHEDULE,
-    load_unet,
-    save_unet,
-    write_card,
-)
+from segdemo.diffdis.loading import load_unet, save_unet
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import pick_device
+from segdemo.photo_features import PhotoFeatures
 from training.autoencoder import (
     autoencoder_batch,
     autoencoder_losses,
@@ -42,7 +35,10 @@ from training.draws import Draw
 from training.latent_store import LatentBatch, LatentStore, encode_store
 from training.loop import LoopSettings, Losses, Task, autocast, train_loop
 from training.losses import diffdis_losses, prior_losses, pyramid_noise
+from training.photo_weights import imagenet_features
 from training.scene_store import SceneStore, compose_store
+from training.small_export import export_imagenet, export_pure
+from training.small_models import build_null_text, build_prior, build_scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +62,10 @@ class SmallSettings:
     )
     scene_count: int = field(default=16384, metadata={"help": "Scenes to compose."})
     image_size: int = field(default=256, metadata={"help": "Side of the scenes in pixels."})
+    photo_features: bool = field(
+        default=False,
+        metadata={"help": "Let DiffDIS see ImageNet features too: the variant small-imagenet."},
+    )
     minutes: float = field(default=120.0, metadata={"help": "Training time of the stages in all."})
     max_steps: int = field(default=1_000_000, metadata={"help": "Most steps a stage."})
     vae_batch_size: int = field(default=6, metadata={"help": "Crops a step of the autoencoder."})
@@ -122,7 +122,11 @@ def compose_scenes(settings: SmallSettings, device: torch.device) -> None:
 def encode_scenes(settings: SmallSettings, device: torch.device) -> None:
     """Write `latents/`."""
     folder = Path(settings.output_dir)
-    pipeline = _pipeline(settings, DiffDISUNet.from_stable_diffusion(build_prior()), device)
+    unet = DiffDISUNet.from_stable_diffusion(build_prior())
+    features = imagenet_features() if settings.photo_features else None
+    if features is not None:
+        unet = unet.with_photo_features(features.condition_widths)
+    pipeline = _pipeline(settings, unet, device, features)
     scenes = SceneStore.open(folder / "scenes").head(settings.scene_count)
     with autocast(device, settings.precision):
         encode_store(scenes, pipeline, folder / "latents", settings.seed)
@@ -162,6 +166,8 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
     else:
         prior = UNet2DConditionModel.from_pretrained(folder / "prior")
         unet = DiffDISUNet.from_stable_diffusion(prior)
+    if settings.photo_features and not unet.config.photo_widths:
+        unet = unet.with_photo_features(PhotoFeatures().condition_widths)
     pipeline = _pipeline(settings, unet, device)
 
     def make(draw: Draw) -> LatentBatch:
@@ -179,89 +185,12 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
     save_unet(pipeline.unet, folder / "unet")
 
 
-def build_prior() -> UNet2DConditionModel:
-    """Return the untrained stage-2 U-Net, 14 M parameters.
-
-    Self-attention at 1/16 and 1/32 of the picture and in the middle, as in Stable Diffusion at its
-    native size; at 1/8 it would halve the images per second on a CPU.
-    """
-    return UNet2DConditionModel(
-        sample_size=32,
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(64, 128, 192, 192),
-        layers_per_block=1,
-        down_block_types=(
-            "DownBlock2D",
-            "CrossAttnDownBlock2D",
-            "CrossAttnDownBlock2D",
-            "DownBlock2D",
-        ),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=64,
-        attention_head_dim=(1, 2, 3, 3),  # numbers of heads of 64; the name is diffusers' mistake
-        use_linear_projection=True,
-    )
-
-
-def build_scheduler() -> DDPMScheduler:
-    """Return SD-Turbo's noise schedule for networks that predict v.
-
-    With v the last timestep's output is nearly the clean latent itself; a small network that
-    predicts noise would first have to copy its input to one part in a hundred.
-    """
-    return DDPMScheduler.from_config(SD_TURBO_SCHEDULE | {"prediction_type": "v_prediction"})
-
-
-def build_null_text() -> torch.Tensor:
-    """Return the constant that stands for the empty prompt, (1, 2, 64): there is no text here."""
-    return torch.ones(1, 2, 64)
-
-
 def export(settings: SmallSettings, device: torch.device) -> None:
-    """Write the checkpoint folder `export/` that the app opens, in float16 shards below 10 MB."""
+    """Write the checkpoint folder `export/` that the app opens."""
     folder = Path(settings.output_dir)
-    target = folder / "export"
-    save_unet(load_unet(folder / "unet"), target / "unet", torch.float16)
-    for name, network in (
-        ("vae", AutoencoderKL.from_pretrained(Path(settings.output_dir) / "vae")),
-        ("prior", UNet2DConditionModel.from_pretrained(folder / "prior")),
-    ):
-        network.half().save_pretrained(target / name, max_shard_size=LARGEST_SHARD)
-        _forget_origin(target / name / "config.json")
-    build_scheduler().save_pretrained(target / "scheduler")
-    save_file({"null_text": build_null_text()}, target / "null_text.safetensors")
-    training = {
-        "recipe": "python -m training.small",
-        "data": DATA,
-        "history": _history(folder),
-    }
-    card = ModelCard(
-        name="small",
-        licence="MIT (weights); training data under the licences named in segdemo.json",
-        native_size=settings.image_size,
-        base=None,
-        training=training,
-        trace=TRACE,
-    )
-    write_card(card, target)
+    write = export_imagenet if settings.photo_features else export_pure
+    write(folder, settings.image_size, _history(folder))
 
-
-TRACE = {"size": 512, "fixed_timestep": 99}
-"""How the prior is looked into: its largest maps have 1/16 of the picture's side, and edges read
-from its nearly clean steps were better than at PeakKL's, which on a small model says little."""
-
-DATA = {
-    "175 photographic cut-outs, Debian package tuxpaint-stamps-default 2022.06.04-1": "GPL-2",
-    "450 rendered emoji, npm package @lobehub/fluent-emoji-3d 1.1.0": "MIT",
-    "790 renders of Debian package sweethome3d-furniture 1.8-1": "CC0 and CC BY 3.0",
-    "4133 silhouettes, npm package @iconify-json/game-icons 1.2.4": "CC BY 3.0",
-    "360 photos of people, Clothing Co-Parsing": "Apache-2.0; the photos are third parties'",
-    "399 photos of COCO": "annotations CC BY 4.0; each photo under its own Flickr licence, some "
-    "non-commercial",
-    "300 photos of BSDS500, train and val": "non-commercial research and education",
-}
-"""What the scenes are made of, and its licences; training/README.md says where to get it."""
 
 PROGRAMS = {
     "scenes": compose_scenes,
@@ -298,10 +227,16 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _pipeline(settings: SmallSettings, unet: DiffDISUNet, device: torch.device) -> DiffDISPipeline:
+def _pipeline(
+    settings: SmallSettings,
+    unet: DiffDISUNet,
+    device: torch.device,
+    features: PhotoFeatures | None = None,
+) -> DiffDISPipeline:
     autoencoder = AutoencoderKL.from_pretrained(Path(settings.output_dir) / "vae")
     parts = (unet, autoencoder, build_scheduler(), build_null_text())
-    return DiffDISPipeline(*parts, native_size=settings.image_size).to(device)
+    pipeline = DiffDISPipeline(*parts, native_size=settings.image_size, photo_features=features)
+    return pipeline.to(device)
 
 
 def _earlier(settings: SmallSettings, part: str) -> Path | None:
@@ -338,13 +273,6 @@ def _remember(settings: SmallSettings, stage: str, run: str, device: torch.devic
 def _history(folder: Path) -> dict[str, object]:
     file = folder / HISTORY
     return dict(json.loads(file.read_text())) if file.exists() else {}
-
-
-def _forget_origin(config: Path) -> None:
-    """Take the path of this machine out of a config that diffusers wrote."""
-    entries = json.loads(config.read_text())
-    entries.pop("_name_or_path", None)
-    config.write_text(json.dumps(entries, indent=2) + "\n")
 
 
 def _hardware(device: torch.device) -> str:

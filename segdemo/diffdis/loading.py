@@ -14,6 +14,8 @@ from transformers import AutoTokenizer, CLIPTextModel
 
 from segdemo.checkpoints import (
     CARD,
+    CHECKPOINTS,
+    PHOTO_FEATURES,
     CheckpointError,
     CheckpointFiles,
     ModelCard,
@@ -25,6 +27,8 @@ from segdemo.checkpoints import (
 )
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
+from segdemo.networks import load_frozen
+from segdemo.photo_features import PhotoFeatures
 
 OFFICIAL_CONFIG = {
     "sample_size": 96,
@@ -69,6 +73,7 @@ def assemble(files: CheckpointFiles, unet: DiffDISUNet) -> DiffDISPipeline:
         scheduler=_load_scheduler(files.folder),
         null_text=_load_null_text(files, unet.config.cross_attention_dim),
         native_size=files.card.native_size,
+        photo_features=_load_photo_features(files.folder, unet),
     )
 
 
@@ -160,6 +165,19 @@ def _load_autoencoder(files: CheckpointFiles) -> AutoencoderKL:
     return autoencoder
 
 
+def _load_photo_features(folder: Path, unet: DiffDISUNet) -> PhotoFeatures | None:
+    """Load what the injectors of some networks see beside latents; None for the others."""
+    if not unet.config.photo_widths:
+        return None
+    features = load_frozen(PhotoFeatures, folder / PHOTO_FEATURES, torch.float32)
+    if features.condition_widths != tuple(unet.config.photo_widths):
+        raise CheckpointError(
+            f"{folder / PHOTO_FEATURES} gives {features.condition_widths} channels, the U-Net "
+            f"needs {tuple(unet.config.photo_widths)}: check that both belong together."
+        )
+    return features
+
+
 def _load_scheduler(folder: Path) -> DDPMScheduler:
     file = folder / "scheduler" / "scheduler_config.json"
     settings = read_json(file) if file.exists() and (folder / CARD).exists() else {}
@@ -208,6 +226,9 @@ def _own_or_base(files: CheckpointFiles, part: str) -> Path:
     """Return the folder that holds `part`: the checkpoint's own, else its base's."""
     if (files.folder / part).is_dir() or files.card.base is None:
         return files.folder
+    registered = CHECKPOINTS.get(files.card.base)
+    if registered is not None and isinstance(registered.source, Path):
+        return registered.source
     local = (files.folder / files.card.base).resolve()
     if local.is_dir():
         return local

@@ -21,6 +21,7 @@ from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
 from segdemo.diffdis.unet import DiffDISUNet, class_labels
 from segdemo.diffusion import add_noise, decode_latents, encode_latents, predict_clean
 from segdemo.images import mask_contour, resize_map
+from segdemo.photo_features import PhotoFeatures
 
 LAST_TIMESTEP = 999
 
@@ -63,13 +64,18 @@ class DiffDISPipeline:
         scheduler: DDPMScheduler,
         null_text: torch.Tensor,
         native_size: int,
+        photo_features: PhotoFeatures | None = None,
     ) -> None:
-        """Put the parts together; null_text is the empty prompt's embedding, (1, n, D)."""
+        """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
+
+        photo_features: for a network whose injectors were made to see them, no other.
+        """
         self.unet = unet.eval()
         self.autoencoder = autoencoder.eval()
         self.scheduler = scheduler
         self.null_text = null_text
         self.native_size = native_size
+        self.photo_features = photo_features.eval() if photo_features is not None else None
 
     @property
     def device(self) -> torch.device:
@@ -88,10 +94,13 @@ class DiffDISPipeline:
         precision; the one step to the clean latent is float32 always.
         """
         # asking for the type it already has makes diffusers print a warning about nothing
-        for network, wanted in (
+        networks = [
             (self.unet, dtype),
             (self.autoencoder, torch.float32 if dtype == torch.float16 else dtype),
-        ):
+        ]
+        if self.photo_features is not None:
+            networks.append((self.photo_features, dtype))
+        for network, wanted in networks:
             network.to(*((device,) if network.dtype == wanted else (device, wanted)))
         self.null_text = self.null_text.to(device)
         return self
@@ -106,12 +115,21 @@ class DiffDISPipeline:
         """Encode the picture again at 1/2, 1/4 and 1/8 of its size (SWCI).
 
         The picture is reduced and encoded anew, without antialiasing, as the released weights
-        expect; latents are never resized. Empty for a network without injectors.
+        expect; latents are never resized. Photo features follow the latents as further channels,
+        where the network sees them. Empty for a network without injectors.
         """
         height, width = pictures.shape[-2:]
-        return tuple(
+        levels = tuple(
             self.encode(F.interpolate(pictures, (height // k, width // k), mode="bilinear"))
             for k in (2, 4, 8)[: len(self.unet.injectors)]
+        )
+        if self.photo_features is None:
+            return levels
+        *_, fine, coarse = self.photo_features(pictures.to(self.photo_features.dtype))
+        maps = (fine, coarse, F.avg_pool2d(coarse, 2))  # at 1/16, 1/32 and 1/64 of the picture
+        return tuple(
+            torch.cat([level, values.to(level.dtype)], 1)
+            for level, values in zip(levels, maps, strict=True)
         )
 
     def denoise(
@@ -123,8 +141,8 @@ class DiffDISPipeline:
     ) -> torch.Tensor:
         """Take the one step (eq. 4): noisy latents at a timestep to clean ones, float32.
 
-        latents: (B, 4, h, w), the pictures'. condition_pyramid: their reduced latents, (B or 2B,
-        4, ..). noisy: (2B, 4, h, w), mask items then edge items. Returns (2B, 4, h, w). Without
+        latents: (B, 4, h, w), the pictures'. condition_pyramid: from `condition_pyramid`, (B or
+        2B, ..). noisy: (2B, 4, h, w), mask items then edge items. Returns (2B, 4, h, w). Without
         the edge task there are B items instead of 2B.
         """
         dtype = self.unet.dtype

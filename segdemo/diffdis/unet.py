@@ -86,13 +86,15 @@ class InteractiveTransformerBlock(nn.Module):
 
 
 class ConditionInjector(nn.Module):
-    """One scale of SWCI: the picture's latent scales and shifts a skip connection."""
+    """One scale of SWCI: what is known of the picture scales and shifts a skip connection."""
 
-    def __init__(self, latent_channels: int, channels: int) -> None:
+    def __init__(self, condition_channels: int, channels: int) -> None:
         """Build an injector that changes nothing until it is trained (zero convolutions)."""
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(latent_channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.GELU()
+            nn.Conv2d(condition_channels, channels, 3, padding=1),
+            nn.BatchNorm2d(channels),
+            nn.GELU(),
         )
         self.scale = nn.Conv2d(channels, channels, 3, padding=1)
         self.shift = nn.Conv2d(channels, channels, 3, padding=1)
@@ -100,14 +102,14 @@ class ConditionInjector(nn.Module):
             nn.init.zeros_(convolution.weight)
             nn.init.zeros_(convolution.bias)
 
-    def forward(self, skip: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+    def forward(self, skip: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
         """Return skip * scale + shift + skip.
 
-        skip: (n, C, h, w). latent: (n, 4, h, w), or (n/2, 4, h, w) when both halves of the batch
+        skip: (n, C, h, w). condition: (n, c, h, w), or (n/2, c, h, w) when both halves of the batch
         show the same pictures, which saves half of the work.
         """
-        features = self.features(latent)
-        repeats = (len(skip) // len(latent), 1, 1, 1)
+        features = self.features(condition)
+        repeats = (len(skip) // len(condition), 1, 1, 1)
         scale, shift = self.scale(features).repeat(repeats), self.shift(features).repeat(repeats)
         return skip * scale + shift + skip  # (n, C, h, w)
 
@@ -128,12 +130,15 @@ class DiffDISUNet(UNet2DConditionModel):
         interaction: str = "dbia",
         scale_injection: bool = True,
         denoising_steps: int = 1,
+        photo_widths: tuple[int, ...] = (),
         **kwargs: Any,
     ) -> None:
         """Build the stock U-Net, then replace its middle and add the injectors.
 
         edge_task: without it a batch holds mask items only. interaction: one of `INTERACTIONS`.
         scale_injection: whether there is SWCI. denoising_steps: how many steps it was trained for.
+        photo_widths: channels that the three injectors see beside the picture's latent, from a
+        network that knows photographs; none in the paper.
         Raises ValueError for an interaction that does not exist or has no edges to see.
         """
         if interaction not in (INTERACTIONS if edge_task else ("none",)):
@@ -144,13 +149,16 @@ class DiffDISUNet(UNet2DConditionModel):
             interaction=interaction,
             scale_injection=scale_injection,
             denoising_steps=denoising_steps,
+            photo_widths=tuple(photo_widths),
         )
         if interaction != "none":
             blocks = self.mid_block.attentions[0].transformer_blocks
             blocks[0] = InteractiveTransformerBlock(blocks[0], interaction)
         widths = self.config.block_out_channels[:3] if scale_injection else ()
+        latent = self.config.out_channels
         self.injectors = nn.ModuleList(
-            ConditionInjector(self.config.out_channels, width) for width in widths
+            ConditionInjector(latent + photo, width)
+            for photo, width in zip(photo_widths or (0,) * len(widths), widths, strict=True)
         )
 
     # a config is read by the names in the constructor's signature: the stock ones and ours
@@ -179,7 +187,8 @@ class DiffDISUNet(UNet2DConditionModel):
 
         sample: (2B, 8, L, L), the picture's latent then the noisy latent. encoder_hidden_states:
         (2B, n, D), the empty prompt. labels: (2B, 4) from `class_labels`. condition_pyramid:
-        latents of the picture at 1/2, 1/4 and 1/8 of its size, (B or 2B, 4, L/2 ..) each.
+        latents of the picture at 1/2, 1/4 and 1/8 of its size, (B or 2B, 4, L/2 ..) each, followed
+        by the `photo_widths` channels where the network was made for them.
         Without the edge task there are B items and no labels, without injection no pyramid.
         Raises ValueError when the batch is odd, so that no edge item lacks its mask item.
         """
@@ -199,8 +208,8 @@ class DiffDISUNet(UNet2DConditionModel):
         hidden = self.mid_block(hidden, embedding, **_text_if_used(self.mid_block, text))
 
         injected = [
-            (*features[:-1], injector(features[-1], latent))
-            for features, injector, latent in zip(
+            (*features[:-1], injector(features[-1], condition))
+            for features, injector, condition in zip(
                 skips, self.injectors, condition_pyramid, strict=False
             )
         ]
@@ -239,6 +248,16 @@ class DiffDISUNet(UNet2DConditionModel):
         own = network.state_dict()
         weights |= {name: own[name] for name in own if name.split(".")[0] in fresh}
         network.load_state_dict({name: weights[name] for name in own})
+        return network
+
+    def with_photo_features(self, widths: tuple[int, ...]) -> DiffDISUNet:
+        """Return this network with new injectors, made for the channels of photo features.
+
+        The new injectors change nothing until they are trained.
+        """
+        network = type(self).from_config(self.config, photo_widths=widths)
+        kept = {n: t for n, t in self.state_dict().items() if not n.startswith("injectors.")}
+        network.load_state_dict(network.state_dict() | kept)
         return network
 
 

@@ -18,6 +18,7 @@ from segdemo.diffusion import add_noise, encode_latents, predict_clean
 
 if TYPE_CHECKING:
     from segdemo.diffegg.edge_generator import EdgeGenerator
+    from segdemo.photo_features import PhotoFeatures
 
 FEATURE_SCALES = (2.0, 1.0, 0.5, 0.25)  # of MM-DiT's tokens, which all have one size (as ViTDet)
 
@@ -27,11 +28,13 @@ class Backbone(ABC):
 
     name: what the user called it. native_size: side in pixels it was trained at. network: the
     denoiser. autoencoder: from pictures to latents. edge_generator: makes edges of its hidden
-    states, or None. has_adapter: the network has a LoRA adapter, at rest outside of `adapted`.
+    states, or None. photo_features: what else it looks at, or None. has_adapter: the network has a
+    LoRA adapter, at rest outside of `adapted`.
     All steps are differentiable.
     """
 
     edge_generator: EdgeGenerator | None = None
+    photo_features: PhotoFeatures | None = None
     has_adapter = False
 
     def __init__(

@@ -23,6 +23,8 @@ NOISE_SEED = 0
 class EdgeGenerator(ModelMixin, ConfigMixin):
     """From a backbone's hidden states to edge logits at a quarter of the picture's side.
 
+    It may look at photo features as well, which are levels like the others.
+
     The paper says "FPN followed by a CNN"; this is UPerNet's without its pyramid pooling: each
     level by a 1x1 convolution to `channels`, coarse added to fine, a 3x3 convolution a level, all
     put side by side at the finest, then 3x3 convolutions, doubled in size until the stride is 4.
@@ -66,7 +68,7 @@ class EdgeGenerator(ModelMixin, ConfigMixin):
     def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
         """Return logits (B, 1, S/4, S/4) of maps (B, width, h, w), finest first."""
         pyramid = [
-            lateral(norm(values.to(lateral.weight.dtype)))  # (B, channels, h, w)
+            lateral(norm(_channels_first(values.to(lateral.weight.dtype))))  # (B, channels, h, w)
             for norm, lateral, values in zip(self.norms, self.laterals, maps, strict=True)
         ]
         for fine in range(len(pyramid) - 2, -1, -1):
@@ -94,10 +96,21 @@ def latents_for(
     return backbone.add_noise(latents, noise.expand_as(latents), timestep)
 
 
-def read_for(backbone: Backbone, generator: EdgeGenerator, latents: torch.Tensor) -> Reading:
-    """Run the denoiser once on clean latents (B, C, h, w) as the generator wants it."""
+def read_for(
+    backbone: Backbone, generator: EdgeGenerator, latents: torch.Tensor, pictures: torch.Tensor
+) -> Reading:
+    """Run the denoiser once on clean latents (B, C, h, w) as the generator wants it.
+
+    pictures: (B, 3, S, S) in [-1, 1], which the latents are of; for photo features.
+    """
     shown = latents_for(backbone, generator, latents)
-    return read_features(backbone, generator.levels, shown, generator.config.timestep)
+    hidden = [level for level in generator.levels if level.layers]
+    reading = read_features(backbone, hidden, shown, generator.config.timestep)
+    if backbone.photo_features is None or len(hidden) == len(generator.levels):
+        return reading
+    denoiser, photo = iter(reading.maps), iter(backbone.photo_features(pictures))
+    maps = [next(denoiser if level.layers else photo) for level in generator.levels]
+    return Reading(maps, reading.prediction)
 
 
 def enlarge(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -110,7 +123,7 @@ def generate_edges(backbone: Backbone, generator: EdgeGenerator, image: RGBImage
     """Return a picture's edges at its own size: one pass, with the backbone's adapter if any."""
     square = square_tensor(image, generator.config.size).to(backbone.device)  # (1, 3, S, S)
     with backbone.adapted():
-        reading = read_for(backbone, generator, backbone.encode(square))
+        reading = read_for(backbone, generator, backbone.encode(square), square)
     height, width = image.shape[:2]
     probability = enlarge(generator(reading.maps), (height, width))[0]  # (H, W)
     return EdgeMap(probability.clamp(0, 1).cpu().numpy(), "diffegg")
@@ -122,6 +135,15 @@ def _block(width: int, channels: int, groups: int) -> nn.Sequential:
         nn.GroupNorm(groups, channels),
         nn.ReLU(),
     )
+
+
+def _channels_first(values: torch.Tensor) -> torch.Tensor:
+    """Copy maps (B, C, h, w) whose channels lie last, as those of tokens do.
+
+    Of such that need no gradient, PyTorch's group normalisation crashes in its backward pass. A
+    copy, because `contiguous` takes maps of a single cell for what they are not.
+    """
+    return values.clone(memory_format=torch.contiguous_format)
 
 
 def _resized(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from segdemo.datatypes import InputError
 from segdemo.diffegg.backbone import Backbone
+from segdemo.photo_features import PhotoFeatures
 
 PROBE_SIDE = 16  # latents along a side when the layers' maps are measured: small, but halved twice
 
@@ -27,15 +28,23 @@ PROBE_SIDE = 16  # latents along a side when the layers' maps are measured: smal
 class FeatureLevel:
     """One scale of the features.
 
-    layers: the network's modules whose maps are put side by side. width: their channels together.
-    stride: pixels of the picture that a cell stands for. scale: how the layers' maps are enlarged
-    to have it.
+    layers: the denoiser's modules whose maps are put side by side; none for a level of photo
+    features. width: their channels together. stride: pixels of the picture that a cell stands for.
+    scale: how the layers' maps are enlarged to have it.
     """
 
     layers: list[str]
     width: int
     stride: float
     scale: float = 1.0
+
+
+def photo_levels(features: PhotoFeatures) -> list[FeatureLevel]:
+    """Return the scales of photo features, finest first."""
+    return [
+        FeatureLevel([], width, stride)
+        for width, stride in zip(features.widths, features.strides, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

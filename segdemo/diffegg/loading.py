@@ -19,12 +19,14 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from segdemo.backbone_files import OWN_FAMILY, BackboneFiles
-from segdemo.checkpoints import CheckpointError, read_json
+from segdemo.checkpoints import PHOTO_FEATURES, CheckpointError, read_json
 from segdemo.diffegg.adapters import load_adapter
 from segdemo.diffegg.backbone import Backbone, MMDiTBackbone, UNetBackbone
 from segdemo.diffegg.edge_generator import EdgeGenerator
+from segdemo.diffegg.features import photo_levels
 from segdemo.diffegg.settings import LAST_TIMESTEP
 from segdemo.networks import first_line, load_frozen
+from segdemo.photo_features import PhotoFeatures
 
 NETWORKS = {
     "prior": UNet2DConditionModel,
@@ -99,7 +101,11 @@ def load_backbone(
     if files.adapter is not None:
         load_adapter(backbone, files.adapter)
     if files.edge_generator is not None:
-        backbone.edge_generator = _load_generator(files.edge_generator, backbone)
+        generator = _load_generator(files.edge_generator, backbone)
+        if not all(level.layers for level in generator.levels):
+            backbone.photo_features = _load_photo_features(files.edge_generator, generator)
+            backbone.photo_features.to(device)
+        backbone.edge_generator = generator
     return backbone
 
 
@@ -113,6 +119,17 @@ def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
             "model that it was trained for."
         )
     return generator.to(backbone.device)
+
+
+def _load_photo_features(folder: Path, generator: EdgeGenerator) -> PhotoFeatures:
+    """Load what lies beside a generator that looks at it."""
+    source = folder.parent / PHOTO_FEATURES
+    features: PhotoFeatures = load_frozen(PhotoFeatures, source, torch.float32)
+    if photo_levels(features) != [level for level in generator.levels if not level.layers]:
+        raise CheckpointError(
+            f"{source} is not what {folder} was trained with: copy both from one model."
+        )
+    return features.eval()
 
 
 def _load_model(files: BackboneFiles, device: torch.device, dtype: torch.dtype) -> Backbone:

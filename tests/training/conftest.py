@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +42,8 @@ def material_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         labels = np.asarray(disc((5, 20, 90, 120), 1)) + np.asarray(disc((95, 20, 170, 130), 2))
         save(Image.fromarray(labels.astype(np.uint16)), f"coco/instances/{number}.png")
         save(photo(), f"photos_bsds/{number}.jpg")
+        drawn = disc((30, 30, 120, 120), 255).convert("L").filter(ImageFilter.FIND_EDGES)
+        save(drawn, f"photos_bsds_boundaries/{number}.png")
     square = '<path fill="currentColor" d="M100 100L400 100L400 400L100 400z"/>'
     icons = {"icons": {"square": {"body": square}}}
     (folder / "game-icons.json.gz").write_bytes(gzip.compress(json.dumps(icons).encode()))

@@ -33,7 +33,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(autouse=True)
-def _own_precision() -> Iterator[None]:
+def own_precision() -> Iterator[None]:
     """Let every test choose its precision: accelerate keeps the first of a process."""
     AcceleratorState._reset_state(reset_partial_state=True)
     yield

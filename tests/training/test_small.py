@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.checkpoints import ASSETS
+from segdemo.datatypes import InputError
 from training.small import SmallSettings, main, train
 
 
@@ -41,6 +44,34 @@ def test_the_recipe_runs_from_material_to_a_model_that_segments(
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     assert assistant.segment(image).mask.shape == (40, 50)
     assert assistant.edges(image).probability.shape == (40, 50)
+
+
+def test_the_variant_with_imagenet_features_borrows_the_rest_from_the_embedded_model(
+    material_dir: Path, tmp_path: Path
+) -> None:
+    train(
+        SmallSettings(
+            material_dir=str(material_dir),
+            output_dir=str(tmp_path / "run"),
+            start_from=str(ASSETS / "small"),
+            photo_features=True,
+            stages=["scenes", "latents", "diffdis", "export"],
+            scene_count=4,
+            image_size=64,
+            max_steps=1,
+            batch_size=2,
+            precision="fp32",
+        )
+    )
+    folder = tmp_path / "run" / "export"
+    assert not (folder / "vae").exists()
+    assert not (folder / "prior").exists()
+    assistant = AnnotationAssistant(str(folder), device="cpu")
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    assert assistant.segment(image).mask.shape == (40, 50)
+    shutil.rmtree(folder / "photo_features")
+    with pytest.raises(InputError, match="photo_features"):
+        AnnotationAssistant(str(folder), device="cpu").segment(image)
 
 
 def test_an_unknown_stage_is_wrong_usage(
