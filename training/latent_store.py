@@ -27,19 +27,23 @@ PYRAMID = ("half", "quarter", "eighth")
 class LatentBatch:
     """Latents of B scenes, float32. picture, mask, edge: (B, 4, h, w).
 
-    pyramid: what the injectors see at three levels, (B, c, h/2, w/2) and so on.
+    pyramid: what the injectors see at three levels, (B, c, h/2, w/2) and so on. pixels: the masks
+    themselves, (B, S, S) uint8, 255 is subject.
     """
 
     picture: torch.Tensor
     pyramid: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     mask: torch.Tensor
     edge: torch.Tensor
+    pixels: torch.Tensor
 
     def to(self, device: torch.device) -> LatentBatch:
         """Return the same on a device."""
         half, quarter, eighth = (level.to(device) for level in self.pyramid)
-        picture, mask, edge = (part.to(device) for part in (self.picture, self.mask, self.edge))
-        return LatentBatch(picture, (half, quarter, eighth), mask, edge)
+        picture, mask, edge, pixels = (
+            part.to(device) for part in (self.picture, self.mask, self.edge, self.pixels)
+        )
+        return LatentBatch(picture, (half, quarter, eighth), mask, edge, pixels)
 
 
 class LatentStore:
@@ -50,6 +54,7 @@ class LatentStore:
         if not is_complete(folder):
             raise InputError(f"{folder} holds no complete latents: run the latents stage first.")
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in LEVELS}
+        self.pixels = np.load(folder / "pixels.npy", mmap_mode="r")  # (N, S, S) uint8
         self.mixed = np.load(folder / "mixed.npy")  # (N,) True where CutMix pasted a box
         self.plain = np.flatnonzero(~self.mixed)
 
@@ -63,7 +68,8 @@ class LatentStore:
         picture, half, quarter, eighth, mask, edge = (
             torch.from_numpy(np.asarray(self.arrays[name][order], np.float32)) for name in LEVELS
         )
-        return LatentBatch(picture, (half, quarter, eighth), mask, edge)
+        pixels = torch.from_numpy(np.asarray(self.pixels[order]))
+        return LatentBatch(picture, (half, quarter, eighth), mask, edge, pixels)
 
 
 @torch.inference_mode()
@@ -82,6 +88,7 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
         )
         for name, f in LEVELS.items()
     }
+    pixels = open_memmap(folder / "pixels.npy", mode, np.uint8, (count, size, size))
     mixed = open_memmap(folder / "mixed.npy", mode, bool, (count,))
     for start in range(done, count, CHUNK):
         end = min(start + CHUNK, count)
@@ -92,6 +99,7 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
         encoded += [pipeline.encode(planes[:, [c] * 3]) for c in (3, 4)]
         for name, latents in zip(LEVELS, encoded, strict=True):
             arrays[name][start:end] = latents.float().cpu().numpy()
+        pixels[start:end] = ((planes[:, 3] + 1) * 127.5).round().byte().cpu().numpy()
         mixed[start:end] = boxes.any((1, 2))
         note_progress(folder, end, count)
 

@@ -15,6 +15,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import HfArgumentParser
@@ -34,7 +35,7 @@ from training.autoencoder import (
 from training.draws import Draw
 from training.latent_store import LatentBatch, LatentStore, encode_store
 from training.loop import LoopSettings, Losses, Task, autocast, train_loop
-from training.losses import diffdis_losses, prior_losses, pyramid_noise
+from training.losses import PixelTask, diffdis_losses, prior_losses, pyramid_noise
 from training.photo_weights import imagenet_features
 from training.scene_store import SceneStore, compose_store
 from training.small_export import export_imagenet, export_pure
@@ -65,6 +66,10 @@ class SmallSettings:
     photo_features: bool = field(
         default=False,
         metadata={"help": "Let DiffDIS see ImageNet features too: the variant small-imagenet."},
+    )
+    pixel_weight: float = field(
+        default=0.0,
+        metadata={"help": "Weight of decoded masks' errors beside those of latents; 0: none."},
     )
     minutes: float = field(default=120.0, metadata={"help": "Training time of the stages in all."})
     max_steps: int = field(default=1_000_000, metadata={"help": "Most steps a stage."})
@@ -177,7 +182,18 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
         batch = batch.to(device)
         shape = (2 * settings.batch_size, *batch.picture.shape[1:])
         noise = pyramid_noise(shape, draw.rng).to(device)
-        return diffdis_losses(pipeline, batch.picture, batch.pyramid, batch.mask, batch.edge, noise)
+        pixels = PixelTask(
+            batch.pixels, settings.pixel_weight, np.random.default_rng(draw.torch_seed)
+        )
+        return diffdis_losses(
+            pipeline,
+            batch.picture,
+            batch.pyramid,
+            batch.mask,
+            batch.edge,
+            noise,
+            pixels=pixels if settings.pixel_weight else None,
+        )
 
     task = Task(pipeline.unet, make, losses)
     train_loop(task, folder / "diffdis_run", _loop(settings, "diffdis"), device)
@@ -234,6 +250,7 @@ def _pipeline(
     features: PhotoFeatures | None = None,
 ) -> DiffDISPipeline:
     autoencoder = AutoencoderKL.from_pretrained(Path(settings.output_dir) / "vae")
+    autoencoder.requires_grad_(False)
     parts = (unet, autoencoder, build_scheduler(), build_null_text())
     pipeline = DiffDISPipeline(*parts, native_size=settings.image_size, photo_features=features)
     return pipeline.to(device)
