@@ -18,6 +18,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from segdemo.checkpoints import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -40,13 +42,15 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     environment = os.environ
     parser.add_argument(
         "--model",
-        default=environment.get("SEGDEMO_MODEL", "small"),
-        help="small, official, a folder, a .safetensors file or a Hub id (default: %(default)s)",
+        default=environment.get("SEGDEMO_MODEL", DEFAULT_MODEL),
+        help="small, small-imagenet, official, a folder, a .safetensors file or a Hub id "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--backbone",
-        default=environment.get("SEGDEMO_BACKBONE", "small"),
-        help="whose attention Inspect shows: small, a folder or a Hub id (default: %(default)s)",
+        default=environment.get("SEGDEMO_BACKBONE", DEFAULT_MODEL),
+        help="whose attention Inspect shows: small, small-imagenet, a folder or a Hub id "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--device",
@@ -75,7 +79,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def build_assistant(
-    model: str, device: str, precision: str, backbone: str = "small", features: str = ""
+    model: str, device: str, precision: str, backbone: str = DEFAULT_MODEL, features: str = ""
 ) -> AnnotationAssistant:
     """Build the assistant, on ZeroGPU Spaces one that borrows the GPU for each call.
 

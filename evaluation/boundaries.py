@@ -41,6 +41,7 @@ from evaluation.problems import settle
 from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
 from evaluation.uis import collect
+from segdemo.checkpoints import DEFAULT_MODEL
 from segdemo.datatypes import FloatMap, InputError
 from segdemo.diffegg.settings import PAPER_TIMESTEPS
 from segdemo.edge_files import gradient_edges, read_edge_map
@@ -173,7 +174,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default="own",
         help="keep the ridges of maps before they are thinned, or not (default: %(default)s)",
     )
-    parser.add_argument("--backbone", default="small", help="name, folder or Hub id")
+    parser.add_argument("--backbone", default=DEFAULT_MODEL, help="name, folder or Hub id")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--size", type=int, default=0, help="working size, 0 = the model's own")
     parser.add_argument("--layers", default="", help="regular expression on layer names")

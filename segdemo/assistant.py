@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from segdemo.backbone_files import BackboneFiles, locate_backbone
-from segdemo.checkpoints import CheckpointFiles, locate
+from segdemo.checkpoints import DEFAULT_MODEL, CheckpointFiles, locate
 from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
@@ -50,10 +50,10 @@ class AnnotationAssistant:
 
     def __init__(
         self,
-        model: str = "small",
+        model: str = DEFAULT_MODEL,
         device: str = "auto",
         precision: str = "fp32",
-        backbone: str = "small",
+        backbone: str = DEFAULT_MODEL,
         features: str = "",
     ) -> None:
         """Find the models and the device; nothing is loaded yet.

@@ -53,6 +53,8 @@ CHECKPOINTS = {
     ),
     "official": Checkpoint("qianyu1217/diffdis", "released DiffDIS U-Net over SD-Turbo"),
 }
+DEFAULT_MODEL = "small-imagenet"
+"""What is used unless something else is asked for; both methods have a model of this name."""
 HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
 DIFFUSERS_STEM = "diffusion_pytorch_model"
 TRANSFORMERS_STEM = "model"

@@ -75,6 +75,10 @@ class SmallSettings:
     max_steps: int = field(default=1_000_000, metadata={"help": "Most steps a stage."})
     vae_batch_size: int = field(default=6, metadata={"help": "Crops a step of the autoencoder."})
     batch_size: int = field(default=16, metadata={"help": "Pictures a step."})
+    learning_rate: float = field(
+        default=4e-4,
+        metadata={"help": "Peak rate of prior and DiffDIS; the autoencoder's is 8e-4."},
+    )
     precision: str = field(default="bf16", metadata={"help": "fp32 or bf16 (autocast)."})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps."})
     workers: int = field(default=2, metadata={"help": "Processes that compose scenes."})
@@ -267,7 +271,7 @@ def _loop(settings: SmallSettings, stage: str) -> LoopSettings:
     return LoopSettings(
         minutes=settings.minutes * TIME_WEIGHTS[stage] / wanted,
         max_steps=settings.max_steps,
-        learning_rate=8e-4 if stage == "autoencoder" else 4e-4,
+        learning_rate=8e-4 if stage == "autoencoder" else settings.learning_rate,
         precision=settings.precision,
         seed=settings.seed,
     )

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from segdemo.annotations import MaskFormat, write_masks
 from segdemo.batch import PictureFile, find_images, work_through
+from segdemo.checkpoints import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
 from segdemo.commands.output import check_output
 from segdemo.commands.walk import follow
@@ -48,8 +49,8 @@ def add_propose(verbs: Any) -> None:
         metavar="FOLDER|HUB",
         help="maskcut: a ViT as transformers saves it, such as facebook/dino-vitb8",
     )
-    parser.add_argument("--model", default="small", metavar="NAME|FOLDER|FILE|HUB")
-    parser.add_argument("--backbone", default="small", metavar="NAME|FOLDER|HUB")
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|FOLDER|FILE|HUB")
+    parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
     parser.add_argument(
         "--threshold",

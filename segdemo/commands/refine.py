@@ -15,6 +15,7 @@ from segdemo.annotations import MaskFormat
 from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.targets import check_apart
 from segdemo.batch import PictureFile, find_images
+from segdemo.checkpoints import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
 from segdemo.commands.class_list import ClassList
 from segdemo.commands.kept import KeptPhotos
@@ -68,7 +69,7 @@ def add_refine(verbs: Any) -> None:
         help="robust: for predicted edges, which have gaps; paper: for closed edges (default: "
         "%(default)s)",
     )
-    parser.add_argument("--backbone", default="small", metavar="NAME|FOLDER|HUB")
+    parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
     _add_settings(parser)
     parser.set_defaults(run=partial(_run, parser))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segdemo.batch import SegmentationFiles, segment_files
+from segdemo.checkpoints import DEFAULT_MODEL
 from segdemo.commands.arguments import (
     add_device,
     add_files,
@@ -35,9 +36,9 @@ def add_segment(verbs: Any) -> None:
     add_files(parser)
     parser.add_argument(
         "--model",
-        default="small",
-        help="registered name (small, official), checkpoint folder, U-Net .safetensors file or Hub "
-        "id (default: %(default)s)",
+        default=DEFAULT_MODEL,
+        help="registered name (small, small-imagenet, official), checkpoint folder, U-Net "
+        ".safetensors file or Hub id (default: %(default)s)",
     )
     add_device(parser)
     parser.add_argument(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segdemo.batch import Handle, work_through
+from segdemo.checkpoints import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_files, add_setting, given, seed
 from segdemo.commands.walk import RefusedError, follow, list_pictures, make_folder, refuse_early
 from segdemo.datatypes import InputError
@@ -27,10 +28,10 @@ def add_trace_flags(parser: argparse.ArgumentParser) -> None:
     add_files(parser)
     parser.add_argument(
         "--backbone",
-        default="small",
+        default=DEFAULT_MODEL,
         metavar="NAME|FOLDER|HUB",
-        help="model whose attention is read: small (embedded), or the folder or Hub id of a Stable "
-        "Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5 (default: %(default)s)",
+        help="model whose attention is read: small, small-imagenet (embedded), or the folder or "
+        "Hub id of a Stable Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5 (default: %(default)s)",
     )
     add_device(parser)
     add_setting(parser, TraceSettings, "timesteps", type=int, nargs="+", metavar="T")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.masks import iou, main, pairs
+from evaluation.masks import Measured, iou, main, pairs, spread
 from segdemo.datatypes import InputError
 
 
@@ -45,3 +46,13 @@ def test_the_program_measures_a_model_on_a_folder(
     assert status == 0
     assert '"size": 64' in capsys.readouterr().out
     assert Image.open(panel).width == 3 * 160 * 3
+
+    options = ["--bench", str(tmp_path), "--subsets", "set", "--model", str(tiny_diffdis_folder)]
+    assert main([*options, "--round_trip"]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["iou"]["set"] <= 1
+
+
+def test_a_sheet_goes_from_the_best_to_the_worst() -> None:
+    measured = [Measured(value, Image.new("RGB", (1, 1))) for value in (0.2, 0.9, 0.5, 0.1, 0.7)]
+    assert [one.iou for one in spread(measured, 3)] == [0.9, 0.5, 0.1]
+    assert spread(measured, 0) == measured

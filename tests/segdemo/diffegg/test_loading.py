@@ -85,7 +85,10 @@ def complaint(source: Path | str) -> str:
 
 
 def test_a_name_that_is_nothing() -> None:
-    assert complaint("smal") == "No backbone 'smal': give one of small, a folder or a Hub id."
+    assert (
+        complaint("smal")
+        == "No backbone 'smal': give one of small, small-imagenet, a folder or a Hub id."
+    )
 
 
 def test_a_folder_without_a_network(tmp_path: Path) -> None:
