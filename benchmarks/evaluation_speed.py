@@ -84,8 +84,8 @@ def draw_objects(folder: Path, count: int, side: int) -> Work:
         files = [folder / f"{name}_{number:04d}.png" for name in ("truth", "found")]
         for file, ids in zip(files, (labels, np.roll(labels, 4, axis=1)), strict=True):
             Image.fromarray(ids.astype(np.uint16)).save(file, compress_level=1)
-        sources = (LabelMap(file) for file in files)
-        items.append(Item(files[0].name, tuple(files), ObjectPair(number, *sources)))
+        pair = ObjectPair(number, LabelMap(files[0]), LabelMap(files[1]))
+        items.append(Item(files[0].name, tuple(files), pair))
     return items, partial(measure_pair, protocol=Protocol())
 
 

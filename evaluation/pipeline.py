@@ -61,7 +61,7 @@ def evaluate(options: argparse.Namespace) -> int:
         options.annotations = options.annotations or options.bench
         options.images = options.images or options.bench / "images"
     place = find_truth(options.annotations, options.dataset, options.subset)
-    truth = read_truth(place.path, place.names, place.coded)
+    truth = read_truth(place.path, place.names, place.maps)
     base = read_predictions(options.predictions, truth) if options.predictions else None
     edges = find_edges([picture.name for picture in truth.pictures], options)
     problems = [*truth.problems, *(base.problems if base else ()), *edges.problems]
