@@ -48,7 +48,7 @@ def boundary_counts(edge: FloatMap, annotators: BoolArray, thresholds: Sequence[
     truths = [np.argwhere(truth) for truth in annotators]
     counts = []
     for threshold in thresholds:
-        predicted = np.argwhere(thin(edge >= threshold))
+        predicted = np.argwhere(thinned(edge, threshold))
         agreed = np.zeros(len(predicted), bool)
         recalled = 0
         for truth in truths:
@@ -57,6 +57,12 @@ def boundary_counts(edge: FloatMap, annotators: BoolArray, thresholds: Sequence[
             agreed[matched] = True
         counts.append((recalled, sum(map(len, truths)), agreed.sum(), len(predicted)))
     return np.array(counts, np.int64)
+
+
+def thinned(edge: FloatMap, threshold: float) -> BoolArray:
+    """Cut a map and thin what is left to lines one pixel wide."""
+    lines: BoolArray = thin(edge >= threshold)
+    return lines
 
 
 def match(

@@ -137,7 +137,6 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--splits", nargs="+", default=[], help="subsets, such as VD TE1")
     parser.add_argument("--resize", choices=sorted(FILTERS), default="", help="for other sizes")
     parser.add_argument("--suffix", default="", help="what predictions have behind the stem")
-    parser.add_argument("--panels", type=int, default=8, help="worst pictures to draw")
     parser.add_argument(
         "--strict_reference", action="store_true", help="leave S undefined where references do"
     )

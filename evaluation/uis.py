@@ -36,12 +36,13 @@ from evaluation.neighbours import REACH
 from evaluation.object_sets import PredictionSet, TruthSet, read_predictions, read_truth
 from evaluation.object_sources import Annotations, ObjectSource, Results
 from evaluation.objects import Kind
+from evaluation.panels import objects_panel, save_worst
 from evaluation.plots import ap_iou_figure, precision_recall_figure, save_figure
 from evaluation.problems import Problem, settle
 from evaluation.reference_tables import rows_for
 from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
-from segdemo.datatypes import InputError
+from segdemo.datatypes import InputError, RGBImage
 
 IOUS = (0, 5)  # 0.5 and 0.75, of the ten
 FEDERATED: tuple[Kind, ...] = ("segm", "bbox")  # kinds that LVIS measures
@@ -110,6 +111,7 @@ def evaluate(options: argparse.Namespace) -> int:
         papers=rows_for("uis", [place.section]),
     )
     draw(rows, protocol, options.output_dir / "plots")
+    draw_worst([item.payload for item in items], rows, protocol, options)
     write_report(report, options.output_dir, files + [f for item in items for f in item.files])
     return 0
 
@@ -213,6 +215,19 @@ def draw(rows: Sequence[Row], protocol: Protocol, folder: Path) -> None:
             over_recall[name] = (recall, drawn.precision[place].tolist())
     save_figure(ap_iou_figure(over_iou), folder / "ap_iou.png")
     save_figure(precision_recall_figure(over_recall, 1.0), folder / "precision_recall.png")
+
+
+def draw_worst(
+    pairs: Sequence[Pair], rows: Sequence[Row], protocol: Protocol, options: argparse.Namespace
+) -> None:
+    """Draw the pictures of lowest AP of masks."""
+    if "segm" in protocol.kinds:
+        names, values = [row["name"] for row in rows], [row["masks AP"] for row in rows]
+
+        def panel(place: int) -> RGBImage:
+            return objects_panel(pairs[place].truth.load(), pairs[place].found.load())
+
+        save_worst(options.output_dir / "worst", names, values, options.panels, panel)
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
