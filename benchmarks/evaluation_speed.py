@@ -1,24 +1,30 @@
-"""Speed and memory of `evaluation.dis` on drawn pictures: one worker against more.
+"""Speed and memory of the measuring programs on drawn pictures: one worker against more.
 
     python -m benchmarks.evaluation_speed --count 40 --side 1024
 
-Prints seconds per picture and the gain of more workers, with their start and once all of them run
-(a long run is close to the second), milliseconds of the weighted F beside PySODMetrics', and the
-largest memory of runs of `count` and three times `count` small pictures. On a busy machine the gain
-is smaller: the load average is printed.
+Prints for `dis`, `uis` and `boundaries` seconds a picture and the gain of more workers, with their
+start and once all of them run (a long run is close to the second). Beside it stands what the
+machine had to give at that moment: how much faster that many busy loops were than one. CPU seconds
+hardly depend on other work: they tell what the gain would be on free cores, and how much of all is
+done by the process that hands out pictures. Then milliseconds of the weighted F beside
+PySODMetrics', and the largest memory of runs of `count` and three times `count` small pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,22 +32,38 @@ import numpy.typing as npt
 from PIL import Image
 from py_sod_metrics import WeightedFmeasure
 
+from evaluation.boundaries import measure_picture
+from evaluation.boundary_pictures import Picture
+from evaluation.boundary_truth import instance_boundaries
 from evaluation.dis import measure_files
 from evaluation.dis_files import Pair
-from evaluation.streaming import Item, measure_all
+from evaluation.instance_rows import Protocol
+from evaluation.object_sources import LabelMap
+from evaluation.streaming import Item, Row, measure_all
+from evaluation.uis import Pair as ObjectPair
+from evaluation.uis import measure_pair
 from evaluation.weighted_f import weighted_f
 
 SMALL = 256  # side of the pictures that show whether memory grows
+LOOPS = 10_000_000  # steps of a busy loop: about half a second
+BINS = 3  # thresholds of edge maps; the protocol has 99, each costs as much
+Work = tuple[list[Item[Any]], Callable[[Any], Row]]
 
 
-def draw_pairs(folder: Path, count: int, side: int) -> list[Item[Pair]]:
+def blobs(rng: np.random.Generator, side: int) -> npt.NDArray[np.bool_]:
+    """Draw smooth blobs that cover half of a picture."""
+    smooth = cv2.GaussianBlur(rng.random((side, side)), (0, 0), side / 40)
+    return np.asarray(smooth > 0.5)
+
+
+def draw_pairs(folder: Path, count: int, side: int) -> Work:
     """Write `count` masks of blobs and soft predictions of them."""
     rng = np.random.default_rng(0)
-    items = []
+    items: list[Item[Any]] = []
     for name in ("gt", "found"):
         (folder / name).mkdir(parents=True)
     for number in range(count):
-        truth = cv2.GaussianBlur(rng.random((side, side)), (0, 0), side / 40) > 0.5
+        truth = blobs(rng, side)
         soft = cv2.GaussianBlur(truth.astype(np.float64), (0, 0), 6)
         soft = (soft + rng.normal(0, 0.01, soft.shape)).clip(0, 1)
         files = [folder / name / f"{number:04d}.png" for name in ("gt", "found")]
@@ -49,24 +71,112 @@ def draw_pairs(folder: Path, count: int, side: int) -> list[Item[Pair]]:
             Image.fromarray((values * 255).astype(np.uint8)).save(file, compress_level=1)
         pair = Pair("drawn", files[0].stem, *files)
         items.append(Item(pair.name, (pair.truth, pair.prediction), pair))
-    return items
+    return items, partial(measure_files, resize="", strict=False)
 
 
-def seconds(items: list[Item[Pair]], workers: int, folder: Path) -> tuple[float, float]:
-    """Measure all pictures anew; return seconds for each in all, and once all workers run."""
-    begun = 2 * workers
-    start = time.perf_counter()
-    function = partial(measure_files, resize="", strict=False)
+def draw_objects(folder: Path, count: int, side: int) -> Work:
+    """Write `count` pairs of label maps, the blobs as objects and the same moved a little."""
+    rng = np.random.default_rng(0)
+    items: list[Item[Any]] = []
+    folder.mkdir(parents=True)
+    for number in range(count):
+        _, labels = cv2.connectedComponents(blobs(rng, side).astype(np.uint8))
+        files = [folder / f"{name}_{number:04d}.png" for name in ("truth", "found")]
+        for file, ids in zip(files, (labels, np.roll(labels, 4, axis=1)), strict=True):
+            Image.fromarray(ids.astype(np.uint16)).save(file, compress_level=1)
+        pair = ObjectPair(number, LabelMap(files[0]), LabelMap(files[1]))
+        items.append(Item(files[0].name, tuple(files), pair))
+    return items, partial(measure_pair, protocol=Protocol())
+
+
+def draw_edges(folder: Path, count: int, side: int) -> Work:
+    """Write `count` photos of blobs, their borders as truth and blurred borders as edge maps."""
+    rng = np.random.default_rng(0)
+    items: list[Item[Any]] = []
+    folder.mkdir(parents=True)
+    for number in range(count):
+        truth = blobs(rng, side)
+        photo, edges = (folder / f"{number:04d}{ending}.png" for ending in ("", "_edge"))
+        Image.fromarray(truth * np.uint8(200)).convert("RGB").save(photo)
+        line = instance_boundaries(truth.astype(np.int64))
+        soft = cv2.GaussianBlur(line.astype(np.float64), (0, 0), 1.5)
+        Image.fromarray((255 * soft / soft.max()).astype(np.uint8)).save(edges)
+        archive = folder / f"{number:04d}.npz"
+        np.savez(archive, boundaries=np.packbits(line[None], axis=-1), width=side)
+        picture = Picture(photo, archive, edges)
+        items.append(Item(photo.name, picture.files, picture))
+    return items, partial(measure_picture, bins=BINS, thin_first=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds of a run: in all, once all workers run, CPU of this process, CPU of the workers."""
+
+    whole: float
+    running: float
+    own_cpu: float
+    workers_cpu: float
+
+
+def timed(work: Work, workers: int, begun: int, folder: Path) -> Run:
+    """Measure all pictures anew; seconds are of one picture. begun: pictures before it counts."""
+    items, function = work
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start, own = time.perf_counter(), time.process_time()
     rows = measure_all(items, function, workers, folder / f"workers-{workers}")
     moments = [time.perf_counter() for _ in rows]
-    running = (moments[-1] - moments[begun - 1]) / (len(items) - begun)
-    return (moments[-1] - start) / len(items), running
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)  # the workers have ended by now
+    cpu = ended.ru_utime + ended.ru_stime - children.ru_utime - children.ru_stime
+    return Run(
+        (moments[-1] - start) / len(items),
+        (moments[-1] - moments[begun - 1]) / (len(items) - begun),
+        (time.process_time() - own) / len(items),
+        cpu / len(items),
+    )
+
+
+def busy_loop(steps: int) -> int:
+    """Keep one core busy."""
+    total = 0
+    for step in range(steps):
+        total += step * step
+    return total
+
+
+def cores_at_hand(workers: int) -> float:
+    """Return how many times as much work so many busy loops did as one, in the same time."""
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        pool.map(busy_loop, [1000] * workers, 1)  # all have started
+        seconds = []
+        for loops in (1, workers):
+            start = time.perf_counter()
+            pool.map(busy_loop, [LOOPS] * loops, 1)
+            seconds.append(time.perf_counter() - start)
+    return workers * seconds[0] / seconds[1]
+
+
+def print_gain(name: str, work: Work, workers: int, folder: Path) -> None:
+    """Measure by one worker and by more, and say what that was worth."""
+    before = cores_at_hand(workers)
+    one, more = (timed(work, n, 2 * workers, folder) for n in (1, workers))
+    after = cores_at_hand(workers)
+    cpu = more.own_cpu + more.workers_cpu
+    free = one.own_cpu / max(more.own_cpu, cpu / workers)
+    print(
+        f"{name}: 1 worker {one.whole:.3f} s a picture, {workers} {more.whole:.3f} s: "
+        f"{one.whole / more.whole:.2f}x with start, {one.running / more.running:.2f}x once "
+        f"running (busy loops {before:.2f}x before, {after:.2f}x after)"
+    )
+    print(
+        f"  CPU a picture: 1 worker {one.own_cpu:.3f} s, {workers} workers {more.workers_cpu:.3f} s"
+        f" with start and {more.own_cpu:.4f} s in the main process ({more.own_cpu / cpu:.1%}): "
+        f"{free:.2f}x on {workers} free cores"
+    )
 
 
 def weighted_f_milliseconds(side: int) -> tuple[float, float]:
     """Return CPU milliseconds of one picture, PySODMetrics' and ours; best of three."""
-    rng = np.random.default_rng(0)
-    mask = cv2.GaussianBlur(rng.random((side, side)), (0, 0), side / 40) > 0.5
+    mask = blobs(np.random.default_rng(0), side)
     values = cv2.GaussianBlur(mask.astype(np.float64), (0, 0), 6).clip(0, 1)
 
     def theirs(values: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_]) -> None:
@@ -92,27 +202,25 @@ def peak_megabytes(folder: Path, count: int) -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=40, help="pictures")
     parser.add_argument("--side", type=int, default=1024, help="pixels")
     parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         # of all children the largest memory is known: the shorter run comes first
         memory = [peak_megabytes(folder / str(n), n) for n in (options.count, 3 * options.count)]
-        items = draw_pairs(folder / "large", options.count, options.side)
-        load = os.getloadavg()[0]
-        one, more = (seconds(items, workers, folder) for workers in (1, options.workers))
+        print(
+            f"{options.count} pictures of {options.side} x {options.side}, {os.cpu_count()} cores"
+        )
+        for name, draw in (("dis", draw_pairs), ("uis", draw_objects), ("boundaries", draw_edges)):
+            work = draw(folder / name, options.count, options.side)
+            print_gain(name, work, options.workers, folder / f"{name}-out")
     theirs, ours = weighted_f_milliseconds(options.side)
-    pictures = f"{options.count} pictures of {options.side} x {options.side}"
-    print(f"{pictures}, load average before {load:.1f} on {os.cpu_count()} cores")
-    for name, first, second in zip(("start included", "once running"), one, more, strict=True):
-        gain = f"{first / second:.2f}x"
-        print(f"{name}: 1 worker {first:.3f} s, {options.workers} {second:.3f} s each: {gain}")
     print(f"weighted F: PySODMetrics {theirs:.0f} ms, ours {ours:.0f} ms: {theirs / ours:.1f}x")
     print(
         f"memory: {options.count} pictures {memory[0]:.0f} MB, {3 * options.count}: "

@@ -31,12 +31,15 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add --output_dir, --workers and --allow_missing."""
+    """Add --output_dir, --workers, --panels and --allow_missing."""
     parser.add_argument(
         "--output_dir", type=Path, required=True, metavar="OUT", help="folder for the results"
     )
     parser.add_argument(
         "--workers", type=count, default=1, help="processes that measure (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--panels", type=int, default=8, metavar="N", help="worst pictures to draw (default: 8)"
     )
     parser.add_argument(
         "--allow_missing",

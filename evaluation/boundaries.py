@@ -24,8 +24,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from scipy import ndimage
 
-from evaluation.arguments import Parser, count, exit_status
+from evaluation.arguments import Parser, check_output, count, exit_status
 from evaluation.boundary_matching import (
+    BoolArray,
     BoundaryFigures,
     Counts,
     boundary_counts,
@@ -36,13 +37,14 @@ from evaluation.boundary_matching import (
 )
 from evaluation.boundary_pictures import Picture, find_pictures, with_edges, with_traces
 from evaluation.boundary_truth import read_boundaries
+from evaluation.panels import boundaries_panel, save_worst
 from evaluation.plots import precision_recall_figure, save_figure
 from evaluation.problems import settle
 from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
 from evaluation.uis import collect
 from segdemo.checkpoints import DEFAULT_MODEL
-from segdemo.datatypes import FloatMap, InputError
+from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.diffegg.settings import PAPER_TIMESTEPS
 from segdemo.edge_files import gradient_edges, read_edge_map
 from segdemo.images import load_rgb
@@ -51,22 +53,28 @@ from segdemo.images import load_rgb
 def measure_picture(picture: Picture, bins: int, thin_first: bool) -> Row:
     """Count one picture's edge maps; what is wrong with its files stands in `problem`."""
     try:
-        image = load_rgb(picture.photo)
-        annotators = read_boundaries(picture.truth)
-        if annotators.shape[1:] != image.shape[:2]:
-            raise InputError(f"{picture.truth.name} and its photo differ in size")
-        maps = {"gradient": gradient_edges(image).probability}
-        maps |= read_maps(picture.edges, (image.shape[0], image.shape[1]))
+        maps, annotators = read_picture(picture, thin_first)
     except InputError as error:
         return {"problem": str(error)}
     counts = {
-        name: boundary_counts(
-            suppress_non_maxima(edges) if thin_first else edges, annotators, thresholds_of(bins)
-        )
+        name: boundary_counts(edges, annotators, thresholds_of(bins))
         for name, edges in maps.items()
     }
     best = {f"{name} F": float(f_measure(*recall_precision(c)).max()) for name, c in counts.items()}
     return best | {"counts": {name: found.tolist() for name, found in counts.items()}}
+
+
+def read_picture(picture: Picture, thin_first: bool) -> tuple[dict[str, FloatMap], BoolArray]:
+    """Return a picture's edge maps by name and its annotators' planes; raises InputError."""
+    image = load_rgb(picture.photo)
+    annotators = read_boundaries(picture.truth)
+    if annotators.shape[1:] != image.shape[:2]:
+        raise InputError(f"{picture.truth.name} and its photo differ in size")
+    maps = {"gradient": gradient_edges(image).probability}
+    maps |= read_maps(picture.edges, (image.shape[0], image.shape[1]))
+    if thin_first:
+        maps = {name: suppress_non_maxima(edges) for name, edges in maps.items()}
+    return maps, annotators
 
 
 def read_maps(file: Path | None, size: tuple[int, int]) -> dict[str, FloatMap]:
@@ -102,7 +110,8 @@ def thresholds_of(bins: int) -> list[float]:
 
 def evaluate(options: argparse.Namespace, output_dir: Path) -> int:
     """Find, trace, measure, report; raises InputError."""
-    pictures, problems = find_pictures(options.bench, options.count or None)
+    check_output(output_dir, options.bench, options.edges)
+    pictures, problems = find_pictures(options.bench, options.count or None, options.split)
     if options.edges:
         pictures, lacking = with_edges(pictures, options.edges)
         problems += lacking
@@ -125,6 +134,7 @@ def evaluate(options: argparse.Namespace, output_dir: Path) -> int:
         notes=notes,
     )
     draw(rows, options.bins, output_dir / "plots")
+    draw_worst(pictures, rows, options, output_dir / "worst")
     write_report(report, output_dir, [f for item in items for f in item.files])
     return 0
 
@@ -153,6 +163,21 @@ def draw(rows: Sequence[Row], bins: int, folder: Path) -> None:
     save_figure(precision_recall_figure(curves, 1.0), folder / "precision_recall.png")
 
 
+def draw_worst(
+    pictures: Sequence[Picture], rows: Sequence[Row], options: argparse.Namespace, folder: Path
+) -> None:
+    """Draw the pictures of lowest F of the last map, at the threshold that is best for all."""
+    name, counts = list(counts_by_map(rows).items())[-1]
+    best = int(f_measure(*recall_precision(np.sum(counts, axis=0))).argmax())
+
+    def panel(place: int) -> RGBImage:
+        maps, annotators = read_picture(pictures[place], options.nms == "own")
+        return boundaries_panel(maps[name], annotators, thresholds_of(options.bins)[best])
+
+    names, values = [row["name"] for row in rows], [row[f"{name} F"] for row in rows]
+    save_worst(folder, names, values, options.panels, panel)
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     first, _, rest = __doc__.partition("\n")
@@ -166,6 +191,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=count,
         default=33,
         help="thresholds; the protocol has 99 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--split", default="", help="folder below images/ and the truth, as BSDS500's test"
     )
     parser.add_argument("--edges", type=Path, metavar="DIR", help="edge maps to measure")
     parser.add_argument(
@@ -181,6 +209,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--timesteps", type=int, nargs="+", default=PAPER_TIMESTEPS)
     parser.add_argument("--output_dir", type=Path, metavar="OUT", help="folder for the results")
     parser.add_argument("--workers", type=count, default=1, help="processes that measure")
+    parser.add_argument("--panels", type=int, default=8, metavar="N", help="worst pictures to draw")
     parser.add_argument(
         "--allow_missing", action="store_true", help="go on without what is missing"
     )

@@ -48,7 +48,7 @@ def boundary_counts(edge: FloatMap, annotators: BoolArray, thresholds: Sequence[
     truths = [np.argwhere(truth) for truth in annotators]
     counts = []
     for threshold in thresholds:
-        predicted = np.argwhere(thin(edge >= threshold))
+        predicted = np.argwhere(thinned(edge, threshold))
         agreed = np.zeros(len(predicted), bool)
         recalled = 0
         for truth in truths:
@@ -57,6 +57,12 @@ def boundary_counts(edge: FloatMap, annotators: BoolArray, thresholds: Sequence[
             agreed[matched] = True
         counts.append((recalled, sum(map(len, truths)), agreed.sum(), len(predicted)))
     return np.array(counts, np.int64)
+
+
+def thinned(edge: FloatMap, threshold: float) -> BoolArray:
+    """Cut a map and thin what is left to lines one pixel wide."""
+    lines: BoolArray = thin(edge >= threshold)
+    return lines
 
 
 def match(
@@ -91,7 +97,10 @@ def match(
 
 
 def boundary_figures(counts: Sequence[Counts], thresholds: Sequence[float]) -> BoundaryFigures:
-    """Summarise the counts of several pictures, each (T, 4)."""
+    """Summarise the counts of several pictures, each (T, 4), as BSDS500's own code does.
+
+    Where all thresholds have the same recall there is no curve, and AP is 0.
+    """
     summed = np.sum(counts, axis=0)
     ods = _best_f(summed, thresholds)
     best = []
@@ -100,10 +109,10 @@ def boundary_figures(counts: Sequence[Counts], thresholds: Sequence[float]) -> B
         best.append(one[np.argmax(f_measure(recall, precision))])
     ois = float(f_measure(*recall_precision(np.sum(best, axis=0)[None]))[0])
     recall, precision = recall_precision(summed)
-    order = np.argsort(recall)
+    recall, first = np.unique(recall, return_index=True)
     grid = np.arange(0, 1.005, 0.01)
-    inside = (grid >= recall.min()) & (grid <= recall.max())
-    area = np.interp(grid[inside], recall[order], precision[order]).sum() * 0.01
+    inside = (grid >= recall[0]) & (grid <= recall[-1]) & (len(recall) > 1)
+    area = np.interp(grid[inside], recall, precision[first]).sum() * 0.01
     return BoundaryFigures(ods, ois, float(area))
 
 
@@ -119,9 +128,10 @@ def f_measure(recall: Values, precision: Values) -> Values:
 
 
 def _best_f(counts: Counts, thresholds: Sequence[float]) -> float:
-    """Return the best F, recall and precision interpolated between neighbouring thresholds."""
+    """Return the best F, recall and precision interpolated at 100 places of each interval."""
     recall, precision = recall_precision(counts)
-    between = np.linspace(thresholds[0], thresholds[-1], 100 * (len(thresholds) - 1) + 1)
+    starts, ends = thresholds[:-1] or thresholds, thresholds[1:] or thresholds
+    between = np.linspace(starts, ends, 100).ravel()
     return float(
         f_measure(
             np.interp(between, thresholds, recall), np.interp(between, thresholds, precision)

@@ -35,9 +35,14 @@ class Picture:
         return tuple(file for file in (self.photo, self.truth, self.edges) if file)
 
 
-def find_pictures(bench: Path, number: int | None) -> tuple[list[Picture], list[Problem]]:
-    """Match photos and truth by stem, the first `number` photos or all; raises InputError."""
-    folder = bench / "images"
+def find_pictures(
+    bench: Path, number: int | None, split: str = ""
+) -> tuple[list[Picture], list[Problem]]:
+    """Match photos and truth by stem, the first `number` photos or all; raises InputError.
+
+    split: the folder below `images` and the truth that counts, as BSDS500 has train, val and test.
+    """
+    folder = bench / "images" / split
     photos = [
         file
         for file in (sorted(folder.rglob("*")) if folder.is_dir() else ())
@@ -45,7 +50,7 @@ def find_pictures(bench: Path, number: int | None) -> tuple[list[Picture], list[
     ][:number]
     if not photos:
         raise InputError(f"{folder} holds no pictures.")
-    truths = truth_files(bench)
+    truths = truth_files(bench, split)
     found, problems = [], []
     for photo in photos:
         if (truth := truths.get(stem(photo.name))) is not None:

@@ -18,9 +18,12 @@ FOLDERS = ("boundaries", "groundTruth", "instances")
 ENDINGS = (".npz", ".mat", *sorted(LABEL_PICTURES))
 
 
-def truth_files(bench: Path) -> dict[str, Path]:
-    """Return the files of truth by stem: in the first of `FOLDERS` there is; raises InputError."""
-    place = next((bench / name for name in FOLDERS if (bench / name).is_dir()), None)
+def truth_files(bench: Path, split: str = "") -> dict[str, Path]:
+    """Return the files of truth by stem: in the first of `FOLDERS` there is; raises InputError.
+
+    split: a folder below it.
+    """
+    place = next((bench / name / split for name in FOLDERS if (bench / name).is_dir()), None)
     if place is None:
         raise InputError(f"{bench} has none of the folders {', '.join(FOLDERS)}: check --bench.")
     files = [file for file in sorted(place.rglob("*")) if file.suffix.lower() in ENDINGS]

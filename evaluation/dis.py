@@ -31,7 +31,7 @@ from evaluation.dis_report import counts, draw, draw_worst, figures_of, notes
 from evaluation.problems import Problem, settle
 from evaluation.reference_tables import rows_for
 from evaluation.report import Report, write_report
-from evaluation.streaming import Item, Row, measure_all
+from evaluation.streaming import Item, Row, Workers, measure_all
 from segdemo.datatypes import InputError
 
 
@@ -74,14 +74,17 @@ def evaluate(options: argparse.Namespace) -> int:
         pairs += found
         problems += wrong
     items = [Item(pair.name, (pair.truth, pair.prediction), pair) for pair in pairs]
-    problems += check(items, options)
-    left_out = settle(problems, options.allow_missing)
-    if not pairs:
-        raise InputError(f"No file in {root} has the stem of a ground truth: check both folders.")
-    function = partial(measure_files, resize=options.resize, strict=options.strict_reference)
-    settings = (options.resize, options.strict_reference)
-    rows = measure_all(items, function, options.workers, options.output_dir, settings)
-    means, kept = collect(rows)
+    with Workers(options.workers) as workers:
+        problems += check(items, workers, options)
+        left_out = settle(problems, options.allow_missing)
+        if not pairs:
+            raise InputError(
+                f"No file in {root} has the stem of a ground truth: check both folders."
+            )
+        function = partial(measure_files, resize=options.resize, strict=options.strict_reference)
+        settings = (options.resize, options.strict_reference)
+        rows = measure_all(items, function, workers, options.output_dir, settings)
+        means, kept = collect(rows)
     report = Report(
         program="dis",
         protocol="diffdis (maps cut at 0.5) and sod (soft maps)",
@@ -98,12 +101,12 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def check(items: Sequence[Item[Pair]], options: argparse.Namespace) -> list[Problem]:
+def check(
+    items: Sequence[Item[Pair]], workers: Workers, options: argparse.Namespace
+) -> list[Problem]:
     """Decode every file before anything is measured; return all that is wrong."""
     function = partial(check_files, resize=options.resize)
-    rows = measure_all(
-        items, function, options.workers, options.output_dir, ("check", options.resize)
-    )
+    rows = measure_all(items, function, workers, options.output_dir, ("check", options.resize))
     return [Problem(file, sentence) for row in rows for file, sentence in row["problems"]]
 
 
@@ -134,7 +137,6 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--splits", nargs="+", default=[], help="subsets, such as VD TE1")
     parser.add_argument("--resize", choices=sorted(FILTERS), default="", help="for other sizes")
     parser.add_argument("--suffix", default="", help="what predictions have behind the stem")
-    parser.add_argument("--panels", type=int, default=8, help="worst pictures to draw")
     parser.add_argument(
         "--strict_reference", action="store_true", help="leave S undefined where references do"
     )

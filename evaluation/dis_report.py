@@ -10,16 +10,17 @@ import numpy as np
 
 from evaluation.dis_files import Pair, Subset, find_photo, read_prediction, read_truth
 from evaluation.dis_metrics import PROTOCOLS, TRUTH_ABOVE, Means, binarised, mean_of
+from evaluation.panels import save_worst
 from evaluation.plots import (
     Curve,
     error_panel,
     precision_recall_figure,
     save_figure,
-    save_panel,
     threshold_figure,
 )
 from evaluation.reference_tables import OVERALL
 from evaluation.streaming import Row
+from segdemo.datatypes import RGBImage
 from segdemo.images import image_size, load_rgb
 
 TESTS = ("DIS-TE1", "DIS-TE2", "DIS-TE3", "DIS-TE4")
@@ -67,20 +68,20 @@ def draw_worst(
     options: argparse.Namespace,
 ) -> None:
     """Save panels of the pictures of lowest IoU, worst first, in place of an earlier run's."""
-    folder = options.output_dir / "worst"
     photos: Path = options.images or options.ground_truth
     subset_of = {subset.name: subset for subset in subsets}
-    for old in folder.glob("*.png"):
-        old.unlink()
-    order = sorted(range(len(rows)), key=lambda i: (rows[i]["diffdis/IoU"], rows[i]["name"]))
-    for place, index in enumerate(order[: options.panels], start=1):
+
+    def panel(index: int) -> RGBImage:
         pair = pairs[index]
         truth = read_truth(pair.truth)
         prediction = read_prediction(pair.prediction, truth.shape, options.resize)
         photo = find_photo(photos, subset_of[pair.subset], pair.stem)
         image = load_rgb(photo) if photo and image_size(photo) == truth.shape else None
-        panel = error_panel(image, truth > TRUTH_ABOVE, binarised(prediction))
-        save_panel(panel, folder / f"{place:02d}_{pair.subset}_{pair.stem}.png")
+        return error_panel(image, truth > TRUTH_ABOVE, binarised(prediction))
+
+    names = [f"{pair.subset}_{pair.stem}.png" for pair in pairs]
+    values = [row["diffdis/IoU"] for row in rows]
+    save_worst(options.output_dir / "worst", names, values, options.panels, panel)
 
 
 def counts(rows: Sequence[Row]) -> dict[str, int]:

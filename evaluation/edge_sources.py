@@ -100,7 +100,7 @@ def find_edges(names: Sequence[str], options: argparse.Namespace) -> Edges:
 def _of_files(names: Sequence[str], folder: Path, what: str) -> Edges:
     """Match files to pictures by name, with or without `_edge`."""
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder: give one with an {what} for each picture.")
+        raise InputError(f"{folder} is no folder: give one with files of the pictures' names.")
     files: dict[str, Path] = {}
     for file in sorted(folder.rglob("*")):
         if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):

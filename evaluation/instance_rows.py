@@ -99,7 +99,7 @@ def counts_of(rows: Iterable[Row]) -> dict[str, int]:
 
 def plain(row: Row) -> Row:
     """Return what a table of pictures shows of a row."""
-    return {k: v for k, v in row.items() if k not in ("matches", "shuffled")}
+    return {k: v for k, v in row.items() if k not in ("matches", "shuffled", "classes")}
 
 
 def _check(truth: Objects, found: Objects, protocol: Protocol) -> None:

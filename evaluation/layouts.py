@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.object_files import read_list
+from evaluation.object_sources import MapKind
 from segdemo.datatypes import InputError
 
 
@@ -16,25 +17,28 @@ class Layout:
 
     section: what reports and papers' rows call it. places: where the truth may lie below the root,
     the first that exists counts. lists: files that name the pictures, if it has such. note: what
-    readers of its figures must know.
+    readers of its figures must know. maps: how label maps name objects. limits: of
+    predictions a picture, beside COCO's.
     """
 
     section: str
     places: Sequence[str]
     lists: Sequence[str] = ()
     note: str = ""
-    coded: bool = False
+    maps: MapKind = "ids"
+    limits: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
 class TruthPlace:
-    """Where a data set's truth lies; names: the pictures wanted, None for all."""
+    """Where a data set's truth lies; names: the pictures wanted, None for all; see `Layout`."""
 
     section: str
     path: Path
     names: list[str] | None
     note: str
-    coded: bool
+    maps: MapKind
+    limits: Sequence[int] = ()
 
 
 LAYOUTS = {
@@ -43,6 +47,7 @@ LAYOUTS = {
         ("SegmentationObject", "VOCdevkit/VOC2012/SegmentationObject"),
         ("ImageSets/Segmentation/val.txt", "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt"),
         "VOC's borders (255) belong to no object",
+        maps="voc",
     ),
     "coco2014": Layout(
         "COCO2014", ("annotations/instances_val2014.json", "instances_val2014.json")
@@ -73,7 +78,9 @@ LAYOUTS = {
             "annotations/lvis1.0_cocofied_val_cls_agnostic.json",
             "lvis1.0_cocofied_val_cls_agnostic.json",
         ),
-        note="class-agnostic, not LVIS' federated AP: objects nobody annotated count as mistakes",
+        note="masks, boxes and outlines are class-agnostic and not federated: what nobody "
+        "annotated counts as a mistake",
+        limits=(300,),
     ),
     "kitti": Layout(
         "KITTI",
@@ -86,7 +93,7 @@ LAYOUTS = {
             "trainval_cls_agnostic.json",
         ),
         note="most of KITTI has boxes only: the papers' AP^mk on it is most likely box AP",
-        coded=True,
+        maps="class and instance",
     ),
     "objects365": Layout(
         "Objects365",
@@ -101,8 +108,9 @@ LAYOUTS = {
     ),
     "sa1b": Layout(
         "SA-1B",
-        ("annotations/sa1b.json", "sa1b.json", "sa_000000", "."),
+        ("annotations/sa1b.json", "sa1b.json", "."),
         note="many pictures hold more than 100 objects, so AR100 cannot be high",
+        limits=(300, 1000),
     ),
 }
 
@@ -117,7 +125,7 @@ def find_truth(path: Path, dataset: str | None, subset: Path | None) -> TruthPla
         raise InputError(f"{path} does not exist: check the path.")
     if dataset is None:
         names = None if subset is None else read_list(subset)
-        return TruthPlace(path.stem if path.is_file() else path.name, path, names, "", False)
+        return TruthPlace(path.stem if path.is_file() else path.name, path, names, "", "ids")
     layout = LAYOUTS[dataset]
     place = path
     if path.is_dir():
@@ -132,8 +140,7 @@ def find_truth(path: Path, dataset: str | None, subset: Path | None) -> TruthPla
     lists = [subset] if subset else [path / name for name in layout.lists]
     listed = next((name for name in lists if name.is_file() or name is subset), None)
     names = None if listed is None else read_list(listed)
-    coded = layout.coded and place.is_dir()
-    return TruthPlace(layout.section, place, names, layout.note, coded)
+    return TruthPlace(layout.section, place, names, layout.note, layout.maps, layout.limits)
 
 
 def _holds_files(folder: Path) -> bool:

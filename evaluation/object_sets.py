@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from evaluation.annotation_checks import check_results, check_truth
+from evaluation.federated import Federation, federation_of
 from evaluation.object_files import object_files, picture_size, read_json, stem
 from evaluation.object_sources import (
     Annotations,
     KittiLabels,
     LabelMap,
+    MapKind,
     MaskFile,
     Nothing,
     ObjectSource,
@@ -29,26 +31,32 @@ PredictionArea = Literal["box", "mask"]
 
 @dataclass(frozen=True)
 class TruePicture:
-    """One picture. number: COCO's image id, or its place. size: (height, width) where known."""
+    """One picture. number: COCO's image id, or its place. size: (height, width) where known.
+
+    federation: what LVIS says of its classes, None in other data sets.
+    """
 
     number: int
     name: str
     size: tuple[int, int] | None
     source: ObjectSource
     files: tuple[Path, ...] = ()
+    federation: Federation | None = None
 
 
 @dataclass(frozen=True)
 class TruthSet:
     """pictures: in the order in which they count. has_masks: boxes only if not.
 
-    files: what was read for all pictures together. problems: of the validation pass.
+    files: what was read for all pictures together. problems: of the validation pass. frequencies:
+    LVIS' letters by class.
     """
 
     pictures: Sequence[TruePicture]
     has_masks: bool
     files: tuple[Path, ...]
     problems: list[Problem] = field(default_factory=list)
+    frequencies: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class PredictionSet:
     """sources: in the order of the pictures, each with the files it reads.
 
     constant: all scores are equal, so that the order decides. has_masks: boxes only if not.
+    classes: the different ones that predictions have.
     """
 
     sources: Sequence[tuple[ObjectSource, tuple[Path, ...]]]
@@ -64,17 +73,18 @@ class PredictionSet:
     files: tuple[Path, ...]
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    classes: frozenset[int] = frozenset()
 
 
-def read_truth(path: Path, names: Sequence[str] | None = None, coded: bool = False) -> TruthSet:
+def read_truth(path: Path, names: Sequence[str] | None = None, maps: MapKind = "ids") -> TruthSet:
     """Read the truth from COCO's JSON or a folder with a file a picture.
 
-    names: the pictures wanted, in their order, without endings. coded: see `LabelMap`. A folder's
+    names: the pictures wanted, in their order, without endings. maps: see `LabelMap`. A folder's
     files are label maps, NPZ, NPY, LabelMe's or SA-1B's JSON, or KITTI's text; its `instances`
     folder counts if it has one. Raises InputError.
     """
     if path.is_dir():
-        found = _truth_of_folder(path, coded)
+        found = _truth_of_folder(path, maps)
     else:
         found = _truth_of_json(path)
     return found if names is None else _chosen(found, names, path)
@@ -103,9 +113,15 @@ def _truth_of_json(path: Path) -> TruthSet:
     for number, image in sorted(images.items()):
         size = (int(image["height"]), int(image["width"]))
         source = Annotations(owned[number], size)
-        pictures.append(TruePicture(number, _name(image), size, source))
+        known = federation_of(image)
+        pictures.append(TruePicture(number, _name(image), size, source, federation=known))
     has_masks = any(annotation.get("segmentation") for annotation in content["annotations"])
-    return TruthSet(pictures, has_masks, (path,), problems)
+    frequencies = {
+        int(one["id"]): str(one["frequency"])
+        for one in content.get("categories", ())
+        if "frequency" in one
+    }
+    return TruthSet(pictures, has_masks, (path,), problems, frequencies)
 
 
 def _name(image: Mapping[str, Any]) -> str:
@@ -113,9 +129,11 @@ def _name(image: Mapping[str, Any]) -> str:
     return str(image.get("file_name") or image.get("coco_url") or image["id"]).rpartition("/")[2]
 
 
-def _truth_of_folder(folder: Path, coded: bool) -> TruthSet:
+def _truth_of_folder(folder: Path, maps: MapKind) -> TruthSet:
     inner = folder / "instances"
-    files = object_files(inner if inner.is_dir() else folder)
+    shards = sorted(path for path in folder.glob("sa_[0-9]*") if path.is_dir())  # SA-1B's
+    places = shards or [inner if inner.is_dir() else folder]
+    files = [file for place in places for file in object_files(place)]
     pictures = []
     for place, file in enumerate(files, 1):
         source: ObjectSource
@@ -127,7 +145,7 @@ def _truth_of_folder(folder: Path, coded: bool) -> TruthSet:
             case ".json" | ".npz" | ".npy":
                 source = MaskFile(file)
             case _:
-                source = LabelMap(file, coded)
+                source = LabelMap(file, maps)
         pictures.append(TruePicture(place, file.stem, picture_size(file), source, (file,)))
     return TruthSet(pictures, not isinstance(pictures[0].source, KittiLabels), ())
 
@@ -150,7 +168,7 @@ def _chosen(truth: TruthSet, names: Sequence[str], path: Path) -> TruthSet:
             problems.append(Problem(name, f"is wanted, but {path} lacks it.", may_lack=True))
     if not kept:
         raise InputError(f"{path} holds none of the {len(names)} pictures wanted: check the list.")
-    return TruthSet(kept, truth.has_masks, truth.files, problems)
+    return replace(truth, pictures=kept, problems=problems)
 
 
 def _predictions_of_json(path: Path, truth: TruthSet, areas: PredictionArea) -> PredictionSet:
@@ -181,7 +199,15 @@ def _predictions_of_json(path: Path, truth: TruthSet, areas: PredictionArea) -> 
     ]
     scores = {one.get("score", 1) for some in owned.values() for one in some}
     has_masks = all(one.get("segmentation") for some in owned.values() for one in some)
-    return PredictionSet(sources, len(scores) < 2, has_masks, (path,), problems, notes)
+    classes = {
+        int(one["category_id"])
+        for some in owned.values()
+        for one in some
+        if isinstance(one.get("category_id"), int | float)
+    }
+    return PredictionSet(
+        sources, len(scores) < 2, has_masks, (path,), problems, notes, frozenset(classes)
+    )
 
 
 def _numbers_by_name(images: Iterable[Any], pictures: Sequence[TruePicture]) -> dict[Any, int]:

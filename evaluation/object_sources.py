@@ -9,19 +9,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as mask_api
 
 from evaluation.objects import Objects
+from evaluation.panoptic_sources import read_indices
 from segdemo.annotations import read_masks, rle
+from segdemo.annotations.classes import VOID as VOC_VOID
 from segdemo.annotations.coco import MALFORMED
 from segdemo.annotations.label_maps import read_ids
 from segdemo.datatypes import InputError, InstanceMasks
 
 IGNORED = 65535  # of 16-bit label maps: nobody knows what is there
+MapKind = Literal["ids", "class and instance", "voc"]
+VOC_DARKEST = 14  # luma of the darkest colour in VOC's palette; no picture counts from there
 CITY_CODE = 256  # KITTI's and Cityscapes' label maps: class * 256 + instance, 0 for stuff
 
 
@@ -82,20 +86,29 @@ class Results(Annotations):
 class LabelMap:
     """A picture of ids, or of classes and instances in two channels; 65535 is a crowd.
 
-    coded: ids are class * 256 + instance, and instance 0 is no object. box_areas: see `Results`.
+    kind: of ids; "class and instance" has class * 256 + instance, where instance 0 is no object;
+    "voc" counts objects from 1, and 255 is no object. box_areas: see `Results`.
     """
 
     path: Path
-    coded: bool = False
+    kind: MapKind = "ids"
     box_areas: bool = False
 
     def load(self) -> Objects:
         """See `ObjectSource`."""
-        ids = read_ids(self.path, self.path.name)
+        voc = self.kind == "voc"
+        ids = read_indices(self.path) if voc else read_ids(self.path, self.path.name)
         numbers = np.unique(ids)
         numbers = numbers[numbers > 0]
-        if self.coded:
+        if self.kind == "class and instance":
             numbers = numbers[numbers % CITY_CODE > 0]
+        elif voc:
+            numbers = numbers[numbers != VOC_VOID]
+            if len(numbers) and numbers[0] >= VOC_DARKEST:
+                raise InputError(
+                    f"{self.path.name} counts objects from {numbers[0]}, not from 1: its palette "
+                    "may have been read as grey, save its indices"
+                )
         runs = [rle.encode(ids == number) for number in numbers]
         found = Objects.of_runs(runs, crowd=numbers == IGNORED)
         return found.with_box_areas() if self.box_areas else found

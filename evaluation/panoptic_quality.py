@@ -61,14 +61,42 @@ def tally(truth: Segments, found: Segments) -> dict[int, Tally]:
         (a, b), (c, d) = found.ids.shape, truth.ids.shape
         raise InputError(f"the prediction is {b} x {a}, the truth {d} x {c}")
     found_areas = _checked_areas(found)
-    true_areas = dict(zip(*_counts(truth.ids), strict=True)) | dict(truth.areas)
     shared = _shared_pixels(truth.ids, found.ids)
     counts: dict[int, Tally] = {}
 
     def add(category: int, one: Tally) -> None:
         counts[category] = counts.get(category, Tally()).plus(one)
 
-    matched: set[tuple[str, int]] = set()
+    pairs = _matched(truth, found, found_areas, shared)
+    for (true, _), iou in pairs.items():
+        add(truth.categories[true], Tally(iou, matched=1))
+    kept, right = {true for true, _ in pairs}, {predicted for _, predicted in pairs}
+    crowds = {truth.categories[i]: i for i in truth.categories if i in truth.crowd}
+    for true, category in truth.categories.items():
+        if true not in kept and true not in truth.crowd:
+            add(category, Tally(missed=1))
+    for predicted, category in found.categories.items():
+        forgiven = shared.get((VOID, predicted), 0)
+        if category in crowds:
+            forgiven += shared.get((crowds[category], predicted), 0)
+        if predicted not in right and forgiven <= 0.5 * found_areas[predicted]:
+            add(category, Tally(false=1))
+    return counts
+
+
+def matched_segments(truth: Segments, found: Segments) -> dict[tuple[int, int], float]:
+    """Return (true, predicted) -> IoU of the segments that match; see `tally`."""
+    return _matched(truth, found, _checked_areas(found), _shared_pixels(truth.ids, found.ids))
+
+
+def _matched(
+    truth: Segments,
+    found: Segments,
+    found_areas: Mapping[int, int],
+    shared: Mapping[tuple[int, int], int],
+) -> dict[tuple[int, int], float]:
+    true_areas = dict(zip(*_counts(truth.ids), strict=True)) | dict(truth.areas)
+    pairs: dict[tuple[int, int], float] = {}
     for (true, predicted), pixels in shared.items():
         category = truth.categories.get(true)
         if category is None or true in truth.crowd or found.categories.get(predicted) != category:
@@ -76,19 +104,8 @@ def tally(truth: Segments, found: Segments) -> dict[int, Tally]:
         in_void = shared.get((VOID, predicted), 0)
         iou = pixels / (found_areas[predicted] + true_areas[true] - pixels - in_void)
         if iou > 0.5:
-            add(category, Tally(iou, matched=1))
-            matched |= {("true", true), ("predicted", predicted)}
-    crowds = {truth.categories[i]: i for i in truth.categories if i in truth.crowd}
-    for true, category in truth.categories.items():
-        if ("true", true) not in matched and true not in truth.crowd:
-            add(category, Tally(missed=1))
-    for predicted, category in found.categories.items():
-        forgiven = shared.get((VOID, predicted), 0)
-        if category in crowds:
-            forgiven += shared.get((crowds[category], predicted), 0)
-        if ("predicted", predicted) not in matched and forgiven <= 0.5 * found_areas[predicted]:
-            add(category, Tally(false=1))
-    return counts
+            pairs[true, predicted] = iou
+    return pairs
 
 
 def panoptic_quality(

@@ -20,13 +20,15 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from evaluation.arguments import Parser, add_run, exit_status
+from evaluation.arguments import Parser, add_run, check_output, exit_status
 from evaluation.average_precision import curves
 from evaluation.damage import Damage
 from evaluation.edge_sources import EdgeSource, find_edges
 from evaluation.instance_rows import LABELS, Protocol, matches_of
 from evaluation.layouts import LAYOUTS, find_truth
 from evaluation.object_sets import PredictionSet, TruthSet, read_predictions, read_truth
+from evaluation.object_sources import of_masks
+from evaluation.panels import beside, objects_panel, save_worst
 from evaluation.plots import ap_iou_figure, save_figure
 from evaluation.problems import settle
 from evaluation.reference_tables import rows_for
@@ -38,6 +40,7 @@ from evaluation.repair_rows import (
     counts,
     figures,
     measure_job,
+    repaired,
     rip_settings,
     stage_rows,
     table_row,
@@ -45,7 +48,7 @@ from evaluation.repair_rows import (
 from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
 from evaluation.uis import collect, file_digest
-from segdemo.datatypes import InputError
+from segdemo.datatypes import InputError, RGBImage
 from segdemo.rip.settings import PRESETS
 
 DAMAGED: dict[Damage, str] = {
@@ -61,7 +64,7 @@ def evaluate(options: argparse.Namespace) -> int:
         options.annotations = options.annotations or options.bench
         options.images = options.images or options.bench / "images"
     place = find_truth(options.annotations, options.dataset, options.subset)
-    truth = read_truth(place.path, place.names, place.coded)
+    truth = read_truth(place.path, place.names, place.maps)
     base = read_predictions(options.predictions, truth) if options.predictions else None
     edges = find_edges([picture.name for picture in truth.pictures], options)
     problems = [*truth.problems, *(base.problems if base else ()), *edges.problems]
@@ -90,8 +93,16 @@ def evaluate(options: argparse.Namespace) -> int:
         papers=rows_for("pipeline", [place.section]) + rows_for("uis", [place.section]),
     )
     draw(rows, settings.protocol, options.output_dir / "plots")
+    draw_worst([item.payload for item in items], rows, settings, options)
     write_report(report, options.output_dir, files + [f for item in items for f in item.files])
     return 0
+
+
+def check_data(options: argparse.Namespace) -> None:
+    """Refuse to write results into the data; raises InputError."""
+    named = [Path(text) for text in (options.edges, options.semantic) if text]
+    data = (options.bench, options.annotations, options.predictions, options.images)
+    check_output(options.output_dir, *data, *(path for path in named if path.is_dir()))
 
 
 def items_of(
@@ -132,6 +143,22 @@ def draw(rows: Sequence[Row], protocol: Protocol, folder: Path) -> None:
                 (100 * drawn.ap).tolist(),
             )
     save_figure(ap_iou_figure(lines), folder / "ap_iou.png")
+
+
+def draw_worst(
+    jobs: Sequence[Job], rows: Sequence[Row], settings: Settings, options: argparse.Namespace
+) -> None:
+    """Draw the pictures where RIP did most harm, or least good: before beside after."""
+    before, after = ([row.get(f"{stage}: masks AP") for row in rows] for stage in STAGES)
+    gains = [None if a is None or b is None else b - a for a, b in zip(before, after, strict=True)]
+
+    def panel(place: int) -> RGBImage:
+        done = repaired(jobs[place], settings)
+        stages = (done.base, done.after)
+        return beside(*(objects_panel(done.truth, of_masks(masks)) for masks in stages))
+
+    names = [row["name"] for row in rows]
+    save_worst(options.output_dir / "worst", names, gains, options.panels, panel)
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -179,8 +206,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; 2 for wrong usage and for problems with files."""
     options = parse(argv)
-    work = evaluate_classes if options.semantic else evaluate
-    return exit_status(lambda: work(options))
+
+    def work() -> int:
+        check_data(options)
+        return evaluate_classes(options) if options.semantic else evaluate(options)
+
+    return exit_status(work)
 
 
 if __name__ == "__main__":

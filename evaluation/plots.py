@@ -83,6 +83,28 @@ def error_panel(
     return np.hstack([*([] if image is None else [image]), *masks, errors])
 
 
+def verdict_panel(
+    right: npt.NDArray[np.bool_], false: npt.NDArray[np.bool_], missed: npt.NDArray[np.bool_]
+) -> RGBImage:
+    """Draw what is right white, too much vermilion, too little blue, the later above, (H, W, 3)."""
+    panel = np.repeat(_grey(right)[..., None], 3, axis=2)
+    panel[false] = FALSE_POSITIVE
+    panel[missed] = FALSE_NEGATIVE
+    return panel
+
+
+def bars_figure(values: Mapping[str, float], measure: str) -> Figure:
+    """Draw a bar for each name, the highest first."""
+    figure = Figure(figsize=(7, 1.2 + 0.22 * len(values)), dpi=DPI, layout="constrained")
+    panel = figure.subplots()
+    ordered = sorted(values.items(), key=lambda pair: pair[1])
+    panel.barh([name for name, _ in ordered], [value for _, value in ordered], color=COLOURS[0])
+    panel.set_xlabel(measure)
+    panel.set_xlim(left=0)
+    panel.grid(alpha=0.25, axis="x")
+    return figure
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG whose bytes do not change from run to run."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,9 @@
 
 DiffDIS (ICLR 2025) prints fractions, DiffEGG (arXiv 2503.07982) percent; both are kept as printed.
 Figures that contradict others of the same paper are kept too, with the reason in `doubt`. What is
-not known here is named in `MISSING`: no figure is guessed or taken from another source.
+not known here is named in `MISSING`: no figure is guessed. Where the papers themselves were not at
+hand, some rows come from others who print the same methods on the same data: `paper` and `table`
+name them. DiffEGG's later version is called TRACE; its own rows differ from those of DiffEGG.
 
 Metrics are called as our programs call them. DiffDIS measures binarised maps by an adaptive
 E-measure; the rows of the other methods in its tables come from soft maps.
@@ -10,7 +12,7 @@ E-measure; the rows of the other methods in its tables come from soft maps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -19,7 +21,7 @@ class PaperRow:
     """One method's figures on one data set, as printed.
 
     program: which of ours measures the same. figures: metric -> value. doubt: why the paper
-    contradicts itself here, empty if it does not.
+    contradicts itself here, or the figures may not be what they are taken for; empty if neither.
     """
 
     program: str
@@ -65,6 +67,22 @@ def _wps(method: str, dataset: str, figures: Mapping[str, float], doubt: str = "
     return PaperRow("wps", "DiffEGG", "Table 2", dataset, method, PANOPTIC, figures, doubt)
 
 
+def _elsewhere(
+    program: str, paper: str, table: str, methods: tuple[str, ...], doubt: str = ""
+) -> Callable[..., list[PaperRow]]:
+    """Return a function of a data set and one value for each method, None where it has none."""
+    metric, protocol = ("AP", SEGM) if program == "uis" else ("PQ", PANOPTIC)
+
+    def rows(dataset: str, *values: float | None, also: str = doubt) -> list[PaperRow]:
+        return [
+            PaperRow(program, paper, table, dataset, method, protocol, {metric: value}, also)
+            for method, value in zip(methods, values, strict=True)
+            if value is not None
+        ]
+
+    return rows
+
+
 def _table_f(metric: str, ap: float) -> PaperRow:
     method = f"edges by {metric}"
     return PaperRow("pipeline", "DiffEGG", "Table F", "Table F", method, SEGM, {"AP": ap})
@@ -77,6 +95,37 @@ def _parts(printed: float, expected: float) -> str:
 def _mean(name: str, printed: float, expected: float) -> str:
     return f"printed {name} {printed:.3f}, the mean of DIS-TE1 to 4 is {expected:.3f}"
 
+
+def _soft(
+    paper: str, table: str, dataset: str, method: str, values: tuple[float, ...], doubt: str
+) -> PaperRow:
+    figures = dict(zip(("maxF", "wF", "meanE", "S", "MAE"), values, strict=True))
+    return PaperRow("dis", paper, table, dataset, method, SOFT, figures, doubt)
+
+
+BEN = ("BEN, arXiv 2501.06230", "its table of DIS-VD", "DIS-VD")
+LIKE_DIFFDIS = "its row of DiffDIS is that of DiffDIS' Table 2, so this one most likely is too"
+LISTED = ("MVANet, CVPR 2024", "as Papers with Code lists it")
+ITS_OWN = "the method's own figures; those in DiffDIS' Table 2 were not seen"
+_trace_uis = _elsewhere(
+    "uis",
+    "TRACE, arXiv 2503.07982v3",
+    "its authors' README",
+    ("MaskCut", "MaskCut + TRACE", "ProMerge", "ProMerge + TRACE", "CutLER", "CutLER + TRACE"),
+)
+_trace_wps = _elsewhere(
+    "wps",
+    "TRACE, arXiv 2503.07982v3",
+    "its authors' README",
+    ("Point2Mask, Swin-L", "EPLD, Swin-L", "DHR + TRACE, Swin-L", "Mask2Former, ResNet-50"),
+)
+_promerge = _elsewhere(
+    "uis",
+    "ProMerge, ECCV 2024",
+    "its authors' README",
+    ("MaskCut", "ProMerge", "CutLER", "ProMerge+"),
+)
+BOXES = "this data set has boxes only, so it is most likely the AP of boxes"
 
 ROWS: tuple[PaperRow, ...] = (
     _dis(
@@ -136,12 +185,27 @@ ROWS: tuple[PaperRow, ...] = (
         f"{_parts(18.3, 17.7)}; a PQ above its RQ is impossible",
     ),
     _wps("DHR + DiffEGG, Swin-L", "COCO2017", {"PQ": 37.5}, f"{_parts(37.5, 37.6)} (rounding)"),
+    _soft(*BEN, "MVANet", (0.913, 0.856, 0.938, 0.905, 0.036), LIKE_DIFFDIS),
+    _soft(*BEN, "BiRefNet", (0.897, 0.863, 0.937, 0.905, 0.036), LIKE_DIFFDIS),
+    _soft(*BEN, "InSPyReNet", (0.889, 0.834, 0.914, 0.900, 0.042), LIKE_DIFFDIS),
+    _soft(*LISTED, "DIS-TE1", "MVANet", (0.893, 0.823, 0.911, 0.879, 0.037), ITS_OWN),
+    _soft(*LISTED, "DIS-TE2", "MVANet", (0.925, 0.874, 0.944, 0.915, 0.030), ITS_OWN),
+    *_trace_uis("VOC2012", 5.8, 9.7, 5.0, 9.4, 11.2, 14.8),
+    *_trace_uis("COCO2014", 3.0, 7.9, 3.1, 8.2, 8.9, 13.1, also=COCO_20K),
+    *_trace_uis("COCO2017", 2.3, 7.5, 2.5, 7.8, 8.7, 12.8),
+    *_trace_wps("VOC2012", 61.0, 68.5, 69.8, 73.6),
+    *_trace_wps("COCO2017", 37.0, 41.0, 43.1, 51.9),
+    *_promerge("COCO2017", 2.2, 2.4, 8.7, 8.9),
+    *_promerge("LVIS", 0.9, 1.3, 3.4, 4.0),
+    *_promerge("KITTI", 0.2, 0.3, 3.9, 5.4, also=BOXES),
+    *_promerge("Objects365", 1.7, 2.2, 11.5, 12.2, also=BOXES),
+    *_promerge("SA-1B", 0.8, 1.2, 5.5, 7.8),
     _table_f("KL", 9.4),
     _table_f("JSD", 9.2),
     _table_f("cosine", 8.3),
     _table_f("L2", 6.8),
 )
-"""Every figure of the papers' tables that is known here."""
+"""Every figure of the papers' tables that is known here, and others' on the same data."""
 
 MISSING: Mapping[str, str] = {
     "DiffDIS, Table 1": "all figures",
@@ -149,12 +213,13 @@ MISSING: Mapping[str, str] = {
     "DiffDIS, Table 3": "all figures",
     "DiffDIS, Table 4": "all figures",
     "DiffDIS, Table 5": "all figures",
-    "DiffEGG, Table 1": "all but the cells above; the mean of the twelve gains in AP is 4.42",
-    "DiffEGG, Table 2": "all but the cells above",
+    "DiffEGG, Table 1": "all but its cells above; the mean of the twelve gains in AP is 4.42",
+    "DiffEGG, Table 2": "all but its cells above; TRACE's are other figures",
     "DiffEGG, Table 3": "all figures",
     "DiffEGG, Table 4": "all figures",
     "DiffEGG, Table F": "all but AP by the edges' metric; times",
     "DiffEGG, Table G": "all but the averages of the gains, 5.06 and 8.7",
     "both papers": "page numbers",
 }
-"""What the papers print and this module does not hold."""
+"""What the papers print and this module does not hold: neither their text nor anything that quotes
+these tables was at hand."""

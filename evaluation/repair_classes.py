@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.edge_sources import EdgeSource, find_edges
+from evaluation.panels import beside, save_worst, segments_panel
 from evaluation.panoptic_quality import Segments, Tally, panoptic_quality, tally
 from evaluation.panoptic_sets import PanopticTruth, read_predictions, read_truth
 from evaluation.panoptic_sources import SegmentSource
@@ -23,7 +24,7 @@ from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
 from evaluation.uis import collect, file_digest
 from evaluation.wps import SECTIONS
-from segdemo.datatypes import InputError
+from segdemo.datatypes import InputError, RGBImage
 from segdemo.rip.semantic import VOID, refine_semantic
 from segdemo.rip.settings import RIPSettings
 
@@ -42,18 +43,10 @@ class Job:
 def measure_job(job: Job, things: frozenset[int], settings: RIPSettings) -> Row:
     """Repair a picture and count before and after; `problem` tells what is wrong with files."""
     try:
-        truth = job.truth.load()
-        known = class_map(job.classes.load() if job.classes else truth)
-        height, width = truth.ids.shape
-        edge = job.edges.find((height, width), lambda: truth.ids)
-        repaired = refine_semantic(known, edge, things, settings=settings)
-        whole = np.where(known == VOID, 0, known).astype(np.int64)
-        before = Segments(whole, {n: n for n in np.unique(whole).tolist() if n})
-        ids = repaired.segments.astype(np.int64)
-        after = Segments(ids, dict(enumerate(repaired.class_ids.tolist(), 1)))
-        row: Row = {"instances after": repaired.things}
-        for stage, found in zip(STAGES, (before, after), strict=True):
-            counts = tally(truth, found)
+        done = repaired(job, things, settings)
+        row: Row = {"instances after": done.things}
+        for stage, found in zip(STAGES, (done.before, done.after), strict=True):
+            counts = tally(done.truth, found)
             row[stage] = {str(category): list(one) for category, one in counts.items()}
             if counts:
                 quality = panoptic_quality([counts], dict.fromkeys(counts, True))
@@ -61,6 +54,32 @@ def measure_job(job: Job, things: frozenset[int], settings: RIPSettings) -> Row:
         return row
     except InputError as error:
         return {"problem": str(error)}
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """One picture's segments, true, before and after RIP; things: how many instances came out."""
+
+    truth: Segments
+    before: Segments
+    after: Segments
+    things: int
+
+
+def repaired(job: Job, things: frozenset[int], settings: RIPSettings) -> Repaired:
+    """Read and repair one picture; before RIP each class is one segment. Raises InputError."""
+    truth = job.truth.load()
+    known = class_map(job.classes.load() if job.classes else truth)
+    height, width = truth.ids.shape
+    edge = job.edges.find((height, width), lambda: truth.ids)
+    found = refine_semantic(known, edge, things, settings=settings)
+    whole = np.where(known == VOID, 0, known).astype(np.int64)
+    return Repaired(
+        truth,
+        Segments(whole, {n: n for n in np.unique(whole).tolist() if n}),
+        Segments(found.segments.astype(np.int64), dict(enumerate(found.class_ids.tolist(), 1))),
+        found.things,
+    )
 
 
 def class_map(segments: Segments) -> npt.NDArray[np.int64]:
@@ -114,8 +133,28 @@ def evaluate_classes(options: argparse.Namespace) -> int:
         ],
         papers=rows_for("wps", [section]),
     )
+    draw_worst([item.payload for item in items], rows, things, settings, options)
     write_report(report, options.output_dir, [f for item in items for f in item.files])
     return 0
+
+
+def draw_worst(
+    jobs: Sequence[Job],
+    rows: Sequence[Row],
+    things: frozenset[int],
+    settings: RIPSettings,
+    options: argparse.Namespace,
+) -> None:
+    """Draw the pictures where RIP did most harm, or least good: before beside after."""
+    before, after = ([row.get(f"{stage}: PQ") for row in rows] for stage in STAGES)
+    gains = [None if a is None or b is None else b - a for a, b in zip(before, after, strict=True)]
+
+    def panel(place: int) -> RGBImage:
+        done = repaired(jobs[place], things, settings)
+        return beside(*(segments_panel(done.truth, one) for one in (done.before, done.after)))
+
+    names = [row["name"] for row in rows]
+    save_worst(options.output_dir / "worst", names, gains, options.panels, panel)
 
 
 def figures(rows: Sequence[Row], truth: PanopticTruth, section: str) -> dict[str, float]:

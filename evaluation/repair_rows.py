@@ -15,7 +15,7 @@ from evaluation.object_sources import ObjectSource, of_masks
 from evaluation.objects import Objects
 from evaluation.streaming import Row
 from segdemo.datatypes import InputError, InstanceMasks
-from segdemo.rip.instances import refine_instances
+from segdemo.rip.instances import Repair, refine_instances
 from segdemo.rip.settings import PRESETS, RIPSettings
 
 STAGES = ("before", "after")
@@ -49,22 +49,37 @@ class Settings:
 def measure_job(job: Job, settings: Settings) -> Row:
     """Damage, repair, match before and after; what is wrong with files stands in `problem`."""
     try:
-        truth = job.truth.load()
-        objects = instances(truth, job.size)
-        row = picture_row(truth, settings.protocol)
-        if job.base is None:
-            base = _damaged(objects, job, settings)
-        else:
-            base = instances(job.base.load(), objects.size)
-        edge = job.edges.find(objects.size, lambda: objects.to_label_map().labels)
-        repaired, repair = refine_instances(base, edge, settings.rip)
-        for stage, masks in zip(STAGES, (base, repaired), strict=True):
+        done = repaired(job, settings)
+        row = picture_row(done.truth, settings.protocol)
+        for stage, masks in zip(STAGES, (done.base, done.after), strict=True):
             found = of_masks(masks).with_box_areas()
-            one = measured(truth, found, settings.protocol, job.number)
+            one = measured(done.truth, found, settings.protocol, job.number)
             row |= {f"{stage}: {name}": value for name, value in one.items()}
-        return row | {f"RIP {name}": value for name, value in vars(repair).items()}
+        return row | {f"RIP {name}": value for name, value in vars(done.changes).items()}
     except InputError as error:
         return {"problem": str(error)}
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """One picture's true objects, its masks before and after RIP, and what RIP did."""
+
+    truth: Objects
+    base: InstanceMasks
+    after: InstanceMasks
+    changes: Repair
+
+
+def repaired(job: Job, settings: Settings) -> Repaired:
+    """Read, damage and repair one picture; raises InputError."""
+    truth = job.truth.load()
+    objects = instances(truth, job.size)
+    if job.base is None:
+        base = _damaged(objects, job, settings)
+    else:
+        base = instances(job.base.load(), objects.size)
+    edge = job.edges.find(objects.size, lambda: objects.to_label_map().labels)
+    return Repaired(truth, base, *refine_instances(base, edge, settings.rip))
 
 
 def instances(objects: Objects, size: tuple[int, int] | None) -> InstanceMasks:

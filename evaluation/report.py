@@ -89,10 +89,12 @@ def list_digest(files: Iterable[Path]) -> dict[str, Any]:
 def tables(report: Report) -> str:
     """Lay out a Markdown table a section, papers' rows above ours, then counts and notes."""
     lines = [f"# evaluation.{report.program}: {report.protocol}", ""]
+    shown = 0
     for section, rows in _sections(report.figures).items():
         papers = [row for row in report.papers if not section or row.dataset == section]
         columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
         papers = [row for row in papers if set(columns) & set(row.figures)]
+        shown += len(papers)
         head = section or "row"
         body = [_paper_cells(row, columns) for row in papers]
         body += [[f"**{name}**", *_cells(row, columns)] for name, row in rows.items()]
@@ -103,6 +105,11 @@ def tables(report: Report) -> str:
     if report.counts:
         lines += [", ".join(f"{name} {value}" for name, value in report.counts.items()), ""]
     lines += [f"- {note}" for note in report.notes]
+    if shown:
+        lines.append(
+            "- of the papers' tables not all is known here: `MISSING` in "
+            "evaluation/reference_tables.py names the rest"
+        )
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -16,10 +16,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 from tqdm import tqdm
 
@@ -47,21 +46,62 @@ class Item(Generic[Payload]):
     payload: Payload
 
 
+class Workers:
+    """Processes of one thread each that several calls of `measure_all` share; use it in `with`.
+
+    They are spawned when first needed, and each takes a second to import what it measures with.
+    """
+
+    def __init__(self, count: int) -> None:
+        """count: how many; with 1 everything is measured in this process."""
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+        self._before: dict[str, str | None] = {}
+
+    def __enter__(self) -> Self:
+        """Let processes inherit `ONE_THREAD`."""
+        if self.count > 1:
+            self._before = {name: os.environ.get(name) for name in ONE_THREAD}
+            os.environ.update(ONE_THREAD)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes and leave the environment as it was."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    def pool(self) -> ProcessPoolExecutor:
+        """Return the processes."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"))
+        return self._pool
+
+
 def measure_all(
     items: Sequence[Item[Payload]],
     function: Callable[[Payload], Row],
-    workers: int,
+    workers: int | Workers,
     output_dir: Path,
     settings: object = None,
 ) -> Iterator[Row]:
     """Yield `function(item.payload)` of each item, in their order, with `name` in front.
 
     function: of a module's top level (or a `partial` of one), free of chance, returning what JSON
-    holds; with `workers` > 1 it runs in spawned processes of one thread each, otherwise here.
+    holds; with more than one worker it runs in spawned processes of one thread each, otherwise
+    here. workers: how many, or processes to share.
     settings: everything else the rows depend on, a partial's arguments too; its repr must tell.
     Rows pass through JSON, so they are the same whether measured now, elsewhere or in an earlier
     run. Raises InputError when a worker dies; what was measured until then stays on disk.
     """
+    if isinstance(workers, int):
+        with Workers(workers) as own:
+            yield from measure_all(items, function, own, output_dir, settings)
+        return
     output_dir.mkdir(parents=True, exist_ok=True)
     path = output_dir / PARTIAL
     known = _offsets(path)
@@ -125,44 +165,27 @@ def _end_last_line(partial: BinaryIO) -> None:
 def _measured(
     todo: Sequence[tuple[int, Payload]],
     function: Callable[[Payload], Row],
-    workers: int,
+    workers: Workers,
     keep: Callable[[int, Row], None],
 ) -> Iterator[None]:
     """Measure and keep one item a step, or as many as became ready together."""
-    if workers == 1 or len(todo) < 2:
+    if workers.count == 1 or len(todo) < 2:
         for index, payload in todo:
             keep(index, function(payload))
             yield
         return
     waiting = deque(todo)
     running: dict[Future[Row], int] = {}
-    with _pool(workers) as pool:
+    try:
         while waiting or running:
-            while waiting and len(running) < workers * AHEAD:
+            while waiting and len(running) < workers.count * AHEAD:
                 index, payload = waiting.popleft()
-                running[pool.submit(function, payload)] = index
+                running[workers.pool().submit(function, payload)] = index
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 keep(running.pop(future), future.result())
             yield
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Open spawned processes that inherit `ONE_THREAD`, and leave the environment as it was."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
-    try:
-        yield pool
     except BrokenProcessPool as error:
         raise InputError(
             "A worker ended without a word, most likely for want of memory: start again with fewer "
             "--workers; what was measured is kept."
         ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

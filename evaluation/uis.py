@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from evaluation.arguments import Parser, add_run, count, exit_status
+from evaluation.arguments import Parser, add_run, check_output, count, exit_status
 from evaluation.average_precision import LIMITS, curves
+from evaluation.federated import Federation, federated_figures, matches_by_class
 from evaluation.instance_rows import (
     LABELS,
     Protocol,
@@ -33,66 +34,84 @@ from evaluation.instance_rows import (
 from evaluation.layouts import LAYOUTS, TruthPlace, find_truth
 from evaluation.neighbours import REACH
 from evaluation.object_sets import PredictionSet, TruthSet, read_predictions, read_truth
-from evaluation.object_sources import ObjectSource
+from evaluation.object_sources import Annotations, ObjectSource, Results
 from evaluation.objects import Kind
+from evaluation.panels import objects_panel, save_worst
 from evaluation.plots import ap_iou_figure, precision_recall_figure, save_figure
 from evaluation.problems import Problem, settle
 from evaluation.reference_tables import rows_for
 from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
-from segdemo.datatypes import InputError
+from segdemo.datatypes import InputError, RGBImage
 
 IOUS = (0, 5)  # 0.5 and 0.75, of the ten
+FEDERATED: tuple[Kind, ...] = ("segm", "bbox")  # kinds that LVIS measures
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture's truth and predictions."""
+    """One picture's truth and predictions; federation: to measure LVIS' federated AP too."""
 
     number: int
     truth: ObjectSource
     found: ObjectSource
+    federation: Federation | None = None
 
 
 def measure_pair(pair: Pair, protocol: Protocol) -> Row:
     """Read and match one picture; what is wrong with its files stands in `problem`."""
     try:
         truth, found = pair.truth.load(), pair.found.load()
-        return picture_row(truth, protocol) | measured(truth, found, protocol, pair.number)
+        row = picture_row(truth, protocol) | measured(truth, found, protocol, pair.number)
+        if (federation := pair.federation) is not None:
+            assert isinstance(pair.truth, Annotations) and isinstance(pair.found, Results)
+            row["classes"] = {
+                kind: matches_by_class(pair.truth, pair.found, federation, kind)
+                for kind in protocol.kinds
+                if kind in FEDERATED
+            }
+        return row
     except InputError as error:
         return {"problem": str(error)}
 
 
 def evaluate(options: argparse.Namespace) -> int:
     """Find, check, measure, report; raises InputError."""
+    check_output(options.output_dir, options.annotations, options.predictions)
     place = find_truth(options.annotations, options.dataset, options.subset)
-    truth = read_truth(place.path, place.names, place.coded)
+    truth = read_truth(place.path, place.names, place.maps)
     found = read_predictions(options.predictions, truth, options.prediction_area)
     notes = settle([*truth.problems, *found.problems], options.allow_missing) + found.notes
     protocol = Protocol(
         choose_kinds(options.iou, truth, found),
-        tuple(sorted({*LIMITS, *options.max_dets})),
+        tuple(sorted({*LIMITS, *place.limits, *options.max_dets})),
         options.shuffles if found.constant else 0,
         options.touching,
     )
+    classes = federated(truth, found)
     items = [
-        Item(p.name, (*p.files, *files), Pair(p.number, p.source, source))
+        Item(
+            p.name,
+            (*p.files, *files),
+            Pair(p.number, p.source, source, p.federation if classes else None),
+        )
         for p, (source, files) in zip(truth.pictures, found.sources, strict=True)
     ]
     files = [*truth.files, *found.files]
-    settings = (protocol, options.prediction_area, [file_digest(file) for file in files])
+    settings = (protocol, options.prediction_area, [file_digest(file) for file in files], classes)
     function = partial(measure_pair, protocol=protocol)
     rows = collect(measure_all(items, function, options.workers, options.output_dir, settings))
     report = Report(
         program="uis",
         protocol=f"class-agnostic COCO, percent, {', '.join(LABELS[k] for k in protocol.kinds)}",
-        figures={f"{place.section}/{n}": v for n, v in figures_of(rows, protocol).items()},
+        figures={f"{place.section}/{n}": v for n, v in all_figures(rows, protocol, truth).items()},
         per_image=[plain(row) for row in rows],
         counts=counts_of(rows),
-        notes=notes + notes_of(rows, place, found, protocol, options),
+        notes=notes + notes_of(rows, place, truth, found, protocol, options),
         papers=rows_for("uis", [place.section]),
     )
     draw(rows, protocol, options.output_dir / "plots")
+    draw_worst([item.payload for item in items], rows, protocol, options)
     write_report(report, options.output_dir, files + [f for item in items for f in item.files])
     return 0
 
@@ -112,6 +131,23 @@ def choose_kinds(
     return ("bbox",)
 
 
+def federated(truth: TruthSet, found: PredictionSet) -> bool:
+    """Return whether LVIS' federated AP can be measured: its truth, and predictions of classes."""
+    by_json = found.files and all(p.federation is not None for p in truth.pictures)
+    return bool(by_json and len(found.classes) > 1)
+
+
+def all_figures(rows: Sequence[Row], protocol: Protocol, truth: TruthSet) -> dict[str, float]:
+    """Return "row/metric" -> percent, LVIS' federated figures under rows of their own."""
+    figures = figures_of(rows, protocol)
+    for kind in FEDERATED:
+        if rows and kind in rows[0].get("classes", ()):
+            found = federated_figures(rows, kind, truth.frequencies)
+            label = f"{LABELS[kind]}, LVIS' federated"
+            figures |= {f"{label}/{name}": 100 * value for name, value in found.items()}
+    return figures
+
+
 def collect(rows: Iterator[Row]) -> list[Row]:
     """Return all rows; raises InputError after a table of the problems that files had inside."""
     kept = list(rows)
@@ -128,12 +164,22 @@ def file_digest(path: Path) -> str:
 def notes_of(
     rows: Sequence[Row],
     place: TruthPlace,
+    truth: TruthSet,
     found: PredictionSet,
     protocol: Protocol,
     options: argparse.Namespace,
 ) -> list[str]:
     """Say what a reader of the figures must know."""
     notes = [place.note] if place.note else []
+    if protocol.kinds == ("bbox",) and not options.iou:
+        whose = "predictions hold" if truth.has_masks else "truth holds"
+        notes.append(f"the {whose} boxes and no masks: AP and AR are those of boxes")
+    if any(p.federation is not None for p in truth.pictures):
+        notes.append(
+            "LVIS' federated: means over classes, 300 predictions a picture"
+            if federated(truth, found)
+            else "LVIS' federated AP is not measured: the predictions have one class at most"
+        )
     if options.prediction_area == "box":
         notes.append(
             "APs, APm, APl, ARs ..: predictions with boxes are sized by these, as in pycocotools; "
@@ -169,6 +215,19 @@ def draw(rows: Sequence[Row], protocol: Protocol, folder: Path) -> None:
             over_recall[name] = (recall, drawn.precision[place].tolist())
     save_figure(ap_iou_figure(over_iou), folder / "ap_iou.png")
     save_figure(precision_recall_figure(over_recall, 1.0), folder / "precision_recall.png")
+
+
+def draw_worst(
+    pairs: Sequence[Pair], rows: Sequence[Row], protocol: Protocol, options: argparse.Namespace
+) -> None:
+    """Draw the pictures of lowest AP of masks."""
+    if "segm" in protocol.kinds:
+        names, values = [row["name"] for row in rows], [row["masks AP"] for row in rows]
+
+        def panel(place: int) -> RGBImage:
+            return objects_panel(pairs[place].truth.load(), pairs[place].found.load())
+
+        save_worst(options.output_dir / "worst", names, values, options.panels, panel)
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:

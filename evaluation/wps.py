@@ -17,16 +17,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.arguments import Parser, add_run, exit_status
+from evaluation.arguments import Parser, add_run, check_output, exit_status
+from evaluation.panels import save_worst, segments_panel
 from evaluation.panoptic_quality import Tally, class_quality, panoptic_quality, tally
 from evaluation.panoptic_sets import PanopticTruth, Predicted, read_predictions, read_truth
 from evaluation.panoptic_sources import CODINGS, SegmentSource
+from evaluation.plots import bars_figure, save_figure
 from evaluation.problems import settle
 from evaluation.reference_tables import rows_for
 from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
 from evaluation.uis import collect, file_digest
-from segdemo.datatypes import InputError
+from segdemo.datatypes import InputError, RGBImage
 
 SECTIONS = {"voc2012": "VOC2012", "coco2017": "COCO2017"}
 
@@ -57,6 +59,7 @@ def measure_pair(pair: Pair) -> Row:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Find, check, measure, report; raises InputError."""
+    check_output(options.output_dir, options.annotations, options.predictions)
     truth = read_truth(options.annotations, options.subset)
     found = read_predictions(options.predictions, truth, options.coding)
     notes = settle([*truth.problems, *found.problems], options.allow_missing)
@@ -80,6 +83,7 @@ def evaluate(options: argparse.Namespace) -> int:
         notes=[*notes, *notes_of(truth)],
         papers=rows_for("wps", [section]),
     )
+    draw([item.payload for item in items], rows, report.figures, options)
     write_report(report, options.output_dir, files + [f for item in items for f in item.files])
     return 0
 
@@ -113,6 +117,27 @@ def figures_of(
         for metric, value in zip(("PQ", "SQ", "RQ"), class_quality(summed), strict=True):
             figures[f"{section}, by class/{name}/{metric}"] = 100 * value
     return figures
+
+
+def draw(
+    pairs: Sequence[Pair],
+    rows: Sequence[Row],
+    figures: Mapping[str, float],
+    options: argparse.Namespace,
+) -> None:
+    """Draw PQ by class, and the pictures of lowest PQ."""
+    by_class = {
+        name.split("/")[1]: value
+        for name, value in figures.items()
+        if ", by class/" in name and name.endswith("/PQ")
+    }
+    save_figure(bars_figure(by_class, "PQ"), options.output_dir / "plots" / "pq_by_class.png")
+
+    def panel(place: int) -> RGBImage:
+        return segments_panel(pairs[place].truth.load(), pairs[place].found.load())
+
+    names, values = [row["name"] for row in rows], [row.get("PQ") for row in rows]
+    save_worst(options.output_dir / "worst", names, values, options.panels, panel)
 
 
 def notes_of(truth: PanopticTruth) -> list[str]:

@@ -6,6 +6,9 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+from scipy.spatial.distance import cdist
 
 from evaluation.boundary_matching import (
     boundary_counts,
@@ -57,6 +60,48 @@ def test_matching_is_one_to_one_and_largest_then_nearest() -> None:
         )
         matched = match(predicted, truth, 1.5)
         assert len(matched) == len(set(matched.tolist())) == largest
+
+
+def _matched_at_a_price(predicted: np.ndarray, truth: np.ndarray, radius: float) -> int:
+    """Pair all points at once, each with an own place to stay alone for a price of 100."""
+    n, m = len(predicted), len(truth)
+    distance = cdist(predicted, truth)
+    i, j = np.nonzero(distance <= radius)
+    points, places = np.arange(n), np.arange(m)
+    rows = [i, points, n + places, n + j]
+    columns = [j, m + points, places, m + i]
+    prices = [distance[i, j] + 1e-9, np.full(n, 100.0), np.full(m, 100.0), np.full(len(i), 1e-9)]
+    graph = coo_array((np.hstack(prices), (np.hstack(rows), np.hstack(columns)))).tocsr()
+    row, column = min_weight_full_bipartite_matching(graph)
+    return int(((row < n) & (column < m)).sum())
+
+
+def test_as_many_match_as_by_the_benchmarks_prices_for_staying_alone() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(8):
+        truth = np.argwhere(rng.random((24, 30)) < 0.15)
+        predicted = np.argwhere(rng.random((24, 30)) < 0.12)
+        found = match(predicted, truth, 1.5)
+        assert len(found) == _matched_at_a_price(predicted, truth, 1.5)
+        assert 0 < len(found) < len(predicted)
+
+
+def test_figures_by_hand() -> None:
+    counts = np.array([[161, 200, 80, 200], [101, 200, 50, 100], [41, 200, 41, 41]])
+    figures = boundary_figures([counts, counts], THRESHOLDS)
+    steps = np.linspace(0, 1, 100)
+    recall = np.concatenate([0.805 - 0.3 * steps, 0.505 - 0.3 * steps])
+    precision = np.concatenate([0.4 + 0.1 * steps, 0.5 + 0.5 * steps])
+    assert figures.ods == pytest.approx((2 * recall * precision / (recall + precision)).max())
+    assert figures.ois == pytest.approx(2 * 0.805 * 0.4 / 1.205)
+    grid = np.arange(21, 81) / 100
+    area = np.interp(grid, [0.205, 0.505, 0.805], [1, 0.5, 0.4]).sum() * 0.01
+    assert figures.ap == pytest.approx(area)
+
+
+def test_one_recall_for_all_thresholds_has_no_area() -> None:
+    counts = np.array([[5, 10, 5, 10]] * 3)
+    assert boundary_figures([counts], THRESHOLDS).ap == 0
 
 
 def test_nothing_predicted_or_nothing_true_is_no_error() -> None:

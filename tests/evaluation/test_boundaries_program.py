@@ -99,6 +99,18 @@ def test_a_backbone_is_traced_and_without_output_dir_nothing_stays(
     assert sorted(bench.rglob("*")) == before
 
 
+def test_bsds_splits_are_folders(bench, tmp_path):
+    for split, stem in (("train", "1"), ("test", "2")):
+        for name, ending in (("images", "png"), ("boundaries", "npz")):
+            (bench / name / split).mkdir()
+            (bench / name / f"{stem}.{ending}").rename(bench / name / split / f"{stem}.{ending}")
+    edges, out = save_edges(tmp_path / "edges", "2"), tmp_path / "out"
+    options = ["--bench", str(bench), "--edges", str(edges), "--output_dir", str(out)]
+    assert boundaries.main([*options, "--bins", "3", "--split", "test"]) == 0
+    assert results(out)["counts"] == {"pictures": 1}
+    assert [path.name for path in (out / "worst").iterdir()] == ["01_2.png"]
+
+
 def test_bsds_own_files_are_read(tmp_path):
     cells = np.empty((1, 2), object)
     for place in range(2):

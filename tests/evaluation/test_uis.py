@@ -106,6 +106,7 @@ def test_a_perfect_prediction_reaches_100_everywhere(coco, tmp_path):
         "ap_iou.png",
         "precision_recall.png",
     }
+    assert sorted(path.name for path in (out / "worst").iterdir()) == ["01_a.png", "02_b.png"]
     assert not (out / PARTIAL).exists()
 
 
