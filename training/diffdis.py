@@ -86,6 +86,7 @@ def train(settings: DiffDISTraining) -> RunFiles:
             settings.panels,
         ),
         rate_scale=rate_scale,
+        batch_size=settings.batch_size,
     )
     if accelerator.is_main_process:
         (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")

@@ -97,6 +97,7 @@ def prepare(settings: DiffEGGSettings) -> Prepared:
         _losses(settings, trainee, epoch),
         validation if held else None,
         lambda name: scale if name.startswith("generator.") else 1.0,
+        settings.batch_size,
     )
     logger.info("%d pictures, %d held out, %d steps", len(pairs), len(held), settings.max_steps)
     return Prepared(settings, files, trainee, task, device)

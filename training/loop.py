@@ -77,7 +77,7 @@ class Task:
     the CPU, perhaps in a worker. losses: of a batch, on the device; called through accelerate, so
     that gradients are shared. validate: named figures of the averaged model; the first is the one
     that makes a checkpoint the best, higher is better. rate_scale: of a parameter's learning rate,
-    by its name.
+    by its name. batch_size: pictures of a draw, for the bar's pictures per second; 0: not shown.
     """
 
     model: nn.Module
@@ -85,6 +85,7 @@ class Task:
     losses: Callable[[Any, Draw], Losses]
     validate: Callable[[], dict[str, float]] | None = None
     rate_scale: Callable[[str], float] = lambda name: 1.0
+    batch_size: int = 0
 
 
 def train_loop(
@@ -172,6 +173,10 @@ class _Run:
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        self.validated = state.get("validated", -1)
+        if self.accelerator.is_main_process:
+            self.files.rewind(self.step)
+        self.accelerator.wait_for_everyone()
         logger.info("resumed at step %d after %.1f min", self.step, self.seconds / 60)
 
     def train(self, ended: Callable[[], bool]) -> None:
@@ -202,6 +207,7 @@ class _Run:
             self.seconds, clock = self.seconds + now - clock, now
             stop = self._agree(ended())
             bar.update()
+            bar.set_postfix_str(self._pace(bar.format_dict["rate"]), refresh=False)
             if len(self.recent) == LOG_STEPS:
                 self._log(rate)
             validated = bool(settings.validate_steps and self.step % settings.validate_steps == 0)
@@ -232,6 +238,7 @@ class _Run:
                 "step": self.step,
                 "seconds": self.seconds,
                 "best": self.best,
+                "validated": self.validated,
             }
             self.files.save(state, self.step, best)
         self.accelerator.wait_for_everyone()
@@ -264,6 +271,11 @@ class _Run:
         warmup, epoch = settings.warmup_steps, settings.epoch_steps
         factor = rate_factor(settings.schedule, self.step, progress, warmup, epoch)
         return settings.learning_rate * factor
+
+    def _pace(self, steps_a_second: float | None) -> str:
+        settings, processes = self.settings, self.accelerator.num_processes
+        pictures = self.task.batch_size * settings.accumulation * processes
+        return f"{pictures * (steps_a_second or 0):.1f} pictures/s" if pictures else ""
 
     def _progress(self) -> float:
         """Return how much of the run is over; the main process's clock counts for all."""
@@ -350,7 +362,9 @@ def _memory_hint(settings: LoopSettings) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
+        saving = getattr(settings, "gradient_checkpointing", None) is False
         raise InputError(
             "The device's memory is too small: halve --batch_size and double --accumulation "
-            f"(now {settings.accumulation}), choose --precision bf16, or a smaller size."
+            f"(now {settings.accumulation}), {'give --gradient_checkpointing, ' * saving}choose "
+            "--precision bf16, or a smaller size."
         ) from error
