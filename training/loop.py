@@ -67,6 +67,14 @@ class LoopSettings:
     validate_steps: int = field(default=0, metadata={"help": "Steps between validations; 0: none."})
     tensorboard: bool = field(default=False, metadata={"help": "Log for TensorBoard as well."})
     seed: int = field(default=0, metadata={"help": "Seed of order and noise."})
+    init_seed: int = field(
+        default=-1, metadata={"help": "Seed of layers that begin untrained; -1: --seed."}
+    )
+
+    @property
+    def first_seed(self) -> int:
+        """What untrained layers are drawn by."""
+        return self.seed if self.init_seed < 0 else self.init_seed
 
 
 @dataclass(frozen=True)

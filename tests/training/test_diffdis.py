@@ -17,6 +17,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 from huggingface_hub import constants
+from safetensors.torch import load_file
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints import ModelCard
@@ -129,6 +130,10 @@ def test_ten_steps_and_ten_more_are_twenty_and_the_app_opens_the_result(
         assert str(data) not in (folder / "segdemo.json").read_text()
         readme = (folder / "README.md").read_text()
         assert "| best |" in readme and "panels/" in readme
+        # the official code reads one file, and its own names
+        (weights,) = (folder / "unet").glob("*.safetensors")
+        assert weights.name == "diffusion_pytorch_model.safetensors"
+        assert "rgb_conv.0.0.weight" in load_file(weights)
         assistant = AnnotationAssistant(str(folder), device="cpu")
         assert assistant.native_size == 64
         image = np.zeros((40, 50, 3), np.uint8)
@@ -148,7 +153,19 @@ def test_the_loss_falls(settings: DiffDISTraining, data: Path, tmp_path: Path) -
     assert losses[1] < 0.7 * losses[0]
 
 
-def test_two_processes_stay_equal_and_their_rate_falls(
+def test_first_weights_have_a_seed_of_their_own(settings: DiffDISTraining, tmp_path: Path) -> None:
+    def trained(name: str, **changes: int) -> dict[str, Any]:
+        wanted = replace(settings, from_scratch=True, learning_rate=0.0, **changes)
+        train(replace(wanted, max_steps=1, output_dir=str(tmp_path / name)))
+        return dict(end_of(tmp_path / name)["model"])
+
+    first, same, other = trained("a"), trained("b", seed=5, init_seed=0), trained("c", seed=5)
+    weight = "conv_in.weight"
+    assert torch.equal(first[weight], same[weight])
+    assert not torch.equal(first[weight], other[weight])
+
+
+def test_two_processes_stay_equal_resume_exactly_and_their_rate_falls(
     settings: DiffDISTraining, tmp_path: Path
 ) -> None:
     program = tmp_path / "program.py"
@@ -163,6 +180,11 @@ def test_two_processes_stay_equal_and_their_rate_falls(
         "program.train(program.DiffDISTraining(**json.loads(sys.argv[1])))\n"
         "state = trained_state(kept[0].pipeline.unet)\n"
         "torch.save(state, f'{sys.argv[2]}/{PartialState().process_index}.end')\n"
+        "constant = json.loads(sys.argv[1]) | {'schedule': 'constant'}\n"
+        "for name, steps in (('whole', [4]), ('parts', [2, 4])):\n"
+        "    for last in steps:\n"
+        "        there = {'max_steps': last, 'output_dir': f'{sys.argv[2]}/{name}'}\n"
+        "        program.train(program.DiffDISTraining(**constant | there))\n"
     )
     wanted = replace(settings, max_steps=4, schedule="cosine", from_scratch=True)
     values = {f.name: getattr(wanted, f.name) for f in fields(wanted)}
@@ -178,6 +200,9 @@ def test_two_processes_stay_equal_and_their_rate_falls(
     groups = end_of(tmp_path / "run")["optimizer"]["param_groups"]
     assert sorted(group["lr"] for group in groups)[-1] < 10 * settings.learning_rate / 2
     assert len(rows(tmp_path / "run", "validation")) == 1
+    whole, parts = (end_of(tmp_path / name) for name in ("whole", "parts"))
+    for name, value in whole["model"].items():
+        assert torch.equal(value, parts["model"][name]), name
 
 
 @pytest.mark.parametrize(
