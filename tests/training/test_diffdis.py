@@ -15,18 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler
 from huggingface_hub import constants
 from safetensors.torch import load_file
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.checkpoints import ModelCard
 from segdemo.datatypes import InputError
-from segdemo.diffdis.loading import SD_TURBO_SCHEDULE, load_unet
-from segdemo.diffdis.pipeline import DiffDISPipeline
-from segdemo.diffdis.unet import LABELLED, DiffDISUNet
+from segdemo.diffdis.loading import load_unet
 from segdemo.images import load_rgb
 from tests.segdemo.diffegg.backbones import write_sd21
+from tests.training.narrow import write_narrow
 from tests.training.pairs_drawn import draw_pairs
 from training.base_models import Variant, load_base
 from training.diffdis import DiffDISLosses, main, rate_scale, train
@@ -34,7 +31,7 @@ from training.diffdis_settings import PRESETS, DiffDISTraining
 from training.draws import Draw
 from training.latent_cache import CachedBatches, LatentCache, encode_batch, fingerprint
 from training.loop import LoopSettings
-from training.model_card import push, write_model
+from training.model_card import push
 from training.pair_batches import NoiseDraws, PairBatches
 from training.pairs import find_pairs
 from training.run_files import RunFiles
@@ -49,36 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the narrowest DiffDIS there is: a step takes a twentieth of a second."""
-    folder = tmp_path_factory.mktemp("narrow") / "narrow"
-    torch.manual_seed(0)
-    unet = DiffDISUNet(
-        sample_size=8,
-        in_channels=8,
-        out_channels=4,
-        block_out_channels=(8, 8, 16, 16),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        cross_attention_dim=8,
-        attention_head_dim=2,
-        norm_num_groups=4,
-        use_linear_projection=True,
-        **LABELLED,
-    )
-    autoencoder = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(4, 4, 8, 8),
-        layers_per_block=1,
-        norm_num_groups=4,
-        mid_block_add_attention=False,
-    )
-    pipeline = DiffDISPipeline(
-        unet, autoencoder, DDPMScheduler(**SD_TURBO_SCHEDULE), torch.ones(1, 2, 8), native_size=64
-    )
-    write_model(pipeline, ModelCard("tiny", "MIT", native_size=64, base=None), folder)
-    return folder
+    return write_narrow(tmp_path_factory.mktemp("narrow") / "narrow")
 
 
 @pytest.fixture
