@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,13 @@ Losses = dict[str, torch.Tensor]
 """Named scalar losses of one batch; the loop minimises `loss`, the rest are logged."""
 
 LOG_STEPS = 50
+FREE = frozenset(
+    "minutes max_steps epochs epoch_steps batch_size accumulation workers device save_minutes "
+    "save_steps keep validate_steps tensorboard panels gradient_checkpointing allow_problems "
+    "data_dir validation_dir pictures pseudo_edges output_dir cache_latents backbone base_model "
+    "export_precision push_to_hub".split()
+)
+"""Settings that may change between two runs into one folder: how long, where, and by what means."""
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -170,6 +177,7 @@ class _Run:
             return
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+            self._check_settings(state.get("settings", {}), path)
             load_trained_state(self.task.model, state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -186,6 +194,15 @@ class _Run:
             self.files.rewind(self.step)
         self.accelerator.wait_for_everyone()
         logger.info("resumed at step %d after %.1f min", self.step, self.seconds / 60)
+
+    def _check_settings(self, begun: dict[str, Any], path: Path) -> None:
+        now = asdict(self.settings)
+        for name in sorted((begun.keys() & now) - FREE):
+            if begun[name] != now[name]:
+                raise InputError(
+                    f"{path} was made with --{name} {begun[name]}, now it is {now[name]}: give "
+                    "what the run began with, or another output folder."
+                )
 
     def train(self, ended: Callable[[], bool]) -> None:
         """Train to the end, or until told to stop: then save and leave."""
@@ -247,6 +264,7 @@ class _Run:
                 "seconds": self.seconds,
                 "best": self.best,
                 "validated": self.validated,
+                "settings": asdict(self.settings),
             }
             self.files.save(state, self.step, best)
         self.accelerator.wait_for_everyone()

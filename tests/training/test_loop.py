@@ -149,6 +149,16 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         train_loop(task(other), tmp_path, SETTINGS, CPU)
 
 
+def test_a_run_does_not_go_on_with_other_settings_unless_they_change_nothing(
+    tmp_path: Path,
+) -> None:
+    train_loop(task(network()), tmp_path, replace(SETTINGS, max_steps=2), CPU)
+    with pytest.raises(InputError, match=r"--learning_rate 0.01, now it is 0.1: give what"):
+        train_loop(task(network()), tmp_path, replace(SETTINGS, learning_rate=0.1), CPU)
+    train_loop(task(network()), tmp_path, replace(SETTINGS, max_steps=4, keep=1), CPU)
+    assert torch.load(RunFiles(tmp_path).latest, weights_only=True)["step"] == 4
+
+
 def test_only_the_last_checkpoints_stay_beside_the_best(tmp_path: Path) -> None:
     figures = iter([0.2, 0.9, 0.4, 0.3, 0.1])
 
