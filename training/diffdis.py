@@ -67,7 +67,7 @@ def train(settings: DiffDISTraining) -> RunFiles:
     folder.mkdir(parents=True, exist_ok=True)
     data = read_data(settings, folder, accelerator)
     begin = "scratch" if settings.from_scratch else "prior" if settings.from_prior else "trained"
-    base = load_base(settings.base_model, settings.variant, begin, settings.seed)
+    base = load_base(settings.base_model, settings.variant, begin, settings.first_seed)
     pipeline = base.pipeline.to(accelerator.device)
     if settings.gradient_checkpointing:
         pipeline.unet.enable_gradient_checkpointing()
@@ -86,6 +86,7 @@ def train(settings: DiffDISTraining) -> RunFiles:
             settings.panels,
         ),
         rate_scale=rate_scale,
+        batch_size=settings.batch_size,
     )
     if accelerator.is_main_process:
         (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")

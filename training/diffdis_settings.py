@@ -103,7 +103,11 @@ class DiffDISTraining(LoopSettings):
     no_swci: bool = field(default=False, metadata={"help": "Ablation: no scale-wise injection."})
     no_cutmix: bool = field(default=False, metadata={"help": "Ablation: no CutMix."})
     denoising_steps: int = field(
-        default=1, metadata={"help": "Ablation: steps from noise to mask; the paper has 1, 2, 10."}
+        default=1,
+        metadata={
+            "help": "Ablation: steps from noise to mask; the paper has 1, 2, 10, and a 1* that is "
+            "left out here, as no source at hand says what it is."
+        },
     )
     export_precision: str = field(default="fp32", metadata={"help": "Of the result: fp32, fp16."})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps."})

@@ -36,12 +36,14 @@ from segdemo.diffusion import pick_device
 from training.average import load_trained_state
 from training.diffegg_settings import DiffEGGSettings
 from training.edge_data import EdgeBatches, EdgePair, find_edge_pairs, hold_out
-from training.edge_export import write_edge_model
+from training.edge_export import is_public, write_edge_model
 from training.edge_task import EdgeLosses, EdgeTrainee, EdgeValidation
 from training.loop import Task, build_accelerator, train_loop
+from training.model_card import push
 from training.pairs import report_problems
 from training.photo_weights import imagenet_features
 from training.run_files import RunFiles
+from training.validation import read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -79,12 +81,17 @@ def prepare(settings: DiffEGGSettings) -> Prepared:
     pairs, held = _data(settings)
     device = build_accelerator(settings, pick_device(settings.device)).device
     files = locate_backbone(settings.backbone)
+    if settings.push_to_hub and not is_public(files):
+        raise InputError(
+            f"--push_to_hub: what is trained belongs to {files.base}, which others do not have: "
+            "give --backbone a Hub id."
+        )
     bare = replace(files, adapter=None, edge_generator=None)  # both are made anew
     backbone = load_backbone(bare, device, DTYPES[settings.precision])
     processes = PartialState().num_processes
     epoch = len(pairs) / (settings.batch_size * settings.accumulation * processes)
     settings = _completed(settings, backbone, epoch)
-    torch.manual_seed(settings.seed)  # the same first weights on every process
+    torch.manual_seed(settings.first_seed)  # the same first weights on every process
     trainee = build_trainee(settings, files, backbone)
     batches = EdgeBatches(
         pairs, settings.size, settings.batch_size, settings.smallest_crop, settings.rule
@@ -98,6 +105,7 @@ def prepare(settings: DiffEGGSettings) -> Prepared:
         _losses(settings, trainee, epoch),
         validation if held else None,
         lambda name: scale if name.startswith("generator.") else 1.0,
+        settings.batch_size,
     )
     logger.info("%d pictures, %d held out, %d steps", len(pairs), len(held), settings.max_steps)
     return Prepared(settings, files, trainee, task, device)
@@ -132,22 +140,27 @@ def build_trainee(
 
 
 def export(prepared: Prepared, run: RunFiles) -> None:
-    """Write `export/`, the averaged weights of the end, and `best/`, those that validated best."""
+    """Write `export/`, the averaged weights of the end, and `best/`, those that validated best.
+
+    What goes to the Hub is the best, or the end where nothing was validated.
+    """
     settings, trainee, files = prepared.settings, prepared.trainee, prepared.files
     folder = Path(settings.output_dir)
+    rows = read_rows(folder)
+    last = _last_row(folder / "log.jsonl")
     training = {
         "recipe": "python -m training.diffegg",
         "settings": {k: v for k, v in asdict(settings).items() if k not in PATHS},
-        "last_log_row": _last_row(folder / "log.jsonl"),
+        "last_log_row": last,
     }
-    figures = _last_row(folder / "validation.jsonl")
-    figures.pop("step", None)
-    write_edge_model(trainee, files, training, figures, folder / EXPORT)
+    write_edge_model(trainee, files, training, rows, last["step"], folder / EXPORT)
     if run.best is not None:
         state = torch.load(run.best, map_location="cpu", weights_only=True)
         load_trained_state(trainee, state["average"]["values"])
         training |= {"step": state["step"]}
-        write_edge_model(trainee, files, training, {"max_f": state["best"]}, folder / BEST)
+        write_edge_model(trainee, files, training, rows, state["step"], folder / BEST)
+    if settings.push_to_hub:
+        push(folder / (EXPORT if run.best is None else BEST), settings.push_to_hub)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -177,7 +190,7 @@ def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
     if found.without:
         logger.info("%d pictures have no pseudo-edges yet and are left out", found.without)
     count = settings.validation_count if settings.validate_steps else 0
-    return hold_out(found.pairs, count, settings.seed) if count else (found.pairs, [])
+    return hold_out(found.pairs, count, settings.validation_seed) if count else (found.pairs, [])
 
 
 def _completed(settings: DiffEGGSettings, backbone: Backbone, epoch: float) -> DiffEGGSettings:

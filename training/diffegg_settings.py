@@ -96,6 +96,7 @@ class DiffEGGSettings(LoopSettings):
     validation_count: int = field(
         default=16, metadata={"help": "Pictures held out for validation, if there is any."}
     )
+    validation_seed: int = field(default=0, metadata={"help": "Seed of what is held out."})
     gradient_checkpointing: bool = field(
         default=False, metadata={"help": "Compute twice what would not fit into memory."}
     )
@@ -103,6 +104,9 @@ class DiffEGGSettings(LoopSettings):
         default=False, metadata={"help": "Go on without the pictures that have problems."}
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu or cuda."})
+    push_to_hub: str = field(
+        default="", metadata={"help": "Hub repository that gets the result; none: stays here."}
+    )
 
     def __post_init__(self) -> None:
         """Check what would fail late; raises InputError."""

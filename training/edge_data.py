@@ -66,9 +66,9 @@ class FoundEdges:
 def find_edge_pairs(pictures: Path, pseudo_edges: Path, rule: str = "") -> FoundEdges:
     """Match pictures below a folder with `<relative stem>.npz` below another, and open the files.
 
-    Problems: unreadable pictures (their headers), scores that are no scores, scores without a
-    picture, and scores that leave no edge or no interior cell. Raises InputError where there is no
-    pair at all.
+    Problems: unreadable pictures (their headers: stage 1 has read the rest), pictures of another
+    size than stage 1 saw, scores that are no scores, scores without a picture, and scores that
+    leave no edge or no interior cell. Raises InputError where there is no pair at all.
     """
     for folder in (pictures, pseudo_edges):
         if not folder.is_dir():
@@ -201,13 +201,20 @@ def hold_out(pairs: list[EdgePair], count: int, seed: int) -> tuple[list[EdgePai
 
 def _problem_of(pair: EdgePair, rule: str) -> Problem | None:
     try:
-        image_size(pair.picture)
+        height, width = image_size(pair.picture)
     except InputError as error:
         return Problem(pair.picture, str(error).removeprefix(f"{pair.picture.name} "))
     try:
         score = read_score(pair.score, rule)
+        seen = read_edge(pair.score).picture_size
     except InputError as error:
         return Problem(pair.score, str(error).removeprefix(str(pair.score)).lstrip(": "))
+    if seen != (height, width):
+        return Problem(
+            pair.score,
+            f"is of a picture of {seen[1]} x {seen[0]} pixels, {pair.picture.name} has {width} x "
+            f"{height}: delete it and run training.pseudo_edges again.",
+        )
     present = np.unique(split_score(score.score, score.lower, score.upper).labels)
     for label, name in ((PseudoEdge.EDGE, "edge"), (PseudoEdge.INTERIOR, "interior")):
         if label not in present:

@@ -9,24 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from segdemo.backbone_files import ADAPTER, BACKBONES, GENERATOR, BackboneFiles
-from segdemo.checkpoints import PHOTO_FEATURES, ModelCard
+from segdemo.checkpoints import HUB_ID, PHOTO_FEATURES, ModelCard
 from segdemo.diffdis.loading import LARGEST_SHARD, write_card
 from segdemo.diffegg.adapters import save_adapter
 from training.edge_task import EdgeTrainee
+from training.model_card import metric_table
 
 
 def write_edge_model(
     trainee: EdgeTrainee,
     files: BackboneFiles,
     training: dict[str, Any],
-    figures: dict[str, float],
+    rows: list[dict[str, float]],
+    step: int,
     folder: Path,
 ) -> None:
     """Write `adapter/`, `edge_generator/`, `segdemo.json` and README.md, but not the base.
 
     Without a LoRA there is no `adapter/`; what photo features a generator sees lies beside it.
 
-    training: what there is to say of how. figures: of the last validation.
+    training: what there is to say of how. rows: of all validations; step: whose weights these are.
     """
     for part in (ADAPTER, GENERATOR, PHOTO_FEATURES):
         shutil.rmtree(folder / part, ignore_errors=True)  # of an earlier export
@@ -38,41 +40,46 @@ def write_edge_model(
     config = json.loads((folder / GENERATOR / "config.json").read_text())
     config.pop("_name_or_path", None)  # a path of this machine
     (folder / GENERATOR / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    measured = [row for row in rows if row["step"] == step]
     card = ModelCard(
         name=folder.resolve().parent.name,
         licence=files.licence,
         native_size=files.native_size,
         base=base_name(files, folder),
-        quality={"pseudo_edges": figures} if figures else {},
+        quality={"pseudo_edges": measured[-1]} if measured else {},
         training=training,
         trace=files.trace,
     )
     write_card(card, folder)
-    (folder / "README.md").write_text(_readme(card))
+    (folder / "README.md").write_text(_readme(card, rows))
+
+
+def is_public(files: BackboneFiles) -> bool:
+    """Whether others have this model, too: it is registered or on the Hub."""
+    return files.base in BACKBONES or not Path(files.base).expanduser().is_dir()
 
 
 def base_name(files: BackboneFiles, folder: Path) -> str:
     """Return how a card in a folder names a model: registered, on the Hub, or the way to it."""
-    if files.base in BACKBONES or not Path(files.base).expanduser().is_dir():
+    if is_public(files):
         return files.base
     return os.path.relpath(Path(files.base).expanduser().resolve(), folder.resolve())
 
 
-def _readme(card: ModelCard) -> str:
-    figures = card.quality.get("pseudo_edges", {})
-    rows = [f"| {name} | {value:.3f} |" for name, value in figures.items()]
-    table = ["| figure | value |", "|---|---|", *rows] if rows else ["Nothing was measured."]
+def _readme(card: ModelCard, rows: list[dict[str, float]]) -> str:
+    named = [f"base_model: {card.base}"] if HUB_ID.fullmatch(card.base or "") else []
     return "\n".join(
         [
             "---",
             "pipeline_tag: image-segmentation",
             "tags: [diffegg, edge-detection, lora]",
-            f"base_model: {card.base}",
+            *named,  # of the Hub only: it refuses other names
             "---",
             f"# {card.name}",
-            "Edges between instances by DiffEGG: a LoRA for the self-attention of a diffusion "
-            "model (`adapter/`) and an edge generator over its hidden states "
-            "(`edge_generator/`).",
+            "Edges between instances by DiffEGG: an edge generator over the hidden states of a "
+            "diffusion model (`edge_generator/`), with what else lies here: a LoRA for the "
+            "model's self-attention (`adapter/`), ImageNet features that the generator sees as "
+            "well (`photo_features/`).",
             "",
             f"Belongs to {card.base}; licence of that model: {card.licence}.",
             "",
@@ -80,10 +87,10 @@ def _readme(card: ModelCard) -> str:
             "this one.",
             "",
             "## Measured while training",
-            "Against the pseudo-edges of pictures that were not trained on, at certain pixels; "
-            "these are no human's edges.",
+            "Against the labels of pictures that were not trained on, at certain pixels. Of "
+            "training.pseudo_edges they are no human's edges.",
             "",
-            *table,
+            *(metric_table(rows) if rows else ["Nothing was measured."]),
             "",
             "## How it was trained",
             "```json",

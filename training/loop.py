@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,13 @@ Losses = dict[str, torch.Tensor]
 """Named scalar losses of one batch; the loop minimises `loss`, the rest are logged."""
 
 LOG_STEPS = 50
+FREE = frozenset(
+    "minutes max_steps epochs epoch_steps batch_size accumulation workers device save_minutes "
+    "save_steps keep validate_steps tensorboard panels gradient_checkpointing allow_problems "
+    "data_dir validation_dir pictures pseudo_edges output_dir cache_latents backbone base_model "
+    "export_precision push_to_hub".split()
+)
+"""Settings that may change between two runs into one folder: how long, where, and by what means."""
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -67,6 +74,14 @@ class LoopSettings:
     validate_steps: int = field(default=0, metadata={"help": "Steps between validations; 0: none."})
     tensorboard: bool = field(default=False, metadata={"help": "Log for TensorBoard as well."})
     seed: int = field(default=0, metadata={"help": "Seed of order and noise."})
+    init_seed: int = field(
+        default=-1, metadata={"help": "Seed of layers that begin untrained; -1: --seed."}
+    )
+
+    @property
+    def first_seed(self) -> int:
+        """What untrained layers are drawn by."""
+        return self.seed if self.init_seed < 0 else self.init_seed
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,7 @@ class Task:
     the CPU, perhaps in a worker. losses: of a batch, on the device; called through accelerate, so
     that gradients are shared. validate: named figures of the averaged model; the first is the one
     that makes a checkpoint the best, higher is better. rate_scale: of a parameter's learning rate,
-    by its name.
+    by its name. batch_size: pictures of a draw, for the bar's pictures per second; 0: not shown.
     """
 
     model: nn.Module
@@ -85,6 +100,7 @@ class Task:
     losses: Callable[[Any, Draw], Losses]
     validate: Callable[[], dict[str, float]] | None = None
     rate_scale: Callable[[str], float] = lambda name: 1.0
+    batch_size: int = 0
 
 
 def train_loop(
@@ -161,6 +177,7 @@ class _Run:
             return
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+            self._check_settings(state.get("settings", {}), path)
             load_trained_state(self.task.model, state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -172,7 +189,20 @@ class _Run:
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        self.validated = state.get("validated", -1)
+        if self.accelerator.is_main_process:
+            self.files.rewind(self.step)
+        self.accelerator.wait_for_everyone()
         logger.info("resumed at step %d after %.1f min", self.step, self.seconds / 60)
+
+    def _check_settings(self, begun: dict[str, Any], path: Path) -> None:
+        now = asdict(self.settings)
+        for name in sorted((begun.keys() & now) - FREE):
+            if begun[name] != now[name]:
+                raise InputError(
+                    f"{path} was made with --{name} {begun[name]}, now it is {now[name]}: give "
+                    "what the run began with, or another output folder."
+                )
 
     def train(self, ended: Callable[[], bool]) -> None:
         """Train to the end, or until told to stop: then save and leave."""
@@ -202,6 +232,7 @@ class _Run:
             self.seconds, clock = self.seconds + now - clock, now
             stop = self._agree(ended())
             bar.update()
+            bar.set_postfix_str(self._pace(bar.format_dict["rate"]), refresh=False)
             if len(self.recent) == LOG_STEPS:
                 self._log(rate)
             validated = bool(settings.validate_steps and self.step % settings.validate_steps == 0)
@@ -232,6 +263,8 @@ class _Run:
                 "step": self.step,
                 "seconds": self.seconds,
                 "best": self.best,
+                "validated": self.validated,
+                "settings": asdict(self.settings),
             }
             self.files.save(state, self.step, best)
         self.accelerator.wait_for_everyone()
@@ -264,6 +297,11 @@ class _Run:
         warmup, epoch = settings.warmup_steps, settings.epoch_steps
         factor = rate_factor(settings.schedule, self.step, progress, warmup, epoch)
         return settings.learning_rate * factor
+
+    def _pace(self, steps_a_second: float | None) -> str:
+        settings, processes = self.settings, self.accelerator.num_processes
+        pictures = self.task.batch_size * settings.accumulation * processes
+        return f"{pictures * (steps_a_second or 0):.1f} pictures/s" if pictures else ""
 
     def _progress(self) -> float:
         """Return how much of the run is over; the main process's clock counts for all."""
@@ -339,7 +377,9 @@ def _memory_hint(settings: LoopSettings) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
+        saving = getattr(settings, "gradient_checkpointing", None) is False
         raise InputError(
             "The device's memory is too small: halve --batch_size and double --accumulation "
-            f"(now {settings.accumulation}), choose --precision bf16, or a smaller size."
+            f"(now {settings.accumulation}), {'give --gradient_checkpointing, ' * saving}choose "
+            "--precision bf16, or a smaller size."
         ) from error

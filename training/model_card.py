@@ -11,13 +11,15 @@ import torch
 from huggingface_hub import HfApi
 from safetensors.torch import save_file
 
-from segdemo.checkpoints import ModelCard
+from segdemo.checkpoints import DIFFUSERS_STEM, ModelCard, official_name
 from segdemo.datatypes import InputError
-from segdemo.diffdis.loading import LARGEST_SHARD, save_unet, write_card
+from segdemo.diffdis.loading import write_card
 from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.diffdis.unet import DiffDISUNet
 from training.validation import PANELS
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
+HEADS = {"max_f": "max F", "mae": "MAE"}
 
 
 def write_model(
@@ -31,17 +33,33 @@ def write_model(
         raise InputError(f"--export_precision {precision!r}: choose fp32 or fp16.")
     dtype = PRECISIONS[precision]
     shutil.rmtree(folder / "unet", ignore_errors=True)  # shards of an earlier export
-    save_unet(pipeline.unet, folder / "unet", dtype)
+    _save_whole(pipeline.unet, folder / "unet", dtype)
     autoencoder = copy.deepcopy(pipeline.autoencoder).cpu()
     if dtype != autoencoder.dtype:
         autoencoder = autoencoder.to(dtype)
-    autoencoder.save_pretrained(folder / "vae", max_shard_size=LARGEST_SHARD)
+    autoencoder.save_pretrained(folder / "vae")
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     for part in ("unet/config.json", "vae/config.json"):
         forget_origin(folder / part)
     null_text = pipeline.null_text.detach().float().cpu().contiguous()
     save_file({"null_text": null_text}, folder / "null_text.safetensors")
     write_card(card, folder)
+
+
+def _save_whole(unet: DiffDISUNet, folder: Path, dtype: torch.dtype) -> None:
+    """Write config.json and one file of weights, under the official names.
+
+    The official code loads with `low_cpu_mem_usage=False`, which in its diffusers (0.30) knows no
+    shards.
+    """
+    folder.mkdir(parents=True)
+    unet.save_config(folder)
+    weights = {
+        official_name(name): value.detach().to("cpu", dtype if value.is_floating_point() else None)
+        for name, value in unet.state_dict().items()
+    }
+    whole = {name: value.contiguous() for name, value in weights.items()}
+    save_file(whole, folder / f"{DIFFUSERS_STEM}.safetensors", metadata={"format": "pt"})
 
 
 def forget_origin(config: Path) -> None:
@@ -81,7 +99,7 @@ def write_readme(
         "masks, one pass. Max F: the best threshold of the mean F curve, beta squared "
         "0.3. MAE: mean absolute difference.",
         "",
-        *_table(rows),
+        *metric_table(rows),
         "",
         "## Training",
         "```json",
@@ -107,11 +125,13 @@ def push(folder: Path, repository: str) -> None:
         ) from error
 
 
-def _table(rows: list[dict[str, float]]) -> list[str]:
+def metric_table(rows: list[dict[str, float]]) -> list[str]:
+    """Return the best and the last of a run's validations as a Markdown table."""
     named = {"best": max(rows, key=lambda row: row["max_f"]), "last": rows[-1]}
-    lines = ["| checkpoint | step | max F | MAE |", "|---|---|---|---|"]
-    lines += [
-        f"| {name} | {row['step']:.0f} | {row['max_f']:.3f} | {row['mae']:.4f} |"
-        for name, row in named.items()
-    ]
+    figures = [name for name in rows[0] if name != "step"]
+    titles = [HEADS.get(name, name) for name in figures]
+    lines = [f"| checkpoint | step | {' | '.join(titles)} |", "|---" * (len(titles) + 2) + "|"]
+    for name, row in named.items():
+        cells = " | ".join(f"{row[figure]:.4f}" for figure in figures)
+        lines.append(f"| {name} | {row['step']:.0f} | {cells} |")
     return lines

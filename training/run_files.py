@@ -14,6 +14,8 @@ import torch
 
 CHECKPOINT = re.compile(r"step_(\d+)\.pt")
 BEST = "best.pt"
+ROW = re.compile(r'(?:\{"step": )?(\d+),')
+"""How a row of either log begins."""
 
 
 class RunFiles:
@@ -60,10 +62,27 @@ class RunFiles:
         with (self.folder / f"{name}.jsonl").open("a") as handle:
             handle.write(json.dumps(row) + "\n")
 
+    def rewind(self, step: int) -> None:
+        """Take rows of later steps out of the logs: a run that was killed makes them again."""
+        for name in [file.stem for file in self.folder.glob("*.jsonl")]:
+            for file in (self.folder / f"{name}.jsonl", self.folder / f"{name}.csv"):
+                lines = file.read_text().splitlines(keepends=True)
+                kept = [line for line in lines if _step_of(line) <= step]
+                if len(kept) < len(lines):
+                    partial = file.with_suffix(".partial")
+                    partial.write_text("".join(kept))
+                    os.replace(partial, file)
+
     def _checkpoints(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if CHECKPOINT.fullmatch(path.name)]
 
 
 def _step(path: Path) -> int:
     found = CHECKPOINT.fullmatch(path.name)
+    return int(found[1]) if found else -1
+
+
+def _step_of(line: str) -> int:
+    """Return the step of a row in a log; -1 for a table's head."""
+    found = ROW.match(line)
     return int(found[1]) if found else -1

@@ -66,12 +66,12 @@ class Validation:
         return {"max_f": float(best), "mae": float(totals[-1]) / len(self.pairs)}
 
 
-def read_rows(run_dir: Path) -> list[dict[str, float]]:
-    """Read the figures of a run's validations, in their order."""
-    log = run_dir / "validation.csv"
-    if not log.exists():
+def read_rows(run_dir: Path, log: str = "validation") -> list[dict[str, float]]:
+    """Read the figures of a run's validations, or its other log, in their order."""
+    file = run_dir / f"{log}.csv"
+    if not file.exists():
         return []
-    with log.open() as handle:
+    with file.open() as handle:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(handle)]
 
 

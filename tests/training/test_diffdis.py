@@ -15,17 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler
 from huggingface_hub import constants
+from safetensors.torch import load_file
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.checkpoints import ModelCard
 from segdemo.datatypes import InputError
-from segdemo.diffdis.loading import SD_TURBO_SCHEDULE, load_unet
-from segdemo.diffdis.pipeline import DiffDISPipeline
-from segdemo.diffdis.unet import LABELLED, DiffDISUNet
+from segdemo.diffdis.loading import load_unet
 from segdemo.images import load_rgb
 from tests.segdemo.diffegg.backbones import write_sd21
+from tests.training.narrow import write_narrow
 from tests.training.pairs_drawn import draw_pairs
 from training.base_models import Variant, load_base
 from training.diffdis import DiffDISLosses, main, rate_scale, train
@@ -33,7 +31,7 @@ from training.diffdis_settings import PRESETS, DiffDISTraining
 from training.draws import Draw
 from training.latent_cache import CachedBatches, LatentCache, encode_batch, fingerprint
 from training.loop import LoopSettings
-from training.model_card import push, write_model
+from training.model_card import push
 from training.pair_batches import NoiseDraws, PairBatches
 from training.pairs import find_pairs
 from training.run_files import RunFiles
@@ -48,36 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the narrowest DiffDIS there is: a step takes a twentieth of a second."""
-    folder = tmp_path_factory.mktemp("narrow") / "narrow"
-    torch.manual_seed(0)
-    unet = DiffDISUNet(
-        sample_size=8,
-        in_channels=8,
-        out_channels=4,
-        block_out_channels=(8, 8, 16, 16),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-        cross_attention_dim=8,
-        attention_head_dim=2,
-        norm_num_groups=4,
-        use_linear_projection=True,
-        **LABELLED,
-    )
-    autoencoder = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(4, 4, 8, 8),
-        layers_per_block=1,
-        norm_num_groups=4,
-        mid_block_add_attention=False,
-    )
-    pipeline = DiffDISPipeline(
-        unet, autoencoder, DDPMScheduler(**SD_TURBO_SCHEDULE), torch.ones(1, 2, 8), native_size=64
-    )
-    write_model(pipeline, ModelCard("tiny", "MIT", native_size=64, base=None), folder)
-    return folder
+    return write_narrow(tmp_path_factory.mktemp("narrow") / "narrow")
 
 
 @pytest.fixture
@@ -129,6 +98,10 @@ def test_ten_steps_and_ten_more_are_twenty_and_the_app_opens_the_result(
         assert str(data) not in (folder / "segdemo.json").read_text()
         readme = (folder / "README.md").read_text()
         assert "| best |" in readme and "panels/" in readme
+        # the official code reads one file, and its own names
+        (weights,) = (folder / "unet").glob("*.safetensors")
+        assert weights.name == "diffusion_pytorch_model.safetensors"
+        assert "rgb_conv.0.0.weight" in load_file(weights)
         assistant = AnnotationAssistant(str(folder), device="cpu")
         assert assistant.native_size == 64
         image = np.zeros((40, 50, 3), np.uint8)
@@ -148,7 +121,19 @@ def test_the_loss_falls(settings: DiffDISTraining, data: Path, tmp_path: Path) -
     assert losses[1] < 0.7 * losses[0]
 
 
-def test_two_processes_stay_equal_and_their_rate_falls(
+def test_first_weights_have_a_seed_of_their_own(settings: DiffDISTraining, tmp_path: Path) -> None:
+    def trained(name: str, **changes: int) -> dict[str, Any]:
+        wanted = replace(settings, from_scratch=True, learning_rate=0.0, **changes)
+        train(replace(wanted, max_steps=1, output_dir=str(tmp_path / name)))
+        return dict(end_of(tmp_path / name)["model"])
+
+    first, same, other = trained("a"), trained("b", seed=5, init_seed=0), trained("c", seed=5)
+    weight = "conv_in.weight"
+    assert torch.equal(first[weight], same[weight])
+    assert not torch.equal(first[weight], other[weight])
+
+
+def test_two_processes_stay_equal_resume_exactly_and_their_rate_falls(
     settings: DiffDISTraining, tmp_path: Path
 ) -> None:
     program = tmp_path / "program.py"
@@ -163,6 +148,11 @@ def test_two_processes_stay_equal_and_their_rate_falls(
         "program.train(program.DiffDISTraining(**json.loads(sys.argv[1])))\n"
         "state = trained_state(kept[0].pipeline.unet)\n"
         "torch.save(state, f'{sys.argv[2]}/{PartialState().process_index}.end')\n"
+        "constant = json.loads(sys.argv[1]) | {'schedule': 'constant'}\n"
+        "for name, steps in (('whole', [4]), ('parts', [2, 4])):\n"
+        "    for last in steps:\n"
+        "        there = {'max_steps': last, 'output_dir': f'{sys.argv[2]}/{name}'}\n"
+        "        program.train(program.DiffDISTraining(**constant | there))\n"
     )
     wanted = replace(settings, max_steps=4, schedule="cosine", from_scratch=True)
     values = {f.name: getattr(wanted, f.name) for f in fields(wanted)}
@@ -178,6 +168,9 @@ def test_two_processes_stay_equal_and_their_rate_falls(
     groups = end_of(tmp_path / "run")["optimizer"]["param_groups"]
     assert sorted(group["lr"] for group in groups)[-1] < 10 * settings.learning_rate / 2
     assert len(rows(tmp_path / "run", "validation")) == 1
+    whole, parts = (end_of(tmp_path / name) for name in ("whole", "parts"))
+    for name, value in whole["model"].items():
+        assert torch.equal(value, parts["model"][name]), name
 
 
 @pytest.mark.parametrize(

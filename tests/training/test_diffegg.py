@@ -15,14 +15,19 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from huggingface_hub import constants
+from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.backbone_files import BACKBONES
+from segdemo.checkpoints import Checkpoint
 from segdemo.datatypes import InputError
 from segdemo.images import load_rgb
 from tests.training.edge_drawings import draw_pictures
 from training.average import trained_state
 from training.diffegg import main, prepare, train
 from training.diffegg_settings import DiffEGGSettings
+from training.edge_data import EdgePair
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,6 +87,10 @@ def test_a_few_steps_teach_it_edges_and_one_flag_opens_the_result(
     assert after["dice"] < before["dice"] - 0.2
     assert after["max_f"] > before["max_f"]
     assert len(list((run / "panels").glob("*-photo.png"))) == 2
+    for name in ("export", "best"):
+        readme = (run / name / "README.md").read_text()
+        assert "| checkpoint | step | max F | dice | MAE |" in readme and "| best | 60 |" in readme
+        assert "base_model" not in readme, "a folder of this machine means nothing to the Hub"
 
     assert not [f for f in folder.rglob("*.json") if str(run.parent) in f.read_text()]
     assert not list(folder.rglob("*.pt"))
@@ -154,6 +163,30 @@ def test_two_processes_end_with_the_same_weights_and_falling_rates(
     assert len(validation) == 3  # its header, steps 2 and 4
 
 
+def test_the_result_goes_to_the_hub_only_where_others_have_its_base(
+    few: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = few | {"max_steps": 1, "push_to_hub": "me/mine"}
+    with pytest.raises(InputError, match="give --backbone a Hub id"):
+        train(DiffEGGSettings(**wanted))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    registered = BACKBONES | {"tiny": Checkpoint(Path(few["backbone"]), "tiny")}
+    monkeypatch.setattr("segdemo.backbone_files.BACKBONES", registered)
+    monkeypatch.setattr("training.edge_export.BACKBONES", registered)
+    with pytest.raises(InputError, match=r"export could not be uploaded to me/mine .* nothing is"):
+        train(DiffEGGSettings(**wanted | {"backbone": "tiny"}))
+    assert (Path(few["output_dir"]) / "export" / "adapter").is_dir()
+
+
+def test_another_seed_holds_out_the_same_pictures(few: dict[str, Any]) -> None:
+    def held(**seeds: int) -> list[EdgePair]:
+        wanted = few | {"validate_steps": 1, "validation_count": 2} | seeds
+        validate: Any = prepare(DiffEGGSettings(**wanted)).task.validate
+        return list(validate.pairs)
+
+    assert held() == held(seed=5) != held(validation_seed=1)
+
+
 def test_mixed_precision_and_activations_computed_twice_run(few: dict[str, Any]) -> None:
     knobs = {"precision": "bf16", "gradient_checkpointing": True, "max_steps": 1, "timestep": 50}
     folder = train(DiffEGGSettings(**few | knobs | {"edge_size": 128}))
@@ -165,13 +198,15 @@ def test_mixed_precision_and_activations_computed_twice_run(few: dict[str, Any])
 def test_problems_are_listed_before_anything_is_loaded(
     few: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    photos, edges = draw_pictures(tmp_path / "damaged", 3)
+    photos, edges = draw_pictures(tmp_path / "damaged", 4)
     (edges / "0" / "photo.npz").write_bytes(b"nonsense")
     (photos / "1" / "photo.png").unlink()
+    Image.new("RGB", (50, 40)).save(photos / "2" / "photo.png")
     bad = few | {"pictures": str(photos), "pseudo_edges": str(edges), "backbone": "nowhere"}
-    with pytest.raises(InputError, match=r"2 problem\(s\)") as refused:
+    with pytest.raises(InputError, match=r"3 problem\(s\)") as refused:
         train(DiffEGGSettings(**bad))
     assert "0/photo.npz" in str(refused.value) and "1/photo.npz" in str(refused.value)
+    assert "2/photo.npz: is of a picture of 128 x 96 pixels" in str(refused.value)
     with pytest.raises(InputError, match="No backbone 'nowhere'"):
         train(DiffEGGSettings(**bad, allow_problems=True))
 

@@ -85,6 +85,43 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
     assert same(second, whole)
 
 
+def test_a_killed_run_that_goes_on_has_the_log_of_one_that_was_not(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, max_steps=120, save_steps=40, validate_steps=20)
+
+    def killed(draw: Draw) -> torch.Tensor:
+        if draw.step == 70:
+            raise KeyboardInterrupt
+        return make(draw)
+
+    def figures() -> dict[str, float]:
+        return {"score": 1.0}  # the first stays the best: later ones save nothing
+
+    train_loop(task(network(), validate=figures), tmp_path / "whole", settings, CPU)
+    with pytest.raises(KeyboardInterrupt):
+        train_loop(task(network(), make=killed, validate=figures), tmp_path / "run", settings, CPU)
+    for _ in range(2):  # the second finds it finished
+        train_loop(task(network(), validate=figures), tmp_path / "run", settings, CPU)
+    for name in ("validation.csv", "validation.jsonl"):
+        assert (tmp_path / "run" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    with (tmp_path / "run" / "log.csv").open() as handle:
+        assert [row["step"] for row in csv.DictReader(handle)] == ["90", "120"]
+
+
+def test_too_little_memory_says_what_helps(tmp_path: Path) -> None:
+    def losses(batch: torch.Tensor, draw: Draw) -> Losses:
+        raise torch.OutOfMemoryError("none left")
+
+    with pytest.raises(InputError, match=r"halve --batch_size .* --precision bf16"):
+        train_loop(task(network(), losses=losses), tmp_path, SETTINGS, CPU)
+
+
+def test_the_bar_tells_pictures_per_second(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_loop(task(network(), batch_size=8), tmp_path, SETTINGS, CPU)
+    assert " pictures/s" in capsys.readouterr().err
+
+
 def test_the_loss_falls_and_is_logged(tmp_path: Path) -> None:
     settings = replace(SETTINGS, max_steps=300)
     train_loop(task(network()), tmp_path, settings, CPU)
@@ -110,6 +147,16 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     other = nn.Linear(4, 1)
     with pytest.raises(InputError, match="does not fit these settings"):
         train_loop(task(other), tmp_path, SETTINGS, CPU)
+
+
+def test_a_run_does_not_go_on_with_other_settings_unless_they_change_nothing(
+    tmp_path: Path,
+) -> None:
+    train_loop(task(network()), tmp_path, replace(SETTINGS, max_steps=2), CPU)
+    with pytest.raises(InputError, match=r"--learning_rate 0.01, now it is 0.1: give what"):
+        train_loop(task(network()), tmp_path, replace(SETTINGS, learning_rate=0.1), CPU)
+    train_loop(task(network()), tmp_path, replace(SETTINGS, max_steps=4, keep=1), CPU)
+    assert torch.load(RunFiles(tmp_path).latest, weights_only=True)["step"] == 4
 
 
 def test_only_the_last_checkpoints_stay_beside_the_best(tmp_path: Path) -> None:
@@ -204,10 +251,11 @@ def test_workers_make_the_same_batches() -> None:
         assert torch.equal(here, there)
 
 
-def test_two_processes_stay_equal_and_their_rate_falls(tmp_path: Path) -> None:
+def test_two_processes_stay_equal_resume_exactly_and_their_rate_falls(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
         "import sys, torch\n"
+        "from dataclasses import replace\n"
         "from pathlib import Path\n"
         "from tests.training.test_loop import SETTINGS, network, task\n"
         "from training.loop import train_loop\n"
@@ -216,6 +264,11 @@ def test_two_processes_stay_equal_and_their_rate_falls(tmp_path: Path) -> None:
         "model = network()\n"
         "train_loop(task(model), Path(sys.argv[1]), SETTINGS, torch.device('cpu'))\n"
         "torch.save(trained_state(model), f'{sys.argv[1]}/{PartialState().process_index}.end')\n"
+        "for parts, steps in (('whole', [20]), ('parts', [10, 20])):\n"
+        "    for last in steps:\n"
+        "        settings = replace(SETTINGS, max_steps=last, schedule='constant')\n"
+        "        folder = Path(sys.argv[1]).parent / parts\n"
+        "        train_loop(task(network()), folder, settings, torch.device('cpu'))\n"
     )
     run = tmp_path / "run"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -228,3 +281,13 @@ def test_two_processes_stay_equal_and_their_rate_falls(tmp_path: Path) -> None:
             assert torch.equal(value, second[name]), name
     groups = torch.load(RunFiles(run).latest, weights_only=True)["optimizer"]["param_groups"]
     assert groups[0]["lr"] < 1e-3
+
+    whole, parts = (
+        torch.load(tmp_path / name / "step_0000020.pt", weights_only=True)
+        for name in ("whole", "parts")
+    )
+    assert whole["step"] == 20
+    for name, value in whole["model"].items():
+        assert torch.equal(value, parts["model"][name]), name
+        average = whole["average"]["values"][name]
+        assert torch.equal(average, parts["average"]["values"][name]), name
