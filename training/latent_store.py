@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from numpy.lib.format import open_memmap
+from torch.nn import functional as F
 
 from segdemo.datatypes import InputError
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -44,6 +45,18 @@ class LatentBatch:
             part.to(device) for part in (self.picture, self.mask, self.edge, self.pixels)
         )
         return LatentBatch(picture, (half, quarter, eighth), mask, edge, pixels)
+
+
+def blurred_memory(batch: LatentBatch, noise: float, dropout: float) -> LatentBatch:
+    """Return a batch that is harder to learn by heart: its picture disturbed, its targets not.
+
+    noise: standard deviation of what is added to the picture's latents. dropout: probability with
+    which a channel of the pyramid is left out of one scene; the others are strengthened.
+    Randomness is PyTorch's own.
+    """
+    picture = batch.picture + noise * torch.randn_like(batch.picture)
+    half, quarter, eighth = (F.dropout2d(level, dropout) for level in batch.pyramid)
+    return replace(batch, picture=picture, pyramid=(half, quarter, eighth))
 
 
 class LatentStore:

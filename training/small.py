@@ -33,7 +33,7 @@ from training.autoencoder import (
     latent_scale,
 )
 from training.draws import Draw
-from training.latent_store import LatentBatch, LatentStore, encode_store
+from training.latent_store import LatentBatch, LatentStore, blurred_memory, encode_store
 from training.loop import LoopSettings, Losses, Task, autocast, train_loop
 from training.losses import PixelTask, diffdis_losses, prior_losses, pyramid_noise
 from training.photo_weights import imagenet_features
@@ -70,6 +70,16 @@ class SmallSettings:
     pixel_weight: float = field(
         default=0.0,
         metadata={"help": "Weight of decoded masks' errors beside those of latents; 0: none."},
+    )
+    picture_noise: float = field(
+        default=0.0,
+        metadata={
+            "help": "Deviation of noise on DiffDIS's picture latents, against learning few "
+            "photos by heart; latents have about 1."
+        },
+    )
+    condition_dropout: float = field(
+        default=0.0, metadata={"help": "Share of the injectors' channels left out, likewise."}
     )
     minutes: float = field(default=120.0, metadata={"help": "Training time of the stages in all."})
     max_steps: int = field(default=1_000_000, metadata={"help": "Most steps a stage."})
@@ -183,7 +193,7 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
         return latents.batch(draw.items(len(latents), settings.batch_size))
 
     def losses(batch: LatentBatch, draw: Draw) -> Losses:
-        batch = batch.to(device)
+        batch = blurred_memory(batch, settings.picture_noise, settings.condition_dropout).to(device)
         shape = (2 * settings.batch_size, *batch.picture.shape[1:])
         noise = pyramid_noise(shape, draw.rng).to(device)
         pixels = PixelTask(
