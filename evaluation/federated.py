@@ -17,6 +17,7 @@ from evaluation.average_precision import SIZES, Matches, match, summarise
 from evaluation.object_sources import Annotations, Results
 from evaluation.objects import Kind, overlaps
 from evaluation.streaming import Row
+from segdemo.datatypes import InputError
 
 LIMIT = 300  # predictions of a picture that count, of all classes together
 FREQUENCIES = ("r", "c", "f")  # rare, common, frequent: APr, APc, APf
@@ -90,7 +91,10 @@ def _of_class(annotations: Sequence[Mapping[str, Any]], category: int) -> list[M
 
 
 def _class(annotation: Mapping[str, Any]) -> int:
-    return int(annotation.get("category_id", 0))
+    try:
+        return int(annotation["category_id"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("has an object whose category_id is no number") from error
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -203,7 +203,7 @@ def _predictions_of_json(path: Path, truth: TruthSet, areas: PredictionArea) -> 
         int(one["category_id"])
         for some in owned.values()
         for one in some
-        if isinstance(one.get("category_id"), int | float)
+        if isinstance(one.get("category_id"), int | float) and one["category_id"] % 1 == 0
     }
     return PredictionSet(
         sources, len(scores) < 2, has_masks, (path,), problems, notes, frozenset(classes)

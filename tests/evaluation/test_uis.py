@@ -106,7 +106,7 @@ def test_a_perfect_prediction_reaches_100_everywhere(coco, tmp_path):
         "ap_iou.png",
         "precision_recall.png",
     }
-    assert sorted(path.name for path in (out / "worst").iterdir()) == ["01_a.png", "02_b.png"]
+    assert {path.name[3:] for path in (out / "worst").iterdir()} == {"a.png", "b.png"}
     assert not (out / PARTIAL).exists()
 
 
@@ -197,8 +197,8 @@ def test_boxes_without_masks_are_measured_as_boxes(coco, tmp_path, capsys):
 
 
 def test_kitti_text_is_boxes_and_dontcare_a_crowd(tmp_path):
-    folder = tmp_path / "label_2"
-    folder.mkdir()
+    folder = tmp_path / "data" / "label_2"
+    folder.mkdir(parents=True)
     (folder / "000007.txt").write_text(
         "Car 0.0 0 -1.6 10.0 10.0 30.0 20.0 1 1 1 1 1 1 1\n"
         "DontCare -1 -1 -10 50.0 50.0 90.0 90.0 -1 -1 -1 -1000 -1000 -1000 -10\n"
@@ -209,7 +209,7 @@ def test_kitti_text_is_boxes_and_dontcare_a_crowd(tmp_path):
     ]
     (tmp_path / "found.json").write_text(json.dumps(found))
     out = tmp_path / "out"
-    assert run(tmp_path, tmp_path / "found.json", out, "--dataset", "kitti") == 0
+    assert run(folder.parent, tmp_path / "found.json", out, "--dataset", "kitti") == 0
     assert figures(out)["KITTI/boxes/AP"] == 100
 
 
@@ -248,24 +248,6 @@ def test_a_list_of_pictures_limits_the_truth(coco, tmp_path):
     options = ["--subset", str(tmp_path / "names.txt"), "--allow-missing"]
     assert run(coco, predictions(tmp_path / "found.json"), out, *options) == 0
     assert json.loads((out / "results.json").read_text())["counts"]["pictures"] == 1
-
-
-def test_sa_1b_is_read_picture_by_picture(tmp_path):
-    folder = tmp_path / "sa_000000"
-    folder.mkdir()
-    for number, masks in enumerate(MASKS.values(), 1):
-        content = {
-            "image": {"image_id": number, "height": 40, "width": 50, "file_name": "x.jpg"},
-            "annotations": [
-                {"segmentation": rle.encode(m), "bbox": [0, 0, 9, 9], "area": int(m.sum())}
-                for m in masks
-            ],
-        }
-        (folder / f"sa_{number}.json").write_text(json.dumps(content))
-    out = tmp_path / "out"
-    found = predictions(tmp_path / "found.json")
-    assert run(tmp_path, found, out, "--dataset", "sa1b", "--iou", "segm") == 0
-    assert figures(out)["SA-1B/masks/AP"] == 100
 
 
 def test_masks_are_measured_without_torch(coco, tmp_path):
