@@ -46,9 +46,15 @@ class SceneStore:
 def compose_store(
     material_dir: Path, folder: Path, count: int, size: int, seed: int, workers: int
 ) -> None:
-    """Compose `count` scenes into `folder`; a killed run goes on where it stopped."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Compose `count` scenes into `folder`; a killed run goes on where it stopped.
+
+    Raises InputError when a part of the material is missing.
+    """
+    global _material
     done = items_done(folder)
+    if done < count:
+        _material = Material(material_dir)  # before the workers are forked: they share it
+    folder.mkdir(parents=True, exist_ok=True)
     shapes = {"images": (count, size, size, 3), "masks": (count, size, size)}
     shapes["instances"] = shapes["masks"]
     mode = "r+" if done else "w+"
@@ -58,20 +64,15 @@ def compose_store(
     }
     starts = range(done, count, CHUNK)
     tasks = [(seed, start, min(start + CHUNK, count), size) for start in starts]
-    context = get_context("fork")  # workers share the decoded material
-    with ProcessPoolExecutor(workers, context, _load_material, (material_dir,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("fork")) as pool:
         for (_, start, end, _), scenes in zip(tasks, pool.map(_compose_chunk, tasks), strict=True):
             for name, array in zip(shapes, scenes, strict=True):
                 arrays[name][start:end] = array
             note_progress(folder, end, count)
+    _material = None
 
 
-_material: Material | None = None  # one per worker process
-
-
-def _load_material(folder: Path) -> None:
-    global _material
-    _material = Material(folder)
+_material: Material | None = None  # while scenes are composed
 
 
 def _compose_chunk(task: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.uint8], ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from segdemo.datatypes import InputError
+from training.scene_store import compose_store
 from training.scenes import Material, Scene, compose_scene
 
 SIZE = 96
@@ -57,3 +58,5 @@ def test_a_seed_names_a_scene(material_dir: Path) -> None:
 def test_missing_material_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cutouts_photo"):
         Material(tmp_path)
+    with pytest.raises(InputError, match="cutouts_photo"):
+        compose_store(tmp_path, tmp_path / "scenes", 2, SIZE, 0, 1)
