@@ -1,0 +1,34 @@
+"""A batch disturbed against learning by heart keeps what it is to be compared with."""
+
+from __future__ import annotations
+
+import torch
+
+from training.latent_store import LatentBatch, blurred_memory
+
+
+def _batch() -> LatentBatch:
+    torch.manual_seed(0)
+    side = 16
+    levels = tuple(torch.ones(4, 50, side // k, side // k) for k in (2, 4, 8))
+    targets = torch.randn(3, 4, 4, side, side)
+    pixels = torch.zeros(4, 8 * side, 8 * side, dtype=torch.uint8)
+    return LatentBatch(targets[0], levels, targets[1], targets[2], pixels)  # type: ignore[arg-type]
+
+
+def test_the_picture_is_disturbed_and_the_targets_are_not() -> None:
+    batch = _batch()
+    found = blurred_memory(batch, noise=0.3, dropout=0.0)
+    assert abs(float((found.picture - batch.picture).std()) - 0.3) < 0.02
+    for name in ("mask", "edge", "pixels"):
+        assert getattr(found, name) is getattr(batch, name)
+    assert all(torch.equal(a, b) for a, b in zip(found.pyramid, batch.pyramid, strict=True))
+
+
+def test_whole_channels_are_left_out_and_the_others_make_up_for_it() -> None:
+    for level in blurred_memory(_batch(), noise=0.0, dropout=0.25).pyramid:
+        means = level.mean((2, 3))
+        assert torch.equal(level, means[..., None, None].expand_as(level))
+        left_out = float((means == 0).float().mean())
+        assert 0.1 < left_out < 0.4
+        torch.testing.assert_close(means[means > 0].unique(), torch.tensor([1 / 0.75]))
