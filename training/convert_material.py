@@ -90,6 +90,25 @@ def convert_bsds(checkout: Path, folder: Path) -> int:
     return len(photos)
 
 
+def convert_bsds_boundaries(checkout: Path, folder: Path) -> int:
+    """Write how many of the people who looked at a photo drew a boundary at each pixel, of all.
+
+    Of the training and validation photos; 8-bit PNG, 255: all of them.
+    """
+    truths = checkout / "BSDS500" / "data" / "groundTruth"
+    files = sorted(path for part in ("train", "val") for path in (truths / part).glob("*.mat"))
+    if not files:
+        raise InputError(f"{truths} holds no train/*.mat or val/*.mat: is this BIDS/BSDS500?")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        people = loadmat(str(file))["groundTruth"].ravel()
+        drawn = np.stack([person["Boundaries"][0, 0] > 0 for person in people])  # (people, H, W)
+        Image.fromarray(np.rint(drawn.mean(0) * 255).astype(np.uint8)).save(
+            folder / f"{file.stem}.png"
+        )
+    return len(files)
+
+
 def _panoptic_labels(
     annotations: Path, wanted: set[str]
 ) -> Iterator[tuple[str, npt.NDArray[np.uint16]]]:

@@ -27,7 +27,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segdemo.datatypes import InputError
-from training.convert_material import convert_bsds, convert_ccp, convert_coco, convert_cutouts
+from training.convert_material import (
+    convert_bsds,
+    convert_bsds_boundaries,
+    convert_ccp,
+    convert_coco,
+    convert_cutouts,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +144,9 @@ def list_parts(arguments: argparse.Namespace) -> list[Part]:
     def make_backdrops(folder: Path) -> int:
         return convert_bsds(arguments.bsds, folder)
 
+    def make_boundaries(folder: Path) -> int:
+        return convert_bsds_boundaries(arguments.bsds, folder)
+
     def make_renders(folder: Path) -> int:
         return convert_cutouts(sorted(renders.glob("*")), folder, 448)
 
@@ -148,6 +157,11 @@ def list_parts(arguments: argparse.Namespace) -> list[Part]:
         Part(output / "ccp", make_people if arguments.ccp else None, _advice("ccp")),
         Part(output / "coco", make_photos if arguments.coco else None, _advice("coco")),
         Part(output / "photos_bsds", make_backdrops if arguments.bsds else None, _advice("bsds")),
+        Part(
+            output / "photos_bsds_boundaries",
+            make_boundaries if arguments.bsds else None,
+            _advice("bsds"),
+        ),
         Part(output / "cutouts_3d", make_renders if renders else None, RENDERS_ADVICE),
     ]
 

@@ -12,7 +12,13 @@ from PIL import Image
 from scipy.io import savemat
 
 from segdemo.datatypes import InputError
-from training.convert_material import convert_bsds, convert_ccp, convert_coco, convert_cutouts
+from training.convert_material import (
+    convert_bsds,
+    convert_bsds_boundaries,
+    convert_ccp,
+    convert_coco,
+    convert_cutouts,
+)
 
 
 def _photo(path: Path, width: int = 40, height: int = 20) -> Path:
@@ -141,6 +147,23 @@ def test_coco_takes_only_the_chosen_and_only_once(tmp_path: Path) -> None:
     assert convert_coco(tmp_path, tmp_path / "out", ["a"]) == 1
     assert convert_coco(tmp_path, tmp_path / "out", ["a"]) == 0
     assert [path.name for path in (tmp_path / "out" / "images").iterdir()] == ["a.webp"]
+
+
+def test_bsds_boundaries_are_the_share_of_people_who_drew_them(tmp_path: Path) -> None:
+    people = np.zeros((1, 2), object)
+    for index, row in enumerate((3, 5)):
+        drawn = np.zeros((8, 9), np.uint8)
+        drawn[[1, row]] = 1
+        people[0, index] = {"Boundaries": drawn}
+    for part in ("train", "test"):
+        file = tmp_path / "BSDS500" / "data" / "groundTruth" / part / f"{part}.mat"
+        file.parent.mkdir(parents=True)
+        savemat(file, {"groundTruth": people})
+    assert convert_bsds_boundaries(tmp_path, tmp_path / "out") == 1
+    shares = np.asarray(Image.open(tmp_path / "out" / "train.png"))
+    assert shares[:, 0].tolist() == [0, 255, 0, 128, 0, 128, 0, 0]
+    with pytest.raises(InputError, match="holds no train"):
+        convert_bsds_boundaries(tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_bsds_leaves_the_test_photos_out(tmp_path: Path) -> None:
