@@ -167,7 +167,8 @@ def _finish(settings: DiffDISTraining, folder: Path) -> None:
     """Train a run to its end, unless it is there; its logs stay, its weights go."""
     mark = folder / FINISHED
     if mark.exists():
-        if json.loads(mark.read_text()) != asdict(settings):
+        # options that are newer than the run are not in it
+        if json.loads(mark.read_text()).items() - asdict(settings).items():
             raise InputError(f"{folder} was made with other settings: choose another --output_dir.")
         return
     train(settings)
