@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import HfArgumentParser
 
@@ -34,7 +35,14 @@ from training.autoencoder import (
 )
 from training.draws import Draw
 from training.latent_store import LatentBatch, LatentStore, blurred_memory, encode_store
-from training.loop import LoopSettings, Losses, Task, autocast, train_loop
+from training.loop import (
+    LoopSettings,
+    Losses,
+    Task,
+    autocast,
+    build_accelerator,
+    train_loop,
+)
 from training.losses import PixelTask, diffdis_losses, prior_losses, pyramid_noise
 from training.photo_weights import imagenet_features
 from training.scene_store import SceneStore, compose_store
@@ -118,8 +126,10 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
         generator = torch.Generator().manual_seed(draw.torch_seed)
         return autoencoder_losses(autoencoder, pictures.to(device), generator)
 
-    task = Task(autoencoder, make, losses)
+    task = Task(autoencoder, make, losses, batch_size=settings.vae_batch_size)
     train_loop(task, folder / "autoencoder", _loop(settings, "autoencoder"), device)
+    if not PartialState().is_main_process:
+        return
     _remember(settings, "autoencoder", "autoencoder", device)
     autoencoder.cpu().eval()
     autoencoder.register_to_config(scaling_factor=latent_scale(autoencoder, scenes))
@@ -168,10 +178,11 @@ def train_prior(settings: SmallSettings, device: torch.device) -> None:
         pictures = batch.to(device).picture
         return prior_losses(unet, scheduler, pictures, null_text, draw.rng)
 
-    task = Task(unet, make, losses)
+    task = Task(unet, make, losses, batch_size=settings.batch_size)
     train_loop(task, folder / "prior_run", _loop(settings, "prior"), device)
-    _remember(settings, "prior", "prior_run", device)
-    unet.save_pretrained(folder / "prior")
+    if PartialState().is_main_process:
+        _remember(settings, "prior", "prior_run", device)
+        unet.save_pretrained(folder / "prior")
 
 
 def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
@@ -209,10 +220,11 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
             pixels=pixels if settings.pixel_weight else None,
         )
 
-    task = Task(pipeline.unet, make, losses)
+    task = Task(pipeline.unet, make, losses, batch_size=settings.batch_size)
     train_loop(task, folder / "diffdis_run", _loop(settings, "diffdis"), device)
-    _remember(settings, "diffdis", "diffdis_run", device)
-    save_unet(pipeline.unet, folder / "unet")
+    if PartialState().is_main_process:
+        _remember(settings, "diffdis", "diffdis_run", device)
+        save_unet(pipeline.unet, folder / "unet")
 
 
 def export(settings: SmallSettings, device: torch.device) -> None:
@@ -233,20 +245,33 @@ PROGRAMS = {
 
 
 def train(settings: SmallSettings) -> None:
-    """Run the wanted stages in order; raises InputError for an unknown stage."""
-    device = pick_device(settings.device)
+    """Run the wanted stages in order; raises InputError for an unknown stage.
+
+    Of several processes all train, and the main one does the rest.
+    """
+    device = build_accelerator(_loop(settings, "diffdis"), pick_device(settings.device)).device
+    state = PartialState()
+    if state.is_main_process:
+        _take_over(settings)
+    state.wait_for_everyone()
+    for stage in settings.chosen():
+        if stage in TIME_WEIGHTS or state.is_main_process:
+            logger.info("stage %s", stage)
+            PROGRAMS[stage](settings, device)
+        state.wait_for_everyone()
+
+
+def _take_over(settings: SmallSettings) -> None:
+    """Copy what an earlier run trained and this one does not."""
     # latents of one run must fit the weights of the next, and an export holds all of them
     for part in ("vae", "prior", "unet"):
         earlier, own = _earlier(settings, part), Path(settings.output_dir) / part
         if earlier and not own.exists():
             shutil.copytree(earlier, own)
-    for stage in settings.chosen():
-        logger.info("stage %s", stage)
-        PROGRAMS[stage](settings, device)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and train; 2 for wrong usage."""
+    """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     (settings,) = HfArgumentParser(SmallSettings).parse_args_into_dataclasses(argv)
     try:
@@ -254,6 +279,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except FloatingPointError as error:
+        print(f"{error}; try --precision fp32 or a lower --learning_rate.", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -277,7 +305,8 @@ def _earlier(settings: SmallSettings, part: str) -> Path | None:
 
 
 def _loop(settings: SmallSettings, stage: str) -> LoopSettings:
-    wanted = sum(weight for name, weight in TIME_WEIGHTS.items() if name in settings.chosen())
+    asked = settings.chosen()
+    wanted = sum(weight for name, weight in TIME_WEIGHTS.items() if name in asked) or 1
     return LoopSettings(
         minutes=settings.minutes * TIME_WEIGHTS[stage] / wanted,
         max_steps=settings.max_steps,
