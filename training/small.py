@@ -89,6 +89,14 @@ class SmallSettings:
     condition_dropout: float = field(
         default=0.0, metadata={"help": "Share of the injectors' channels left out, likewise."}
     )
+    edge_model: str = field(
+        default="",
+        metadata={"help": "Folder that training.diffegg exported; its edge generator goes along."},
+    )
+    working_size: int = field(
+        default=0,
+        metadata={"help": "Side at which the exported model looks at pictures; 0: --image_size."},
+    )
     minutes: float = field(default=120.0, metadata={"help": "Training time of the stages in all."})
     max_steps: int = field(default=1_000_000, metadata={"help": "Most steps a stage."})
     vae_batch_size: int = field(default=6, metadata={"help": "Crops a step of the autoencoder."})
@@ -231,7 +239,8 @@ def export(settings: SmallSettings, device: torch.device) -> None:
     """Write the checkpoint folder `export/` that the app opens."""
     folder = Path(settings.output_dir)
     write = export_imagenet if settings.photo_features else export_pure
-    write(folder, settings.image_size, _history(folder))
+    edges = Path(settings.edge_model) if settings.edge_model else None
+    write(folder, settings.working_size or settings.image_size, _history(folder), edges)
 
 
 PROGRAMS = {

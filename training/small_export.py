@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 
-from segdemo.checkpoints import PHOTO_FEATURES, ModelCard
+from segdemo.backbone_files import ADAPTER, GENERATOR
+from segdemo.checkpoints import CARD, PHOTO_FEATURES, ModelCard, read_json
 from segdemo.diffdis.loading import LARGEST_SHARD, load_unet, save_unet, write_card
+from segdemo.diffegg.edge_generator import EdgeGenerator
 from training.photo_weights import imagenet_features
 from training.small_models import build_null_text, build_scheduler
 
@@ -36,8 +39,13 @@ DATA = {
 """What the scenes are made of, and its licences; training/README.md says where to get it."""
 
 
-def export_pure(folder: Path, native_size: int, history: dict[str, object]) -> None:
-    """Write `export/` of a run's folder: the whole of `small`."""
+def export_pure(
+    folder: Path, native_size: int, history: dict[str, object], edges: Path | None = None
+) -> None:
+    """Write `export/` of a run's folder: the whole of `small`.
+
+    edges: an export of `training.diffegg`, whose edge generator and LoRA go along.
+    """
     target = folder / "export"
     for name, network in (
         ("vae", AutoencoderKL.from_pretrained(folder / "vae")),
@@ -50,13 +58,15 @@ def export_pure(folder: Path, native_size: int, history: dict[str, object]) -> N
         licence=PURE_LICENCE,
         native_size=native_size,
         base=None,
-        training=_training(history),
+        training=_training(history, edges),
         trace=TRACE,
     )
-    _write_common(folder, card)
+    _write_common(folder, card, edges)
 
 
-def export_imagenet(folder: Path, native_size: int, history: dict[str, object]) -> None:
+def export_imagenet(
+    folder: Path, native_size: int, history: dict[str, object], edges: Path | None = None
+) -> None:
     """Write `export/` of a run's folder: what `small-imagenet` has beside the parts of `small`."""
     features = imagenet_features().half()
     features.save_pretrained(folder / "export" / PHOTO_FEATURES, max_shard_size=LARGEST_SHARD)
@@ -65,20 +75,28 @@ def export_imagenet(folder: Path, native_size: int, history: dict[str, object]) 
         licence=IMAGENET_LICENCE,
         native_size=native_size,
         base="small",
-        training=_training(history),
+        training=_training(history, edges),
     )
-    _write_common(folder, card)
+    _write_common(folder, card, edges)
 
 
-def _write_common(folder: Path, card: ModelCard) -> None:
+def _write_common(folder: Path, card: ModelCard, edges: Path | None) -> None:
     target = folder / "export"
     save_unet(load_unet(folder / "unet"), target / "unet", torch.float16)
     build_scheduler().save_pretrained(target / "scheduler")
     save_file({"null_text": build_null_text()}, target / "null_text.safetensors")
+    if edges is not None:
+        generator = EdgeGenerator.from_pretrained(edges / GENERATOR).half()
+        generator.save_pretrained(target / GENERATOR, max_shard_size=LARGEST_SHARD)
+        _forget_origin(target / GENERATOR / "config.json")
+        if (edges / ADAPTER).is_dir():
+            shutil.copytree(edges / ADAPTER, target / ADAPTER, dirs_exist_ok=True)
     write_card(card, target)
 
 
-def _training(history: dict[str, object]) -> dict[str, object]:
+def _training(history: dict[str, object], edges: Path | None) -> dict[str, object]:
+    if edges is not None:
+        history = history | {"edge_generator": read_json(edges / CARD)["training"]}
     return {"recipe": "python -m training.small", "data": DATA, "history": history}
 
 

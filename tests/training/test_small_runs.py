@@ -91,11 +91,11 @@ def test_a_stopped_stage_goes_on_exactly(few: SmallSettings, tmp_path: Path) -> 
 
 
 def test_two_processes_train_one_model(few: SmallSettings, tmp_path: Path) -> None:
+    few = replace(few, max_steps=2)
     script = tmp_path / "two.py"
     script.write_text(
         f"import sys\nfrom training.small import SmallSettings, train\ntrain({few!r})\n"
     )
-    few = replace(few, max_steps=2)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run([*launch, "--nproc_per_node", "2", str(script)], env=environment, check=True)
