@@ -30,7 +30,7 @@ a diffusion model that draws mask and edge together in a single step.
 - A larger **working size** draws finer detail and costs time; far from the size the model was
   trained at, masks get worse, not better.
 - The line at the top of the page says which model is loaded and how well it did when measured. The
-  embedded small model is a stand-in; the official DiffDIS weights (`--model official`) are far
+  embedded models are small stand-ins; the official DiffDIS weights (`--model official`) are far
   better and need a graphics card to be quick.
 
 ## Inspect
@@ -42,8 +42,8 @@ undecided; drag the two lines to move the thresholds.
 - A peak is no proof that instances separate there. Give an **instance mask** (a file, a drawing, or
   the example): the curve below then says whether cells prefer their own instance to others equally
   far away. At 1.0 they do not.
-- The embedded model is small: its edges come from a fixed, nearly clean step unless you switch
-  *Follow PeakKL* on. Real Stable Diffusion models are opened with `--backbone FOLDER`.
+- The embedded models share one small prior: its edges come from a fixed, nearly clean step unless
+  you switch *Follow PeakKL* on. Real Stable Diffusion models are opened with `--backbone FOLDER`.
 
 ## Refine
 The tab *Refine* mends instance masks of any method. Open photos with their masks, or start from

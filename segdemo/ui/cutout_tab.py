@@ -182,7 +182,7 @@ def build_photo_panel() -> PhotoPanel:
     gr.Examples(
         examples,
         photo,
-        label="Example photos (the embedded model fails on the car)",
+        label="Example photos (the embedded model fails on the camel)",
         api_visibility="private",
     )
     return PhotoPanel(photo, segment, stop)
