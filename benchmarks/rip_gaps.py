@@ -18,9 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from segdemo.rip.refine import PAPER, ROBUST, RIPSettings, refine
+from segdemo.rip.settings import CAREFUL
 from tests.segdemo.rip import scenes
 
 WAYS = {
+    "careful": CAREFUL,
     "paper": PAPER,
     "robust": ROBUST,
     "opening 3, 128 steps": RIPSettings(gap=0, opening=3, steps=128),

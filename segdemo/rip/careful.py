@@ -10,15 +10,18 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from segdemo.datatypes import FloatMap
 from segdemo.rip.grid import Grid, LabelMap
 from segdemo.rip.merging import BoolMasks
 from segdemo.rip.refinement import Refinement
-from segdemo.rip.regions import Borders, basins, borders, joined
+from segdemo.rip.regions import basins, borders, evidence, joined
 from segdemo.rip.settings import RIPSettings
 
 REACH = 2  # pixels that masks grow to touch: fragments lie a little apart
+LONG = 1.0  # of a border, in sides of the smaller mask as a square: shorter ones join nothing
 _CORNERS = np.ones((3, 3), bool)
 
 
@@ -40,17 +43,22 @@ def refined_by_borders(
 ) -> Refinement:
     """Repair instances 1 to `count` of a map (H, W) by an edge map (H, W) in [0, 1].
 
-    An instance has the highest score of its inputs.
+    An instance has the highest score of its inputs; a piece of a split mask that times the least
+    evidence of its borders, so that doubtful pieces rank behind masks that were left alone.
     """
+    if scores is None:
+        scores = np.ones(count)
     pieces = np.zeros(labels.shape, np.int32)
     parts: list[int] = []
+    sureness: list[float] = []
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         mask = labels[box] == number
-        cut = split(mask, edge[box], edge.size, settings)
+        cut, sure = split(mask, edge[box], edge.size, settings)
         pieces[box][mask] = cut[mask] + len(parts)
-        parts += [number - 1] * int(cut.max())
+        parts += [number - 1] * len(sure)
+        sureness += [float(scores[number - 1]) * one for one in sure]
     owners = _joined_inputs(pieces, parts, edge, settings)
     groups, renumber = np.unique(owners, return_inverse=True)
     result = np.concatenate([[0], renumber + 1])[pieces].astype(np.int32)
@@ -58,7 +66,7 @@ def refined_by_borders(
     for index, own in enumerate(sources, start=1):
         if len(own) > 1:
             _fill_between(result, index)
-    best = [max((1.0 if scores is None else float(scores[n])) for n in own) for own in sources]
+    best = [max(sureness[p] for p in np.flatnonzero(owners == group)) for group in groups]
     return Refinement(
         result, np.array(best, float), tuple(map(tuple, sources)), (), tuple(parts), count
     )
@@ -66,10 +74,11 @@ def refined_by_borders(
 
 def split(
     mask: npt.NDArray[np.bool_], edge: FloatMap, picture: int, settings: RIPSettings
-) -> LabelMap:
+) -> tuple[LabelMap, list[float]]:
     """Cut a mask (h, w) along an edge map of its size; returns pieces from 1 on, 0 outside.
 
-    picture: pixels of the whole photo. Where no border stands out, all of the mask is piece 1.
+    picture: pixels of the whole photo. Also returns how sure each piece is, at most 1. Where no
+    border stands out, all of the mask is piece 1.
     """
     grid = Grid(mask.shape, settings.grid)
     inside, walls = grid.majority(mask), grid.strongest(edge)
@@ -79,16 +88,31 @@ def split(
     roots = joined(areas, borders(regions, walls), settings.contrast, share)
     cut = roots[regions]
     large = np.bincount(cut[inside], minlength=len(areas)) >= settings.smallest_part * share
+    sure = _sureness(cut, walls, large, share)
     cut[~large[cut]] = 0
     if _pieces_apart(cut, inside):
-        return mask.astype(np.int32)
+        return mask.astype(np.int32), [1.0]
     near = ndimage.distance_transform_edt(
         grid.repeat(cut) == 0, return_distances=False, return_indices=True
     )
-    numbers = np.unique(grid.repeat(cut)[tuple(near)][mask], return_inverse=True)[1]
+    names, numbers = np.unique(grid.repeat(cut)[tuple(near)][mask], return_inverse=True)
     pieces = np.zeros(mask.shape, np.int32)
     pieces[mask] = numbers + 1
-    return pieces
+    return pieces, sure[names].tolist()
+
+
+def _sureness(
+    cut: npt.NDArray[np.int64], walls: FloatMap, large: npt.NDArray[np.bool_], picture: float
+) -> npt.NDArray[np.float64]:
+    """Return the least evidence of each region's borders to large ones, from 0 to 1."""
+    areas = np.bincount(cut.ravel(), minlength=len(large))
+    sure = np.ones(len(large))
+    between = borders(cut, walls)
+    for one, other, total, length in zip(*vars(between).values(), strict=True):
+        if large[one] and large[other]:
+            found = evidence(total / length, length, min(areas[one], areas[other]), picture)
+            sure[[one, other]] = np.minimum(sure[[one, other]], max(0.0, found))
+    return sure
 
 
 def _pieces_apart(cut: npt.NDArray[np.integer], inside: npt.NDArray[np.bool_]) -> bool:
@@ -101,17 +125,26 @@ def _pieces_apart(cut: npt.NDArray[np.integer], inside: npt.NDArray[np.bool_]) -
 def _joined_inputs(
     pieces: LabelMap, parts: list[int], edge: FloatMap, settings: RIPSettings
 ) -> npt.NDArray[np.int64]:
-    """Join pieces of different inputs that hardly an edge parts; returns a number for each."""
+    """Join pieces of different inputs that hardly an edge parts; returns a number for each.
+
+    Only over long borders: fragments were one, and objects that touch mostly touch in places.
+    """
     if not parts:
         return np.zeros(0, np.int64)
     grown = pieces
     for _ in range(REACH):
         grown = _grown(grown)
     between = borders(grown, ndimage.maximum_filter(edge, 2 * REACH - 1))
-    inputs = np.array([-1, *parts])
-    foreign = inputs[between.first] != inputs[between.second]
-    between = Borders(*(values[foreign] for values in vars(between).values()))
-    return joined(np.bincount(pieces.ravel()), between, settings.join, pieces.size)[1:]
+    areas, inputs = np.bincount(pieces.ravel()), np.array([-1, *parts])
+    smaller = np.minimum(areas[between.first], areas[between.second])
+    one = inputs[between.first] != inputs[between.second]
+    one &= between.sums < settings.join * between.lengths
+    one &= between.lengths > LONG * np.sqrt(smaller)
+    links = coo_array(
+        (np.ones(one.sum()), (between.first[one] - 1, between.second[one] - 1)), [len(parts)] * 2
+    )
+    owners: npt.NDArray[np.int64] = connected_components(links, directed=False)[1]
+    return owners
 
 
 def _grown(labels: LabelMap) -> LabelMap:

@@ -22,7 +22,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "smallest_instance": (0, 1),
     "least_cover": (0, 1),
     "contrast": (0, 2),
-    "join": (-1, 2),
+    "join": (0, 1),
 }
 """Lowest and highest value of each setting."""
 
@@ -87,8 +87,8 @@ class RIPSettings:
     join: float = field(
         default=0.0,
         metadata={
-            "help": "With contrast: masks that touch become one where the border between them is "
-            "weaker than this, measured in the same way."
+            "help": "With contrast: masks that touch become one where the edge along a long border "
+            "between them is weaker than this on average."
         },
     )
 
@@ -107,7 +107,7 @@ class RIPSettings:
 
 ROBUST = RIPSettings()
 PAPER = RIPSettings(gap=0)
-CAREFUL = RIPSettings(grid=512, contrast=0.8, join=0.3, smallest_part=3e-4)
+CAREFUL = RIPSettings(grid=512, contrast=0.85, join=0.05, smallest_part=3e-4)
 PRESETS = {"careful": CAREFUL, "robust": ROBUST, "paper": PAPER}
 """careful: for edges of which many are false. robust: for good edges with gaps. paper: for closed
 edges."""
