@@ -13,6 +13,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from tests.segdemo.rip import scenes
 
 WAYS = {
     "careful": CAREFUL,
+    "careful, join 0.2": replace(CAREFUL, join=0.2),
     "paper": PAPER,
     "robust": ROBUST,
     "opening 3, 128 steps": RIPSettings(gap=0, opening=3, steps=128),

@@ -2,7 +2,7 @@
 
 Within each mask, basins of the edge map join over their weakest borders; what is left when every
 border stands out is a split. A mask without such a border keeps every pixel, however small it is.
-Masks that touch join where hardly an edge runs between them.
+Masks that touch join only if asked to, where hardly an edge runs between them.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def _joined_inputs(
 
     Only over long borders: fragments were one, and objects that touch mostly touch in places.
     """
-    if not parts:
-        return np.zeros(0, np.int64)
+    if not (parts and settings.join):
+        return np.arange(len(parts))
     grown = pieces
     for _ in range(REACH):
         grown = _grown(grown)

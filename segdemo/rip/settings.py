@@ -88,7 +88,7 @@ class RIPSettings:
         default=0.0,
         metadata={
             "help": "With contrast: masks that touch become one where the edge along a long border "
-            "between them is weaker than this on average."
+            "between them is weaker than this on average; 0 joins none."
         },
     )
 
@@ -107,7 +107,8 @@ class RIPSettings:
 
 ROBUST = RIPSettings()
 PAPER = RIPSettings(gap=0)
-CAREFUL = RIPSettings(grid=512, contrast=0.85, join=0.05, smallest_part=3e-4)
+CAREFUL = RIPSettings(grid=512, contrast=0.85, smallest_part=3e-4)
 PRESETS = {"careful": CAREFUL, "robust": ROBUST, "paper": PAPER}
-"""careful: for edges of which many are false. robust: for good edges with gaps. paper: for closed
+"""careful: for edges of which many are false; joins nothing unless `join` is set, since touching
+masks are more often two objects. robust: for good edges with gaps. paper: for closed
 edges."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -107,15 +109,17 @@ def test_small_masks_survive_and_keep_their_scores(
     np.testing.assert_array_equal(result.masks[3], labels == 4)
 
 
-def test_fragments_join_where_no_edge_parts_them(
+def test_fragments_join_where_that_is_wanted_and_no_edge_parts_them(
     touching: tuple[np.ndarray, np.ndarray],
 ) -> None:
     labels, edge = touching
     upper, lower = labels == 1, labels == 1
     upper[109:], lower[:111] = False, False
-    result = refine(np.stack([upper, labels == 2, lower]), edge, settings=CAREFUL)
+    fragments = np.stack([upper, labels == 2, lower])
+    result = refine(fragments, edge, settings=replace(CAREFUL, join=0.2))
     assert result.sources == ((0, 2), (1,))
     np.testing.assert_array_equal(result.masks, [labels == 1, labels == 2])  # the gap as well
+    assert len(refine(fragments, edge, settings=CAREFUL).sources) == 3
 
 
 def test_of_masks_that_overlap_the_smaller_lies_in_front(
