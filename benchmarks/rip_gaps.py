@@ -13,14 +13,18 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from segdemo.rip.refine import PAPER, ROBUST, RIPSettings, refine
+from segdemo.rip.settings import CAREFUL
 from tests.segdemo.rip import scenes
 
 WAYS = {
+    "careful": CAREFUL,
+    "careful, join 0.2": replace(CAREFUL, join=0.2),
     "paper": PAPER,
     "robust": ROBUST,
     "opening 3, 128 steps": RIPSettings(gap=0, opening=3, steps=128),

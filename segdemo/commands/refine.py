@@ -65,9 +65,9 @@ def add_refine(verbs: Any) -> None:
     parser.add_argument(
         "--preset",
         choices=tuple(PRESETS),
-        default="robust",
-        help="robust: for predicted edges, which have gaps; paper: for closed edges (default: "
-        "%(default)s)",
+        default="careful",
+        help="careful: changes masks only where whole borders stand out; robust: cuts at every "
+        "edge and closes gaps, for good edges; paper: for closed edges (default: %(default)s)",
     )
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
@@ -81,9 +81,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         add_setting(parser, RIPSettings, name, type=int, metavar="N")
     for name in ("radius", "beta"):
         add_setting(parser, RIPSettings, name, type=float, metavar="X")
-    for name in ("cut", "binarise", "merge_iou", "smallest_part", "smallest_instance"):
+    for name in ("cut", "binarise", "merge_iou", "smallest_part", "smallest_instance", "join"):
         add_setting(parser, RIPSettings, name, type=fraction, metavar="SHARE")
     add_setting(parser, RIPSettings, "least_cover", type=fraction, metavar="SHARE")
+    add_setting(parser, RIPSettings, "contrast", type=float, metavar="X")
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:

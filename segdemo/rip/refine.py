@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError
+from segdemo.rip.careful import labels_of, refined_by_borders
 from segdemo.rip.gaps import close_gaps
 from segdemo.rip.grid import Grid, LabelMap
-from segdemo.rip.merging import BoolMasks, Merge, merge_overlapping
+from segdemo.rip.merging import BoolMasks, merge_overlapping
+from segdemo.rip.refinement import Refinement
 from segdemo.rip.settings import PAPER, PRESETS, ROBUST, RIPSettings
 from segdemo.rip.walk import propagate, transition_matrix
 
@@ -30,42 +30,6 @@ __all__ = [
 FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)  # with 8, lines one pixel wide leak
 
 
-@dataclass(frozen=True, eq=False)
-class Refinement:
-    """What RIP made of N input masks.
-
-    labels: (H, W) int32, 0 = nothing, k = instance k - 1. scores: (K,) highest score of the inputs
-    an instance came from, times the share of it that inputs cover. sources: for each instance the
-    inputs it came from. merges: joins of `parts`, with their IoU; parts: the input of each
-    component that the edges cut out.
-    """
-
-    labels: LabelMap
-    scores: npt.NDArray[np.float64]
-    sources: tuple[tuple[int, ...], ...]
-    merges: tuple[Merge, ...]
-    parts: tuple[int, ...]
-    count: int  # of inputs
-
-    @property
-    def masks(self) -> BoolMasks:
-        """The instances, (K, H, W)."""
-        return self.labels == np.arange(1, len(self.sources) + 1)[:, None, None]
-
-    @property
-    def split(self) -> tuple[int, ...]:
-        """Inputs that are in more than one instance now."""
-        return tuple(n for n in range(self.count) if self._uses(n) > 1)
-
-    @property
-    def dropped(self) -> tuple[int, ...]:
-        """Inputs of which nothing is left."""
-        return tuple(n for n in range(self.count) if self._uses(n) == 0)
-
-    def _uses(self, index: int) -> int:
-        return sum(index in source for source in self.sources)
-
-
 def refine(
     masks: BoolMasks,
     edge: FloatMap,
@@ -80,6 +44,9 @@ def refine(
     if masks.ndim != 3 or masks.dtype != np.bool_:
         raise InputError(f"Masks are {masks.dtype} {masks.shape}, expected bool (N, H, W).")
     _check(masks.shape[1:], edge)
+    _check_scores(scores, len(masks))
+    if settings.contrast:
+        return refined_by_borders(labels_of(masks), len(masks), edge, scores, settings)
     grid = Grid(edge.shape, settings.grid)
     coarse = np.zeros((len(masks), *grid.shape), bool)
     for mask, blocks in zip(masks, coarse, strict=True):
@@ -107,8 +74,11 @@ def refine_labels(
         raise InputError(f"Labels hold {lowest}: they start at 0, which is nothing.")
     if scores is not None and highest > len(scores):
         raise InputError(f"Label {highest} has no score: there are {len(scores)}.")
+    count = highest if scores is None else len(scores)
+    if settings.contrast:
+        return refined_by_borders(labels, count, edge, scores, settings)
     grid = Grid(edge.shape, settings.grid)
-    coarse = grid.majorities(labels, highest if scores is None else len(scores))
+    coarse = grid.majorities(labels, count)
     return _refined(grid, coarse, labels > 0, edge, scores, settings)
 
 
@@ -124,8 +94,6 @@ def _refined(
     count = len(masks)
     if scores is None:
         scores = np.ones(count)
-    if scores.shape != (count,):
-        raise InputError(f"{len(scores)} scores for {count} masks: give one each.")
     coarse_edge = close_gaps(grid.strongest(edge), settings.cut, settings.gap)  # (h, w)
     seeds, parts = components(masks, coarse_edge, settings)
     if not parts:
@@ -225,6 +193,11 @@ def _worth_keeping(
         areas[k] = inside[k]
     kept = np.sort(np.concatenate([np.flatnonzero(sound), np.array(rescued, int)])).astype(np.int64)
     return kept, inside[kept] / np.maximum(areas[kept], 1)
+
+
+def _check_scores(scores: npt.NDArray[np.float64] | None, count: int) -> None:
+    if scores is not None and scores.shape != (count,):
+        raise InputError(f"{len(scores)} scores for {count} masks: give one each.")
 
 
 def _check(size: tuple[int, ...], edge: FloatMap) -> None:

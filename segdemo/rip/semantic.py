@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks
 from segdemo.rip.grid import Grid, LabelMap
-from segdemo.rip.refine import Refinement, refine
+from segdemo.rip.refine import Refinement, refine, refine_labels
 from segdemo.rip.settings import ROBUST, RIPSettings
 
 VOID = 255
@@ -57,7 +57,7 @@ def refine_semantic(
     """
     present = _classes(class_map, edge, things, void)
     kinds = [number for number in present if number in things]
-    found = [refine((class_map == kind)[None], edge, settings=settings) for kind in kinds]
+    found = [_parted(class_map == kind, edge, settings) for kind in kinds]
     segments = _laid_out(class_map, kinds, found, clip_to_support)
     class_ids = [kind for kind, each in zip(kinds, found, strict=True) for _ in each.sources]
     scores = [score for each in found for score in each.scores.tolist()]
@@ -73,6 +73,13 @@ def refine_semantic(
             scores.append(1.0)
             segments[(class_map == number) & (segments == 0)] = len(class_ids)
     return _without_small(segments, class_ids, scores, instances)
+
+
+def _parted(region: npt.NDArray[np.bool_], edge: FloatMap, settings: RIPSettings) -> Refinement:
+    """Find the instances of a class's region (H, W)."""
+    if settings.contrast:  # the careful way cuts no mask for lying in several places
+        return refine_labels(ndimage.label(region)[0], edge, settings=settings)
+    return refine(region[None], edge, settings=settings)
 
 
 def _laid_out(

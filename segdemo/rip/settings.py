@@ -21,6 +21,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "smallest_part": (0, 1),
     "smallest_instance": (0, 1),
     "least_cover": (0, 1),
+    "contrast": (0, 2),
+    "join": (0, 1),
 }
 """Lowest and highest value of each setting."""
 
@@ -74,6 +76,21 @@ class RIPSettings:
     least_cover: float = field(
         default=0.5, metadata={"help": "Results that input masks cover less than this are dropped."}
     )
+    contrast: float = field(
+        default=0.0,
+        metadata={
+            "help": "Above 0, a mask is cut only along whole borders of this mean edge strength, "
+            "less for necks and large pieces, and else stays as it is; then of the other settings "
+            "only grid, for each mask, smallest part and join count."
+        },
+    )
+    join: float = field(
+        default=0.0,
+        metadata={
+            "help": "With contrast: masks that touch become one where the edge along a long border "
+            "between them is weaker than this on average; 0 joins none."
+        },
+    )
 
     def __post_init__(self) -> None:
         """Check the ranges; raises InputError."""
@@ -90,5 +107,8 @@ class RIPSettings:
 
 ROBUST = RIPSettings()
 PAPER = RIPSettings(gap=0)
-PRESETS = {"robust": ROBUST, "paper": PAPER}
-"""robust: for predicted edges, which have gaps. paper: for closed edges."""
+CAREFUL = RIPSettings(grid=512, contrast=0.85, smallest_part=3e-4)
+PRESETS = {"careful": CAREFUL, "robust": ROBUST, "paper": PAPER}
+"""careful: for edges of which many are false; joins nothing unless `join` is set, since touching
+masks are more often two objects. robust: for good edges with gaps. paper: for closed
+edges."""

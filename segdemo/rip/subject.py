@@ -10,7 +10,7 @@ from segdemo.datatypes import FloatMap, InputError, InstanceMasks
 from segdemo.rip.gaps import close_gaps
 from segdemo.rip.grid import Grid, LabelMap, with_nearest
 from segdemo.rip.merging import BoolMasks, merge_overlapping
-from segdemo.rip.refine import components, spread
+from segdemo.rip.refine import components, refine_labels, spread
 from segdemo.rip.settings import ROBUST, RIPSettings
 
 BoolMask = npt.NDArray[np.bool_]
@@ -49,6 +49,18 @@ def _check(mask: FloatMap, edge: FloatMap) -> None:
 
 def _divide(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap:
     """Label the pixels inside from 1 on; 0 is outside only."""
+    smallest = settings.smallest_instance * inside.size
+    if settings.contrast:
+        found = refine_labels(ndimage.label(inside)[0], edge, settings=settings).labels * inside
+    else:
+        found = _walked(inside, edge, settings)
+    areas = np.bincount(found.ravel())
+    found[(areas < smallest)[found]] = 0  # too small to be a part by itself
+    return _complete(found, inside, smallest)
+
+
+def _walked(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap:
+    """Label what components between edges reach inside; 0 elsewhere."""
     grid = Grid(inside.shape, settings.grid)
     coarse_inside = grid.majority(inside)
     coarse_edge = close_gaps(grid.strongest(edge), settings.cut, settings.gap)  # (h, w)
@@ -59,10 +71,7 @@ def _divide(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap
         coarse = _spread_and_merge(seeds, walls, settings)
         is_edge = coarse_edge >= settings.cut
         labels = grid.labels_at_full_size(coarse, is_edge, inside, settings.fill) * inside
-    areas = np.bincount(labels.ravel())
-    smallest = settings.smallest_instance * labels.size
-    labels[(areas < smallest)[labels]] = 0  # too small to be a part by itself
-    return _complete(labels, inside, smallest)
+    return labels
 
 
 def _spread_and_merge(seeds: BoolMasks, walls: FloatMap, settings: RIPSettings) -> LabelMap:

@@ -52,8 +52,8 @@ none and press *Propose*; *Send mask* and *Send edge* bring results of the other
   pink lines show where they would cut it; move the threshold, look at the parts (X), apply (X).
 - **RIP** looks at all instances at once: it cuts merged ones along the edges, lets the parts walk
   until edges stop them, and joins those that end in the same place. *Preview* lists what it would
-  do; nothing changes before you accept. *robust* closes gaps in predicted edges, *paper* takes
-  edges as they are.
+  do; nothing changes before you accept. *careful* changes a mask only where whole borders stand
+  out; *robust* cuts at every edge and closes gaps, *paper* takes edges as they are.
 - **By hand**: brush, polygon, a line that splits, seeds (one stroke in each object, Enter divides),
   merge, pieces, holes, smooth, grow and shrink. Press ? on the picture for all keys.
 - Every edit is kept at once and survives a reload, a closed tab or a restarted server for a day

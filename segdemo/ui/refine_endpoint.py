@@ -87,7 +87,7 @@ def build_refine_endpoint(assistant: AnnotationAssistant) -> None:
             gr.File(label="masks", **hidden),
             gr.File(label="edge", **hidden),
             gr.Textbox("diffegg", label="edge_source", **hidden),
-            gr.Textbox("robust", label="preset", **hidden),
+            gr.Textbox("careful", label="preset", **hidden),
             gr.Textbox("coco", label="mask_format", **hidden),
         ],
         [gr.File(label="refined", **hidden), gr.JSON(label="info", **hidden)],
@@ -96,7 +96,8 @@ def build_refine_endpoint(assistant: AnnotationAssistant) -> None:
         api_description=(
             "Split merged and join broken instance masks of one picture along edges (RIP). masks: "
             "COCO JSON, label PNG, NPZ, YOLO, LabelMe or a zip. edge: a PNG of edges, or none: "
-            "then edge_source (diffegg, diffdis or gradient) finds them. preset: robust or paper. "
+            "then edge_source (diffegg, diffdis or gradient) finds them. preset: careful, robust "
+            "or paper. "
             "mask_format: coco, coco-polygons, panoptic, indexed, npz, yolo, labelme or cutouts; "
             "several files come as one zip. Returns the file and how many masks were split, "
             "joined and dropped."

@@ -124,7 +124,7 @@ def test_a_killed_run_goes_on(work: Path) -> None:
     ("flags", "words"),
     [
         (["--cut", "0.4"], "holds a run with cut 0.5, not 0.4"),
-        (["--preset", "paper"], "holds a run with gap 8, not 0"),
+        (["--preset", "paper"], "holds a run with grid 512, not 128"),
         (["--semantic", "voc"], "holds a run with semantic unset, not voc"),
     ],
 )

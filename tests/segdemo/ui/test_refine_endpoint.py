@@ -65,7 +65,7 @@ def test_without_an_edge_map_one_is_found(client: Client, files: dict[str, Path]
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"preset": "best"}, "choose one of robust, paper"),
+        ({"preset": "best"}, "choose one of careful, robust, paper"),
         ({"mask_format": "bmp"}, "choose one of coco"),
         ({"edge_source": "canny"}, "choose one of diffegg"),
     ],
