@@ -58,8 +58,8 @@ none and press *Propose*; *Send mask* and *Send edge* bring results of the other
   merge, pieces, holes, smooth, grow and shrink. Press ? on the picture for all keys.
 - Every edit is kept at once and survives a reload, a closed tab or a restarted server for a day
   after the last one.
-- With the embedded model, predicted edges of real photos are poor: expect wrong proposals, fewest
-  with *careful*. Edges drawn by a person do better.
+- With the embedded models, predicted edges of real photos are far from perfect: expect wrong
+  proposals, fewest with *careful*. Edges drawn by a person do better.
 
 ## Files
 PNG, JPEG, WebP, TIFF, BMP, PPM and GIF (first picture), up to 50 MB each. Phone photos are turned
