@@ -37,9 +37,7 @@ def write_edge_model(
     if trainee.backbone.photo_features is not None:
         trainee.backbone.photo_features.save_pretrained(folder / PHOTO_FEATURES)
     trainee.generator.save_pretrained(folder / GENERATOR, max_shard_size=LARGEST_SHARD)
-    config = json.loads((folder / GENERATOR / "config.json").read_text())
-    config.pop("_name_or_path", None)  # a path of this machine
-    (folder / GENERATOR / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    forget_origin(folder / GENERATOR / "config.json")
     measured = [row for row in rows if row["step"] == step]
     card = ModelCard(
         name=folder.resolve().parent.name,
@@ -52,6 +50,13 @@ def write_edge_model(
     )
     write_card(card, folder)
     (folder / "README.md").write_text(_readme(card, rows))
+
+
+def forget_origin(config: Path) -> None:
+    """Take the path of this machine out of a config that diffusers wrote."""
+    entries = json.loads(config.read_text())
+    entries.pop("_name_or_path", None)
+    config.write_text(json.dumps(entries, indent=2) + "\n")
 
 
 def is_public(files: BackboneFiles) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from segdemo.backbone_files import ADAPTER, GENERATOR
 from segdemo.checkpoints import CARD, PHOTO_FEATURES, ModelCard, read_json
 from segdemo.diffdis.loading import LARGEST_SHARD, load_unet, save_unet, write_card
 from segdemo.diffegg.edge_generator import EdgeGenerator
+from training.edge_export import forget_origin
 from training.photo_weights import imagenet_features
 from training.small_models import build_null_text, build_scheduler
 
@@ -52,7 +52,7 @@ def export_pure(
         ("prior", UNet2DConditionModel.from_pretrained(folder / "prior")),
     ):
         network.half().save_pretrained(target / name, max_shard_size=LARGEST_SHARD)
-        _forget_origin(target / name / "config.json")
+        forget_origin(target / name / "config.json")
     card = ModelCard(
         name="small",
         licence=PURE_LICENCE,
@@ -88,7 +88,7 @@ def _write_common(folder: Path, card: ModelCard, edges: Path | None) -> None:
     if edges is not None:
         generator = EdgeGenerator.from_pretrained(edges / GENERATOR).half()
         generator.save_pretrained(target / GENERATOR, max_shard_size=LARGEST_SHARD)
-        _forget_origin(target / GENERATOR / "config.json")
+        forget_origin(target / GENERATOR / "config.json")
         if (edges / ADAPTER).is_dir():
             shutil.copytree(edges / ADAPTER, target / ADAPTER, dirs_exist_ok=True)
     write_card(card, target)
@@ -98,10 +98,3 @@ def _training(history: dict[str, object], edges: Path | None) -> dict[str, objec
     if edges is not None:
         history = history | {"edge_generator": read_json(edges / CARD)["training"]}
     return {"recipe": "python -m training.small", "data": DATA, "history": history}
-
-
-def _forget_origin(config: Path) -> None:
-    """Take the path of this machine out of a config that diffusers wrote."""
-    entries = json.loads(config.read_text())
-    entries.pop("_name_or_path", None)
-    config.write_text(json.dumps(entries, indent=2) + "\n")

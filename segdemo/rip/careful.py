@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from segdemo.datatypes import FloatMap
-from segdemo.rip.grid import Grid, LabelMap
+from segdemo.rip.grid import Grid, LabelMap, with_nearest
 from segdemo.rip.merging import BoolMasks
 from segdemo.rip.refinement import Refinement
 from segdemo.rip.regions import basins, borders, evidence, joined
@@ -92,10 +92,7 @@ def split(
     cut[~large[cut]] = 0
     if _pieces_apart(cut, inside):
         return mask.astype(np.int32), [1.0]
-    near = ndimage.distance_transform_edt(
-        grid.repeat(cut) == 0, return_distances=False, return_indices=True
-    )
-    names, numbers = np.unique(grid.repeat(cut)[tuple(near)][mask], return_inverse=True)
+    names, numbers = np.unique(with_nearest(grid.repeat(cut))[mask], return_inverse=True)
     pieces = np.zeros(mask.shape, np.int32)
     pieces[mask] = numbers + 1
     return pieces, sure[names].tolist()

@@ -5,27 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
 
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import decode_latents
+from tests.tiny_pipeline import tiny_pipeline
 from training.losses import PART, PixelTask, pixel_loss
-from training.small_models import build_null_text, build_prior, build_scheduler
+from training.small_models import build_prior
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> DiffDISPipeline:
     torch.manual_seed(0)
-    autoencoder = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 8),
-        norm_num_groups=8,
-        mid_block_add_attention=False,
-    )
-    unet = DiffDISUNet.from_stable_diffusion(build_prior())
-    return DiffDISPipeline(unet, autoencoder, build_scheduler(), build_null_text(), 64)
+    return tiny_pipeline(DiffDISUNet.from_stable_diffusion(build_prior()))
 
 
 def _naive(found: list[float], truth: list[float]) -> tuple[float, float]:

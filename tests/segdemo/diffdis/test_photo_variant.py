@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusers import AutoencoderKL
 
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet, class_labels
 from segdemo.photo_features import PhotoFeatures
-from training.small_models import build_null_text, build_prior, build_scheduler
+from tests.tiny_pipeline import tiny_pipeline
+from training.small_models import build_prior
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +29,7 @@ def plain() -> DiffDISUNet:
 
 def _pipeline(unet: DiffDISUNet, features: PhotoFeatures | None) -> DiffDISPipeline:
     torch.manual_seed(2)
-    autoencoder = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 8),
-        norm_num_groups=8,
-        mid_block_add_attention=False,
-    )
-    return DiffDISPipeline(unet, autoencoder, build_scheduler(), build_null_text(), 64, features)
+    return tiny_pipeline(unet, features)
 
 
 def test_features_follow_the_latents_at_the_injectors_sizes(
