@@ -1,8 +1,8 @@
 """EfficientNet-Lite: features of a network that was trained on ImageNet.
 
 A small model lacks what a large text-to-image model knows of objects. The variant that borrows it
-shows these features to the condition injectors of DiffDIS, beside the picture's own latents, and to
-the edge generator of DiffEGG, beside the denoiser's hidden states.
+adds these features to the hidden states of DiffDIS on their way down, and shows them to the edge
+generator of DiffEGG, beside the denoiser's hidden states.
 Layout and weights after "EfficientNet" (Tan and Le, ICML 2019) in its Lite form: no
 squeeze-and-excitation, ReLU6, the stem's width is not scaled.
 """
@@ -63,9 +63,20 @@ class PhotoFeatures(ModelMixin, ConfigMixin):
         return tuple(4.0 * 2**level for level in range(len(self.widths)))
 
     @property
-    def condition_widths(self) -> tuple[int, int, int]:
-        """Channels at 1/16, 1/32 and 1/64 of the picture: the last are the second's, averaged."""
-        return self.widths[-2], self.widths[-1], self.widths[-1]
+    def condition_widths(self) -> tuple[int, int, int, int]:
+        """Channels of `conditions`, finest first."""
+        first, second, third, last = self.widths
+        return 4 * first + second, third, last, last
+
+    def conditions(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return maps at 1/8, 1/16, 1/32 and 1/64 of pictures (B, 3, S, S) in [-1, 1].
+
+        Those are the sizes at which a U-Net over latents works. At 1/8 the four cells at 1/4 lie
+        side by side in front; at 1/64 it is the average of 1/32.
+        """
+        quarter, eighth, *rest = self(pictures)
+        finest = torch.cat([F.pixel_unshuffle(quarter, 2), eighth], 1)  # (B, 4 c0 + c1, S/8, S/8)
+        return finest, *rest, F.avg_pool2d(rest[-1], 2)
 
     def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         """Return maps at 1/4, 1/8, 1/16 and 1/32 of pictures (B, 3, S, S) in [-1, 1]."""

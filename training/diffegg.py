@@ -25,7 +25,8 @@ import torch
 from accelerate import PartialState
 from transformers import HfArgumentParser
 
-from segdemo.backbone_files import OWN_FAMILY, BackboneFiles, locate_backbone
+from segdemo.backbone_files import GENERATOR, OWN_FAMILY, BackboneFiles, locate_backbone
+from segdemo.checkpoints import CARD, read_json
 from segdemo.datatypes import InputError
 from segdemo.diffegg.adapters import add_adapter
 from segdemo.diffegg.backbone import Backbone
@@ -33,6 +34,7 @@ from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import feature_levels, finer_layers, photo_levels
 from segdemo.diffegg.loading import load_backbone
 from segdemo.diffusion import pick_device
+from segdemo.networks import load_frozen
 from training.average import load_trained_state
 from training.diffegg_settings import DiffEGGSettings
 from training.edge_data import EdgeBatches, EdgePair, find_edge_pairs, hold_out
@@ -127,6 +129,8 @@ def build_trainee(
         size=settings.edge_size or settings.size,
         timestep=settings.timestep,
     )
+    if settings.start_from:
+        _take_over(generator, Path(settings.start_from) / GENERATOR)
     seen = {name for level in levels for name in level.layers}
     layers = list(backbone.attention_layers())
     last = max(place for place, name in enumerate(layers) if name in seen)
@@ -150,7 +154,7 @@ def export(prepared: Prepared, run: RunFiles) -> None:
     last = _last_row(folder / "log.jsonl")
     training = {
         "recipe": "python -m training.diffegg",
-        "settings": {k: v for k, v in asdict(settings).items() if k not in PATHS},
+        "settings": _public(settings),
         "last_log_row": last,
     }
     write_edge_model(trainee, files, training, rows, last["step"], folder / EXPORT)
@@ -215,6 +219,27 @@ def _losses(settings: DiffEGGSettings, trainee: EdgeTrainee, epoch: float) -> Ed
         settings.sure_edge,
         settings.sure_interior,
     )
+
+
+def _take_over(generator: EdgeGenerator, folder: Path) -> None:
+    """Begin with the weights of another generator of the same make; raises InputError."""
+    trained = load_frozen(EdgeGenerator, folder, torch.float32).state_dict()
+    own = {name: tensor.shape for name, tensor in generator.state_dict().items()}
+    if own != {name: tensor.shape for name, tensor in trained.items()}:
+        raise InputError(
+            f"--start_from: {folder} is of another make: give the same --photo_features, "
+            "--channels and --more_layers as it was trained with."
+        )
+    generator.load_state_dict(trained)
+
+
+def _public(settings: DiffEGGSettings) -> dict[str, Any]:
+    """Return the settings without the paths of this machine; of an earlier run, how it was made."""
+    knobs: dict[str, Any] = {k: v for k, v in asdict(settings).items() if k not in PATHS}
+    if settings.start_from:
+        training = read_json(Path(settings.start_from) / CARD).get("training", {})
+        knobs["start_from"] = training.get("history", {}).get("edge_generator", training)
+    return knobs
 
 
 def _last_row(log: Path) -> dict[str, Any]:

@@ -42,6 +42,10 @@ class DiffEGGSettings(LoopSettings):
     generator_learning_rate: float = field(
         default=1e-3, metadata={"help": "Peak rate of the edge generator."}
     )
+    start_from: str = field(
+        default="",
+        metadata={"help": "Folder of an earlier export whose edge generator this run begins with."},
+    )
     rank: int = field(default=16, metadata={"help": "Rank of the LoRA, and its alpha; 0: no LoRA."})
     photo_features: bool = field(
         default=False,

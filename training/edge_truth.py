@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.images import load_rgb
 from training.pseudo_edge_files import StoredEdge, write_edge
 from training.scene_store import SceneStore
-from training.scenes import IGNORED_INSTANCE
+from training.scenes import IGNORED_INSTANCE, Material, compose_crowd
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ LOWER, UPPER = 0.05, 0.3
 """Scores below are interior, above edge. Drawn edges are means over people: one of five who saw an
 edge is no certain one. Between them lies also what a reduced line is blurred to."""
 UNKNOWN = (LOWER + UPPER) / 2
+CROWD_SIZE = 320  # pixels
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class TruthSettings:
         default="", metadata={"help": "Folder of scenes that training.small composed; or none."}
     )
     scene_count: int = field(default=3000, metadata={"help": "How many of them, from the first."})
+    crowd_count: int = field(
+        default=0, metadata={"help": "Scenes of many objects that touch, composed here."}
+    )
+    photo_parts: int = field(
+        default=0,
+        metadata={"help": "Parts cut out of each labelled photo, where its objects touch if any."},
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of crowds and parts."})
     output_dir: str = field(
         default="runs/truth", metadata={"help": "Gets pictures/ and edges/ for training.diffegg."}
     )
@@ -69,6 +79,31 @@ def instance_edges(labels: npt.NDArray[np.integer]) -> FloatMap:
             edge[side] |= differs & ~doubtful
             unknown[side] |= doubtful
     return np.where(unknown & ~edge, UNKNOWN, edge).astype(np.float32)
+
+
+def part_of(labels: npt.NDArray[np.integer], rng: np.random.Generator) -> tuple[slice, slice]:
+    """Draw a part of a label map (H, W), a third to four fifths of its sides.
+
+    Around a place where two instances touch, if there is one, else around a border of one.
+    """
+    things = np.where(labels == IGNORED_INSTANCE, 0, labels)
+    touching = np.zeros(labels.shape, bool)
+    border = np.zeros(labels.shape, bool)
+    for axis in (0, 1):
+        here, there = things, np.roll(things, -1, axis)
+        differs = here != there
+        differs[(slice(None),) * axis + (-1,)] = False  # the last has nobody beside it
+        border |= differs
+        touching |= differs & (here > 0) & (there > 0)
+    places = np.argwhere(touching if touching.any() else border)
+    share = rng.uniform(0.33, 0.8)
+    middle = places[rng.integers(len(places))] if len(places) else np.array(labels.shape) // 2
+    window = []
+    for place, side in zip(middle, labels.shape, strict=True):
+        length = max(1, round(share * side))
+        start = int(np.clip(place - rng.uniform(0.25, 0.75) * length, 0, side - length))
+        window.append(slice(start, start + length))
+    return window[0], window[1]
 
 
 def write_truth(settings: TruthSettings) -> int:
@@ -102,11 +137,24 @@ def _known(settings: TruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
     material = Path(settings.material_dir)
     for labels in _truths(material / "coco" / "instances"):
         image = load_rgb(_picture(material / "coco" / "images", labels.stem))
-        yield f"coco/{labels.stem}", image, instance_edges(np.array(Image.open(labels), np.int64))
+        instances = np.array(Image.open(labels), np.int64)
+        yield f"coco/{labels.stem}", image, instance_edges(instances)
+        rng = np.random.default_rng([settings.seed, zlib.crc32(labels.stem.encode())])
+        for part in range(settings.photo_parts):
+            window = part_of(instances, rng)
+            edges = instance_edges(instances[window])
+            if edges.max() > UPPER:  # nothing can be learnt without an edge
+                yield f"coco/{labels.stem}-{part}", image[window], edges
     for drawn in _truths(material / "photos_bsds_boundaries"):
         image = load_rgb(_picture(material / "photos_bsds", drawn.stem))
         score = np.asarray(Image.open(drawn).convert("L"), np.float32) / np.float32(255)
         yield f"bsds/{drawn.stem}", image, score
+    crowd = Material(material) if settings.crowd_count else None
+    for index in range(settings.crowd_count):
+        assert crowd is not None
+        rng = np.random.default_rng([settings.seed, 1, index])
+        scene = compose_crowd(crowd, CROWD_SIZE, rng)
+        yield f"crowds/{index:05d}", scene.image, instance_edges(scene.instances)
     if settings.scenes:
         scenes = SceneStore.open(Path(settings.scenes)).head(settings.scene_count)
         for index in range(len(scenes)):

@@ -19,32 +19,33 @@ from training.progress import is_complete, items_done, note_progress
 from training.scene_store import SceneStore
 
 CHUNK = 32  # scenes encoded at a time, and the unit of resuming
-LEVELS = {"picture": 8, "half": 16, "quarter": 32, "eighth": 64, "mask": 8, "edge": 8}
+LATENTS = {"picture": 8, "mask": 8, "edge": 8, "half": 16, "quarter": 32, "eighth": 64}
 """Stored latents and the factor between scene and latent side."""
-PYRAMID = ("half", "quarter", "eighth")
+PHOTO = {"photo_8": 8, "photo_16": 16, "photo_32": 32, "photo_64": 64}
+"""The same of photo features, where the network sees them."""
 
 
 @dataclass(frozen=True, eq=False)
 class LatentBatch:
     """Latents of B scenes, float32. picture, mask, edge: (B, 4, h, w).
 
-    pyramid: what the injectors see at three levels, (B, c, h/2, w/2) and so on. pixels: the masks
-    themselves, (B, S, S) uint8, 255 is subject.
+    pyramid: what else the network sees of the picture, as `DiffDISPipeline.condition_pyramid`
+    gives it. pixels: the masks themselves, (B, S, S) uint8, 255 is subject.
     """
 
     picture: torch.Tensor
-    pyramid: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    pyramid: tuple[torch.Tensor, ...]
     mask: torch.Tensor
     edge: torch.Tensor
     pixels: torch.Tensor
 
     def to(self, device: torch.device) -> LatentBatch:
         """Return the same on a device."""
-        half, quarter, eighth = (level.to(device) for level in self.pyramid)
+        pyramid = tuple(level.to(device) for level in self.pyramid)
         picture, mask, edge, pixels = (
             part.to(device) for part in (self.picture, self.mask, self.edge, self.pixels)
         )
-        return LatentBatch(picture, (half, quarter, eighth), mask, edge, pixels)
+        return LatentBatch(picture, pyramid, mask, edge, pixels)
 
 
 def blurred_memory(batch: LatentBatch, noise: float, dropout: float) -> LatentBatch:
@@ -55,8 +56,8 @@ def blurred_memory(batch: LatentBatch, noise: float, dropout: float) -> LatentBa
     Randomness is PyTorch's own.
     """
     picture = batch.picture + noise * torch.randn_like(batch.picture)
-    half, quarter, eighth = (F.dropout2d(level, dropout) for level in batch.pyramid)
-    return replace(batch, picture=picture, pyramid=(half, quarter, eighth))
+    pyramid = tuple(F.dropout2d(level, dropout) for level in batch.pyramid)
+    return replace(batch, picture=picture, pyramid=pyramid)
 
 
 class LatentStore:
@@ -66,7 +67,8 @@ class LatentStore:
         """Open what `encode_store` wrote; raises InputError when it is unfinished."""
         if not is_complete(folder):
             raise InputError(f"{folder} holds no complete latents: run the latents stage first.")
-        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in LEVELS}
+        names = [name for name in LATENTS | PHOTO if (folder / f"{name}.npy").exists()]
+        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
         self.pixels = np.load(folder / "pixels.npy", mmap_mode="r")  # (N, S, S) uint8
         self.mixed = np.load(folder / "mixed.npy")  # (N,) True where CutMix pasted a box
         self.plain = np.flatnonzero(~self.mixed)
@@ -78,11 +80,11 @@ class LatentStore:
     def batch(self, indices: npt.NDArray[np.int64]) -> LatentBatch:
         """Read the latents of some scenes."""
         order = np.sort(indices)  # reading forwards is kinder to the page cache
-        picture, half, quarter, eighth, mask, edge = (
-            torch.from_numpy(np.asarray(self.arrays[name][order], np.float32)) for name in LEVELS
+        picture, mask, edge, *pyramid = (
+            torch.from_numpy(np.asarray(array[order], np.float32)) for array in self.arrays.values()
         )
         pixels = torch.from_numpy(np.asarray(self.pixels[order]))
-        return LatentBatch(picture, (half, quarter, eighth), mask, edge, pixels)
+        return LatentBatch(picture, tuple(pyramid), mask, edge, pixels)
 
 
 @torch.inference_mode()
@@ -92,14 +94,14 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
     count, size = scenes.images.shape[:2]
     done = items_done(folder)
     mode = "r+" if done else "w+"
-    channels = dict.fromkeys(LEVELS, pipeline.unet.config.out_channels)
-    for name, extra in zip(PYRAMID, pipeline.unet.config.photo_widths, strict=False):
-        channels[name] += extra
+    channels = dict.fromkeys(LATENTS, pipeline.unet.config.out_channels)
+    channels |= dict(zip(PHOTO, pipeline.unet.config.photo_widths, strict=False))
+    factors = LATENTS | PHOTO
     arrays = {
         name: open_memmap(
-            folder / f"{name}.npy", mode, np.float16, (count, channels[name], size // f, size // f)
+            folder / f"{name}.npy", mode, np.float16, (count, width, *[size // factors[name]] * 2)
         )
-        for name, f in LEVELS.items()
+        for name, width in channels.items()
     }
     pixels = open_memmap(folder / "pixels.npy", mode, np.uint8, (count, size, size))
     mixed = open_memmap(folder / "mixed.npy", mode, bool, (count,))
@@ -108,10 +110,11 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
         boxes = draw_boxes(end - start, size, np.random.default_rng([seed, 2, start]))
         planes = _planes(scenes, start, end, boxes).to(pipeline.device)  # (b, 5, S, S)
         pictures = planes[:, :3]
-        encoded = [pipeline.encode(pictures), *pipeline.condition_pyramid(pictures)]
+        encoded = [pipeline.encode(pictures)]
         encoded += [pipeline.encode(planes[:, [c] * 3]) for c in (3, 4)]
-        for name, latents in zip(LEVELS, encoded, strict=True):
-            arrays[name][start:end] = latents.float().cpu().numpy()
+        encoded += pipeline.condition_pyramid(pictures)
+        for array, latents in zip(arrays.values(), encoded, strict=True):
+            array[start:end] = latents.float().cpu().numpy()
         pixels[start:end] = ((planes[:, 3] + 1) * 127.5).round().byte().cpu().numpy()
         mixed[start:end] = boxes.any((1, 2))
         note_progress(folder, end, count)

@@ -89,7 +89,9 @@ def diffdis_losses(
     """
     target = torch.cat([mask_latents, edge_latents][: pipeline.tasks])  # (2B, 4, h, w)
     noisy = add_noise(pipeline.scheduler, target, noise, timestep)
-    pyramid = tuple(level.repeat(pipeline.tasks, 1, 1, 1) for level in condition_pyramid)
+    injected = len(pipeline.unet.injectors)  # what follows are photo features, without BatchNorm
+    pyramid = tuple(level.repeat(pipeline.tasks, 1, 1, 1) for level in condition_pyramid[:injected])
+    pyramid += condition_pyramid[injected:]
     clean = pipeline.denoise(latents, pyramid, noisy, timestep)
     mask = clean[: len(mask_latents)]  # (B, 4, h, w)
     losses = {"mask": F.mse_loss(mask, mask_latents)}

@@ -23,9 +23,22 @@ from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 from segdemo.datatypes import InputError
 
 UInt8Array = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom."""
 
 LONGEST_CUTOUT = 320  # pixels; scenes are 256 to 384 px wide, so more would be thrown away
 IGNORED_INSTANCE = 65535
+KINDS = {
+    "photo": 0.32,
+    "3d": 0.16,
+    "emoji3d": 0.07,
+    "person": 0.13,
+    "thing": 0.25,
+    "silhouette": 0.07,
+}
+"""What is pasted, and how often."""
+CROWDING = ("photo", "person", "thing")
+"""Kinds that a crowd of one kind may be of."""
 SHARE_OF_DOMINANT = 0.35  # an object this large beside the largest one is a subject too
 
 
@@ -139,16 +152,50 @@ def _photo_scene(photo: _Labelled, size: int, rng: np.random.Generator) -> Scene
 def _composite(material: Material, size: int, rng: np.random.Generator) -> Scene:
     """Paste one to six objects on a backdrop; two neighbours in three touch or overlap."""
     canvas = _backdrop(material, size, rng)
-    coverage: npt.NDArray[Any] = np.zeros((size, size), np.float32)
-    instances = np.zeros((size, size), np.uint8)
     count = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.58, 0.18, 0.1, 0.06, 0.04, 0.04]))
     longest = rng.uniform(0.3, 1.0) if count == 1 else rng.uniform(0.25, 0.6)
-    if longest > 0.4 and rng.random() < 0.3:
+    large = longest > 0.4
+    if large and rng.random() < 0.3:
         canvas = _with_distractors(material, canvas, 0.3 * longest, rng)
-    previous: tuple[int, int, int, int] | None = None
+    canvas, coverage, instances, last = _pasted(material, canvas, count, longest, None, rng)
+    if large and rng.random() < 0.15:
+        occluder = _occluder(material, canvas, 0.35 * longest, last, rng)
+        canvas.paste(occluder.convert("RGB"), (0, 0), occluder.getchannel("A"))
+        hidden = np.asarray(occluder.getchannel("A"), np.float32) / 255
+        coverage = coverage * (1 - hidden)
+        instances[hidden > 0.5] = 0
+    return _finished(canvas, coverage, instances, rng)
+
+
+def compose_crowd(material: Material, size: int, rng: np.random.Generator) -> Scene:
+    """Make a scene of 3 to 9 objects that crowd together, half of the time of one kind.
+
+    For edges between instances: those of one kind are told apart by their borders alone. What is
+    behind them holds no objects, whose edges would be missing in the truth.
+    """
+    canvas = _recolour(_calm_crop(material, size, 0.02, rng), rng, strength=0.3)
+    kind = str(rng.choice(CROWDING)) if rng.random() < 0.5 else None
+    count, longest = int(rng.integers(3, 10)), rng.uniform(0.25, 0.6)
+    canvas, coverage, instances, _ = _pasted(material, canvas, count, longest, kind, rng)
+    return _finished(canvas, coverage, instances, rng)
+
+
+def _pasted(
+    material: Material,
+    canvas: Image.Image,
+    count: int,
+    longest: float,
+    kind: str | None,
+    rng: np.random.Generator,
+) -> tuple[Image.Image, npt.NDArray[np.floating], UInt8Array, Box]:
+    """Paste objects; returns the picture, their coverage in [0, 1], numbers and the last's box."""
+    size = canvas.width
+    coverage: npt.NDArray[np.floating] = np.zeros((size, size), np.float32)
+    instances = np.zeros((size, size), np.uint8)
+    previous: Box | None = None
     for number in range(1, count + 1):
         share = longest * rng.uniform(0.75, 1.1)
-        layer, previous = _laid(material, share, size, previous, rng)
+        layer, previous = _laid(material, share, size, previous, kind, rng)
         alpha = np.asarray(layer.getchannel("A"), np.float32) / 255
         if rng.random() < 0.3:
             canvas = _with_shadow(canvas, layer.getchannel("A"), rng)
@@ -157,6 +204,17 @@ def _composite(material: Material, size: int, rng: np.random.Generator) -> Scene
         canvas.paste(layer.convert("RGB"), (0, 0), layer.getchannel("A"))
         coverage = 1 - (1 - coverage) * (1 - alpha)
         instances[alpha > 0.5] = number
+    assert previous is not None
+    return canvas, coverage, instances, previous
+
+
+def _finished(
+    canvas: Image.Image,
+    coverage: npt.NDArray[np.floating],
+    instances: UInt8Array,
+    rng: np.random.Generator,
+) -> Scene:
+    """Blur, recolour and add noise as a camera might, to some pictures."""
     if rng.random() < 0.2:
         canvas = canvas.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))
     pixels = np.asarray(_recolour(canvas, rng, strength=0.2))
@@ -170,11 +228,12 @@ def _laid(
     material: Material,
     share: float,
     size: int,
-    previous: tuple[int, int, int, int] | None,
+    previous: Box | None,
+    kind: str | None,
     rng: np.random.Generator,
-) -> tuple[Image.Image, tuple[int, int, int, int]]:
+) -> tuple[Image.Image, Box]:
     """Lay an object, `share` of the canvas long, on an empty one; returns it (RGBA) and its box."""
-    cutout = _placed_cutout(material, max(12, round(share * size)), rng)
+    cutout = _placed_cutout(material, max(12, round(share * size)), kind, rng)
     left, top = _position(cutout.size, size, previous, rng)
     layer = Image.new("RGBA", (size, size))
     layer.paste(cutout, (left, top))
@@ -186,22 +245,43 @@ def _with_distractors(
 ) -> Image.Image:
     """Put one to three small things into the backdrop: what is small beside the subject is not."""
     for _ in range(int(rng.integers(1, 4))):
-        layer, _ = _laid(material, longest * rng.uniform(0.4, 1.0), canvas.width, None, rng)
+        layer, _ = _laid(material, longest * rng.uniform(0.4, 1.0), canvas.width, None, None, rng)
         layer = _harmonised(layer, canvas, rng)
         canvas.paste(layer.convert("RGB"), (0, 0), layer.getchannel("A"))
     return canvas
 
 
+def _occluder(
+    material: Material,
+    canvas: Image.Image,
+    longest: float,
+    subject: Box,
+    rng: np.random.Generator,
+) -> Image.Image:
+    """Lay a small thing over the border of the subject's box: it hides a part of the subject."""
+    length = round(longest * rng.uniform(0.4, 1.0) * canvas.width)
+    cutout = _placed_cutout(material, max(8, length), None, rng)
+    left, top, right, bottom = subject
+    centre = [rng.uniform(left, right), rng.uniform(top, bottom)]
+    side = int(rng.integers(4))
+    centre[side % 2] = subject[side]  # one of the four sides
+    layer = Image.new("RGBA", canvas.size)
+    corner = (round(centre[0] - cutout.width / 2), round(centre[1] - cutout.height / 2))
+    layer.paste(cutout, corner)
+    return _harmonised(layer, canvas, rng)
+
+
 def _backdrop(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
-    """Return a photograph without a subject of its own, or (one time in eight) a plain gradient."""
+    """Return a photograph with hardly a subject of its own, or, one time in ten, a gradient."""
     kind = rng.random()
-    if kind < 0.12:
+    if kind < 0.1:
         corners = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)
         picture = Image.fromarray(corners).resize((size, size), Image.Resampling.BICUBIC)
-    elif kind < 0.32:
+    elif kind < 0.28:
         picture = _backdrop_crop(material, size, rng)
     else:
-        picture = _thing_free_crop(material, size, rng)
+        # some hold things, which beside the pasted subject are none
+        picture = _calm_crop(material, size, 0.08 if kind > 0.8 else 0.02, rng)
     if rng.random() < 0.3:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 4)))
     if rng.random() < 0.5:
@@ -216,25 +296,28 @@ def _backdrop_crop(material: Material, size: int, rng: np.random.Generator) -> I
     )
 
 
-def _thing_free_crop(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
-    """Find a window of an instance-labelled photograph that holds (almost) no labelled object."""
+def _calm_crop(material: Material, size: int, most: float, rng: np.random.Generator) -> Image.Image:
+    """Find a window of a labelled photograph of which objects cover less than the share `most`."""
     for _ in range(4):
-        photo = material.photos[rng.integers(len(material.photos))]
+        pool = material.photos if rng.random() < 0.7 else material.people
+        photo = pool[rng.integers(len(pool))]
         things = np.asarray(Image.open(photo.labels)) > 0
         height, width = things.shape
         for _ in range(8):
             w, h = (int(side * rng.uniform(0.3, 0.95)) for side in (width, height))
             left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
             window = (left, top, left + w, top + h)
-            if _crop(things, window).mean() < 0.02:
+            if _crop(things, window).mean() < most:
                 picture = Image.open(photo.image).convert("RGB").crop(window)
                 return picture.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return _backdrop_crop(material, size, rng)
 
 
-def _placed_cutout(material: Material, longest: int, rng: np.random.Generator) -> Image.Image:
+def _placed_cutout(
+    material: Material, longest: int, kind: str | None, rng: np.random.Generator
+) -> Image.Image:
     """Choose an object and bring it to its size, orientation, aspect and colours; RGBA."""
-    cutout = _choose_cutout(material, rng)
+    cutout = _choose_cutout(material, kind, rng)
     if rng.random() < 0.5:
         cutout = cutout.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if rng.random() < 0.5:
@@ -253,11 +336,8 @@ def _placed_cutout(material: Material, longest: int, rng: np.random.Generator) -
     return recoloured
 
 
-def _choose_cutout(material: Material, rng: np.random.Generator) -> Image.Image:
-    kind = rng.choice(
-        ["photo", "3d", "emoji3d", "person", "thing", "silhouette"],
-        p=[0.32, 0.16, 0.07, 0.13, 0.25, 0.07],
-    )
+def _choose_cutout(material: Material, kind: str | None, rng: np.random.Generator) -> Image.Image:
+    kind = kind or str(rng.choice(list(KINDS), p=list(KINDS.values())))
     if kind in material.cutouts:
         pool = material.cutouts[kind]
         return pool[rng.integers(len(pool))]
@@ -265,7 +345,7 @@ def _choose_cutout(material: Material, rng: np.random.Generator) -> Image.Image:
         return _textured_silhouette(material, rng)
     photo = _person(material, rng) if kind == "person" else _instance_photo(material, rng)
     if photo is None:
-        return _choose_cutout(material, rng)
+        return _choose_cutout(material, kind, rng)
     ids, areas = np.unique(photo.instances[photo.instances > 0], return_counts=True)
     alpha = photo.instances == ids[areas.argmax()]
     cutout = photo.image.convert("RGBA")
@@ -287,7 +367,7 @@ def _textured_silhouette(material: Material, rng: np.random.Generator) -> Image.
 def _position(
     extent: tuple[int, int],
     size: int,
-    previous: tuple[int, int, int, int] | None,
+    previous: Box | None,
     rng: np.random.Generator,
 ) -> tuple[int, int]:
     """Choose the top left corner; at most a fifth of the object leaves the canvas."""
@@ -344,17 +424,17 @@ def _crop_to(image: Image.Image, size: int, rng: np.random.Generator) -> Image.I
     return window.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
-def _box_of(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
+def _box_of(mask: npt.NDArray[np.bool_]) -> Box:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _widen(
-    box: tuple[int, int, int, int],
+    box: Box,
     margin: float,
     shape: tuple[int, ...],
     rng: np.random.Generator,
-) -> tuple[int, int, int, int]:
+) -> Box:
     """Grow a box by up to `margin` of its side in each direction, within the picture."""
     left, top, right, bottom = box
     room = margin * max(right - left, bottom - top)
@@ -367,7 +447,7 @@ def _widen(
     )
 
 
-def _crop(array: npt.NDArray[Any], window: tuple[int, int, int, int]) -> npt.NDArray[Any]:
+def _crop(array: npt.NDArray[Any], window: Box) -> npt.NDArray[Any]:
     left, top, right, bottom = window
     return array[top:bottom, left:right]
 

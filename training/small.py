@@ -31,6 +31,8 @@ from training.autoencoder import (
     autoencoder_batch,
     autoencoder_losses,
     build_autoencoder,
+    decoder_batch,
+    decoder_losses,
     latent_scale,
 )
 from training.draws import Draw
@@ -51,9 +53,9 @@ from training.small_models import build_null_text, build_prior, build_scheduler
 
 logger = logging.getLogger(__name__)
 
-TIME_WEIGHTS = {"autoencoder": 13, "prior": 17, "diffdis": 70}
+TIME_WEIGHTS = {"autoencoder": 13, "decoder": 10, "prior": 17, "diffdis": 60}
 HISTORY = "history.json"
-STAGES = ("scenes", "autoencoder", "latents", "prior", "diffdis", "export")
+STAGES = ("scenes", "autoencoder", "decoder", "latents", "prior", "diffdis", "export")
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,31 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
     autoencoder.save_pretrained(folder / "vae")
 
 
+def train_decoder(settings: SmallSettings, device: torch.device) -> None:
+    """Go on with the decoder alone, mostly on masks; writes `vae/` anew.
+
+    Latents stay what they were, and so does what other networks know of them.
+    """
+    folder = Path(settings.output_dir)
+    scenes = SceneStore.open(folder / "scenes")
+    autoencoder = AutoencoderKL.from_pretrained(folder / "vae").to(device)
+    for part in (autoencoder.encoder, autoencoder.quant_conv):
+        part.requires_grad_(False)
+
+    def make(draw: Draw) -> torch.Tensor:
+        return decoder_batch(scenes, settings.vae_batch_size, draw.rng)
+
+    def losses(pictures: torch.Tensor, draw: Draw) -> Losses:
+        generator = torch.Generator().manual_seed(draw.torch_seed)
+        return decoder_losses(autoencoder, pictures.to(device), generator)
+
+    task = Task(autoencoder, make, losses, batch_size=settings.vae_batch_size)
+    train_loop(task, folder / "decoder", _loop(settings, "decoder"), device)
+    if PartialState().is_main_process:
+        _remember(settings, "decoder", "decoder", device)
+        autoencoder.cpu().eval().save_pretrained(folder / "vae")
+
+
 def compose_scenes(settings: SmallSettings, device: torch.device) -> None:
     """Write `scenes/`."""
     compose_store(
@@ -164,6 +191,8 @@ def encode_scenes(settings: SmallSettings, device: torch.device) -> None:
     if features is not None:
         unet = unet.with_photo_features(features.condition_widths)
     pipeline = _pipeline(settings, unet, device, features)
+    for network in filter(None, (pipeline.autoencoder, features)):
+        network.to(memory_format=torch.channels_last)  # on a CPU a third faster
     scenes = SceneStore.open(folder / "scenes").head(settings.scene_count)
     with autocast(device, settings.precision):
         encode_store(scenes, pipeline, folder / "latents", settings.seed)
@@ -246,6 +275,7 @@ def export(settings: SmallSettings, device: torch.device) -> None:
 PROGRAMS = {
     "scenes": compose_scenes,
     "autoencoder": train_autoencoder,
+    "decoder": train_decoder,
     "latents": encode_scenes,
     "prior": train_prior,
     "diffdis": train_diffdis,

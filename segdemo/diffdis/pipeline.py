@@ -68,7 +68,7 @@ class DiffDISPipeline:
     ) -> None:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
-        photo_features: for a network whose injectors were made to see them, no other.
+        photo_features: for a network that was made to see them, no other.
         """
         self.unet = unet.eval()
         self.autoencoder = autoencoder.eval()
@@ -115,8 +115,8 @@ class DiffDISPipeline:
         """Encode the picture again at 1/2, 1/4 and 1/8 of its size (SWCI).
 
         The picture is reduced and encoded anew, without antialiasing, as the released weights
-        expect; latents are never resized. Photo features follow the latents as further channels,
-        where the network sees them. Empty for a network without injectors.
+        expect; latents are never resized. Photo features, where the network sees them, follow as
+        further maps. Empty for a network with neither injectors nor photo features.
         """
         height, width = pictures.shape[-2:]
         levels = tuple(
@@ -125,12 +125,8 @@ class DiffDISPipeline:
         )
         if self.photo_features is None:
             return levels
-        *_, fine, coarse = self.photo_features(pictures.to(self.photo_features.dtype))
-        maps = (fine, coarse, F.avg_pool2d(coarse, 2))  # at 1/16, 1/32 and 1/64 of the picture
-        return tuple(
-            torch.cat([level, values.to(level.dtype)], 1)
-            for level, values in zip(levels, maps, strict=True)
-        )
+        maps = self.photo_features.conditions(pictures.to(self.photo_features.dtype))
+        return levels + tuple(values.to(pictures.dtype) for values in maps)
 
     def denoise(
         self,

@@ -114,6 +114,31 @@ class ConditionInjector(nn.Module):
         return skip * scale + shift + skip  # (n, C, h, w)
 
 
+class PhotoFusion(nn.Module):
+    """Adds what a network that knows photographs says of a place to the hidden states there.
+
+    Not in the paper: a large text-to-image model knows it by itself, a small one does not.
+    """
+
+    def __init__(self, photo_channels: int, channels: int) -> None:
+        """Build a fusion that changes nothing until it is trained (zero convolution)."""
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.GroupNorm(1, photo_channels),  # levels differ by orders of magnitude
+            nn.Conv2d(photo_channels, channels, 1),
+            nn.GELU(),
+        )
+        self.shift = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.shift.weight)
+        nn.init.zeros_(self.shift.bias)
+
+    def forward(self, hidden: torch.Tensor, photo: torch.Tensor) -> torch.Tensor:
+        """Return hidden + shift. hidden: (n, C, h, w). photo: (n or n/2, c, h, w)."""
+        # PyTorch 2.13's GroupNorm on a CPU crashes in its backward for other layouts
+        shift = self.shift(self.features(photo.contiguous()))
+        return hidden + shift.repeat(len(hidden) // len(photo), 1, 1, 1)
+
+
 class DiffDISUNet(UNet2DConditionModel):
     """A Stable Diffusion U-Net with BDE, DBIA and SWCI.
 
@@ -137,8 +162,8 @@ class DiffDISUNet(UNet2DConditionModel):
 
         edge_task: without it a batch holds mask items only. interaction: one of `INTERACTIONS`.
         scale_injection: whether there is SWCI. denoising_steps: how many steps it was trained for.
-        photo_widths: channels that the three injectors see beside the picture's latent, from a
-        network that knows photographs; none in the paper.
+        photo_widths: channels of photo features at 1/8, 1/16, 1/32 and 1/64 of the picture, which
+        join the hidden states there; none in the paper.
         Raises ValueError for an interaction that does not exist or has no edges to see.
         """
         if interaction not in (INTERACTIONS if edge_task else ("none",)):
@@ -155,11 +180,12 @@ class DiffDISUNet(UNet2DConditionModel):
             blocks = self.mid_block.attentions[0].transformer_blocks
             blocks[0] = InteractiveTransformerBlock(blocks[0], interaction)
         widths = self.config.block_out_channels[:3] if scale_injection else ()
-        latent = self.config.out_channels
         self.injectors = nn.ModuleList(
-            ConditionInjector(latent + photo, width)
-            for photo, width in zip(photo_widths or (0,) * len(widths), widths, strict=True)
+            ConditionInjector(self.config.out_channels, width) for width in widths
         )
+        first, second, third, *_ = self.config.block_out_channels
+        fused = zip(photo_widths, (first, first, second, third), strict=False)
+        self.photo_fusions = nn.ModuleList(PhotoFusion(*channels) for channels in fused)
 
     # a config is read by the names in the constructor's signature: the stock ones and ours
     __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -188,8 +214,8 @@ class DiffDISUNet(UNet2DConditionModel):
         sample: (2B, 8, L, L), the picture's latent then the noisy latent. encoder_hidden_states:
         (2B, n, D), the empty prompt. labels: (2B, 4) from `class_labels`. condition_pyramid:
         latents of the picture at 1/2, 1/4 and 1/8 of its size, (B or 2B, 4, L/2 ..) each, followed
-        by the `photo_widths` channels where the network was made for them.
-        Without the edge task there are B items and no labels, without injection no pyramid.
+        by photo features (B or 2B, c, L ..) where the network was made for them.
+        Without the edge task there are B items and no labels, without injection no latents.
         Raises ValueError when the batch is odd, so that no edge item lacks its mask item.
         """
         if self.config.edge_task and len(sample) % 2:
@@ -198,13 +224,15 @@ class DiffDISUNet(UNet2DConditionModel):
         if labels is not None:
             embedding = embedding + self.get_class_embed(sample, labels)  # (2B, 4 * C0)
         text = {"encoder_hidden_states": encoder_hidden_states}
+        photo = condition_pyramid[len(self.injectors) :]
 
-        hidden = self.conv_in(sample)  # (2B, C0, L, L)
+        hidden = self._fused(0, self.conv_in(sample), photo)  # (2B, C0, L, L)
         skips: list[tuple[torch.Tensor, ...]] = []  # one tuple a block, injected where it applies
         first = hidden
-        for block in self.down_blocks:
+        for place, block in enumerate(self.down_blocks, start=1):
             hidden, features = block(hidden, embedding, **_text_if_used(block, text))
-            skips.append(features)
+            hidden = self._fused(place, hidden, photo)
+            skips.append((*features[:-1], hidden))  # a block's last skip is what it puts out
         hidden = self.mid_block(hidden, embedding, **_text_if_used(self.mid_block, text))
 
         injected = [
@@ -221,6 +249,14 @@ class DiffDISUNet(UNet2DConditionModel):
             hidden = block(hidden, taken, embedding, **_text_if_used(block, text))
         hidden = self.conv_act(self.conv_norm_out(hidden))
         return self.conv_out(hidden)  # (2B, 4, L, L)
+
+    def _fused(
+        self, place: int, hidden: torch.Tensor, photo: tuple[torch.Tensor, ...]
+    ) -> torch.Tensor:
+        if place >= len(self.photo_fusions):
+            return hidden
+        fused: torch.Tensor = self.photo_fusions[place](hidden, photo[place])
+        return fused
 
     @classmethod
     def from_stable_diffusion(cls, unet: UNet2DConditionModel, **variant: Any) -> DiffDISUNet:
@@ -244,20 +280,19 @@ class DiffDISUNet(UNet2DConditionModel):
             for source, copy in (("attn1.", "attn_mutual."), ("norm1.", "norm_mutual.")):
                 if name.startswith(prefix + source):
                     weights[name.replace(source, copy)] = weights[name]
-        fresh = {"class_embedding", "injectors"}
+        fresh = {"class_embedding", "injectors", "photo_fusions"}
         own = network.state_dict()
         weights |= {name: own[name] for name in own if name.split(".")[0] in fresh}
         network.load_state_dict({name: weights[name] for name in own})
         return network
 
     def with_photo_features(self, widths: tuple[int, ...]) -> DiffDISUNet:
-        """Return this network with new injectors, made for the channels of photo features.
+        """Return this network with fusions made for the channels of photo features.
 
-        The new injectors change nothing until they are trained.
+        They change nothing until they are trained.
         """
         network = type(self).from_config(self.config, photo_widths=widths)
-        kept = {n: t for n, t in self.state_dict().items() if not n.startswith("injectors.")}
-        network.load_state_dict(network.state_dict() | kept)
+        network.load_state_dict(network.state_dict() | self.state_dict())
         return network
 
 

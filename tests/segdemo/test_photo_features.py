@@ -43,9 +43,11 @@ def test_widths_and_strides_are_those_of_its_maps() -> None:
     features = PhotoFeatures(width=0.5, depth=0.5).eval()
     with torch.no_grad():
         maps = features(torch.zeros(1, 3, 128, 128))
+        conditions = features.conditions(torch.zeros(1, 3, 128, 128))
     assert [m.shape[1] for m in maps] == features.widths
     assert tuple(128 / m.shape[-1] for m in maps) == features.strides
-    assert features.condition_widths == (maps[-2].shape[1], maps[-1].shape[1], maps[-1].shape[1])
+    assert [m.shape[1] for m in conditions] == list(features.condition_widths)
+    assert [128 / m.shape[-1] for m in conditions] == [8, 16, 32, 64]
 
 
 @pytest.mark.parametrize("side", [7, 8])
