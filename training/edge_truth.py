@@ -111,6 +111,8 @@ def write_truth(settings: TruthSettings) -> int:
     target = Path(settings.output_dir)
     count = 0
     for name, image, score in tqdm(_known(settings), unit="picture", disable=None):
+        if score.max() <= UPPER:
+            continue  # nothing can be learnt without an edge
         picture = target / "pictures" / f"{name}.png"
         picture.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(picture)
@@ -142,9 +144,7 @@ def _known(settings: TruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
         rng = np.random.default_rng([settings.seed, zlib.crc32(labels.stem.encode())])
         for part in range(settings.photo_parts):
             window = part_of(instances, rng)
-            edges = instance_edges(instances[window])
-            if edges.max() > UPPER:  # nothing can be learnt without an edge
-                yield f"coco/{labels.stem}-{part}", image[window], edges
+            yield f"coco/{labels.stem}-{part}", image[window], instance_edges(instances[window])
     for drawn in _truths(material / "photos_bsds_boundaries"):
         image = load_rgb(_picture(material / "photos_bsds", drawn.stem))
         score = np.asarray(Image.open(drawn).convert("L"), np.float32) / np.float32(255)

@@ -31,8 +31,6 @@ from training.autoencoder import (
     autoencoder_batch,
     autoencoder_losses,
     build_autoencoder,
-    decoder_batch,
-    decoder_losses,
     latent_scale,
 )
 from training.draws import Draw
@@ -53,9 +51,9 @@ from training.small_models import build_null_text, build_prior, build_scheduler
 
 logger = logging.getLogger(__name__)
 
-TIME_WEIGHTS = {"autoencoder": 13, "decoder": 10, "prior": 17, "diffdis": 60}
+TIME_WEIGHTS = {"autoencoder": 13, "prior": 17, "diffdis": 70}
 HISTORY = "history.json"
-STAGES = ("scenes", "autoencoder", "decoder", "latents", "prior", "diffdis", "export")
+STAGES = ("scenes", "autoencoder", "latents", "prior", "diffdis", "export")
 
 
 @dataclass(frozen=True)
@@ -144,31 +142,6 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
     autoencoder.cpu().eval()
     autoencoder.register_to_config(scaling_factor=latent_scale(autoencoder, scenes))
     autoencoder.save_pretrained(folder / "vae")
-
-
-def train_decoder(settings: SmallSettings, device: torch.device) -> None:
-    """Go on with the decoder alone, mostly on masks; writes `vae/` anew.
-
-    Latents stay what they were, and so does what other networks know of them.
-    """
-    folder = Path(settings.output_dir)
-    scenes = SceneStore.open(folder / "scenes")
-    autoencoder = AutoencoderKL.from_pretrained(folder / "vae").to(device)
-    for part in (autoencoder.encoder, autoencoder.quant_conv):
-        part.requires_grad_(False)
-
-    def make(draw: Draw) -> torch.Tensor:
-        return decoder_batch(scenes, settings.vae_batch_size, draw.rng)
-
-    def losses(pictures: torch.Tensor, draw: Draw) -> Losses:
-        generator = torch.Generator().manual_seed(draw.torch_seed)
-        return decoder_losses(autoencoder, pictures.to(device), generator)
-
-    task = Task(autoencoder, make, losses, batch_size=settings.vae_batch_size)
-    train_loop(task, folder / "decoder", _loop(settings, "decoder"), device)
-    if PartialState().is_main_process:
-        _remember(settings, "decoder", "decoder", device)
-        autoencoder.cpu().eval().save_pretrained(folder / "vae")
 
 
 def compose_scenes(settings: SmallSettings, device: torch.device) -> None:
@@ -275,7 +248,6 @@ def export(settings: SmallSettings, device: torch.device) -> None:
 PROGRAMS = {
     "scenes": compose_scenes,
     "autoencoder": train_autoencoder,
-    "decoder": train_decoder,
     "latents": encode_scenes,
     "prior": train_prior,
     "diffdis": train_diffdis,
