@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segdemo.datatypes import InputError
+from segdemo.diffdis.settings import DiffDISSettings
+
+if TYPE_CHECKING:
+    from segdemo.assistant import AnnotationAssistant
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,6 +51,25 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on without what is missing or too much; what is broken still stops the program",
     )
+
+
+def add_model_settings(parser: argparse.ArgumentParser) -> None:
+    """Add how a DiffDIS model looks at pictures; what is not given is what suits the model."""
+    parser.add_argument("--size", type=int, help="working size (default: the model's own)")
+    parser.add_argument("--seed", type=int, help="of the model's noise (default: 0)")
+    for name, what in (("augment", "average six passes"), ("follow", "follow photos' outlines")):
+        parser.add_argument(
+            f"--{name}",
+            action=argparse.BooleanOptionalAction,
+            help=f"{what} (default: what suits the model)",
+        )
+
+
+def model_settings(assistant: AnnotationAssistant, options: argparse.Namespace) -> DiffDISSettings:
+    """Return the settings that suit a model with those that were given; raises InputError."""
+    names = [entry.name for entry in fields(DiffDISSettings)]
+    given = {n: v for n, v in vars(options).items() if n in names and v is not None}
+    return replace(assistant.segment_defaults, **given)
 
 
 def exit_status(work: Callable[[], int]) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from evaluation.arguments import Parser, add_run, check_output, exit_status
+from evaluation.arguments import Parser, add_model_settings, add_run, check_output, exit_status
 from evaluation.dis_files import (
     FILTERS,
     Pair,
@@ -142,9 +142,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="auto", help="for --model")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
-    parser.add_argument("--size", type=int, default=0, help="working size, 0 = the model's own")
-    parser.add_argument("--seed", type=int, default=0, help="of the model's noise")
-    parser.add_argument("--augment", action="store_true", help="average six passes of the model")
+    add_model_settings(parser)
     return parser.parse_args(argv)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from evaluation.arguments import model_settings
 from evaluation.dis_files import Subset, image_folder, match
 from evaluation.problems import Problem
 from evaluation.streaming import Item, Row, measure_all
 from segdemo.assistant import AnnotationAssistant
-from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import load_rgb, to_grey
 
 
@@ -23,7 +23,8 @@ def predict(subsets: Sequence[Subset], folder: Path, options: argparse.Namespace
     A killed run goes on where it stopped if photographs, model and settings are the same. Returns
     which photographs are missing or extra. Raises InputError.
     """
-    settings = DiffDISSettings(size=options.size, seed=options.seed, augment=options.augment)
+    assistant = AnnotationAssistant(options.model, options.device, options.precision)
+    settings = model_settings(assistant, options)
     problems: list[Problem] = []
     items = []
     for subset in subsets:
@@ -39,7 +40,6 @@ def predict(subsets: Sequence[Subset], folder: Path, options: argparse.Namespace
             for pair in pairs
         ]
     photo_of = {item.payload: item.files[0] for item in items}
-    assistant = AnnotationAssistant(options.model, options.device, options.precision)
     assistant.load()
 
     def write_mask(target: Path) -> Row:

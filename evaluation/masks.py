@@ -23,12 +23,12 @@ import torch
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
+from evaluation.arguments import add_model_settings, model_settings
 from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints import DEFAULT_MODEL, locate
 from segdemo.datatypes import InputError, RGBImage, SegmentationResult
 from segdemo.diffdis.loading import load_pipeline
 from segdemo.diffdis.pipeline import DiffDISPipeline
-from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.diffusion import pick_device
 from segdemo.images import load_rgb, resize_map, to_grey
 
@@ -125,8 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--subsets", nargs="+", default=["composite", "ccp", "davis"])
     parser.add_argument("--model", default=DEFAULT_MODEL, help="name, folder, file or Hub id")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--size", type=int, default=0, help="working size, 0 = the model's own")
-    parser.add_argument("--augment", action="store_true", help="average six passes")
+    add_model_settings(parser)
     parser.add_argument("--panel", type=Path, help="write a contact sheet here")
     parser.add_argument("--panel_count", type=int, default=0, help="pictures of each; 0: all")
     parser.add_argument(
@@ -135,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         assistant = AnnotationAssistant(options.model, options.device)
-        settings = DiffDISSettings(size=options.size, augment=options.augment)
+        settings = model_settings(assistant, options)
         if options.round_trip:
             pipeline = load_pipeline(locate(options.model), pick_device(options.device))
         figures, strips = {}, []
@@ -151,7 +150,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps({"iou": figures, "size": settings.size or assistant.native_size}))
+    way = {"size": settings.size or assistant.native_size}
+    way |= {} if options.round_trip else {"augment": settings.augment, "follow": settings.follow}
+    print(json.dumps({"iou": figures} | way))
     if options.panel and strips:
         _panel(strips).save(options.panel)
     return 0

@@ -95,6 +95,11 @@ class AnnotationAssistant:
         quality = f"measured IoU {measured}" if measured else "quality not measured"
         return f"{card.name} · {quality} · {card.licence}"
 
+    @property
+    def segment_defaults(self) -> DiffDISSettings:
+        """The settings that suit the model: the paper's, but for what its card says."""
+        return DiffDISSettings(**self._files.card.segment)
+
     def load(self) -> None:
         """Load the weights now rather than at the first picture; raises CheckpointError."""
         with self._lock:
@@ -108,7 +113,7 @@ class AnnotationAssistant:
     ) -> SegmentationResult:
         """Find the subject of a picture; see `DiffDISPipeline.__call__`."""
         with self._lock:
-            return self._loaded()(image, settings, progress)
+            return self._loaded()(image, settings or self.segment_defaults, progress)
 
     @property
     def backbone_description(self) -> str:

@@ -64,8 +64,8 @@ TRANSFORMERS_STEM = "model"
 class ModelCard:
     """What `segdemo.json` says.
 
-    quality: measured figures and their command. trace: values of `TraceSettings` that suit the
-    model better than the paper's, by name.
+    quality: measured figures and their command. segment and trace: values of `DiffDISSettings` and
+    `TraceSettings` that suit the model better than the papers', by name.
     """
 
     name: str
@@ -74,6 +74,7 @@ class ModelCard:
     base: str | None = SD_TURBO
     quality: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    segment: dict[str, Any] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
 
 

@@ -46,6 +46,17 @@ def add_setting(parser: argparse.ArgumentParser, settings: type, name: str, **op
     )
 
 
+def add_switch(parser: argparse.ArgumentParser, settings: type, name: str) -> None:
+    """Add `--name` and `--no-name`; not given, it is absent, and the model's card decides."""
+    (entry,) = (entry for entry in fields(settings) if entry.name == name)
+    parser.add_argument(
+        f"--{name}",
+        default=argparse.SUPPRESS,
+        action=argparse.BooleanOptionalAction,
+        help=f"{entry.metadata['help']} (default: what suits the model)".replace("%", "%%"),
+    )
+
+
 def given(arguments: argparse.Namespace, settings: type) -> dict[str, Any]:
     """Return those fields of a settings class that were given, to build it from."""
     names = [entry.name for entry in fields(settings) if entry.name in arguments]

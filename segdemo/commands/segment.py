@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from segdemo.commands.arguments import (
     add_device,
     add_files,
     add_setting,
+    add_switch,
     fraction,
     given,
     seed,
@@ -49,7 +51,8 @@ def add_segment(verbs: Any) -> None:
     )
     add_setting(parser, DiffDISSettings, "size", type=int, metavar="PIXELS")
     add_setting(parser, DiffDISSettings, "seed", type=seed, metavar="N")
-    add_setting(parser, DiffDISSettings, "augment", action="store_true")
+    for name in ("augment", "follow"):
+        add_switch(parser, DiffDISSettings, name)
     add_setting(parser, DiffDISSettings, "ensemble", type=int, metavar="N")
     parser.set_defaults(run=partial(_run, parser))
 
@@ -72,9 +75,10 @@ def _segmenter(
     arguments: argparse.Namespace,
 ) -> Callable[[RGBImage], SegmentationResult]:
     """Load the model and bind its settings; raises InputError."""
-    settings = DiffDISSettings(**given(arguments, DiffDISSettings))
+    chosen = given(arguments, DiffDISSettings)
+    DiffDISSettings(**chosen)  # complains before anything is loaded
     from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
     assistant = AnnotationAssistant(arguments.model, arguments.device, arguments.precision)
     assistant.load()
-    return partial(assistant.segment, settings=settings)
+    return partial(assistant.segment, settings=replace(assistant.segment_defaults, **chosen))

@@ -7,7 +7,7 @@ training; only `__call__` runs without gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +20,7 @@ from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
 from segdemo.diffdis.unet import DiffDISUNet, class_labels
 from segdemo.diffusion import add_noise, decode_latents, encode_latents, predict_clean
+from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
 
@@ -238,7 +239,10 @@ class DiffDISPipeline:
             sum(low for low, _ in ranges) / len(ranges),
             sum(high for _, high in ranges) / len(ranges),
         )
-        return _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
+        result = _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
+        if settings.follow:
+            result = replace(result, mask=follow_outlines(result.mask, image))
+        return result
 
 
 def denoising_timesteps(steps: int) -> list[int]:

@@ -12,7 +12,7 @@ LARGEST_SIDE = 2048
 
 @dataclass(frozen=True)
 class DiffDISSettings:
-    """How one picture is segmented."""
+    """How one picture is segmented; a model's card may say what suits it better."""
 
     size: int = field(
         default=0,
@@ -27,6 +27,13 @@ class DiffDISSettings:
     augment: bool = field(
         default=False,
         metadata={"help": "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size."},
+    )
+    follow: bool = field(
+        default=False,
+        metadata={
+            "help": "Let the mask's outline follow the photo's colours (guided filter): for models "
+            "whose maps are coarser than the photo.",
+        },
     )
     ensemble: int = field(
         default=1,

@@ -38,6 +38,7 @@ def segment_many(
     size: object,
     seed: object,
     augment: object,
+    follow: object,
     ensemble: object,
     soft: object,
     threshold: object,
@@ -49,7 +50,7 @@ def segment_many(
     A file that fails is a row of the table and the rest goes on.
     """
     with plain_words():
-        settings = read_settings(size, seed, augment, ensemble)
+        settings = read_settings(size, seed, augment, follow, ensemble)
         limit = read_threshold(soft, threshold)
         discard_folder(previous)
         folder = new_folder()

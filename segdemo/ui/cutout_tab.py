@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.ui.feedback import Stopped, StopSignal, afterwards, arm_stop, plain_words, rest_stop
 from segdemo.ui.options import Options, build_options
 from segdemo.ui.photo_field import photo_field, run_and_stop
@@ -47,6 +48,7 @@ def segment_photo(
     size: object,
     seed: object,
     augment: object,
+    follow: object,
     ensemble: object,
     soft: object,
     threshold: object,
@@ -57,7 +59,7 @@ def segment_photo(
     """Segment the photo and show the result; on Stop leave everything as it was."""
     with plain_words():
         try:
-            settings = read_settings(size, seed, augment, ensemble)
+            settings = read_settings(size, seed, augment, follow, ensemble)
             limit = read_threshold(soft, threshold)
             kept = segment_upload(assistant, photo, settings, stop.watched(progress))
         except Stopped:
@@ -88,6 +90,7 @@ def segment_for_programs(
     size: object,
     seed: object,
     augment: object,
+    follow: object,
     ensemble: object,
     soft: object,
     threshold: object,
@@ -96,7 +99,7 @@ def segment_for_programs(
 ) -> tuple[str, str, str, dict[str, object], KeptResult]:
     """Segment one picture: mask, edge and cut-out files, and what there is to say of them."""
     with plain_words():
-        settings = read_settings(size, seed, augment, ensemble)
+        settings = read_settings(size, seed, augment, follow, ensemble)
         limit = read_threshold(soft, threshold)
         kept = segment_upload(assistant, photo, settings, StopSignal().watched(progress))
         view = view_of(kept, limit)
@@ -170,7 +173,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         show_progress="hidden",
         api_visibility="private",
     )
-    build_endpoint(functools.partial(segment_for_programs, assistant))
+    build_endpoint(functools.partial(segment_for_programs, assistant), assistant.segment_defaults)
     return CutoutTab(options, kept, send)
 
 
@@ -211,7 +214,7 @@ def _wire_run(
     left.stop.click(press_stop, stop, right.status, **QUIET)
 
 
-def build_endpoint(handler: Callable[..., Any]) -> None:
+def build_endpoint(handler: Callable[..., Any], suits: DiffDISSettings) -> None:
     """Offer `/segment` to programs: hidden fields of its own, so that its signature is short."""
     hidden: dict[str, Any] = {"visible": False}
     kept = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard)
@@ -221,7 +224,8 @@ def build_endpoint(handler: Callable[..., Any]) -> None:
             gr.File(label="photo", **hidden),
             gr.Number(0, label="size", **hidden),
             gr.Number(0, label="seed", **hidden),
-            gr.Checkbox(False, label="augment", **hidden),
+            gr.Checkbox(suits.augment, label="augment", **hidden),
+            gr.Checkbox(suits.follow, label="follow", **hidden),
             gr.Number(1, label="ensemble", **hidden),
             gr.Checkbox(True, label="soft", **hidden),
             gr.Number(0.5, label="threshold", **hidden),

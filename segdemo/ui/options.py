@@ -20,6 +20,7 @@ class Options:
     size: gr.Dropdown
     seed: gr.Number
     augment: gr.Checkbox
+    follow: gr.Checkbox
     ensemble: gr.Slider
     soft: gr.Checkbox
     threshold: gr.Slider
@@ -44,7 +45,12 @@ def build_options(assistant: AnnotationAssistant) -> Options:
             )
             seed = gr.Number(0, precision=0, minimum=0, label="Seed", info=explained["seed"])
         ensemble = gr.Slider(1, 8, 1, step=1, label="Ensemble", info=explained["ensemble"])
-        augment = gr.Checkbox(label="Test-time augmentation", info=explained["augment"])
+        suits = assistant.segment_defaults
+        with gr.Row():
+            augment = gr.Checkbox(
+                suits.augment, label="Test-time augmentation", info=explained["augment"]
+            )
+            follow = gr.Checkbox(suits.follow, label="Follow outlines", info=explained["follow"])
         soft = gr.Checkbox(
             True, label="Soft mask", info="Grey values at hair and blur; off cuts at the threshold."
         )
@@ -58,4 +64,4 @@ def build_options(assistant: AnnotationAssistant) -> Options:
             interactive=False,
             elem_id="threshold",
         )
-    return Options(size, seed, augment, ensemble, soft, threshold)
+    return Options(size, seed, augment, follow, ensemble, soft, threshold)

@@ -87,7 +87,9 @@ class CutoutView:
     archive: Path
 
 
-def read_settings(size: object, seed: object, augment: object, ensemble: object) -> DiffDISSettings:
+def read_settings(
+    size: object, seed: object, augment: object, follow: object, ensemble: object
+) -> DiffDISSettings:
     """Check what the page's fields or a caller gave; raises InputError."""
     numbers = {}
     for label, value in (("Working size", size), ("Seed", seed), ("Ensemble", ensemble)):
@@ -98,7 +100,11 @@ def read_settings(size: object, seed: object, augment: object, ensemble: object)
     if not 0 <= numbers["Seed"] < 2**63:
         raise InputError("Seed must be a whole number from 0 up.")
     return DiffDISSettings(
-        numbers["Working size"], numbers["Seed"], bool(augment), numbers["Ensemble"]
+        numbers["Working size"],
+        numbers["Seed"],
+        bool(augment),
+        bool(follow),
+        numbers["Ensemble"],
     )
 
 

@@ -1,0 +1,79 @@
+"""What a model's card says of its settings holds wherever nobody says otherwise."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluation.masks import main as measure
+from segdemo.__main__ import main
+from segdemo.assistant import AnnotationAssistant
+from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.guided_filter import follow_outlines
+from segdemo.images import to_grey
+
+SUITS = {"augment": True, "follow": True}
+
+
+@pytest.fixture
+def folder(tiny_diffdis_folder: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "model"
+    shutil.copytree(tiny_diffdis_folder, copy)
+    card = copy / "segdemo.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"segment": SUITS}))
+    return copy
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photos" / "cat.png"
+    path.parent.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_the_library_takes_the_cards_settings(folder: Path, photo: Path) -> None:
+    assistant = AnnotationAssistant(str(folder), device="cpu")
+    assert assistant.segment_defaults == DiffDISSettings(**SUITS)
+    image = np.asarray(Image.open(photo))
+    found = assistant.segment(image).mask
+    plain = assistant.segment(image, DiffDISSettings(augment=True)).mask
+    np.testing.assert_array_equal(found, follow_outlines(plain, image))
+    assert not np.array_equal(found, plain)
+
+
+@pytest.mark.parametrize(
+    ("flags", "changes"),
+    [([], {}), (["--no-augment"], {"augment": False}), (["--no-follow"], {"follow": False})],
+)
+def test_the_command_line_takes_them_unless_told_otherwise(
+    folder: Path, photo: Path, tmp_path: Path, flags: list[str], changes: dict[str, bool]
+) -> None:
+    out = ["--output_dir", str(tmp_path / "out"), "--model", str(folder), "--device", "cpu"]
+    assert main(["segment", str(photo), *out, *flags]) == 0
+    image = np.asarray(Image.open(photo))
+    settings = DiffDISSettings(**(SUITS | changes))
+    expected = AnnotationAssistant(str(folder), device="cpu").segment(image, settings)
+    written = np.asarray(Image.open(tmp_path / "out" / "cat_mask.png"))
+    np.testing.assert_array_equal(written, to_grey(expected.mask))
+
+
+def test_measuring_takes_them_unless_told_otherwise(
+    folder: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = tmp_path / "bench" / "set"
+    for kind in ("images", "masks"):
+        (bench / kind).mkdir(parents=True)
+        shutil.copy(photo, bench / kind)
+    options = ["--bench", str(bench.parent), "--subsets", "set", "--model", str(folder)]
+    for flags, changes in (([], {}), (["--no-follow", "--size", "128"], {"follow": False})):
+        assert measure([*options, *flags]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert {name: printed[name] for name in SUITS} == SUITS | changes
+        assert printed["size"] == (128 if flags else 64)
