@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from scipy.io import loadmat
 
 from segdemo.datatypes import InputError
-from training.scenes import IGNORED_INSTANCE
+from training.material import IGNORED_INSTANCE
 
 QUALITY = 80  # of WebP; scenes are smaller than the pictures, so its traces are scaled away
 

@@ -26,9 +26,10 @@ from transformers import HfArgumentParser
 
 from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.images import load_rgb
+from training.material import IGNORED_INSTANCE, Material
 from training.pseudo_edge_files import StoredEdge, write_edge
 from training.scene_store import SceneStore
-from training.scenes import IGNORED_INSTANCE, Material, compose_crowd
+from training.scenes import compose_crowd
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
 from segdemo.datatypes import InputError
+from training.material import Material
 from training.progress import is_complete, items_done, note_progress
-from training.scenes import Material, compose_scene
+from training.scenes import compose_scene
 
 CHUNK = 256  # scenes a worker composes at a time, and the unit of resuming
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from segdemo.datatypes import InputError
+from training.material import Material
 from training.scene_store import compose_store
-from training.scenes import Material, Scene, compose_scene
+from training.scenes import Scene, compose_scene
 
 SIZE = 96
 COUNT = 60
