@@ -14,6 +14,7 @@ from evaluation.dis_files import Subset, image_folder, match
 from evaluation.problems import Problem
 from evaluation.streaming import Item, Row, measure_all
 from segdemo.assistant import AnnotationAssistant
+from segdemo.checkpoints import CHECKPOINTS
 from segdemo.images import load_rgb, to_grey
 
 
@@ -56,8 +57,9 @@ def predict(subsets: Sequence[Subset], folder: Path, options: argparse.Namespace
 
 
 def _stamp(model: str) -> str:
-    """Return a number that changes with a model's files; empty for a name."""
-    path = Path(model)
+    """Return a number that changes with a model's files; empty for a name on the Hub."""
+    registered = CHECKPOINTS.get(model)
+    path = Path(registered.source if registered else model)
     if not path.exists():
         return ""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.special import expit
 
 from segdemo.datatypes import FloatMap
 from segdemo.rip.grid import Grid, LabelMap, with_nearest
@@ -22,6 +23,7 @@ from segdemo.rip.settings import RIPSettings
 
 REACH = 2  # pixels that masks grow to touch: fragments lie a little apart
 LONG = 1.0  # of a border, in sides of the smaller mask as a square: shorter ones join nothing
+DOUBT = 0.2  # of evidence: how far from the threshold it still says little
 _CORNERS = np.ones((3, 3), bool)
 
 
@@ -43,8 +45,9 @@ def refined_by_borders(
 ) -> Refinement:
     """Repair instances 1 to `count` of a map (H, W) by an edge map (H, W) in [0, 1].
 
-    An instance has the highest score of its inputs; a piece of a split mask that times the least
-    evidence of its borders, so that doubtful pieces rank behind masks that were left alone.
+    An instance has the highest score of its inputs, times how likely it is one object: a mask with
+    hardly an edge inside keeps its score, a doubtful piece or a mask that was nearly cut ranks
+    behind it.
     """
     if scores is None:
         scores = np.ones(count)
@@ -77,7 +80,8 @@ def split(
 ) -> tuple[LabelMap, list[float]]:
     """Cut a mask (h, w) along an edge map of its size; returns pieces from 1 on, 0 outside.
 
-    picture: pixels of the whole photo. Also returns how sure each piece is, at most 1. Where no
+    picture: pixels of the whole photo. Also returns how likely each piece is one object, at most 1:
+    that its weakest border parts two, and that the strongest border within it does not. Where no
     border stands out, all of the mask is piece 1.
     """
     grid = Grid(mask.shape, settings.grid)
@@ -85,31 +89,38 @@ def split(
     regions = basins(walls, inside)
     share = picture / grid.factor**2  # cells
     areas = np.bincount(regions.ravel())
-    roots = joined(areas, borders(regions, walls), settings.contrast, share)
+    roots, within = joined(areas, borders(regions, walls), settings.contrast, share)
     cut = roots[regions]
     large = np.bincount(cut[inside], minlength=len(areas)) >= settings.smallest_part * share
-    sure = _sureness(cut, walls, large, share)
+    whole = _chance(settings.contrast - within) / _chance(settings.contrast)
     cut[~large[cut]] = 0
     if _pieces_apart(cut, inside):
-        return mask.astype(np.int32), [1.0]
+        within_all = whole[np.unique(roots[regions[inside]])]
+        return mask.astype(np.int32), [float(within_all.min(initial=1))]
+    weakest = _weakest_borders(cut, walls, len(areas), share)
+    sure = _chance(weakest - settings.contrast) * whole
     names, numbers = np.unique(with_nearest(grid.repeat(cut))[mask], return_inverse=True)
     pieces = np.zeros(mask.shape, np.int32)
     pieces[mask] = numbers + 1
     return pieces, sure[names].tolist()
 
 
-def _sureness(
-    cut: npt.NDArray[np.int64], walls: FloatMap, large: npt.NDArray[np.bool_], picture: float
+def _weakest_borders(
+    cut: npt.NDArray[np.int64], walls: FloatMap, count: int, picture: float
 ) -> npt.NDArray[np.float64]:
-    """Return the least evidence of each region's borders to large ones, from 0 to 1."""
-    areas = np.bincount(cut.ravel(), minlength=len(large))
-    sure = np.ones(len(large))
+    """Return the least evidence of each of `count` regions' borders; infinite where it has none."""
+    areas = np.bincount(cut.ravel())
+    weakest = np.full(count, np.inf)
     between = borders(cut, walls)
     for one, other, total, length in zip(*vars(between).values(), strict=True):
-        if large[one] and large[other]:
-            found = evidence(total / length, length, min(areas[one], areas[other]), picture)
-            sure[[one, other]] = np.minimum(sure[[one, other]], max(0.0, found))
-    return sure
+        found = evidence(total / length, length, min(areas[one], areas[other]), picture)
+        weakest[[one, other]] = np.minimum(weakest[[one, other]], found)
+    return weakest
+
+
+def _chance(margin: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Turn evidence above a threshold into a probability."""
+    return expit(np.asarray(margin, np.float64) / DOUBT)
 
 
 def _pieces_apart(cut: npt.NDArray[np.integer], inside: npt.NDArray[np.bool_]) -> bool:

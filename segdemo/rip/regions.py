@@ -99,10 +99,13 @@ SIZE = 0.08
 USUAL = 0.005  # share of the picture at which the size says nothing
 
 
-def joined(areas: npt.NDArray[np.int64], between: Borders, most: float, picture: float) -> Ints:
+def joined(
+    areas: npt.NDArray[np.int64], between: Borders, most: float, picture: float
+) -> tuple[Ints, npt.NDArray[np.float64]]:
     """Join regions over the border of least evidence, again and again, up to evidence `most`.
 
-    areas: (N,) cells of each region. Returns the representative of each, (N,).
+    areas: (N,) cells of each region. Returns the representative of each, (N,), and for those the
+    largest evidence that was joined over, (N,), at least 0.
     """
     return _Joining(areas, between, picture).up_to(most)
 
@@ -116,6 +119,7 @@ class _Joining:
         self._beside: list[dict[int, tuple[float, int]]] = [{} for _ in areas]
         self._versions = [0] * len(areas)
         self._parents = list(range(len(areas)))
+        self._within = [0.0] * len(areas)  # the largest evidence inside
         self._heap: list[tuple[float, int, int, int]] = []
         pairs = zip(*(v.tolist() for v in vars(between).values()), strict=True)
         for one, other, total, length in pairs:
@@ -123,21 +127,22 @@ class _Joining:
             self._push(one, other)
         heapq.heapify(self._heap)
 
-    def up_to(self, most: float) -> Ints:
-        """Join and return the representatives."""
+    def up_to(self, most: float) -> tuple[Ints, npt.NDArray[np.float64]]:
+        """Join; return the representatives, and the largest evidence within each."""
         while self._heap and self._heap[0][0] < most:
-            _, one, other, version = heapq.heappop(self._heap)
+            found, one, other, version = heapq.heappop(self._heap)
             if other in self._beside[one] and version == self._version(one, other):
-                self._join(one, other)
+                self._join(one, other, found)
         roots = np.array(self._parents)
         while (further := roots[roots]).tobytes() != roots.tobytes():
             roots = further
-        return roots
+        return roots, np.array(self._within)
 
-    def _join(self, one: int, other: int) -> None:
+    def _join(self, one: int, other: int, found: float) -> None:
         if len(self._beside[one]) < len(self._beside[other]):
             one, other = other, one
         self._parents[other] = one
+        self._within[one] = max(self._within[one], self._within[other], found)
         self._areas[one] += self._areas[other]
         self._versions[one] += 1
         del self._beside[one][other], self._beside[other][one]

@@ -98,6 +98,22 @@ def test_false_strokes_leave_masks_byte_for_byte(
     assert result.sources == tuple((n,) for n in range(len(masks)))
 
 
+def test_doubtful_masks_rank_behind_clear_ones() -> None:
+    labels = np.zeros((120, 240), np.int32)
+    for number in range(4):
+        labels[30:90, 60 * number + 6 : 60 * number + 54] = number + 1
+    edge = np.zeros(labels.shape, np.float32)
+    for number, strength in enumerate((0.0, 0.4, 0.6, 1.0)):
+        middle = 60 * number + 30
+        edge[30:90, middle - 1 : middle + 1] = strength
+    result = refine(scenes.instances(labels), edge, np.full(4, 0.8), CAREFUL)
+    assert len(result.scores) == 5  # the last was cut
+    clear, fair, doubtful, *pieces = result.scores
+    assert clear == pytest.approx(0.8)
+    assert clear > fair > doubtful > 0
+    assert max(pieces) < clear
+
+
 def test_small_masks_survive_and_keep_their_scores(
     touching: tuple[np.ndarray, np.ndarray],
 ) -> None:

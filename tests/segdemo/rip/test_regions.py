@@ -46,9 +46,15 @@ def test_borders_are_measured_as_a_loop_does() -> None:
         assert total == pytest.approx(sum(expected[pair]), rel=1e-5)
 
 
-def naive(areas: np.ndarray, between: dict, most: float, picture: float) -> list[set[int]]:
-    """Search all borders for the one of least evidence, join, and begin anew."""
-    groups = [{n} for n in range(1, len(areas))]
+def naive(
+    areas: np.ndarray, between: dict, most: float, picture: float
+) -> dict[frozenset[int], float]:
+    """Search all borders for the one of least evidence, join, and begin anew.
+
+    Returns the groups, and the largest evidence that each was joined over.
+    """
+    groups = [frozenset([n]) for n in range(1, len(areas))]
+    within = dict.fromkeys(groups, 0.0)
     while True:
         best = None
         for one in groups:
@@ -64,9 +70,10 @@ def naive(areas: np.ndarray, between: dict, most: float, picture: float) -> list
                     if best is None or found < best[0]:
                         best = (found, one, other)
         if best is None or best[0] >= most:
-            return groups
+            return {group: within[group] for group in groups}
         groups = [g for g in groups if g is not best[1] and g is not best[2]]
         groups.append(best[1] | best[2])
+        within[groups[-1]] = max(within[best[1]], within[best[2]], best[0])
 
 
 @pytest.mark.parametrize("most", [0.6, 0.7, 0.8])
@@ -77,13 +84,16 @@ def test_regions_join_as_a_naive_search_joins_them(seed: int, most: float) -> No
     edge = rng.random(labels.shape).astype(np.float32)
     between = borders(labels, edge)
     areas = np.bincount(labels.ravel())
-    roots = joined(areas, between, most, labels.size)
+    roots, within = joined(areas, between, most, labels.size)
     keys = zip(between.first.tolist(), between.second.tolist(), strict=True)
     known = dict(zip(keys, zip(between.sums, between.lengths, strict=True), strict=True))
     expected = naive(areas, known, most, labels.size)
     assert 1 < len(expected) < 30
-    found = [set(np.flatnonzero(roots == root).tolist()) for root in np.unique(roots[1:])]
-    assert sorted(map(sorted, found)) == sorted(map(sorted, expected))
+    found = {
+        frozenset(np.flatnonzero(roots == root).tolist()): within[root]
+        for root in np.unique(roots[1:])
+    }
+    assert found == pytest.approx(expected)
 
 
 def test_a_neck_needs_less_edge_than_a_long_border() -> None:
