@@ -26,6 +26,10 @@ TRACE = {"size": 512, "fixed_timestep": 99}
 """How the prior is looked into: its largest maps have 1/16 of the picture's side, and edges read
 from its nearly clean steps were better than at PeakKL's, which on a small model says little."""
 
+SEGMENT = {"augment": True, "follow": True}
+"""How DiffDIS is used unless somebody asks otherwise: its maps are coarse, six passes are still
+fast, and what they disagree about averages out."""
+
 DATA = {
     "175 photographic cut-outs, Debian package tuxpaint-stamps-default 2022.06.04-1": "GPL-2",
     "450 rendered emoji, npm package @lobehub/fluent-emoji-3d 1.1.0": "MIT",
@@ -76,6 +80,7 @@ def export_imagenet(
         native_size=native_size,
         base="small",
         training=_training(history, edges),
+        segment=SEGMENT,
     )
     _write_common(folder, card, edges)
 
