@@ -55,6 +55,7 @@ CHECKPOINTS = {
 }
 DEFAULT_MODEL = "small-imagenet"
 """What is used unless something else is asked for; both methods have a model of this name."""
+SEGMENT_KEYS = frozenset(("augment", "follow"))
 HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
 DIFFUSERS_STEM = "diffusion_pytorch_model"
 TRANSFORMERS_STEM = "model"
@@ -64,8 +65,9 @@ TRANSFORMERS_STEM = "model"
 class ModelCard:
     """What `segdemo.json` says.
 
-    quality: measured figures and their command. segment and trace: values of `DiffDISSettings` and
-    `TraceSettings` that suit the model better than the papers', by name.
+    quality: measured figures and their command. segment: which of `SEGMENT_KEYS`, switches of
+    `DiffDISSettings`, suit the model. trace: values of `TraceSettings` that suit it better than the
+    paper's, by name.
     """
 
     name: str
@@ -74,7 +76,7 @@ class ModelCard:
     base: str | None = SD_TURBO
     quality: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
-    segment: dict[str, Any] = field(default_factory=dict)
+    segment: dict[str, bool] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
 
 
@@ -138,9 +140,14 @@ def read_card(folder: Path, name: str) -> ModelCard:
     try:
         entries = json.loads(file.read_text())
         known = {key: entries[key] for key in ModelCard.__dataclass_fields__ if key in entries}
-        return ModelCard(**known)
+        card = ModelCard(**known)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{file} is not a valid model card: {error}.") from error
+    suits = card.segment if isinstance(card.segment, dict) else {"": ""}
+    if set(suits) - SEGMENT_KEYS or not all(isinstance(value, bool) for value in suits.values()):
+        names = " and ".join(sorted(SEGMENT_KEYS))
+        raise CheckpointError(f"{file}: 'segment' may hold {names} only, each true or false.")
+    return card
 
 
 def read_json(file: Path) -> dict[str, Any]:

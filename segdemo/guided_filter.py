@@ -15,6 +15,7 @@ from scipy import ndimage
 from segdemo.datatypes import FloatMap, RGBImage
 from segdemo.images import resize_map
 
+STRIP = 256  # rows that are worked out at a time: whole maps of a large photo take much memory
 GRID = 512  # cells along the longer side on which coefficients are found
 REACH = 1 / 60  # of the longer side: how far from it an outline is looked for
 EPSILON = 1e-3  # squared contrast, of colours in [0, 1], below which a photo has no outline
@@ -33,16 +34,24 @@ def follow_outlines(
     small = (max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink)))
     radius = max(1, round(reach * max(small)))
     slopes, offset = _coefficients(_guide(image, small), resize_map(values, small), radius)
-    followed = _enlarged(offset, size)
-    for channel in range(3):
-        followed += _enlarged(slopes[..., channel], size) * image[..., channel]
-    return followed.clip(0, 1, out=followed)
+    coefficients = [Image.fromarray(np.ascontiguousarray(slopes[..., c])) for c in range(3)]
+    coefficients.append(Image.fromarray(offset))
+    followed = np.empty(size, np.float32)
+    for top in range(0, size[0], STRIP):
+        rows = slice(top, min(top + STRIP, size[0]))
+        *slope, strip = (_strip(picture, rows, size) for picture in coefficients)
+        for channel in range(3):
+            strip += slope[channel] * image[rows, :, channel]
+        followed[rows] = strip.clip(0, 1)
+    return followed
 
 
-def _enlarged(values: FloatMap, size: tuple[int, int]) -> FloatMap:
-    """Enlarge a map of any range to (height, width)."""
-    picture = Image.fromarray(np.ascontiguousarray(values))
-    return np.array(picture.resize(size[::-1], Image.Resampling.BILINEAR))
+def _strip(values: Image.Image, rows: slice, size: tuple[int, int]) -> FloatMap:
+    """Return some rows of a map enlarged to (height, width)."""
+    height, width = size
+    box = (0, rows.start * values.height / height, values.width, rows.stop * values.height / height)
+    shape = (width, rows.stop - rows.start)
+    return np.array(values.resize(shape, Image.Resampling.BILINEAR, box=box))
 
 
 def _guide(image: RGBImage, size: tuple[int, int]) -> npt.NDArray[np.floating]:

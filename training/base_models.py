@@ -56,11 +56,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A pipeline ready for training, and whose weights it has."""
+    """A pipeline ready for training, whose weights it has, and which settings suit it."""
 
     pipeline: DiffDISPipeline
     name: str
     licence: str
+    segment: dict[str, bool]
 
 
 def load_base(name: str, variant: Variant, begin: str, seed: int) -> BaseModel:
@@ -82,10 +83,10 @@ def load_base(name: str, variant: Variant, begin: str, seed: int) -> BaseModel:
         pipeline = assemble(files, DiffDISUNet.from_stable_diffusion(unet, **vars(variant)))
         if is_stable_diffusion:
             pipeline.scheduler = _one_step_scheduler(backbone.folder)
-        return BaseModel(pipeline, name, files.card.licence)
+        return BaseModel(pipeline, name, files.card.licence, {})
     files = locate(name)
     unet = _adapted(load_unet(files.unet), variant, begin)
-    return BaseModel(assemble(files, unet), name, files.card.licence)
+    return BaseModel(assemble(files, unet), name, files.card.licence, files.card.segment)
 
 
 def _is_stable_diffusion(name: str) -> bool:

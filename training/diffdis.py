@@ -220,8 +220,8 @@ def _maker(
         Path(settings.cache_latents),
         size,
         stretched,
-        len(pipeline.unet.injectors),
-        fingerprint(pipeline.autoencoder),
+        pipeline.unet.condition_count,
+        fingerprint(pipeline),
     )
     own = pairs[accelerator.process_index :: accelerator.num_processes]
     cache.fill(own, pipeline, quiet=not accelerator.is_main_process)
@@ -243,6 +243,7 @@ def _card(
         licence=f"as {_public_name(base.name)}: {base.licence}",
         native_size=settings.image_size,
         base=None,
+        segment=base.segment,
         quality={
             "max_f": round(row["max_f"], 4),
             "mae": round(row["mae"], 5),

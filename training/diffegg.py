@@ -25,7 +25,7 @@ import torch
 from accelerate import PartialState
 from transformers import HfArgumentParser
 
-from segdemo.backbone_files import GENERATOR, OWN_FAMILY, BackboneFiles, locate_backbone
+from segdemo.backbone_files import ADAPTER, GENERATOR, OWN_FAMILY, BackboneFiles, locate_backbone
 from segdemo.checkpoints import CARD, read_json
 from segdemo.datatypes import InputError
 from segdemo.diffegg.adapters import add_adapter
@@ -80,6 +80,7 @@ def train(settings: DiffEGGSettings) -> Path:
 
 def prepare(settings: DiffEGGSettings) -> Prepared:
     """Check the data, load the model and put the task together; raises InputError."""
+    begun = _earlier(settings)
     pairs, held = _data(settings)
     device = build_accelerator(settings, pick_device(settings.device)).device
     files = locate_backbone(settings.backbone)
@@ -94,7 +95,7 @@ def prepare(settings: DiffEGGSettings) -> Prepared:
     epoch = len(pairs) / (settings.batch_size * settings.accumulation * processes)
     settings = _completed(settings, backbone, epoch)
     torch.manual_seed(settings.first_seed)  # the same first weights on every process
-    trainee = build_trainee(settings, files, backbone)
+    trainee = build_trainee(settings, files, backbone, begun)
     batches = EdgeBatches(
         pairs, settings.size, settings.batch_size, settings.smallest_crop, settings.rule
     )
@@ -114,9 +115,12 @@ def prepare(settings: DiffEGGSettings) -> Prepared:
 
 
 def build_trainee(
-    settings: DiffEGGSettings, files: BackboneFiles, backbone: Backbone
+    settings: DiffEGGSettings, files: BackboneFiles, backbone: Backbone, begun: Path | None = None
 ) -> EdgeTrainee:
-    """Add a LoRA to the backbone and make its edge generator, both untrained."""
+    """Add a LoRA to the backbone and make its edge generator, both untrained.
+
+    begun: folder of an edge generator to begin with. Raises InputError where it is of another make.
+    """
     small = files.family == OWN_FAMILY
     more = settings.more_layers or (finer_layers(backbone) if small else [])
     levels = feature_levels(backbone, [] if more == ["none"] else more)
@@ -129,8 +133,8 @@ def build_trainee(
         size=settings.edge_size or settings.size,
         timestep=settings.timestep,
     )
-    if settings.start_from:
-        _take_over(generator, Path(settings.start_from) / GENERATOR)
+    if begun is not None:
+        _take_over(generator, begun)
     seen = {name for level in levels for name in level.layers}
     layers = list(backbone.attention_layers())
     last = max(place for place, name in enumerate(layers) if name in seen)
@@ -219,6 +223,24 @@ def _losses(settings: DiffEGGSettings, trainee: EdgeTrainee, epoch: float) -> Ed
         settings.sure_edge,
         settings.sure_interior,
     )
+
+
+def _earlier(settings: DiffEGGSettings) -> Path | None:
+    """Return the folder of the generator that a run begins with; raises InputError."""
+    if not settings.start_from:
+        return None
+    folder = Path(settings.start_from).expanduser()
+    if not (folder / GENERATOR).is_dir() or not (folder / CARD).is_file():
+        raise InputError(
+            f"--start_from {settings.start_from}: no folder with {GENERATOR}/ and {CARD}: give an "
+            "export of training.diffegg."
+        )
+    if (folder / ADAPTER).is_dir():
+        raise InputError(
+            f"--start_from {settings.start_from}: its edge generator belongs to the LoRA beside "
+            "it, which a run cannot begin with: give one that was trained with --rank 0."
+        )
+    return folder / GENERATOR
 
 
 def _take_over(generator: EdgeGenerator, folder: Path) -> None:

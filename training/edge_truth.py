@@ -54,7 +54,10 @@ class TruthSettings:
     )
     photo_parts: int = field(
         default=0,
-        metadata={"help": "Parts cut out of each labelled photo, where its objects touch if any."},
+        metadata={
+            "help": "Parts cut out of each labelled photo, where its objects touch if any. They "
+            "are pictures of their own: do not hold out pictures for validation with them."
+        },
     )
     seed: int = field(default=0, metadata={"help": "Seed of crowds and parts."})
     output_dir: str = field(
@@ -138,6 +141,7 @@ def main(argv: list[str] | None = None) -> int:
 def _known(settings: TruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
     """Yield name, picture (H, W, 3) and edge score (H, W) of all pictures."""
     material = Path(settings.material_dir)
+    crowds = _crowds(material, settings)
     for labels in _truths(material / "coco" / "instances"):
         image = load_rgb(_picture(material / "coco" / "images", labels.stem))
         instances = np.array(Image.open(labels), np.int64)
@@ -150,17 +154,27 @@ def _known(settings: TruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
         image = load_rgb(_picture(material / "photos_bsds", drawn.stem))
         score = np.asarray(Image.open(drawn).convert("L"), np.float32) / np.float32(255)
         yield f"bsds/{drawn.stem}", image, score
-    crowd = Material(material) if settings.crowd_count else None
-    for index in range(settings.crowd_count):
-        assert crowd is not None
-        rng = np.random.default_rng([settings.seed, 1, index])
-        scene = compose_crowd(crowd, CROWD_SIZE, rng)
-        yield f"crowds/{index:05d}", scene.image, instance_edges(scene.instances)
+    yield from crowds
     if settings.scenes:
         scenes = SceneStore.open(Path(settings.scenes)).head(settings.scene_count)
         for index in range(len(scenes)):
             image, labels = np.array(scenes.images[index]), scenes.instances[index]
             yield f"scenes/{index:05d}", image, instance_edges(labels)
+
+
+def _crowds(material: Path, settings: TruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
+    """Compose crowds; raises InputError at once where material is missing."""
+    if not settings.crowd_count:
+        return iter(())
+    read = Material(material)
+    scenes = (
+        compose_crowd(read, CROWD_SIZE, np.random.default_rng([settings.seed, 1, index]))
+        for index in range(settings.crowd_count)
+    )
+    return (
+        (f"crowds/{index:05d}", scene.image, instance_edges(scene.instances))
+        for index, scene in enumerate(scenes)
+    )
 
 
 def _truths(folder: Path) -> list[Path]:

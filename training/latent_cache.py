@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
@@ -44,7 +43,8 @@ class EncodedBatch(Latents):
 class LatentCache:
     """A folder of latents, a file a pair.
 
-    size: of the squashed pictures. levels: of the condition pyramid. encoder: its fingerprint.
+    size: of the squashed pictures. levels: of the condition pyramid. encoder: fingerprint of what
+    encodes.
     """
 
     folder: Path
@@ -107,9 +107,13 @@ class CachedBatches:
         )
 
 
-def fingerprint(autoencoder: AutoencoderKL) -> str:
-    """Return a name that differs for other encoders."""
+def fingerprint(pipeline: DiffDISPipeline) -> str:
+    """Return a name that differs for other encoders and other photo features."""
+    autoencoder = pipeline.autoencoder
     parts = [autoencoder.encoder.conv_in.weight, autoencoder.encoder.conv_out.weight]
+    if pipeline.photo_features is not None:
+        first, *_, last = pipeline.photo_features.parameters()
+        parts += [first, last]
     digest = hashlib.sha256(str(autoencoder.config.scaling_factor).encode())
     for part in parts:
         digest.update(part.detach().float().cpu().numpy().tobytes())

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from segdemo.datatypes import InputError
 from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.images import mask_contour
 from training.cutmix import cutmix, draw_boxes
 from training.progress import is_complete, items_done, note_progress
@@ -69,6 +70,7 @@ class LatentStore:
             raise InputError(f"{folder} holds no complete latents: run the latents stage first.")
         names = [name for name in LATENTS | PHOTO if (folder / f"{name}.npy").exists()]
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+        self._folder = folder
         self.pixels = np.load(folder / "pixels.npy", mmap_mode="r")  # (N, S, S) uint8
         self.mixed = np.load(folder / "mixed.npy")  # (N,) True where CutMix pasted a box
         self.plain = np.flatnonzero(~self.mixed)
@@ -76,6 +78,14 @@ class LatentStore:
     def __len__(self) -> int:
         """Count the scenes."""
         return len(self.mixed)
+
+    def check(self, unet: DiffDISUNet) -> None:
+        """Raise InputError where these are not the latents and features that a network sees."""
+        if {name: array.shape[1] for name, array in self.arrays.items()} != _channels(unet):
+            raise InputError(
+                f"{self._folder} was encoded for a network with other photo features: give "
+                "--photo_features to all stages or to none, and delete the folder to encode anew."
+            )
 
     def batch(self, indices: npt.NDArray[np.int64]) -> LatentBatch:
         """Read the latents of some scenes."""
@@ -87,6 +97,12 @@ class LatentStore:
         return LatentBatch(picture, tuple(pyramid), mask, edge, pixels)
 
 
+def _channels(unet: DiffDISUNet) -> dict[str, int]:
+    """Return the channels of all that a network is shown of a scene, by name."""
+    channels = dict.fromkeys(LATENTS, unet.config.out_channels)
+    return channels | dict(zip(PHOTO, unet.config.photo_widths, strict=False))
+
+
 @torch.inference_mode()
 def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, seed: int) -> None:
     """Mix and encode all scenes into `folder`; a killed run goes on where it stopped."""
@@ -94,9 +110,12 @@ def encode_store(scenes: SceneStore, pipeline: DiffDISPipeline, folder: Path, se
     count, size = scenes.images.shape[:2]
     done = items_done(folder)
     mode = "r+" if done else "w+"
-    channels = dict.fromkeys(LATENTS, pipeline.unet.config.out_channels)
-    channels |= dict(zip(PHOTO, pipeline.unet.config.photo_widths, strict=False))
-    factors = LATENTS | PHOTO
+    channels, factors = _channels(pipeline.unet), LATENTS | PHOTO
+    if done and {name for name in factors if (folder / f"{name}.npy").exists()} != set(channels):
+        raise InputError(
+            f"{folder} was begun with other photo features: give the same --photo_features, or "
+            "delete it."
+        )
     arrays = {
         name: open_memmap(
             folder / f"{name}.npy", mode, np.float16, (count, width, *[size // factors[name]] * 2)

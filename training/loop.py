@@ -39,9 +39,11 @@ FREE = frozenset(
     "minutes max_steps epochs epoch_steps batch_size accumulation workers device save_minutes "
     "save_steps keep validate_steps tensorboard panels gradient_checkpointing allow_problems "
     "data_dir validation_dir pictures pseudo_edges output_dir cache_latents backbone base_model "
+    "start_from edge_size "
     "export_precision push_to_hub".split()
 )
-"""Settings that may change between two runs into one folder: how long, where, and by what means."""
+"""Settings that may change between two runs into one folder: how long, where, by what means, and
+how the result looks at pictures."""
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 

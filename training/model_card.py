@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import HfApi
 from safetensors.torch import save_file
 
-from segdemo.checkpoints import DIFFUSERS_STEM, ModelCard, official_name
+from segdemo.checkpoints import DIFFUSERS_STEM, PHOTO_FEATURES, ModelCard, official_name
 from segdemo.datatypes import InputError
 from segdemo.diffdis.loading import write_card
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -41,6 +41,10 @@ def write_model(
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     for part in ("unet/config.json", "vae/config.json"):
         forget_origin(folder / part)
+    if pipeline.photo_features is not None:
+        features = copy.deepcopy(pipeline.photo_features).cpu().to(dtype)
+        features.save_pretrained(folder / PHOTO_FEATURES)
+        forget_origin(folder / PHOTO_FEATURES / "config.json")
     null_text = pipeline.null_text.detach().float().cpu().contiguous()
     save_file({"null_text": null_text}, folder / "null_text.safetensors")
     write_card(card, folder)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageFilter
 
+from segdemo.datatypes import InputError
 from training.backdrops import backdrop_crop
 from training.crops import Box, box_of, recolour
-from training.labelled_photos import instance_photo, person
+from training.labelled_photos import Labelled, instance_photo, person
 from training.material import LONGEST_CUTOUT, Material, draw_silhouette
 
 KINDS = {
@@ -22,6 +25,21 @@ KINDS = {
 """What is pasted, and how often."""
 CROWDING = ("photo", "person", "thing")
 """Kinds that a crowd of one kind may be of."""
+MOST_TRIES = 200  # to find a photograph in which an object dominates
+
+
+@dataclass(frozen=True, eq=False)
+class Pasted:
+    """A picture with objects pasted on it.
+
+    canvas: RGB. coverage: (S, S) in [0, 1]. instances: (S, S), numbers from 1 on. last: the box of
+    the object in front.
+    """
+
+    canvas: Image.Image
+    coverage: npt.NDArray[np.floating]
+    instances: npt.NDArray[np.uint8]
+    last: Box
 
 
 def pasted(
@@ -31,9 +49,9 @@ def pasted(
     longest: float,
     kind: str | None,
     rng: np.random.Generator,
-) -> tuple[Image.Image, npt.NDArray[np.floating], npt.NDArray[np.uint8], Box]:
-    """Paste objects; returns the picture, their coverage in [0, 1], numbers and the last's box."""
-    size = canvas.width
+) -> Pasted:
+    """Paste one object or more, of a kind or of any, about `longest` of the side long."""
+    canvas, size = canvas.copy(), canvas.width
     coverage: npt.NDArray[np.floating] = np.zeros((size, size), np.float32)
     instances = np.zeros((size, size), np.uint8)
     previous: Box | None = None
@@ -49,7 +67,7 @@ def pasted(
         coverage = 1 - (1 - coverage) * (1 - alpha)
         instances[alpha > 0.5] = number
     assert previous is not None
-    return canvas, coverage, instances, previous
+    return Pasted(canvas, coverage, instances, previous)
 
 
 def laid(
@@ -92,15 +110,21 @@ def placed_cutout(
 
 
 def _choose_cutout(material: Material, kind: str | None, rng: np.random.Generator) -> Image.Image:
-    chosen = kind or str(rng.choice(list(KINDS), p=list(KINDS.values())))
-    if chosen in material.cutouts:
-        pool = material.cutouts[chosen]
-        return pool[rng.integers(len(pool))]
-    if chosen == "silhouette":
-        return _textured_silhouette(material, rng)
-    photo = person(material, rng) if chosen == "person" else instance_photo(material, rng)
-    if photo is None:
-        return _choose_cutout(material, kind, rng)
+    for _ in range(MOST_TRIES):
+        chosen = kind or str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        if chosen in material.cutouts:
+            pool = material.cutouts[chosen]
+            return pool[rng.integers(len(pool))]
+        if chosen == "silhouette":
+            return _textured_silhouette(material, rng)
+        photo = person(material, rng) if chosen == "person" else instance_photo(material, rng)
+        if photo is not None:
+            return _largest(photo)
+    raise InputError("No labelled photo of the material has a large object: unpack it again.")
+
+
+def _largest(photo: Labelled) -> Image.Image:
+    """Cut out the largest object of a photograph, RGBA."""
     ids, areas = np.unique(photo.instances[photo.instances > 0], return_counts=True)
     alpha = photo.instances == ids[areas.argmax()]
     cutout = photo.image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""ImageNet weights for the condition injectors, from a package that a user installs by hand."""
+"""ImageNet weights of the photo features, from a package that a user installs by hand."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from training.backdrops import backdrop, calm_crop
-from training.crops import Box, box_of, crop, recolour, widen
+from training.crops import box_of, crop, recolour, widen
 from training.labelled_photos import Labelled, instance_photo, person
 from training.material import Material
-from training.pasting import CROWDING, harmonised, laid, pasted, placed_cutout
+from training.pasting import CROWDING, Pasted, harmonised, laid, pasted, placed_cutout
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,7 @@ def compose_crowd(material: Material, size: int, rng: np.random.Generator) -> Sc
     canvas = recolour(calm_crop(material, size, 0.02, rng), rng, strength=0.3)
     kind = str(rng.choice(CROWDING)) if rng.random() < 0.5 else None
     count, longest = int(rng.integers(3, 10)), rng.uniform(0.25, 0.6)
-    canvas, coverage, instances, _ = pasted(material, canvas, count, longest, kind, rng)
-    return _finished(canvas, coverage, instances, rng)
+    return _finished(pasted(material, canvas, count, longest, kind, rng), rng)
 
 
 def _photo_scene(photo: Labelled, size: int, rng: np.random.Generator) -> Scene:
@@ -81,30 +80,22 @@ def _composite(material: Material, size: int, rng: np.random.Generator) -> Scene
     large = longest > 0.4
     if large and rng.random() < 0.3:
         canvas = _with_distractors(material, canvas, 0.3 * longest, rng)
-    canvas, coverage, instances, last = pasted(material, canvas, count, longest, None, rng)
+    found = pasted(material, canvas, count, longest, None, rng)
     if large and rng.random() < 0.15:
-        occluder = _occluder(material, canvas, 0.35 * longest, last, rng)
-        canvas.paste(occluder.convert("RGB"), (0, 0), occluder.getchannel("A"))
-        hidden = np.asarray(occluder.getchannel("A"), np.float32) / 255
-        coverage = coverage * (1 - hidden)
-        instances[hidden > 0.5] = 0
-    return _finished(canvas, coverage, instances, rng)
+        found = _occluded(found, _occluder(material, found, 0.35 * longest, rng))
+    return _finished(found, rng)
 
 
-def _finished(
-    canvas: Image.Image,
-    coverage: npt.NDArray[np.floating],
-    instances: npt.NDArray[np.uint8],
-    rng: np.random.Generator,
-) -> Scene:
+def _finished(found: Pasted, rng: np.random.Generator) -> Scene:
     """Blur, recolour and add noise as a camera might, to some pictures."""
+    canvas = found.canvas
     if rng.random() < 0.2:
         canvas = canvas.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))
     pixels = np.asarray(recolour(canvas, rng, strength=0.2))
     if rng.random() < 0.3:
         noise = rng.normal(0, rng.uniform(2, 10), pixels.shape)
         pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
-    return Scene(pixels.copy(), np.rint(coverage * 255).astype(np.uint8), instances)
+    return Scene(pixels.copy(), np.rint(found.coverage * 255).astype(np.uint8), found.instances)
 
 
 def _with_distractors(
@@ -118,20 +109,26 @@ def _with_distractors(
     return canvas
 
 
+def _occluded(found: Pasted, occluder: Image.Image) -> Pasted:
+    """Paste a thing (RGBA, of the picture's size) that is no subject in front of all."""
+    canvas = found.canvas.copy()
+    canvas.paste(occluder.convert("RGB"), (0, 0), occluder.getchannel("A"))
+    hidden = np.asarray(occluder.getchannel("A"), np.float32) / 255
+    instances = np.where(hidden > 0.5, 0, found.instances).astype(np.uint8)
+    return Pasted(canvas, found.coverage * (1 - hidden), instances, found.last)
+
+
 def _occluder(
-    material: Material,
-    canvas: Image.Image,
-    longest: float,
-    subject: Box,
-    rng: np.random.Generator,
+    material: Material, found: Pasted, longest: float, rng: np.random.Generator
 ) -> Image.Image:
-    """Lay a small thing over the border of the subject's box: it hides a part of the subject."""
+    """Lay a small thing over the border of the last object's box: it hides a part of it."""
+    canvas = found.canvas
     length = round(longest * rng.uniform(0.4, 1.0) * canvas.width)
     cutout = placed_cutout(material, max(8, length), None, rng)
-    left, top, right, bottom = subject
+    left, top, right, bottom = found.last
     centre = [rng.uniform(left, right), rng.uniform(top, bottom)]
     side = int(rng.integers(4))
-    centre[side % 2] = subject[side]  # one of the four sides
+    centre[side % 2] = found.last[side]  # one of the four sides
     layer = Image.new("RGBA", canvas.size)
     corner = (round(centre[0] - cutout.width / 2), round(centre[1] - cutout.height / 2))
     layer.paste(cutout, corner)

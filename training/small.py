@@ -87,7 +87,11 @@ class SmallSettings:
         },
     )
     condition_dropout: float = field(
-        default=0.0, metadata={"help": "Share of the injectors' channels left out, likewise."}
+        default=0.0,
+        metadata={
+            "help": "Share of the channels left out that the network sees of a picture beside its "
+            "latents, likewise."
+        },
     )
     edge_model: str = field(
         default="",
@@ -208,6 +212,7 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
         unet = DiffDISUNet.from_stable_diffusion(prior)
     if settings.photo_features and not unet.config.photo_widths:
         unet = unet.with_photo_features(PhotoFeatures().condition_widths)
+    latents.check(unet)
     pipeline = _pipeline(settings, unet, device)
 
     def make(draw: Draw) -> LatentBatch:

@@ -93,8 +93,14 @@ def load_unet(source: Path) -> DiffDISUNet:
             raise CheckpointError(
                 f"{file} is damaged or no safetensors file ({error}): download or export it again."
             ) from error
-    with torch.device("meta"):
-        unet = DiffDISUNet.from_config(config or OFFICIAL_CONFIG)
+    try:
+        with torch.device("meta"):
+            unet = DiffDISUNet.from_config(config or OFFICIAL_CONFIG)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{folder / 'config.json'} does not describe a network of this version ({error}): "
+            "copy the folder again, or train it anew."
+        ) from error
     _check_weights(source, unet.state_dict(), weights)
     floats = {n: t.float() if t.is_floating_point() else t for n, t in weights.items()}
     unet.load_state_dict(floats, assign=True)
@@ -166,7 +172,7 @@ def _load_autoencoder(files: CheckpointFiles) -> AutoencoderKL:
 
 
 def _load_photo_features(folder: Path, unet: DiffDISUNet) -> PhotoFeatures | None:
-    """Load what the injectors of some networks see beside latents; None for the others."""
+    """Load the photo features that some networks see; None for the others."""
     if not unet.config.photo_widths:
         return None
     features = load_frozen(PhotoFeatures, folder / PHOTO_FEATURES, torch.float32)

@@ -12,7 +12,7 @@ LARGEST_SIDE = 2048
 
 @dataclass(frozen=True)
 class DiffDISSettings:
-    """How one picture is segmented; a model's card may say what suits it better."""
+    """How one picture is segmented; a model's card may switch `augment` and `follow` on."""
 
     size: int = field(
         default=0,

@@ -164,7 +164,8 @@ class DiffDISUNet(UNet2DConditionModel):
         scale_injection: whether there is SWCI. denoising_steps: how many steps it was trained for.
         photo_widths: channels of photo features at 1/8, 1/16, 1/32 and 1/64 of the picture, which
         join the hidden states there; none in the paper.
-        Raises ValueError for an interaction that does not exist or has no edges to see.
+        Raises ValueError for an interaction that does not exist or has no edges to see, and for
+        another number of photo widths.
         """
         if interaction not in (INTERACTIONS if edge_task else ("none",)):
             raise ValueError(f"interaction {interaction!r} with edge_task {edge_task}")
@@ -183,9 +184,12 @@ class DiffDISUNet(UNet2DConditionModel):
         self.injectors = nn.ModuleList(
             ConditionInjector(self.config.out_channels, width) for width in widths
         )
-        first, second, third, *_ = self.config.block_out_channels
-        fused = zip(photo_widths, (first, first, second, third), strict=False)
-        self.photo_fusions = nn.ModuleList(PhotoFusion(*channels) for channels in fused)
+        fused = [self.config.block_out_channels[0], *self.config.block_out_channels[:3]]
+        if len(photo_widths) not in (0, len(fused)):
+            raise ValueError(f"photo_widths {tuple(photo_widths)}: give {len(fused)} or none")
+        self.photo_fusions = nn.ModuleList(
+            PhotoFusion(*channels) for channels in zip(photo_widths, fused, strict=False)
+        )
 
     # a config is read by the names in the constructor's signature: the stock ones and ours
     __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -249,6 +253,11 @@ class DiffDISUNet(UNet2DConditionModel):
             hidden = block(hidden, taken, embedding, **_text_if_used(block, text))
         hidden = self.conv_act(self.conv_norm_out(hidden))
         return self.conv_out(hidden)  # (2B, 4, L, L)
+
+    @property
+    def condition_count(self) -> int:
+        """How many maps it sees of a picture beside its latents: re-encoded ones, then features."""
+        return len(self.injectors) + len(self.photo_fusions)
 
     def _fused(
         self, place: int, hidden: torch.Tensor, photo: tuple[torch.Tensor, ...]

@@ -16,10 +16,9 @@ class Refinement:
     """What RIP made of N input masks.
 
     labels: (H, W) int32, 0 = nothing, k = instance k - 1. scores: (K,) highest score of the inputs
-    an instance came from, times the share of it that inputs cover or, in the careful way, the
-    evidence that parts it from its neighbours. sources: for each instance the
-    inputs it came from. merges: joins of `parts`, with their IoU; parts: the input of each
-    component that the edges cut out.
+    an instance came from, times the share of it that inputs cover or, in the careful way, how
+    likely it is one object. sources: for each instance the inputs it came from. merges: joins of
+    `parts`, with their IoU; parts: the input of each component that the edges cut out.
     """
 
     labels: LabelMap

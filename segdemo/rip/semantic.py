@@ -23,8 +23,8 @@ class SemanticRefinement:
     """A panoptic picture: every pixel is one segment's or void.
 
     segments: (H, W) int32, 0 = void, k = segment k - 1; things come first, in rising classes, then
-    stuff, one segment a class. class_ids: (K,) int64. scores: (K,) float32; of a thing the share of
-    it that the class map's region covers, of stuff 1. things: how many segments are instances.
+    stuff, one segment a class. class_ids: (K,) int64. scores: (K,) float32; of a thing as
+    in `Refinement`, of stuff 1. things: how many segments are instances.
     """
 
     segments: LabelMap

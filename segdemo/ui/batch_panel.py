@@ -38,10 +38,10 @@ def segment_many(
     size: object,
     seed: object,
     augment: object,
-    follow: object,
     ensemble: object,
     soft: object,
     threshold: object,
+    follow: object,
     stop: StopSignal,
     previous: Path | None,
 ) -> Iterator[tuple[Any, Any, str, Path | None]]:
@@ -50,7 +50,7 @@ def segment_many(
     A file that fails is a row of the table and the rest goes on.
     """
     with plain_words():
-        settings = read_settings(size, seed, augment, follow, ensemble)
+        settings = read_settings(size, seed, augment, ensemble, follow)
         limit = read_threshold(soft, threshold)
         discard_folder(previous)
         folder = new_folder()

@@ -48,10 +48,10 @@ def segment_photo(
     size: object,
     seed: object,
     augment: object,
-    follow: object,
     ensemble: object,
     soft: object,
     threshold: object,
+    follow: object,
     stop: StopSignal,
     previous: KeptResult | None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio finds the bar
@@ -59,7 +59,7 @@ def segment_photo(
     """Segment the photo and show the result; on Stop leave everything as it was."""
     with plain_words():
         try:
-            settings = read_settings(size, seed, augment, follow, ensemble)
+            settings = read_settings(size, seed, augment, ensemble, follow)
             limit = read_threshold(soft, threshold)
             kept = segment_upload(assistant, photo, settings, stop.watched(progress))
         except Stopped:
@@ -90,16 +90,16 @@ def segment_for_programs(
     size: object,
     seed: object,
     augment: object,
-    follow: object,
     ensemble: object,
     soft: object,
     threshold: object,
+    follow: object,
     previous: KeptResult | None,
     progress: gr.Progress = gr.Progress(),  # noqa: B008
 ) -> tuple[str, str, str, dict[str, object], KeptResult]:
     """Segment one picture: mask, edge and cut-out files, and what there is to say of them."""
     with plain_words():
-        settings = read_settings(size, seed, augment, follow, ensemble)
+        settings = read_settings(size, seed, augment, ensemble, follow)
         limit = read_threshold(soft, threshold)
         kept = segment_upload(assistant, photo, settings, StopSignal().watched(progress))
         view = view_of(kept, limit)
@@ -225,10 +225,10 @@ def build_endpoint(handler: Callable[..., Any], suits: DiffDISSettings) -> None:
             gr.Number(0, label="size", **hidden),
             gr.Number(0, label="seed", **hidden),
             gr.Checkbox(suits.augment, label="augment", **hidden),
-            gr.Checkbox(suits.follow, label="follow", **hidden),
             gr.Number(1, label="ensemble", **hidden),
             gr.Checkbox(True, label="soft", **hidden),
             gr.Number(0.5, label="threshold", **hidden),
+            gr.Checkbox(suits.follow, label="follow", **hidden),
             kept,
         ],
         [

@@ -20,10 +20,10 @@ class Options:
     size: gr.Dropdown
     seed: gr.Number
     augment: gr.Checkbox
-    follow: gr.Checkbox
     ensemble: gr.Slider
     soft: gr.Checkbox
     threshold: gr.Slider
+    follow: gr.Checkbox
 
     @property
     def all(self) -> list[Any]:
@@ -64,4 +64,4 @@ def build_options(assistant: AnnotationAssistant) -> Options:
             interactive=False,
             elem_id="threshold",
         )
-    return Options(size, seed, augment, follow, ensemble, soft, threshold)
+    return Options(size, seed, augment, ensemble, soft, threshold, follow)

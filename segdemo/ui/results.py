@@ -88,7 +88,7 @@ class CutoutView:
 
 
 def read_settings(
-    size: object, seed: object, augment: object, follow: object, ensemble: object
+    size: object, seed: object, augment: object, ensemble: object, follow: object
 ) -> DiffDISSettings:
     """Check what the page's fields or a caller gave; raises InputError."""
     numbers = {}
@@ -100,11 +100,11 @@ def read_settings(
     if not 0 <= numbers["Seed"] < 2**63:
         raise InputError("Seed must be a whole number from 0 up.")
     return DiffDISSettings(
-        numbers["Working size"],
-        numbers["Seed"],
-        bool(augment),
-        bool(follow),
-        numbers["Ensemble"],
+        size=numbers["Working size"],
+        seed=numbers["Seed"],
+        augment=bool(augment),
+        follow=bool(follow),
+        ensemble=numbers["Ensemble"],
     )
 
 

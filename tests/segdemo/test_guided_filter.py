@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from segdemo import guided_filter
 from segdemo.guided_filter import EPSILON, follow_outlines
 
 
@@ -69,6 +70,15 @@ def test_a_large_photo_has_the_outline_of_its_small_grid() -> None:
     values[:, 692:] = 1
     found = follow_outlines(values, image) > 0.5
     assert (found == (np.arange(1500) >= 700)).mean() > 0.998
+
+
+def test_strips_of_a_tall_photo_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (600, 40, 3), np.uint8)
+    values = rng.random((600, 40), np.float32)
+    found = follow_outlines(values, image, grid=200)
+    monkeypatch.setattr(guided_filter, "STRIP", 1000)
+    np.testing.assert_allclose(found, follow_outlines(values, image, grid=200), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 2)])

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,9 +14,12 @@ from PIL import Image
 from evaluation.masks import main as measure
 from segdemo.__main__ import main
 from segdemo.assistant import AnnotationAssistant
+from segdemo.checkpoints import CheckpointError
 from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.editing.sessions import SessionStore
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import to_grey
+from segdemo.ui import build_demo
 
 SUITS = {"augment": True, "follow": True}
 
@@ -46,6 +50,29 @@ def test_the_library_takes_the_cards_settings(folder: Path, photo: Path) -> None
     plain = assistant.segment(image, DiffDISSettings(augment=True)).mask
     np.testing.assert_array_equal(found, follow_outlines(plain, image))
     assert not np.array_equal(found, plain)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"augmnt": True}, {"augment": "no"}, {"size": 128}, ["augment"], "follow"]
+)
+def test_what_a_card_cannot_say_is_one_sentence(folder: Path, wrong: object) -> None:
+    card = folder / "segdemo.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"segment": wrong}))
+    with pytest.raises(CheckpointError, match=r"segdemo\.json: 'segment' may hold augment and"):
+        AnnotationAssistant(str(folder), device="cpu").segment_defaults  # noqa: B018
+
+
+def test_page_and_endpoint_begin_with_them(folder: Path, tmp_path: Path) -> None:
+    assistant = AnnotationAssistant(str(folder), device="cpu")
+    page = build_demo(assistant, SessionStore(tmp_path / "sessions"))
+    boxes = [
+        block
+        for block in page.blocks.values()
+        if isinstance(block, gr.Checkbox)
+        and block.label in ("Test-time augmentation", "Follow outlines", "augment", "follow")
+    ]
+    assert len(boxes) == 4
+    assert all(box.value for box in boxes)
 
 
 @pytest.mark.parametrize(

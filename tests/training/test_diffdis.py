@@ -19,9 +19,13 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.checkpoints import ModelCard
 from segdemo.datatypes import InputError
 from segdemo.diffdis.loading import load_unet
+from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import load_rgb
+from segdemo.photo_features import PhotoFeatures
 from tests.segdemo.diffegg.backbones import write_sd21
 from tests.training.narrow import write_narrow
 from tests.training.pairs_drawn import draw_pairs
@@ -31,7 +35,7 @@ from training.diffdis_settings import PRESETS, DiffDISTraining
 from training.draws import Draw
 from training.latent_cache import CachedBatches, LatentCache, encode_batch, fingerprint
 from training.loop import LoopSettings
-from training.model_card import push
+from training.model_card import push, write_model
 from training.pair_batches import NoiseDraws, PairBatches
 from training.pairs import find_pairs
 from training.run_files import RunFiles
@@ -256,7 +260,7 @@ def test_training_begins_with_a_prior_or_refuses(
 def test_stored_latents_are_those_of_the_pictures(tiny: Path, data: Path, tmp_path: Path) -> None:
     pipeline = load_base(str(tiny), Variant(), "trained", 0).pipeline
     pairs, noise = find_pairs(data).pairs, NoiseDraws(batch_size=4, size=64)
-    cache = LatentCache(tmp_path, 64, True, 3, fingerprint(pipeline.autoencoder))
+    cache = LatentCache(tmp_path, 64, True, 3, fingerprint(pipeline))
     cache.fill(pairs, pipeline)
     draw = Draw(0, 0, 0, 0, 0)
     with torch.no_grad():
@@ -273,6 +277,49 @@ def test_stored_latents_are_those_of_the_pictures(tiny: Path, data: Path, tmp_pa
     assert pickle.loads(pickle.dumps(stored_batches)) == stored_batches  # workers get a copy
     some = [not torch.equal(a, b) for a, b in zip(mirrored.mask, stored.mask, strict=True)]
     assert 0 < sum(some) < 4
+
+
+def test_stored_latents_hold_photo_features_and_are_not_those_of_a_model_without(
+    tiny: Path, data: Path, tmp_path: Path
+) -> None:
+    plain = load_base(str(tiny), Variant(), "trained", 0).pipeline
+    features = PhotoFeatures(width=0.25, depth=0.3).eval()
+    unet = plain.unet.with_photo_features(features.condition_widths)
+    parts = (plain.autoencoder, plain.scheduler, plain.null_text, plain.native_size)
+    seeing = DiffDISPipeline(unet, *parts, photo_features=features)
+    pairs, noise = find_pairs(data).pairs, NoiseDraws(batch_size=2, size=64)
+    caches = [
+        LatentCache(tmp_path, 64, True, p.unet.condition_count, fingerprint(p))
+        for p in (plain, seeing)
+    ]
+    assert not {caches[0].file(pair) for pair in pairs} & {caches[1].file(pair) for pair in pairs}
+    caches[1].fill(pairs, seeing)
+    batch = CachedBatches(pairs, caches[1], noise, augmented=False)(Draw(0, 0, 0, 0, 0))
+    widths = [level.shape[1] for level in batch.pyramid]
+    assert widths == [4, 4, 4, *features.condition_widths]
+    with torch.no_grad():
+        clean = seeing.denoise(batch.picture, batch.pyramid, batch.noise)
+    assert clean.shape == (4, 4, 8, 8)
+
+
+def test_a_model_with_photo_features_is_written_whole_and_with_what_suits_it(
+    tiny: Path, tmp_path: Path
+) -> None:
+    plain = load_base(str(tiny), Variant(), "trained", 0).pipeline
+    torch.manual_seed(1)
+    features = PhotoFeatures().eval()
+    unet = plain.unet.with_photo_features(features.condition_widths)
+    torch.nn.init.normal_(unet.photo_fusions[1].shift.weight, std=0.1)
+    parts = (plain.autoencoder, plain.scheduler, plain.null_text, plain.native_size)
+    seeing = DiffDISPipeline(unet, *parts, photo_features=features)
+    card = ModelCard("seeing", "MIT", native_size=64, base=None, segment={"follow": True})
+    write_model(seeing, card, tmp_path / "export")
+    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
+    found = AnnotationAssistant(str(tmp_path / "export"), device="cpu").segment(image)
+    wanted = seeing(image, DiffDISSettings(follow=True))
+    np.testing.assert_allclose(found.mask, wanted.mask, atol=1e-4)
+    base = load_base(str(tmp_path / "export"), Variant(), "trained", 0)
+    assert base.segment == {"follow": True}
 
 
 def test_a_run_on_stored_latents_fills_the_cache_once(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
 
+from segdemo.checkpoints import ASSETS
+from segdemo.datatypes import InputError
 from training.latent_store import LatentBatch, blurred_memory
+from training.small import SmallSettings, train
 
 
 def _batch() -> LatentBatch:
@@ -14,6 +20,18 @@ def _batch() -> LatentBatch:
     targets = torch.randn(3, 4, 4, side, side)
     pixels = torch.zeros(4, 8 * side, 8 * side, dtype=torch.uint8)
     return LatentBatch(targets[0], levels, targets[1], targets[2], pixels)  # type: ignore[arg-type]
+
+
+def test_latents_of_another_network_are_one_sentence(material_dir: Path, tmp_path: Path) -> None:
+    few = {"material_dir": str(material_dir), "output_dir": str(tmp_path), "scene_count": 4}
+    few |= {"image_size": 64, "batch_size": 2, "max_steps": 1, "precision": "fp32"}
+    few |= {"start_from": str(ASSETS / "small"), "stages": ["scenes", "latents"]}
+    train(SmallSettings(**few))
+    few["photo_features"] = True
+    with pytest.raises(InputError, match="begun with other photo features"):
+        train(SmallSettings(**few))
+    with pytest.raises(InputError, match="was encoded for a network with other photo features"):
+        train(SmallSettings(**few | {"stages": ["diffdis"]}))
 
 
 def test_the_picture_is_disturbed_and_the_targets_are_not() -> None:

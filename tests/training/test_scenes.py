@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segdemo.datatypes import InputError
 from training.material import Material
+from training.pasting import Pasted
 from training.scene_store import compose_store
-from training.scenes import Scene, compose_scene
+from training.scenes import Scene, _occluded, compose_crowd, compose_scene
 
 SIZE = 96
 COUNT = 60
@@ -54,6 +56,36 @@ def test_a_seed_names_a_scene(material_dir: Path) -> None:
     np.testing.assert_array_equal(first.image, again.image)
     np.testing.assert_array_equal(first.instances, again.instances)
     assert not np.array_equal(first.image, other.image)
+
+
+def test_a_crowd_has_many_objects_that_touch(material_dir: Path) -> None:
+    material = Material(material_dir)
+    crowds = [compose_crowd(material, SIZE, np.random.default_rng(seed)) for seed in range(12)]
+    counts, touching = [], 0
+    for crowd in crowds:
+        labels = crowd.instances.astype(int)
+        counts.append(len(np.unique(labels)) - 1)
+        beside, below = labels[:, 1:] - labels[:, :-1], labels[1:] - labels[:-1]
+        both = [(labels[:, 1:] > 0) & (labels[:, :-1] > 0), (labels[1:] > 0) & (labels[:-1] > 0)]
+        touching += bool((beside[both[0]] != 0).any() or (below[both[1]] != 0).any())
+        assert ((crowd.mask > 127) == (labels > 0)).mean() > 0.95
+    assert np.mean(counts) > 2.5
+    assert touching >= 6
+
+
+def test_what_lies_in_front_is_no_part_of_the_subject() -> None:
+    canvas = Image.new("RGB", (8, 8), "white")
+    instances = np.zeros((8, 8), np.uint8)
+    instances[:, 2:] = 1
+    found = Pasted(canvas, (instances > 0).astype(np.float32), instances, (2, 0, 8, 8))
+    thing = Image.new("RGBA", (8, 8))
+    thing.paste((255, 0, 0, 255), (0, 0, 4, 8))
+    thing.paste((255, 0, 0, 102), (4, 0, 5, 8))
+    after = _occluded(found, thing)
+    assert np.asarray(after.canvas)[0, 3].tolist() == [255, 0, 0]
+    np.testing.assert_allclose(after.coverage[0], [0, 0, 0, 0, 0.6, 1, 1, 1], atol=1e-6)
+    assert after.instances[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert np.asarray(canvas).min() == 255  # what was given stays
 
 
 def test_missing_material_is_named(tmp_path: Path) -> None:
