@@ -107,7 +107,7 @@ class RIPSettings:
 
 ROBUST = RIPSettings()
 PAPER = RIPSettings(gap=0)
-CAREFUL = RIPSettings(grid=512, contrast=0.85, smallest_part=3e-4)
+CAREFUL = RIPSettings(grid=512, contrast=0.75, smallest_part=3e-4)
 PRESETS = {"careful": CAREFUL, "robust": ROBUST, "paper": PAPER}
 """careful: for edges of which many are false; joins nothing unless `join` is set, since touching
 masks are more often two objects. robust: for good edges with gaps. paper: for closed
