@@ -65,9 +65,10 @@ TRANSFORMERS_STEM = "model"
 class ModelCard:
     """What `segdemo.json` says.
 
-    quality: measured figures and their command. segment: which of `SEGMENT_KEYS`, switches of
-    `DiffDISSettings`, suit the model. trace: values of `TraceSettings` that suit it better than the
-    paper's, by name.
+    quality: measured figures and their command. noise: deviation of the noise that DiffDIS' one
+    step starts from; 1 in the paper, 0 starts from its mean. segment: which of `SEGMENT_KEYS`,
+    switches of `DiffDISSettings`, suit the model. trace: values of `TraceSettings` that suit it
+    better than the paper's, by name.
     """
 
     name: str
@@ -76,6 +77,7 @@ class ModelCard:
     base: str | None = SD_TURBO
     quality: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    noise: float = 1.0
     segment: dict[str, bool] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
 

@@ -244,6 +244,7 @@ def _card(
         native_size=settings.image_size,
         base=None,
         segment=base.segment,
+        noise=base.pipeline.noise,
         quality={
             "max_f": round(row["max_f"], 4),
             "mae": round(row["mae"], 5),

@@ -73,6 +73,7 @@ def assemble(files: CheckpointFiles, unet: DiffDISUNet) -> DiffDISPipeline:
         scheduler=_load_scheduler(files.folder),
         null_text=_load_null_text(files, unet.config.cross_attention_dim),
         native_size=files.card.native_size,
+        noise=files.card.noise,
         photo_features=_load_photo_features(files.folder, unet),
     )
 

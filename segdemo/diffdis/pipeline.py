@@ -66,9 +66,12 @@ class DiffDISPipeline:
         null_text: torch.Tensor,
         native_size: int,
         photo_features: PhotoFeatures | None = None,
+        noise: float = 1.0,
     ) -> None:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
+        noise: deviation of what `__call__` starts from. At 0 that is the mean of all noise, and the
+        seed means nothing; a network that is small answers to each draw with another mask.
         photo_features: for a network that was made to see them, no other.
         """
         self.unet = unet.eval()
@@ -76,6 +79,7 @@ class DiffDISPipeline:
         self.scheduler = scheduler
         self.null_text = null_text
         self.native_size = native_size
+        self.noise = noise
         self.photo_features = photo_features.eval() if photo_features is not None else None
 
     @property
@@ -231,7 +235,10 @@ class DiffDISPipeline:
         members, ranges = [], []
         for _ in range(settings.ensemble):
             sides = [variant.size(side) // 8 for variant in variants]
-            noises = [torch.randn(1, 4, s, s, generator=generator).to(self.device) for s in sides]
+            noises = [
+                self.noise * torch.randn(1, 4, s, s, generator=generator).to(self.device)
+                for s in sides
+            ]
             maps, mask_range = self.predict_averaged(picture, variants, noises, after_pass)
             members.append(maps)
             ranges.append(mask_range)

@@ -104,3 +104,15 @@ def test_measuring_takes_them_unless_told_otherwise(
         printed = json.loads(capsys.readouterr().out)
         assert {name: printed[name] for name in SUITS} == SUITS | changes
         assert printed["size"] == (128 if flags else 64)
+
+
+def test_a_card_can_start_from_the_noises_mean(folder: Path, photo: Path) -> None:
+    card = folder / "segdemo.json"
+    image = np.asarray(Image.open(photo))
+    seeds = [DiffDISSettings(seed=seed) for seed in (0, 1)]
+    noisy = [AnnotationAssistant(str(folder), device="cpu").segment(image, s).mask for s in seeds]
+    assert not np.array_equal(*noisy)
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"noise": 0.0}))
+    quiet = [AnnotationAssistant(str(folder), device="cpu").segment(image, s).mask for s in seeds]
+    np.testing.assert_array_equal(*quiet)
+    assert not np.array_equal(quiet[0], noisy[0])
