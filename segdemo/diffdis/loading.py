@@ -62,7 +62,11 @@ def load_pipeline(
     files: CheckpointFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffDISPipeline:
     """Build the pipeline of a located checkpoint; raises CheckpointError."""
-    return assemble(files, load_unet(files.unet)).to(device, dtype)
+    pipeline = assemble(files, load_unet(files.unet)).to(device, dtype)
+    if device.type == "cpu":
+        for network in filter(None, (pipeline.autoencoder, pipeline.photo_features)):
+            network.to(memory_format=torch.channels_last)  # a third faster there
+    return pipeline
 
 
 def assemble(files: CheckpointFiles, unet: DiffDISUNet) -> DiffDISPipeline:

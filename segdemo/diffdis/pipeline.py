@@ -71,7 +71,8 @@ class DiffDISPipeline:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
         noise: deviation of what `__call__` starts from. At 0 that is the mean of all noise, and the
-        seed means nothing; a network that is small answers to each draw with another mask.
+        seed means nothing; a network that is small answers to each draw with another mask. The
+        members of an ensemble always start from drawn noise.
         photo_features: for a network that was made to see them, no other.
         """
         self.unet = unet.eval()
@@ -222,6 +223,7 @@ class DiffDISPipeline:
         picture = _to_tensor(image, side).to(self.device)  # (1, 3, S, S)
         variants = AUGMENTED if settings.augment else PLAIN
         generator = torch.Generator().manual_seed(settings.seed)
+        scale = self.noise if settings.ensemble == 1 else 1.0  # members differ by their noise
         done, total = 0, settings.ensemble * len(variants)
 
         def after_pass() -> None:
@@ -236,8 +238,7 @@ class DiffDISPipeline:
         for _ in range(settings.ensemble):
             sides = [variant.size(side) // 8 for variant in variants]
             noises = [
-                self.noise * torch.randn(1, 4, s, s, generator=generator).to(self.device)
-                for s in sides
+                scale * torch.randn(1, 4, s, s, generator=generator).to(self.device) for s in sides
             ]
             maps, mask_range = self.predict_averaged(picture, variants, noises, after_pass)
             members.append(maps)

@@ -185,7 +185,7 @@ def build_photo_panel() -> PhotoPanel:
     gr.Examples(
         examples,
         photo,
-        label="Example photos (the embedded model fails on the camel)",
+        label="Example photos (the embedded model fails on the camel: it takes both)",
         api_visibility="private",
     )
     return PhotoPanel(photo, segment, stop)

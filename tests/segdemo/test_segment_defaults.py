@@ -116,3 +116,6 @@ def test_a_card_can_start_from_the_noises_mean(folder: Path, photo: Path) -> Non
     quiet = [AnnotationAssistant(str(folder), device="cpu").segment(image, s).mask for s in seeds]
     np.testing.assert_array_equal(*quiet)
     assert not np.array_equal(quiet[0], noisy[0])
+    several = DiffDISSettings(ensemble=3)
+    doubt = AnnotationAssistant(str(folder), device="cpu").segment(image, several).uncertainty
+    assert doubt is not None and doubt.max() > 0  # an ensemble still draws
