@@ -259,7 +259,7 @@ def _public(settings: DiffEGGSettings) -> dict[str, Any]:
     """Return the settings without the paths of this machine; of an earlier run, how it was made."""
     knobs: dict[str, Any] = {k: v for k, v in asdict(settings).items() if k not in PATHS}
     if settings.start_from:
-        training = read_json(Path(settings.start_from) / CARD).get("training", {})
+        training = read_json(Path(settings.start_from).expanduser() / CARD).get("training", {})
         knobs["start_from"] = training.get("history", {}).get("edge_generator", training)
     return knobs
 
