@@ -14,10 +14,10 @@ from segdemo.editing.sessions import SessionStore
 from segdemo.images import SUFFIXES
 from segdemo.rip.settings import PRESETS, RANGES, RIPSettings
 from segdemo.ui.cutout_tab import MODEL_QUEUE
+from segdemo.ui.editor import mask_editor
 from segdemo.ui.editor_service import EditorService
 from segdemo.ui.feedback import plain_words
 from segdemo.ui.inspect_tab import LIGHT, SAVE_FILE
-from segdemo.ui.mask_editor import mask_editor
 from segdemo.ui.mask_export import FORMATS, SCOPES, export_masks
 from segdemo.ui.refine_endpoint import build_refine_endpoint
 from segdemo.ui.refine_handlers import METHODS, SOURCES, RefineHandlers

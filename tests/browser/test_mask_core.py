@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from scipy import ndimage
 
-from segdemo.ui.mask_editor import CORE_SCRIPTS, HERE
+from segdemo.ui.editor import CORE_SCRIPTS, HERE
 
 pytestmark = pytest.mark.browser
 

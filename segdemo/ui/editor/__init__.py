@@ -13,9 +13,9 @@ CORE_SCRIPTS = ("label_map", "painting", "splitting", "picture")  # without a pa
 SCRIPTS = (
     *(f"core/{name}.js" for name in CORE_SCRIPTS),
     *(f"view/{name}.js" for name in ("state", "palette", "viewport", "layers", "rims", "drawing")),
-    *(f"link/{name}.js" for name in ("payloads", "saving", "messages")),
+    *(f"sync/{name}.js" for name in ("payloads", "saving", "messages")),
     *(
-        f"hands/{name}.js"
+        f"input/{name}.js"
         for name in ("actions", "splits", "imported", "tools", "pointer", "keyboard")
     ),
     *(
@@ -52,8 +52,8 @@ def mask_editor(
     """
     return gr.HTML(
         value=None,
-        html_template=(HERE / "mask_editor.html").read_text(),
-        css_template=(HERE / "mask_editor.css").read_text(),
+        html_template=(HERE / "editor.html").read_text(),
+        css_template=(HERE / "editor.css").read_text(),
         js_on_load="\n".join((HERE / name).read_text() for name in SCRIPTS),
         apply_default_css=False,
         elem_id=elem_id,
