@@ -15,9 +15,9 @@ from evaluation.damage import true_edges
 from evaluation.object_files import stem
 from evaluation.problems import Problem
 from evaluation.streaming import Item, Row, measure_all
-from segdemo.batch import write_png
 from segdemo.datatypes import FloatMap, InputError
 from segdemo.edge_files import gradient_edges, read_edge_map
+from segdemo.files import write_png
 from segdemo.images import SUFFIXES, load_rgb, to_grey
 
 MODEL_CARDS = ("segdemo.json", "model_index.json")  # tell a backbone's folder from edge maps

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.batch import replacing
 from segdemo.datatypes import InputError, PseudoEdge
 from segdemo.diffegg.pseudo_edge import split_score
+from segdemo.files import atomic_write
 
 SETTINGS, PROBLEMS, SUMMARY = "settings.json", "problems.csv", "summary.json"
 
@@ -56,7 +56,7 @@ class StoredEdge:
 def write_edge(edge: StoredEdge, path: Path) -> None:
     """Write a result, whole or not at all; folders are made. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as stream:
+    with atomic_write(path) as stream:
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(edge).items()}
         np.savez_compressed(stream, **arrays)
 
@@ -204,5 +204,5 @@ def write_problems(folder: Path, tallies: Sequence[Tally]) -> None:
 
 def write_json(values: dict[str, Any], path: Path) -> None:
     """Write values as JSON, whole or not at all."""
-    with replacing(path) as stream:
+    with atomic_write(path) as stream:
         stream.write((json.dumps(values, indent=1) + "\n").encode())

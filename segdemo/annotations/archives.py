@@ -12,8 +12,8 @@ import numpy as np
 from segdemo.annotations.classes import ClassSet
 from segdemo.annotations.gathering import Gathering
 from segdemo.annotations.label_maps import Ids, add_ids, add_label_picture, read_ids
-from segdemo.batch import DAMAGED_ZIP, unpack_zip
 from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.files import ZIP_ERRORS, unpack_zip
 
 LABEL_PICTURES = frozenset((".png", ".tif", ".tiff", ".bmp", ".gif"))
 OTHERS = frozenset((".json", ".txt", ".npz", ".npy"))
@@ -25,12 +25,12 @@ def unpack(archive: Path, file: str, folder: Path) -> None:
     """Unpack the annotation files of a zip into a folder.
 
     What is hidden or of other endings is passed over. Raises InputError for names that lead out of
-    the folder, damaged entries, links, and archives that are too large, see `batch.unpack_zip`.
+    the folder, damaged entries, links, and archives that are too large, see `files.unpack_zip`.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             names = [entry.filename for entry in opened.infolist()]
-    except DAMAGED_ZIP as error:
+    except ZIP_ERRORS as error:
         raise InputError(f"{file} is no zip archive that can be opened: pack it anew.") from error
     for name in names:
         path = PureWindowsPath(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from segdemo.annotations.categories import Categories
 from segdemo.annotations.gathering import Gathering
 from segdemo.annotations.losses import Losses
 from segdemo.annotations.outlines import fill, trace
-from segdemo.batch import replacing
 from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.files import write_json
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
@@ -191,10 +190,3 @@ def _write(
 def is_crowd(found: InstanceMasks, i: int) -> bool:
     """Return whether an instance is a crowd."""
     return found.crowd is not None and bool(found.crowd[i])
-
-
-def write_json(content: Any, path: Path) -> None:
-    """Write JSON in ASCII, whole or not at all; raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as stream:
-        stream.write(json.dumps(content).encode())

@@ -9,8 +9,8 @@ import numpy as np
 
 from segdemo.annotations.losses import Losses
 from segdemo.annotations.targets import target
-from segdemo.batch import write_png
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
+from segdemo.files import write_png
 from segdemo.images import cut_out
 
 

@@ -18,8 +18,8 @@ from segdemo.annotations.classes import VOID, ClassSet, class_names
 from segdemo.annotations.gathering import MOST_INSTANCES, Gathering
 from segdemo.annotations.losses import Losses
 from segdemo.annotations.targets import target
-from segdemo.batch import DAMAGED_ZIP, PNG_EFFORT, replacing
 from segdemo.datatypes import Front, InputError, InstanceMasks
+from segdemo.files import PNG_COMPRESSION, ZIP_ERRORS, atomic_write
 from segdemo.images import LARGEST_PICTURE
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # those that keep numbers as they are
@@ -147,8 +147,8 @@ def write_indexed(
             picture.putpalette(_palette())
         else:
             picture = Image.fromarray(laid.labels.astype(np.uint16))
-        with replacing(target(folder, name, ".png")) as stream:
-            picture.save(stream, "PNG", compress_level=PNG_EFFORT)
+        with atomic_write(target(folder, name, ".png")) as stream:
+            picture.save(stream, "PNG", compress_level=PNG_COMPRESSION)
 
 
 def write_npz(masks_by_name: Mapping[str, InstanceMasks], folder: Path) -> None:
@@ -163,7 +163,7 @@ def write_npz(masks_by_name: Mapping[str, InstanceMasks], folder: Path) -> None:
             arrays["category_ids"] = found.category_ids
         if found.crowd is not None:
             arrays["crowd"] = found.crowd
-        with replacing(target(folder, name, ".npz")) as stream:
+        with atomic_write(target(folder, name, ".npz")) as stream:
             np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
@@ -221,7 +221,7 @@ def _load_arrays(path: Path, file: str) -> dict[str, npt.NDArray[Any]]:
         raise InputError(f"{file} does not exist: check the path.") from error
     except InputError:
         raise
-    except (*DAMAGED_ZIP, MemoryError, RuntimeError) as error:
+    except (*ZIP_ERRORS, MemoryError, RuntimeError) as error:
         raise InputError(f"{file} is damaged or no NPY or NPZ: save it anew.") from error
     if not arrays:
         raise InputError(f"{file} holds no arrays: save masks or labels in it.")

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from segdemo.annotations.categories import Categories
-from segdemo.annotations.coco import MALFORMED, is_crowd, write_json
+from segdemo.annotations.coco import MALFORMED, is_crowd
 from segdemo.annotations.gathering import Gathering
 from segdemo.annotations.label_maps import read_ids
 from segdemo.annotations.losses import Losses
 from segdemo.annotations.targets import inside, target
-from segdemo.batch import write_png
 from segdemo.datatypes import Front, InputError, InstanceMasks
+from segdemo.files import write_json, write_png
 
 _CODE = np.array([1, 256, 256**2])
 

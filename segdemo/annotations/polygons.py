@@ -14,13 +14,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from segdemo.annotations.categories import Categories
-from segdemo.annotations.coco import MALFORMED, write_json
+from segdemo.annotations.coco import MALFORMED
 from segdemo.annotations.gathering import Gathering
 from segdemo.annotations.losses import Losses
 from segdemo.annotations.outlines import fill, join, trace, trace_filled
 from segdemo.annotations.targets import target
-from segdemo.batch import replacing
 from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.files import atomic_write, write_json
 from segdemo.images import LARGEST_PICTURE
 
 logger = logging.getLogger(__name__)
@@ -99,10 +99,10 @@ def write_yolo(masks_by_name: Mapping[str, InstanceMasks], folder: Path, losses:
             corners = np.array(join(outlines.polygons)) / (width, height)
             coordinates = " ".join(f"{value:.7g}" for value in corners.ravel().tolist())
             rows.append(f"{numbers[categories.number(found, i)]} {coordinates}\n")
-        with replacing(target(folder, name, ".txt")) as stream:
+        with atomic_write(target(folder, name, ".txt")) as stream:
             stream.write("".join(rows).encode())
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / CLASSES_FILE) as stream:
+    with atomic_write(folder / CLASSES_FILE) as stream:
         lines = [" ".join(name.split()) for name in categories.names.values()]
         stream.write("".join(f"{line}\n" for line in lines).encode())
 

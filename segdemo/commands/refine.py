@@ -14,7 +14,6 @@ from typing import Any, get_args
 from segdemo.annotations import MaskFormat
 from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.targets import check_apart
-from segdemo.batch import PictureFile, find_images
 from segdemo.checkpoints import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
 from segdemo.commands.class_list import ClassList
@@ -24,6 +23,7 @@ from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles,
 from segdemo.commands.refining import Refining
 from segdemo.commands.walk import follow
 from segdemo.datatypes import InputError
+from segdemo.files import ImageFile, find_images
 from segdemo.images import image_size
 from segdemo.rip.refine import PRESETS, RIPSettings
 
@@ -173,7 +173,7 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> Refining:
     return Refining(pictures, masks, edges, settings, kept)
 
 
-def _check_names(pictures: Sequence[PictureFile]) -> None:
+def _check_names(pictures: Sequence[ImageFile]) -> None:
     """Raise InputError if two photos bear one name, by which masks are found."""
     taken: dict[str, Path] = {}
     for picture in pictures:

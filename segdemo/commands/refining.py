@@ -12,11 +12,11 @@ from itertools import chain
 from pathlib import Path
 
 from segdemo.annotations import MaskFormat, write_masks
-from segdemo.annotations.coco import write_json
-from segdemo.batch import FileStatus, Handle, PictureFile, work_through
+from segdemo.batch import FileStatus, Handler, process_images
 from segdemo.commands.kept import KeptPhotos, MasksAsKept
 from segdemo.commands.refine_sources import EdgeSource, MaskSource, file_digest
 from segdemo.datatypes import InputError, RGBImage
+from segdemo.files import ImageFile, write_json
 from segdemo.images import load_rgb
 from segdemo.rip.refine import RIPSettings
 
@@ -28,17 +28,17 @@ class Refining:
     done: stems of the photos whose results are kept and hold.
     """
 
-    pictures: Sequence[PictureFile]
+    pictures: Sequence[ImageFile]
     masks: MaskSource
     edges: EdgeSource
     settings: RIPSettings
     kept: KeptPhotos
     done: set[str] = field(default_factory=set)
 
-    def taken_over(self) -> tuple[list[PictureFile], list[PictureFile]]:
+    def taken_over(self) -> tuple[list[ImageFile], list[ImageFile]]:
         """Return the photos an earlier run has done, and those that changed since."""
-        same: list[PictureFile] = []
-        changed: list[PictureFile] = []
+        same: list[ImageFile] = []
+        changed: list[ImageFile] = []
         for picture in self.pictures:
             earlier = self.kept.fingerprint(picture.stem)
             if earlier is None:
@@ -48,7 +48,7 @@ class Refining:
                 (same if now == earlier else changed).append(picture)
         return same, changed
 
-    def statuses(self, taken: Sequence[PictureFile]) -> Iterator[FileStatus]:
+    def statuses(self, taken: Sequence[ImageFile]) -> Iterator[FileStatus]:
         """Refine and keep all photos but those taken over, and yield how each went.
 
         Raises InputError where the edges' model cannot be loaded.
@@ -56,7 +56,7 @@ class Refining:
         self.done.update(picture.stem for picture in taken)
         rest = [picture for picture in self.pictures if picture.stem not in self.done]
         over = (FileStatus(picture.name, True, "taken over", 0, ()) for picture in taken)
-        return chain(over, work_through(rest, self._handle()) if rest else ())
+        return chain(over, process_images(rest, self._handle()) if rest else ())
 
     def write(self, output: Path, mask_format: MaskFormat, stuff: Collection[int]) -> list[str]:
         """Write all photos that are done in one go, and remove what was kept.
@@ -79,10 +79,10 @@ class Refining:
             ) from error
         return sentences
 
-    def _handle(self) -> Handle:
+    def _handle(self) -> Handler:
         find_edges = self.edges.finder()
 
-        def handle(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+        def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
             fingerprint = self._fingerprint(picture)
             edge = find_edges(picture, image)
             found, sentence = self.masks.refine(picture.name, edge, self.settings)
@@ -92,7 +92,7 @@ class Refining:
 
         return handle
 
-    def _fingerprint(self, picture: PictureFile) -> str:
+    def _fingerprint(self, picture: ImageFile) -> str:
         """Return a number that changes with the photo, its masks and its edges."""
         parts = (
             file_digest(picture.path),
@@ -105,7 +105,7 @@ class Refining:
 class PixelsAsRead(Mapping[str, RGBImage]):
     """Photos by name, read when asked for; the last one is remembered."""
 
-    def __init__(self, pictures: Iterable[PictureFile]) -> None:
+    def __init__(self, pictures: Iterable[ImageFile]) -> None:
         """Read nothing yet."""
         self._pictures = {picture.name: picture for picture in pictures}
         self._read = lru_cache(maxsize=1)(load_rgb)

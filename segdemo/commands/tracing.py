@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segdemo.batch import Handle, work_through
+from segdemo.batch import Handler, process_images
 from segdemo.checkpoints import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_files, add_setting, given, seed
 from segdemo.commands.walk import RefusedError, follow, list_pictures, make_folder, refuse_early
@@ -19,7 +19,7 @@ from segdemo.diffegg.settings import TraceSettings
 if TYPE_CHECKING:
     from segdemo.assistant import AnnotationAssistant
 
-MakeHandle = Callable[["AnnotationAssistant", TraceSettings, str, Path], Handle]
+MakeHandle = Callable[["AnnotationAssistant", TraceSettings, str, Path], Handler]
 """From the model, its settings, the threshold rule and the output folder to what is done."""
 
 
@@ -88,6 +88,6 @@ def run_on_pictures(
         settings = replace(assistant.trace_defaults, **chosen)
         assistant.load_backbone()
         handle = refuse_early(make_handle(assistant, settings, arguments.rule, output_dir))
-        return follow(work_through(pictures, handle), len(pictures), output_dir)
+        return follow(process_images(pictures, handle), len(pictures), output_dir)
     except (InputError, RefusedError) as error:
         parser.error(str(error))

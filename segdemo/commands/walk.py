@@ -9,15 +9,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segdemo.batch import FileStatus, Handle, PictureFile, find_images
+from segdemo.batch import FileStatus, Handler
 from segdemo.datatypes import InputError, RGBImage
+from segdemo.files import ImageFile, find_images
 
 DONE, SOME_FAILED, STOPPED = 0, 1, 130  # argparse leaves by 2 on wrong usage
 
 
 def list_pictures(
     inputs: Sequence[Path], output_dir: Path, results: Callable[[str], Iterable[Path]]
-) -> list[PictureFile]:
+) -> list[ImageFile]:
     """List what is to be done, named as typed; raises InputError where nothing or harm would be.
 
     results: names the files that will be written for a stem.
@@ -64,7 +65,7 @@ class RefusedError(Exception):
     """A model will not work with these settings, whatever the picture."""
 
 
-def refuse_early(handle: Handle) -> Handle:
+def refuse_early(handle: Handler) -> Handler:
     """Let an InputError end the walk by RefusedError as long as no picture has succeeded.
 
     Some settings can only be checked by a loaded model, such as a filter on its layers; pictures
@@ -72,7 +73,7 @@ def refuse_early(handle: Handle) -> Handle:
     """
     succeeded = False
 
-    def handle_or_refuse(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+    def handle_or_refuse(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         nonlocal succeeded
         try:
             outcome = handle(picture, image)
@@ -86,7 +87,7 @@ def refuse_early(handle: Handle) -> Handle:
     return handle_or_refuse
 
 
-def _keep_inputs(pictures: Iterable[PictureFile], results: Callable[[str], Iterable[Path]]) -> None:
+def _keep_inputs(pictures: Iterable[ImageFile], results: Callable[[str], Iterable[Path]]) -> None:
     """Raise InputError if a result would replace one of the photos."""
     photos = {picture.path.resolve() for picture in pictures}
     for picture in pictures:

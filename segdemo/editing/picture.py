@@ -16,6 +16,7 @@ from segdemo.editing import journal
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
 from segdemo.editing.proposals import Proposals, accept, propose
 from segdemo.editing.strokes import HIGHEST_NUMBER, Labels
+from segdemo.files import atomic_write
 from segdemo.rip.refine import ROBUST, RIPSettings
 
 LONGEST_JOURNAL = 16 * 2**20  # bytes; then the whole map is written anew
@@ -115,7 +116,8 @@ class EditedPicture:
         }
         packed = pack(labels)
         (folder / "start.u16.gz").write_bytes(packed)
-        journal.append(folder / WHOLE, journal.Entry(meta, packed))
+        with atomic_write(folder / WHOLE) as stream:
+            journal.write(stream, journal.Entry(meta, packed))
         return cls(folder)
 
     @staticmethod
@@ -267,9 +269,8 @@ class EditedPicture:
                 f"{self.size[1]} x {self.size[0]}: give one of the photo's size."
             )
         with self._lock:
-            part = self._folder / "edge.part"
-            part.write_bytes(np.rint(edge * 255).astype(np.uint8).tobytes())
-            part.replace(self._folder / EDGES)
+            with atomic_write(self._folder / EDGES) as stream:
+                stream.write(np.rint(edge * 255).astype(np.uint8).tobytes())
             self.edges = (source, label)
             self._append({}, b"", {})
 
@@ -346,10 +347,8 @@ class EditedPicture:
             "count": self.count,
             **_facts(self._known, self.checked, self.edges),
         }
-        part = self._folder / "picture.part"
-        part.unlink(missing_ok=True)
-        journal.append(part, journal.Entry(meta, pack(self.labels)))
-        part.replace(self._folder / WHOLE)
+        with atomic_write(self._folder / WHOLE) as stream:
+            journal.write(stream, journal.Entry(meta, pack(self.labels)))
         self._journal.unlink(missing_ok=True)
 
     @property

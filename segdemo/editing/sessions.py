@@ -19,6 +19,7 @@ import numpy as np
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.editing.laying import laid_flat
 from segdemo.editing.picture import EditedPicture, LostError, Summary
+from segdemo.files import write_json
 
 LIFETIME = 24 * 3600  # seconds without an edit
 MOST_PICTURES = 200  # a session
@@ -112,9 +113,7 @@ class Session:
         return self._folder / f"{index:04d}"
 
     def _save(self) -> None:
-        part = self._folder / "session.part"
-        part.write_text(json.dumps({"names": self.names, "classes": self.classes}))
-        part.replace(self._folder / "session.json")
+        write_json({"names": self.names, "classes": self.classes}, self._folder / "session.json")
 
 
 class SessionStore:

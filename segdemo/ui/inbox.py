@@ -6,8 +6,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from segdemo.batch import PictureFile, find_images, unpack_zip
 from segdemo.datatypes import InputError
+from segdemo.files import ImageFile, find_images, unpack_zip
 from segdemo.ui.results import Upload, file_name, upload_name
 
 FAILED, SKIPPED = "failed", "passed over"
@@ -16,7 +16,7 @@ Rows = list[list[str]]
 """File, status, details."""
 
 
-def collect(files: list[Upload], inbox: Path) -> tuple[list[PictureFile], Rows]:
+def collect(files: list[Upload], inbox: Path) -> tuple[list[ImageFile], Rows]:
     """Lay uploads into a folder, zips unpacked.
 
     Returns the pictures, under the names that they were uploaded with, and table rows for what was

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from segdemo.annotations import read_masks
-from segdemo.batch import PictureFile
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.editing.sessions import Session
+from segdemo.files import ImageFile
 from segdemo.images import load_rgb
 from segdemo.ui.inbox import collect
 from segdemo.ui.results import Upload, new_folder, upload_name
@@ -131,7 +131,7 @@ def _read(upload: Upload, name: str, sizes: dict[str, Size]) -> dict[str, Instan
 
 
 def _add_edges(
-    session: Session, uploads: Sequence[Upload], pictures: list[PictureFile], lines: list[str]
+    session: Session, uploads: Sequence[Upload], pictures: list[ImageFile], lines: list[str]
 ) -> None:
     # of two with one stem, the first
     stems = {str(Path(one.name).with_suffix("")): one.name for one in reversed(pictures)}

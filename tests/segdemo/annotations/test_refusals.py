@@ -247,7 +247,7 @@ class TestArchives:
         assert "leads out of the archive" in refusal(path)
 
     def test_bombs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(batch, "LARGEST_UNPACKED", 1000)
+        monkeypatch.setattr(batch, "MAX_UNPACKED_BYTES", 1000)
         path = zipped(tmp_path / "m.zip", {"a.png": bytes(5000)})
         assert "m.zip unpacks to more than" in refusal(path)
 
