@@ -17,7 +17,7 @@ from segdemo.commands.walk import follow
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.files import ImageFile, find_images
 from segdemo.images import load_rgb
-from segdemo.maskcut.cuts import MaskCutSettings
+from segdemo.uis.maskcut import MaskCutSettings
 
 
 def add_propose(verbs: Any) -> None:
