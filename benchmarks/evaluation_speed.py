@@ -38,7 +38,7 @@ from evaluation.boundary_truth import instance_boundaries
 from evaluation.dis import measure_files
 from evaluation.dis_files import Pair
 from evaluation.instance_rows import Protocol
-from evaluation.object_sources import LabelMap
+from evaluation.object_sources import LabelMapFile
 from evaluation.streaming import Item, Row, measure_all
 from evaluation.uis import Pair as ObjectPair
 from evaluation.uis import measure_pair
@@ -84,7 +84,7 @@ def draw_objects(folder: Path, count: int, side: int) -> Work:
         files = [folder / f"{name}_{number:04d}.png" for name in ("truth", "found")]
         for file, ids in zip(files, (labels, np.roll(labels, 4, axis=1)), strict=True):
             Image.fromarray(ids.astype(np.uint16)).save(file, compress_level=1)
-        pair = ObjectPair(number, LabelMap(files[0]), LabelMap(files[1]))
+        pair = ObjectPair(number, LabelMapFile(files[0]), LabelMapFile(files[1]))
         items.append(Item(files[0].name, tuple(files), pair))
     return items, partial(measure_pair, protocol=Protocol())
 

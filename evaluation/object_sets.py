@@ -14,7 +14,7 @@ from evaluation.object_files import object_files, picture_size, read_json, stem
 from evaluation.object_sources import (
     Annotations,
     KittiLabels,
-    LabelMap,
+    LabelMapFile,
     MapKind,
     MaskFile,
     Nothing,
@@ -79,7 +79,7 @@ class PredictionSet:
 def read_truth(path: Path, names: Sequence[str] | None = None, maps: MapKind = "ids") -> TruthSet:
     """Read the truth from COCO's JSON or a folder with a file a picture.
 
-    names: the pictures wanted, in their order, without endings. maps: see `LabelMap`. A folder's
+    names: the images wanted, in their order, without endings. maps: see `LabelMapFile`. A folder's
     files are label maps, NPZ, NPY, LabelMe's or SA-1B's JSON, or KITTI's text; its `instances`
     folder counts if it has one. Raises InputError.
     """
@@ -145,7 +145,7 @@ def _truth_of_folder(folder: Path, maps: MapKind) -> TruthSet:
             case ".json" | ".npz" | ".npy":
                 source = MaskFile(file)
             case _:
-                source = LabelMap(file, maps)
+                source = LabelMapFile(file, maps)
         pictures.append(TruePicture(place, file.stem, picture_size(file), source, (file,)))
     return TruthSet(pictures, not isinstance(pictures[0].source, KittiLabels), ())
 
@@ -245,11 +245,11 @@ def _predictions_of_folder(folder: Path, truth: TruthSet, areas: PredictionArea)
         if size and picture.size and size != picture.size:
             problems.append(Problem(file.name, _other_size(size, picture.size)))
         box = areas == "box"
-        source = LabelMap(file, box_areas=box) if size else MaskFile(file, box_areas=box)
+        source = LabelMapFile(file, box_areas=box) if size else MaskFile(file, box_areas=box)
         sources.append((source, (file,)))
     for file in files.values():
         problems.append(Problem(file.name, "belongs to no picture of the truth.", may_lack=True))
-    constant = all(isinstance(source, LabelMap | Nothing) for source, _ in sources)
+    constant = all(isinstance(source, LabelMapFile | Nothing) for source, _ in sources)
     return PredictionSet(sources, constant, True, (), problems)
 
 

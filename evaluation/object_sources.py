@@ -83,7 +83,7 @@ class Results(Annotations):
 
 
 @dataclass(frozen=True)
-class LabelMap:
+class LabelMapFile:
     """A picture of ids, or of classes and instances in two channels; 65535 is a crowd.
 
     kind: of ids; "class and instance" has class * 256 + instance, where instance 0 is no object;

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ RGBImage = npt.NDArray[np.uint8]
 FloatMap = npt.NDArray[np.float32]
 """(H, W) float32 in [0, 1]."""
 
+Labels = npt.NDArray[np.integer[Any]]
+"""(H, W) whole numbers: 0 = background, every other number one instance."""
 
 Progress = Callable[[int, int], None]
 """Called with (passes done, passes in all); may raise to stop the work."""
@@ -190,10 +192,10 @@ ones: the later), the later one, or the one of the higher score (equal ones: the
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Instances laid flat. labels: (H, W) int32, 0 = background, i + 1 = instance i.
+    """Instances flattened to one label a pixel.
 
-    overlapped: pixels that more than one instance claimed. hidden: instances without a pixel left,
-    by index; their labels are not used.
+    labels: (H, W) int32, 0 = background, i + 1 = instance i. overlapped: pixels that more than one
+    instance claimed. hidden: instances without a pixel left, by index; their labels are not used.
     """
 
     labels: npt.NDArray[np.int32]
@@ -291,7 +293,7 @@ class InstanceMasks:
         return cls.unscored(masks)
 
     def to_label_map(self, front: Front = "smaller") -> LabelMap:
-        """Lay the instances flat; where they overlap, the one in front keeps the pixel.
+        """Flatten the instances; where they overlap, the one in front keeps the pixel.
 
         Crowds lie behind all others.
         """

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from segdemo.datatypes import Front, InputError, InstanceMasks
+from segdemo.datatypes import Front, InputError, InstanceMasks, Labels
 from segdemo.editing.picture import EditedPicture, Instance
-from segdemo.editing.strokes import HIGHEST_NUMBER, Labels
+from segdemo.editing.strokes import HIGHEST_NUMBER
 
 UNLABELLED = "unlabelled"
 

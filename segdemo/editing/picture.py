@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from segdemo.datatypes import FloatMap, InputError
+from segdemo.datatypes import FloatMap, InputError, Labels
 from segdemo.editing import journal
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
 from segdemo.editing.proposals import Proposals, accept, propose
-from segdemo.editing.strokes import HIGHEST_NUMBER, Labels
+from segdemo.editing.strokes import HIGHEST_NUMBER
 from segdemo.files import atomic_write
 from segdemo.rip.refine import ROBUST, RIPSettings
 

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap, InputError
+from segdemo.datatypes import FloatMap, InputError, Labels
 from segdemo.editing.splits import fresh_ids
-from segdemo.editing.strokes import Labels
 from segdemo.rip.grid import with_nearest
 from segdemo.rip.refine import ROBUST, Refinement, RIPSettings, refine_labels
 

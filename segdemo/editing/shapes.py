@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import InputError
-from segdemo.editing.strokes import Labels
+from segdemo.datatypes import InputError, Labels
 
 LARGEST_RADIUS = 64  # pixels
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap, InputError
-from segdemo.editing.strokes import HIGHEST_NUMBER, Labels, Point, paint
+from segdemo.datatypes import FloatMap, InputError, Labels
+from segdemo.editing.strokes import HIGHEST_NUMBER, Point, paint
 from segdemo.rip.grid import with_nearest
 from segdemo.rip.seeded import split_by_seeds
 

@@ -9,10 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.datatypes import InputError
-
-Labels = npt.NDArray[np.uint16]
-"""(H, W), 0 = background."""
+from segdemo.datatypes import InputError, Labels
 
 HIGHEST_NUMBER = 65535  # of an instance
 Point = tuple[float, float]

@@ -14,8 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
 
-from segdemo.datatypes import FloatMap
-from segdemo.rip.grid import Grid, LabelMap, with_nearest
+from segdemo.datatypes import FloatMap, Labels
+from segdemo.rip.grid import Grid, with_nearest
 from segdemo.rip.merging import BoolMasks
 from segdemo.rip.refinement import Refinement
 from segdemo.rip.regions import basins, borders, evidence, joined
@@ -27,7 +27,7 @@ DOUBT = 0.2  # of evidence: how far from the threshold it still says little
 _CORNERS = np.ones((3, 3), bool)
 
 
-def labels_of(masks: BoolMasks) -> LabelMap:
+def labels_of(masks: BoolMasks) -> Labels:
     """Lay masks (N, H, W) flat, (H, W): mask k - 1 has k; the smaller lies in front."""
     labels = np.zeros(masks.shape[1:], np.int32)
     areas = [int(mask.sum()) for mask in masks]
@@ -37,7 +37,7 @@ def labels_of(masks: BoolMasks) -> LabelMap:
 
 
 def refined_by_borders(
-    labels: LabelMap,
+    labels: Labels,
     count: int,
     edge: FloatMap,
     scores: npt.NDArray[np.float64] | None,
@@ -77,7 +77,7 @@ def refined_by_borders(
 
 def split(
     mask: npt.NDArray[np.bool_], edge: FloatMap, picture: int, settings: RIPSettings
-) -> tuple[LabelMap, list[float]]:
+) -> tuple[Labels, list[float]]:
     """Cut a mask (h, w) along an edge map of its size; returns pieces from 1 on, 0 outside.
 
     picture: pixels of the whole photo. Also returns how likely each piece is one object, at most 1:
@@ -131,7 +131,7 @@ def _pieces_apart(cut: npt.NDArray[np.integer], inside: npt.NDArray[np.bool_]) -
 
 
 def _joined_inputs(
-    pieces: LabelMap, parts: list[int], edge: FloatMap, settings: RIPSettings
+    pieces: Labels, parts: list[int], edge: FloatMap, settings: RIPSettings
 ) -> npt.NDArray[np.int64]:
     """Join pieces of different inputs that hardly an edge parts; returns a number for each.
 
@@ -155,7 +155,7 @@ def _joined_inputs(
     return owners
 
 
-def _grown(labels: LabelMap) -> LabelMap:
+def _grown(labels: Labels) -> Labels:
     """Let labels (H, W) grow by a pixel to the sides, into what is nobody's."""
     wide = np.pad(labels, 1)
     grown = labels.copy()
@@ -164,7 +164,7 @@ def _grown(labels: LabelMap) -> LabelMap:
     return grown
 
 
-def _fill_between(labels: LabelMap, index: int) -> None:
+def _fill_between(labels: Labels, index: int) -> None:
     """Give an instance the narrow gaps between the fragments that it was joined of."""
     (box,) = ndimage.find_objects((labels == index).astype(np.int8))
     own = np.pad(labels[box] == index, REACH)

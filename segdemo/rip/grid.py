@@ -10,9 +10,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap
+from segdemo.datatypes import FloatMap, Labels
 
-LabelMap = npt.NDArray[np.int32]
 Number = TypeVar("Number", bound=np.integer[Any])
 
 
@@ -58,11 +57,11 @@ class Grid:
 
     def labels_at_full_size(
         self,
-        labels: LabelMap,
+        labels: Labels,
         is_edge: npt.NDArray[np.bool_],
         covered: npt.NDArray[np.bool_],
         fill: int,
-    ) -> LabelMap:
+    ) -> Labels:
         """Enlarge labels (h, w) to (H, W).
 
         Outlines are smooth: a pixel takes a label where the enlarged indicator is at least one
@@ -90,7 +89,7 @@ class Grid:
     def _starts(self, axis: int) -> npt.NDArray[np.int64]:
         return np.arange(0, self.size[axis], self.factor)
 
-    def _smooth(self, labels: LabelMap) -> LabelMap:
+    def _smooth(self, labels: Labels) -> Labels:
         if self.factor == 1:
             return labels.copy()
         height, width = self.size

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap, InputError
+from segdemo.datatypes import FloatMap, InputError, Labels
 from segdemo.rip.careful import labels_of, refined_by_borders
 from segdemo.rip.gaps import close_gaps
-from segdemo.rip.grid import Grid, LabelMap
+from segdemo.rip.grid import Grid
 from segdemo.rip.merging import BoolMasks, merge_overlapping
 from segdemo.rip.refinement import Refinement
 from segdemo.rip.settings import PAPER, PRESETS, ROBUST, RIPSettings
@@ -20,7 +20,6 @@ __all__ = [
     "PRESETS",
     "ROBUST",
     "Grid",
-    "LabelMap",
     "RIPSettings",
     "Refinement",
     "components",
@@ -55,7 +54,7 @@ def refine(
 
 
 def refine_labels(
-    labels: LabelMap,
+    labels: Labels,
     edge: FloatMap,
     scores: npt.NDArray[np.float64] | None = None,
     settings: RIPSettings = ROBUST,
@@ -157,7 +156,7 @@ def spread(seeds: BoolMasks, edge: FloatMap, settings: RIPSettings) -> FloatMap:
     return strength / np.maximum(strength.max((1, 2), keepdims=True), 1e-9)
 
 
-def _best_label(strength: FloatMap) -> LabelMap:
+def _best_label(strength: FloatMap) -> Labels:
     """Give each cell to the strongest instance, ties to the smaller one."""
     areas = (strength > 0).sum((1, 2))
     key = strength - 1e-6 * (areas / max(areas.max(), 1))[:, None, None] * (strength > 0)
@@ -165,7 +164,7 @@ def _best_label(strength: FloatMap) -> LabelMap:
 
 
 def _worth_keeping(
-    labels: LabelMap,
+    labels: Labels,
     covered: npt.NDArray[np.bool_],
     sources: list[tuple[int, ...]],
     settings: RIPSettings,

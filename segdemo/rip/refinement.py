@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.rip.grid import LabelMap
+from segdemo.datatypes import Labels
 from segdemo.rip.merging import BoolMasks, Merge
 
 
@@ -21,7 +21,7 @@ class Refinement:
     `parts`, with their IoU; parts: the input of each component that the edges cut out.
     """
 
-    labels: LabelMap
+    labels: Labels
     scores: npt.NDArray[np.float64]
     sources: tuple[tuple[int, ...], ...]
     merges: tuple[Merge, ...]

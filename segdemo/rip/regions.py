@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap
-from segdemo.rip.grid import LabelMap
+from segdemo.datatypes import FloatMap, Labels
 
 FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)
 SMOOTHING = 1.0  # cells; finer ripples of an edge map make no basins
@@ -40,7 +39,7 @@ class Borders:
     lengths: Ints
 
 
-def basins(edge: FloatMap, inside: npt.NDArray[np.bool_]) -> LabelMap:
+def basins(edge: FloatMap, inside: npt.NDArray[np.bool_]) -> Labels:
     """Number the basins of an edge map (h, w) within `inside` from 1 on, 0 outside.
 
     Each cell runs down to its lowest neighbour; those that end in one place are a basin.

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap, InputError
-from segdemo.rip.grid import Grid, LabelMap, with_nearest
+from segdemo.datatypes import FloatMap, InputError, Labels
+from segdemo.rip.grid import Grid, with_nearest
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.walk import propagate, transition_matrix
 
@@ -17,10 +17,10 @@ STEP_VARIANCE = 5.45  # cells**2 along each axis, of one step of radius 5
 
 def split_by_seeds(
     mask: npt.NDArray[np.bool_],
-    seeds: LabelMap,
+    seeds: Labels,
     edge: FloatMap,
     settings: RIPSettings = ROBUST,
-) -> LabelMap:
+) -> Labels:
     """Give every pixel of a mask (H, W) to the seed from which a random walk finds it soonest.
 
     seeds: (H, W) ints, 0 = none; seeds outside the mask are passed over. edge: (H, W) in [0, 1].

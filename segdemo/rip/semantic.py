@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap, InputError, InstanceMasks
-from segdemo.rip.grid import Grid, LabelMap
+from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels
+from segdemo.rip.grid import Grid
 from segdemo.rip.refine import Refinement, refine, refine_labels
 from segdemo.rip.settings import ROBUST, RIPSettings
 
@@ -27,7 +27,7 @@ class SemanticRefinement:
     in `Refinement`, of stuff 1. things: how many segments are instances.
     """
 
-    segments: LabelMap
+    segments: Labels
     class_ids: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
     things: int
@@ -87,7 +87,7 @@ def _laid_out(
     kinds: list[int],
     found: list[Refinement],
     clip_to_support: bool,
-) -> LabelMap:
+) -> Labels:
     """Number all classes' instances in one map (H, W): a pixel's own class, else the smallest."""
     segments = np.zeros(class_map.shape, np.int32)
     contest = np.full(class_map.shape, np.inf, np.float32)  # the lowest claim wins a pixel
@@ -106,7 +106,7 @@ def _laid_out(
 
 
 def _adopt(
-    segments: LabelMap, orphans: npt.NDArray[np.bool_], of_class: npt.NDArray[np.bool_], reach: int
+    segments: Labels, orphans: npt.NDArray[np.bool_], of_class: npt.NDArray[np.bool_], reach: int
 ) -> None:
     """Give orphans (H, W) the nearest segment of a class within `reach` pixels, in `segments`."""
     if not (orphans.any() and of_class.any()):
@@ -120,7 +120,7 @@ def _adopt(
 
 
 def _without_small(
-    segments: LabelMap, class_ids: list[int], scores: list[float], things: int
+    segments: Labels, class_ids: list[int], scores: list[float], things: int
 ) -> SemanticRefinement:
     areas = np.bincount(segments.ravel(), minlength=len(class_ids) + 1)[1:]
     kept = np.flatnonzero(areas >= SMALLEST_SEGMENT)

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap, InputError, InstanceMasks
+from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels
 from segdemo.rip.gaps import close_gaps
-from segdemo.rip.grid import Grid, LabelMap, with_nearest
+from segdemo.rip.grid import Grid, with_nearest
 from segdemo.rip.merging import BoolMasks, merge_overlapping
 from segdemo.rip.refine import components, refine_labels, spread
 from segdemo.rip.settings import ROBUST, RIPSettings
@@ -47,7 +47,7 @@ def _check(mask: FloatMap, edge: FloatMap) -> None:
             raise InputError(f"The {name} must hold values from 0 to 1.")
 
 
-def _divide(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap:
+def _divide(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> Labels:
     """Label the pixels inside from 1 on; 0 is outside only."""
     smallest = settings.smallest_instance * inside.size
     if settings.contrast:
@@ -59,7 +59,7 @@ def _divide(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap
     return _complete(found, inside, smallest)
 
 
-def _walked(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap:
+def _walked(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> Labels:
     """Label what components between edges reach inside; 0 elsewhere."""
     grid = Grid(inside.shape, settings.grid)
     coarse_inside = grid.majority(inside)
@@ -74,7 +74,7 @@ def _walked(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap
     return labels
 
 
-def _spread_and_merge(seeds: BoolMasks, walls: FloatMap, settings: RIPSettings) -> LabelMap:
+def _spread_and_merge(seeds: BoolMasks, walls: FloatMap, settings: RIPSettings) -> Labels:
     """Let components (S, h, w) walk between walls; returns the cells' groups, 0 = nobody's."""
     walked = spread(seeds, walls, settings)  # (S, h, w), each at most 1
     _, groups, _ = merge_overlapping(walked >= settings.binarise, settings.merge_iou)
@@ -83,7 +83,7 @@ def _spread_and_merge(seeds: BoolMasks, walls: FloatMap, settings: RIPSettings) 
     return np.where(reached, 1 + strength.argmax(0), 0).astype(np.int32)
 
 
-def _complete(labels: LabelMap, inside: BoolMask, smallest: float) -> LabelMap:
+def _complete(labels: Labels, inside: BoolMask, smallest: float) -> Labels:
     """Give every pixel inside a label: its region's nearest, else a new one, else the nearest."""
     regions, _ = ndimage.label(inside)
     complete = labels.copy()

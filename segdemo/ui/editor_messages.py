@@ -10,12 +10,11 @@ from typing import Any
 
 import gradio as gr
 
-from segdemo.datatypes import FloatMap
+from segdemo.datatypes import FloatMap, Labels
 from segdemo.editing.patches import pack
 from segdemo.editing.picture import EditedPicture, Instance
 from segdemo.editing.proposals import Proposals
 from segdemo.editing.sessions import Session
-from segdemo.editing.strokes import Labels
 from segdemo.ui.opening import THUMBNAIL, VIEW
 from segdemo.ui.results import new_folder
 

@@ -14,13 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from segdemo.datatypes import InputError
+from segdemo.datatypes import InputError, Labels
 from segdemo.editing import shapes
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
 from segdemo.editing.picture import BehindError, Change, EditedPicture, Instance, LostError
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.splits import split_among_seeds, split_components
-from segdemo.editing.strokes import Labels
 from segdemo.ui.editor_messages import described, queue_of
 from segdemo.ui.feedback import UNEXPECTED
 

@@ -9,12 +9,11 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.datatypes import EdgeMap, InputError
+from segdemo.datatypes import EdgeMap, InputError, Labels
 from segdemo.diffegg.pseudo_edge import edge_map
 from segdemo.editing.picture import EditedPicture
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.splits import fresh_ids
-from segdemo.editing.strokes import Labels
 from segdemo.ui.cutout_tab import CutoutTab
 from segdemo.ui.feedback import plain_words
 from segdemo.ui.inspect_tab import InspectTab

@@ -10,18 +10,11 @@ import gradio as gr
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.datatypes import InputError, RGBImage
+from segdemo.datatypes import InputError, Labels, RGBImage
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.images import load_rgb
 from segdemo.ui.feedback import Stopped, StopSignal, plain_words, rest_stop
-from segdemo.ui.instances import (
-    Drawing,
-    LabelMap,
-    fitted,
-    painted_size,
-    read_drawing,
-    read_instance_mask,
-)
+from segdemo.ui.instances import Drawing, fitted, painted_size, read_drawing, read_instance_mask
 from segdemo.ui.results import Upload, new_folder, upload_name
 from segdemo.ui.trace_options import read_trace_settings
 from segdemo.ui.trace_values import (
@@ -84,7 +77,7 @@ def run_trace(
             yield [gr.skip(), gr.skip(), said, gr.skip(), kept]
 
 
-def _instances(image: RGBImage, mask: Upload | None, drawing: Drawing | None) -> LabelMap | None:
+def _instances(image: RGBImage, mask: Upload | None, drawing: Drawing | None) -> Labels | None:
     if mask is not None:
         return fitted(read_instance_mask(mask), image.shape[:2], upload_name(mask))
     if drawing is not None:

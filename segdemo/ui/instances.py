@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from segdemo.datatypes import InputError
+from segdemo.datatypes import InputError, Labels
 from segdemo.images import LARGEST_PICTURE
 from segdemo.ui.results import Upload, upload_name
-
-LabelMap = npt.NDArray[np.int64]
-"""(H, W) ids, 0 = background."""
 
 MOST_IDS = 1000
 PAINTED_SIDE = 256  # pixels; attention has 128 cells a side at most
@@ -31,7 +27,7 @@ class Drawing:
     columns: int
     labels: bytes
 
-    def label_map(self) -> LabelMap:
+    def label_map(self) -> Labels:
         """Return the ids as an array."""
         flat = np.frombuffer(self.labels, np.uint8).astype(np.int64)
         return flat.reshape(self.rows, self.columns)
@@ -57,7 +53,7 @@ def painted_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def read_instance_mask(upload: Upload) -> LabelMap:
+def read_instance_mask(upload: Upload) -> Labels:
     """Read a label picture as (H, W) ids as they are stored; raises InputError.
 
     Palette indices, 8- and 16-bit greys are the ids; of a picture in colours each colour is one,
@@ -81,7 +77,7 @@ def read_instance_mask(upload: Upload) -> LabelMap:
         raise InputError(f"{name} is damaged or incomplete: copy it anew.") from error
 
 
-def _ids(picture: Image.Image, name: str) -> LabelMap:
+def _ids(picture: Image.Image, name: str) -> Labels:
     if picture.mode in ("P", "L", "1", "I") or picture.mode.startswith("I;16"):
         ids = np.asarray(picture).astype(np.int64)
     elif picture.mode in ("RGB", "RGBA", "LA"):
@@ -98,7 +94,7 @@ def _ids(picture: Image.Image, name: str) -> LabelMap:
     return ids
 
 
-def fitted(labels: LabelMap, size: tuple[int, int], name: str) -> LabelMap:
+def fitted(labels: Labels, size: tuple[int, int], name: str) -> Labels:
     """Bring a label map to a photo's (height, width) without mixing ids; ids become 1, 2, ..
 
     Raises InputError where the shapes differ or fewer than two instances are there.

@@ -19,13 +19,13 @@ from segdemo.datatypes import (
     FloatMap,
     InputError,
     KLCurve,
+    Labels,
     PseudoEdge,
     RGBImage,
 )
 from segdemo.diffegg.pseudo_edge import pseudo_edge, split_score
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.trace_files import write_trace
-from segdemo.ui.instances import LabelMap
 from segdemo.ui.results import Upload, file_stem, new_folder, pack, upload_name
 
 PREVIEW_SIDE = 640  # pixels
@@ -100,7 +100,7 @@ def trace_photo(
     image: RGBImage,
     photo: Upload,
     settings: TraceSettings,
-    instances: LabelMap | None = None,
+    instances: Labels | None = None,
 ) -> Iterator[KeptTrace]:
     """Trace a photo and keep every step as it comes; yields what is there so far.
 

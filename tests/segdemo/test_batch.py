@@ -112,7 +112,7 @@ class TestSegmentFiles:
         ("error", "message"),
         [
             (InputError("Weights are damaged."), "a.png: Weights are damaged."),
-            (MemoryError(), "a.png needs more memory than there is: reduce the picture or the"),
+            (MemoryError(), "a.png needs more memory than there is: reduce the image or the"),
             (RuntimeError("CUDA out of memory. Tried to"), "a.png needs more memory"),
             (RuntimeError("shapes differ\nby far"), "a.png failed unexpectedly (RuntimeError: sh"),
         ],
