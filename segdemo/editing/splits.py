@@ -57,7 +57,7 @@ def split_among_seeds(
     complete. edge: (H, W), none where there is no edge map. The largest part keeps the number.
     Raises InputError without two seeds on the instance.
     """
-    seeds = np.zeros(labels.shape, np.uint16)
+    seeds: Labels = np.zeros(labels.shape, np.uint16)
     for index, stroke in enumerate(strokes, start=1):
         seeds = paint(seeds, index, stroke, radius)
     mask = labels == number
