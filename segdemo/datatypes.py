@@ -21,6 +21,9 @@ FloatMap = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.integer[Any]]
 """(H, W) whole numbers: 0 = background, every other number one instance."""
 
+MAX_INSTANCES = 65_535
+"""Of one image: what 16 bits tell apart."""
+
 Progress = Callable[[int, int], None]
 """Called with (passes done, passes in all); may raise to stop the work."""
 

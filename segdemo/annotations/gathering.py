@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from segdemo.annotations.targets import without_ending
-from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.datatypes import MAX_INSTANCES, InputError, InstanceMasks
 from segdemo.images import LARGEST_PICTURE
 
 LARGEST_MASKS = 4_000_000_000  # bytes of all masks together, one a pixel and instance
-MOST_INSTANCES = 65_535  # of one picture: what 16 bits tell apart
 
 
 class Gathering:
@@ -98,8 +97,8 @@ class Gathering:
                 f"{file}: the masks of {key} are {width} x {height}, the picture {wanted[1]} x "
                 f"{wanted[0]}: export the masks at the picture's size."
             )
-        if count > MOST_INSTANCES:
-            raise InputError(f"{file}: {key} has {count} masks, {MOST_INSTANCES} are the most.")
+        if count > MAX_INSTANCES:
+            raise InputError(f"{file}: {key} has {count} masks, {MAX_INSTANCES} are the most.")
         self._bytes += height * width * count
         if self._bytes > LARGEST_MASKS:
             raise InputError(

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from segdemo.annotations.classes import VOID, ClassSet, class_names
-from segdemo.annotations.gathering import MOST_INSTANCES, Gathering
+from segdemo.annotations.gathering import Gathering
 from segdemo.annotations.losses import Losses
 from segdemo.annotations.targets import target
-from segdemo.datatypes import Front, InputError, InstanceMasks
+from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks
 from segdemo.files import PNG_COMPRESSION, ZIP_ERRORS, atomic_write
 from segdemo.images import LARGEST_PICTURE
 
@@ -135,8 +135,8 @@ def write_indexed(
 ) -> None:
     """Write a PNG a picture: 8 bit with a palette up to 254 instances, else 16 bit."""
     for name, found in masks_by_name.items():
-        if len(found) > MOST_INSTANCES:
-            raise InputError(f"{name} has {len(found)} instances: a PNG holds {MOST_INSTANCES}.")
+        if len(found) > MAX_INSTANCES:
+            raise InputError(f"{name} has {len(found)} instances: a PNG holds {MAX_INSTANCES}.")
         laid = found.to_label_map(front)
         losses.add_flattening(laid)
         losses.add_categories(found)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from segdemo.datatypes import Front, InputError, InstanceMasks, Labels
+from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks, Labels
 from segdemo.editing.picture import EditedPicture, Instance
-from segdemo.editing.strokes import HIGHEST_NUMBER
 
 UNLABELLED = "unlabelled"
 
@@ -21,8 +20,8 @@ def laid_flat(
     Returns the labels, what is known of each that has a pixel, and what was lost, in sentences.
     Raises InputError for more instances than a label map holds.
     """
-    if len(masks) > HIGHEST_NUMBER:
-        raise InputError(f"{len(masks)} instances: a picture holds at most {HIGHEST_NUMBER}.")
+    if len(masks) > MAX_INSTANCES:
+        raise InputError(f"{len(masks)} instances: a picture holds at most {MAX_INSTANCES}.")
     flat = masks.to_label_map(front)
     known = {
         number + 1: Instance(

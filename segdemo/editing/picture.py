@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from segdemo.datatypes import FloatMap, InputError, Labels
+from segdemo.datatypes import MAX_INSTANCES, FloatMap, InputError, Labels
 from segdemo.editing import journal
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
 from segdemo.editing.proposals import Proposals, accept, propose
-from segdemo.editing.strokes import HIGHEST_NUMBER
 from segdemo.files import atomic_write
 from segdemo.rip.refine import ROBUST, RIPSettings
 
@@ -95,7 +94,7 @@ class EditedPicture:
             replayed = self._replay()
         except (OSError, ValueError, KeyError) as error:
             raise InputError(GONE) from error
-        self._areas = np.bincount(self.labels.ravel(), minlength=HIGHEST_NUMBER + 1)
+        self._areas = np.bincount(self.labels.ravel(), minlength=MAX_INSTANCES + 1)
         if replayed:
             self._write_whole()  # also cuts off an entry that a crash left unfinished
 
@@ -141,6 +140,11 @@ class EditedPicture:
     def count(self) -> int:
         """The number of instances."""
         return int(np.count_nonzero(self._areas[1:]))
+
+    @property
+    def highest(self) -> int:
+        """The highest number that an instance ever had here."""
+        return max([*self._known, int(self.labels.max(initial=0))])
 
     @property
     def start(self) -> Labels:
@@ -195,7 +199,7 @@ class EditedPicture:
             if labels.shape != self.size:
                 raise InputError("The label map has another size than its picture.")
             self.labels = labels.copy()
-            self._areas = np.bincount(labels.ravel(), minlength=HIGHEST_NUMBER + 1)
+            self._areas = np.bincount(labels.ravel(), minlength=MAX_INSTANCES + 1)
             self._known |= instances
             self.revision = revision
             self._write_whole()
@@ -248,7 +252,7 @@ class EditedPicture:
         with self._lock:
             if self._proposals is None:
                 raise InputError("There are no proposals: press Preview first.")
-            after, origin = accept(self.labels, self._proposals, chosen)
+            after, origin = accept(self.labels, self._proposals, chosen, self.highest)
             words = "; ".join(self._proposals.changes[index].text for index in chosen)
             return self.edit(lambda _: after, f"RIP: {words}", revision, origin)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, Labels
-from segdemo.editing.splits import fresh_ids
+from segdemo.editing.seeds import new_ids
 from segdemo.rip.grid import with_nearest
 from segdemo.rip.refine import ROBUST, Refinement, RIPSettings, refine_labels
 
@@ -102,11 +102,12 @@ def propose(
 
 
 def accept(
-    labels: Labels, proposals: Proposals, chosen: Sequence[int]
+    labels: Labels, proposals: Proposals, chosen: Sequence[int], highest: int = 0
 ) -> tuple[Labels, dict[int, int]]:
     """Carry out some of the changes; returns the new map, and which input each instance is of.
 
-    The largest part of a split keeps its number, so does the largest input of a merge. Raises
+    The largest part of a split keeps its number, so does the largest input of a merge; others get
+    new numbers, see `new_ids`. Raises
     InputError for a change that is not there, or whose instances were edited since.
     """
     result = labels.copy()
@@ -134,7 +135,7 @@ def accept(
             continue
         outputs = sorted(change.outputs, key=lambda part: -np.count_nonzero(preview == part))
         largest = max(change.inputs, key=lambda number: np.count_nonzero(before == number))
-        names = [largest, *fresh_ids(np.maximum(labels, result), len(outputs) - 1)]
+        names = [largest, *new_ids(np.maximum(labels, result), len(outputs) - 1, highest)]
         for name, part in zip(names, outputs, strict=True):
             drawn = (preview == part) & (result[window] == 0)
             result[window][drawn] = name

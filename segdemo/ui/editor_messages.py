@@ -42,6 +42,7 @@ def picture_message(session: Session, index: int, note: str | None = None) -> Me
             "labels": _packed(picture.labels, folder / "labels.gz"),
             "start": _packed(picture.start, folder / "start.gz"),
             "instances": described(picture.instances),
+            "highest": picture.highest,
             "checked": picture.checked,
             "edges": edges and _edges(picture, folder),
         },

@@ -18,8 +18,8 @@ from segdemo.datatypes import InputError, Labels
 from segdemo.editing import shapes
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
 from segdemo.editing.picture import BehindError, Change, EditedPicture, Instance, LostError
+from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.editing.splits import split_among_seeds, split_components
 from segdemo.ui.editor_messages import described, queue_of
 from segdemo.ui.feedback import UNEXPECTED
 
@@ -123,14 +123,6 @@ def _shaped(shape: Callable[..., Labels]) -> Operation:
     return operation
 
 
-def _components(
-    labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedPicture
-) -> Labels:
-    for number in ids or [0]:
-        labels = split_components(labels, number)
-    return labels
-
-
 def _seeds(
     labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedPicture
 ) -> Labels:
@@ -138,11 +130,10 @@ def _seeds(
         raise InputError("Select the one instance that the seeds shall divide.")
     strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in options["strokes"]]
     radius = min(max(float(options.get("size", 4)), 0.5), 200)
-    return split_among_seeds(labels, ids[0], strokes, radius, picture.edge_map())
+    return split_among_seeds(labels, ids[0], strokes, radius, picture.edge_map(), picture.highest)
 
 
 OPERATIONS: dict[str, tuple[str, Operation]] = {
-    "components": ("Components", _components),
     "fill_holes": ("Fill holes", lambda labels, ids, *_: shapes.fill_holes(labels, ids)),
     "smooth": ("Smooth", _shaped(shapes.smooth)),
     "grow": ("Grow", _shaped(shapes.grow)),

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from segdemo.datatypes import EdgeMap, InputError, Labels
 from segdemo.diffegg.pseudo_edge import edge_map
 from segdemo.editing.picture import EditedPicture
+from segdemo.editing.seeds import new_ids
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.editing.splits import fresh_ids
 from segdemo.ui.cutout_tab import CutoutTab
 from segdemo.ui.feedback import plain_words
 from segdemo.ui.inspect_tab import InspectTab
@@ -125,7 +125,7 @@ def _add_instance(picture: EditedPicture, mask: npt.NDArray[np.bool_]) -> None:
         if not free.any():
             raise InputError("The mask covers nothing that has no instance yet.")
         result = labels.copy()
-        (result[free],) = fresh_ids(labels, 1)
+        (result[free],) = new_ids(labels, 1, picture.highest)
         return result
 
     picture.edit(draw, "Mask from Cut out")

@@ -17,8 +17,7 @@ from segdemo.editing.laying import laid_flat, to_masks
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
 from segdemo.editing.picture import BehindError, EditedPicture, Instance, LostError, Summary
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.editing.shapes import grow, merge
-from segdemo.editing.splits import split_components
+from segdemo.editing.shapes import grow
 
 
 def masks(categories: list[int] | None = None, names: dict[int, str] | None = None):
@@ -28,6 +27,17 @@ def masks(categories: list[int] | None = None, names: dict[int, str] | None = No
     stack[2, 30:38, 15:30] = True
     ids = None if categories is None else np.array(categories, np.int64)
     return InstanceMasks.unscored(stack, ids, names)
+
+
+def split_first(labels: np.ndarray) -> np.ndarray:
+    """Make a new instance of the right piece of instance 1."""
+    after = labels.copy()
+    after[5:15, 30:40] = labels.max() + 1
+    return after
+
+
+def merge_first(labels: np.ndarray) -> np.ndarray:
+    return np.where(labels == 2, 1, labels).astype(np.uint16)
 
 
 @pytest.fixture
@@ -51,7 +61,7 @@ def photo(tmp_path: Path) -> Path:
 
 def test_edits_are_there_after_the_program_was_killed(session, tmp_path):
     picture = session.picture(0)
-    picture.edit(lambda labels: split_components(labels, 1), "Components")
+    picture.edit(split_first, "Components")
     picture.edit(lambda labels: grow(labels, [2], 3), "Grow")
     picture.describe({2: Instance(category=5, locked=True)}, checked=True)
     again = SessionStore(tmp_path / "sessions").open(session.token).picture(0)
@@ -65,7 +75,7 @@ def test_edits_are_there_after_the_program_was_killed(session, tmp_path):
 def test_a_list_of_pictures_needs_no_pixels(session):
     picture = session.picture(0)
     assert session.summary(0) == Summary(count=3, revision=0, checked=False)
-    picture.edit(lambda labels: split_components(labels, 1), "Components")
+    picture.edit(split_first, "Components")
     picture.describe(checked=True)
     assert session.summary(0) == Summary(count=4, revision=1, checked=True)
 
@@ -108,14 +118,14 @@ def test_edits_come_in_order_once_each(session):
     with pytest.raises(InputError, match="damaged"):
         picture.apply(Patch(48, 3, np.zeros((4, 5), np.uint16)), 2, {}, "Brush")
     with pytest.raises(BehindError):
-        picture.edit(lambda labels: merge(labels, [1, 2]), "Merge", revision=0)
+        picture.edit(merge_first, "Merge", revision=0)
 
 
 def test_a_class_comes_back_with_its_instance(session):
     picture = session.picture(0)
     picture.describe({2: Instance(category=4)})
     before = picture.labels.copy()
-    picture.edit(lambda labels: merge(labels, [1, 2]), "Merge")
+    picture.edit(merge_first, "Merge")
     assert 2 not in picture.instances
     picture.apply(difference(picture.labels, before), 2, {}, "Undo")
     assert picture.instances[2].category == 4
@@ -124,8 +134,14 @@ def test_a_class_comes_back_with_its_instance(session):
 def test_parts_inherit_class_and_score(session):
     picture = session.picture(0)
     picture.describe({1: Instance(category=4, score=0.5, hidden=True)})
-    change = picture.edit(lambda labels: split_components(labels, 1), "Components")
+    change = picture.edit(split_first, "Components")
     assert change.instances == {4: Instance(category=4, score=0.5)}
+
+
+def test_a_number_that_was_in_use_is_not_given_again(session):
+    picture = session.picture(0)
+    picture.describe({9: Instance(category=4)})
+    assert picture.highest == 9
 
 
 def test_a_picture_is_one_object_to_all_who_ask(store, session):
@@ -135,7 +151,7 @@ def test_a_picture_is_one_object_to_all_who_ask(store, session):
 def test_sessions_stay_apart_and_tokens_cannot_be_made_up(store, session, photo):
     other = store.create()
     other.add("photo.png", masks(), {"photo": photo})
-    other.picture(0).edit(lambda labels: merge(labels, [1, 2]), "Merge")
+    other.picture(0).edit(merge_first, "Merge")
     assert session.picture(0).revision == 0
     for token in ("", "../" + session.token, "a" * 22, session.token[:-1], None, 7):
         with pytest.raises(InputError, match="not here any more"):

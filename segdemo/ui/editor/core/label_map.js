@@ -1,11 +1,11 @@
-// Ids of one picture, row by row, 0 = background; area and box of every id follow each change.
+// Ids of one image, row by row, 0 = background; area and box of every id follow each change.
 // Nothing here or in the other files of this folder knows of a page.
-const MOST_ID = 65535;
+export const MOST_ID = 65535;
 const TILE_BITS = 7; // tiles of 128 x 128 pixels are what an edit remembers
 const TILE = 1 << TILE_BITS;
 
 // A box is [left, top, right, bottom], the last two excluded.
-function boxAround(boxes) {
+export function boxAround(boxes) {
   const known = boxes.filter(Boolean);
   if (!known.length) return null;
   return [0, 1, 2, 3].map((side) =>
@@ -35,7 +35,7 @@ function unpackTile(packed, length) {
 
 const EVERY_ID = new Uint8Array(MOST_ID + 1).fill(1);
 
-class LabelMap {
+export class LabelMap {
   // labels: Uint16Array of width * height, owned by the map from now on.
   constructor(width, height, labels) {
     Object.assign(this, { width, height, labels });

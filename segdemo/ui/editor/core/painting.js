@@ -1,9 +1,10 @@
 // Brush and polygon: which pixels they cover, by pixel centres, and which ids they may replace.
-const PAINT_MODES = ["all", "background", "inside"];
+import { MOST_ID } from "./label_map.js";
+
 
 // Returns a table over ids: 1 where the brush may paint over that id. `selected` is what the mode
 // "inside" stays within; locked ids are never touched.
-function brushRules(mode, selected, locked) {
+export function brushRules(mode, selected, locked) {
   const may = new Uint8Array(MOST_ID + 1);
   if (mode === "all") may.fill(1);
   if (mode === "background") may[0] = 1;
@@ -13,7 +14,7 @@ function brushRules(mode, selected, locked) {
 }
 
 // An eraser takes from the selected instances, or from all of them when none is selected.
-function eraserRules(selected, locked) {
+export function eraserRules(selected, locked) {
   const may = brushRules(selected.length ? "inside" : "all", selected, locked);
   may[0] = 0;
   return may;
@@ -43,8 +44,8 @@ function capsuleReach([ax, ay], [bx, by], radius, y) {
   return [low, high];
 }
 
-// Paints a stroke's piece and returns the box it could have changed, or null outside the picture.
-function paintCapsule(map, a, b, radius, id, may) {
+// Paints a stroke's piece and returns the box it could have changed, or null outside the image.
+export function paintCapsule(map, a, b, radius, id, may) {
   const top = Math.max(0, Math.ceil(Math.min(a[1], b[1]) - radius - 0.5));
   const bottom = Math.min(map.height, Math.floor(Math.max(a[1], b[1]) + radius - 0.5) + 1);
   const left = Math.max(0, Math.ceil(Math.min(a[0], b[0]) - radius - 0.5));
@@ -60,7 +61,7 @@ function paintCapsule(map, a, b, radius, id, may) {
 }
 
 // Fills by the even-odd rule.
-function paintPolygon(map, points, id, may) {
+export function paintPolygon(map, points, id, may) {
   const heights = points.map((point) => point[1]);
   const top = Math.max(0, Math.floor(Math.min(...heights)));
   const bottom = Math.min(map.height, Math.ceil(Math.max(...heights)));

@@ -1,13 +1,18 @@
-// Cutting an instance by walls: what the walls separate becomes parts, and the walls themselves
-// and crumbs go to the nearest part.
+// Splits of an instance: by a barrier (a line, edges) or into its pieces. The largest part keeps the
+// id; parts that are too small, and the barrier itself, go to the nearest part.
+export const SMALLEST_PART = 16; // pixels
+const SMALLEST_EDGE_PART = 2e-5; // share of the image: the larger it is, the more noise edges have
 const UNDECIDED = 65535;
 const QUEUED = UNDECIDED - 1;
 
+export const smallestEdgePart = (width, height) =>
+  Math.max(SMALLEST_PART, Math.round(width * height * SMALLEST_EDGE_PART));
+
 // Marks an 8-connected line through the points; 4-connected parts cannot leak through it.
-function wallOfLine(points, [left, top, right, bottom]) {
-  const across = right - left, down = bottom - top, wall = new Uint8Array(across * down);
+export function lineBarrier(points, [left, top, right, bottom]) {
+  const across = right - left, down = bottom - top, barrier = new Uint8Array(across * down);
   const mark = (x, y) => {
-    if (x >= left && y >= top && x < right && y < bottom) wall[(y - top) * across + x - left] = 1;
+    if (x >= left && y >= top && x < right && y < bottom) barrier[(y - top) * across + x - left] = 1;
   };
   points.forEach((point, i) => {
     let [x, y] = (points[i - 1] || point).map(Math.floor);
@@ -22,23 +27,23 @@ function wallOfLine(points, [left, top, right, bottom]) {
       if (twice <= dx) { error += dx; y += stepY; }
     }
   });
-  return wall;
+  return barrier;
 }
 
-// edges: Uint8Array of the whole picture, 255 = surely an edge.
-function wallOfEdges(edges, width, threshold, [left, top, right, bottom]) {
-  const across = right - left, wall = new Uint8Array(across * (bottom - top));
+// edges: Uint8Array of the whole photo, 255 = surely an edge.
+export function edgeBarrier(edges, width, threshold, [left, top, right, bottom]) {
+  const across = right - left, barrier = new Uint8Array(across * (bottom - top));
   for (let y = top, q = 0; y < bottom; y++) {
     for (let p = y * width + left, end = p + across; p < end; p++, q++) {
-      if (edges[p] >= threshold) wall[q] = 1;
+      if (edges[p] >= threshold) barrier[q] = 1;
     }
   }
-  return wall;
+  return barrier;
 }
 
-// Finds the 4-connected components of an id's pixels in its box, without walls if any are given.
+// Finds the 4-connected components of an id's pixels in its box, without barriers if any are given.
 // Returns runs as three lists (row, from, to), the component of each run, and the areas.
-function components(map, id, [left, top, right, bottom], wall) {
+function components(map, id, [left, top, right, bottom], barrier) {
   const rows = [], froms = [], tos = [], parents = [];
   const root = (run) => {
     while (parents[run] !== run) run = parents[run] = parents[parents[run]];
@@ -49,7 +54,7 @@ function components(map, id, [left, top, right, bottom], wall) {
     let from = -1;
     const shift = y * map.width;
     for (let x = left; x <= right; x++) {
-      const inside = x < right && map.labels[shift + x] === id && !(wall && wall[q]);
+      const inside = x < right && map.labels[shift + x] === id && !(barrier && barrier[q]);
       if (x < right) q++;
       if (inside && from < 0) from = x;
       if (inside || from < 0) continue;
@@ -143,23 +148,40 @@ function spread(grid, across) {
   }
 }
 
-// Returns {box, grid, count}: the part of every pixel of the box, 0 outside the instance and 1 for
-// what keeps its id; or null when the walls separate nothing of at least `smallest` pixels.
-function partsOf(map, id, box, wall, smallest) {
-  const whole = components(map, id, box), pieces = components(map, id, box, wall);
+const emptyGrid = ([left, top, right, bottom]) => new Uint16Array((right - left) * (bottom - top));
+
+// Calls work(run, from, to) with the place of each run in the grid of a box.
+function eachRun(runs, [left, top, right], work) {
+  for (let run = 0; run < runs.of.length; run++) {
+    const start = (runs.rows[run] - top) * (right - left) - left;
+    work(run, start + runs.froms[run], start + runs.tos[run]);
+  }
+}
+
+// Cuts an instance by a barrier. Returns {box, grid, count}: the part of every pixel of the box, 0
+// outside the instance and 1 for what keeps its id; or null when the barrier separates nothing of
+// at least `smallest` pixels.
+export function partsOf(map, id, box, barrier, smallest = SMALLEST_PART) {
+  const whole = components(map, id, box), pieces = components(map, id, box, barrier);
   const { numbers, count } = partNumbers(pieces, wholesOf(pieces, whole), smallest);
   if (count < 2 || count >= QUEUED) return null;
-  const [left, top, right, bottom] = box, across = right - left;
-  const grid = new Uint16Array(across * (bottom - top));
-  const fill = (runs, run, number) => {
-    const start = (runs.rows[run] - top) * across - left;
-    grid.fill(number, start + runs.froms[run], start + runs.tos[run]);
-  };
-  for (let run = 0; run < whole.of.length; run++) fill(whole, run, UNDECIDED);
-  for (let run = 0; run < pieces.of.length; run++) {
-    fill(pieces, run, numbers[pieces.of[run]] || UNDECIDED);
-  }
-  spread(grid, across);
+  const grid = emptyGrid(box);
+  eachRun(whole, box, (_, from, to) => grid.fill(UNDECIDED, from, to));
+  eachRun(pieces, box, (run, from, to) => grid.fill(numbers[pieces.of[run]] || UNDECIDED, from, to));
+  spread(grid, box[2] - box[0]);
   for (let p = 0; p < grid.length; p++) if (grid[p] === UNDECIDED) grid[p] = 1;
+  return { box, grid, count };
+}
+
+// Separates the pieces of an instance that do not touch; the same result as `partsOf`.
+export function piecesOf(map, id, box, smallest = SMALLEST_PART) {
+  const pieces = components(map, id, box), together = new Int32Array(pieces.areas.length);
+  const { numbers, count } = partNumbers(pieces, together, smallest);
+  if (count < 2 || count >= QUEUED) return null;
+  const nearest = emptyGrid(box).fill(UNDECIDED), grid = emptyGrid(box);
+  eachRun(pieces, box,
+    (run, from, to) => nearest.fill(numbers[pieces.of[run]] || UNDECIDED, from, to));
+  spread(nearest, box[2] - box[0]); // small pieces are reached across the background
+  eachRun(pieces, box, (_, from, to) => grid.set(nearest.subarray(from, to), from));
   return { box, grid, count };
 }

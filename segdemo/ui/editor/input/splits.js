@@ -1,11 +1,15 @@
 // Splits by a line and along edges, and the parts that are shown before they are made.
-const LEAST_PART = { line: 8, edges: 2e-5 }; // pixels; share of the picture, but 16 at least
+import { edgeBarrier, lineBarrier, partsOf, piecesOf, smallestEdgePart } from "../core/splitting.js";
+import { changed, editable, ready } from "./actions.js";
+import {
+  counted, emit, nameOf, on, select, selected, setStatus, state, timings,
+} from "../view/state.js";
 
-// Returns [id, parts] of each selected instance that the walls cut. wallOf(box) gives the walls.
-function partsBy(ids, wallOf, smallest) {
-  const started = performance.now(), { map } = state.picture, splits = [];
+// Returns [id, parts] of each selected instance that `cut(map, id, box)` divides.
+function partsBy(ids, cut) {
+  const started = performance.now(), { map } = state.image, splits = [];
   for (const id of ids) {
-    const box = map.box(id), parts = box && partsOf(map, id, box, wallOf(box), smallest);
+    const box = map.box(id), parts = box && cut(map, id, box);
     if (parts) splits.push([id, parts]);
   }
   timings.split.push(performance.now() - started);
@@ -13,67 +17,78 @@ function partsBy(ids, wallOf, smallest) {
 }
 
 function applySplits(what, splits) {
-  const { step, made } = state.picture.split(what, splits);
+  const { step, made } = state.image.split(what, splits);
   changed(step);
   const before = splits.map(([id]) => id);
   select([...before, ...made], true);
-  say(`${what}: ${before.join(", ")} became ${counted(before.length + made.length, "part")}.`);
+  setStatus(`${what}: ${before.join(", ")} became ${counted(before.length + made.length, "part")}.`);
 }
 
-function splitByLine(points) {
+export function splitByLine(points) {
   const ids = editable("draw the line across it");
   if (!ids.length) return;
-  const splits = partsBy(ids, (box) => wallOfLine(points, box), LEAST_PART.line);
-  if (!splits.length) return say("The line cuts nothing off: draw it right across the instance.");
+  const splits = partsBy(ids, (map, id, box) => partsOf(map, id, box, lineBarrier(points, box)));
+  if (!splits.length) return setStatus("The line cuts nothing off: draw it right across the instance.");
   applySplits("Split by a line", splits);
 }
 
+export function separatePieces() {
+  const ids = editable("press C");
+  if (!ids.length) return;
+  const splits = partsBy(ids, piecesOf);
+  if (!splits.length) return setStatus(`${nameOf(ids[0])} is one piece: there is nothing to separate.`);
+  applySplits("Separate pieces", splits);
+}
+
 function edgeParts(ids) {
-  const { values } = state.edges, { width, height } = state.picture.map;
-  const wall = (box) => wallOfEdges(values, width, state.edgeLook.threshold, box);
-  return partsBy(ids, wall, Math.max(16, Math.round(width * height * LEAST_PART.edges)));
+  const { values } = state.edges, { width, height } = state.image.map;
+  const { threshold } = state.edgeLook, smallest = smallestEdgePart(width, height);
+  return partsBy(ids, (map, id, box) =>
+    partsOf(map, id, box, edgeBarrier(values, width, threshold, box), smallest));
 }
 
 // First shows the parts; then, asked again, makes them.
-function splitByEdges() {
+export function splitByEdges() {
   if (state.parts) return applyParts();
-  if (state.picture && !state.edges) return say("There are no edges yet: find some under Edges.");
+  if (state.image && !state.edges) return setStatus("There are no edges yet: find some under Edges.");
   const ids = editable("press X");
   if (!ids.length) return;
   const splits = edgeParts(ids);
   if (!splits.length) {
-    return say("At this threshold the edges cut nothing off: lower it, or draw a line (L).");
+    return setStatus("At this threshold the edges cut nothing off: lower it, or draw a line (L).");
   }
   state.parts = splits;
-  tell("parts");
-  sayParts();
+  emit("parts");
+  showPartCount();
 }
 
-function sayParts() {
-  if (!state.parts.length) return say("At this threshold the edges cut nothing off.");
+function showPartCount() {
+  if (!state.parts.length) return setStatus("At this threshold the edges cut nothing off.");
   const parts = state.parts.reduce((sum, [, { count }]) => sum + count, 0);
-  say(`${counted(parts, "part")}: X or Apply makes them, Esc drops them.`);
+  setStatus(`${counted(parts, "part")}: X or Apply makes them, Esc drops them.`);
 }
 
-function applyParts() {
+export function applyParts() {
   if (!ready() || !state.parts?.length) return;
   applySplits("Split along edges", state.parts);
 }
 
-function dropParts() {
+export function dropParts() {
   state.parts = null;
-  tell("parts");
+  emit("parts");
 }
 
 // Follows the threshold while parts are shown.
-function moveThreshold(threshold) {
+export function moveThreshold(threshold) {
   state.edgeLook.threshold = threshold;
-  if (!state.parts) return tell("cuts");
+  if (!state.parts) return emit("cuts");
   state.parts = edgeParts(selected());
-  tell("parts");
-  sayParts();
+  emit("parts");
+  showPartCount();
 }
 
-follow("selection", () => {
-  if (state.parts) dropParts();
-});
+export function start() {
+  on("selection", () => {
+    if (state.parts) dropParts();
+  });
+}

@@ -1,6 +1,18 @@
 // What the pointer draws: one gesture from press to release, which a second finger can still drop.
+import { brushRules, eraserRules, paintCapsule, paintPolygon } from "../core/painting.js";
+import { changed, divideBySeeds, editable, ready } from "./actions.js";
+import { applyParts, dropParts, splitByLine } from "./splits.js";
+import { pump, unsent } from "../sync/saving.js";
+import { drafts } from "../view/drawing.js";
+import { layers, paintFill } from "../view/layers.js";
+import { colourOf, packed } from "../view/palette.js";
+import {
+  emit, nameOf, select, selected, setStatus, state, unlockedSelection,
+} from "../view/state.js";
+import { pan, placeOf } from "../view/viewport.js";
+
 const TOOLS = {
-  select: "Select: click an instance, Shift adds, drag moves the picture.",
+  select: "Select: click an instance, Shift adds, drag moves the photo.",
   brush: "Brush: paints the selected instance.",
   erase: "Erase: takes from the selected instances, or from any if none is selected.",
   polygon: "Polygon: click the corners; Enter adds it to the selection, Shift+Enter takes it away.",
@@ -8,19 +20,19 @@ const TOOLS = {
   seeds: "Seeds: draw one stroke in each object, then Enter divides the selected instance.",
 };
 const UNCHANGED = "Nothing changed: these pixels are its own, or the mode or a lock keeps them.";
-const gesture = { kind: null };
+export const gesture = { kind: null };
 
-function setTool(tool) {
+export function setTool(tool) {
   endGesture();
   if (tool !== state.tool) dropDrafts();
   state.tool = tool;
-  tell("tool");
-  say(TOOLS[tool]);
+  emit("tool");
+  setStatus(TOOLS[tool]);
 }
 
-function dropDrafts() {
+export function dropDrafts() {
   Object.assign(drafts, { polygon: [], line: [], seeds: [] });
-  tell("tool");
+  emit("tool");
 }
 
 // A brush of one pixel must hit one pixel, not the corner between four.
@@ -29,15 +41,15 @@ const brushPoint = (point) =>
 
 function beginStroke(point) {
   if (!ready()) return;
-  const erase = state.tool === "erase", { picture } = state;
+  const erase = state.tool === "erase", { image } = state;
   const any = erase && !selected().length;
   const ids = any ? [0] : unlockedSelection("paint, or press N for a new one");
   if (!ids.length) return;
   if (state.parts) dropParts();
-  const { locked } = picture;
+  const { locked } = image;
   const may = erase ? eraserRules(selected(), locked)
     : brushRules(state.brush.mode, selected(), locked);
-  picture.map.begin(erase ? "Erase" : "Brush");
+  image.map.begin(erase ? "Erase" : "Brush");
   layers.colours[ids[0]] = packed(colourOf(ids[0] || 1));
   Object.assign(gesture, { kind: "stroke", id: erase ? 0 : ids[0], may, last: brushPoint(point) });
   strokeTo(point);
@@ -45,29 +57,29 @@ function beginStroke(point) {
 
 function strokeTo(point) {
   const to = brushPoint(point), radius = state.brush.size / 2;
-  const box = paintCapsule(state.picture.map, gesture.last, to, radius, gesture.id, gesture.may);
+  const box = paintCapsule(state.image.map, gesture.last, to, radius, gesture.id, gesture.may);
   gesture.last = to;
   if (box) paintFill(box);
 }
 
-function beginGesture(point, event) {
+export function beginGesture(point, event) {
   drafts.pointer = point;
   if (state.tool === "select") {
     Object.assign(gesture, { kind: "pick", adds: event.shiftKey, from: placeOf(event) });
   } else if (state.tool === "polygon") {
     drafts.polygon.push(point);
-    tell("tool");
+    emit("tool");
   } else if (state.tool === "brush" || state.tool === "erase") {
     beginStroke(point);
   } else if (unlockedSelection("draw in it").length) {
     gesture.kind = state.tool;
     if (state.tool === "line") drafts.line = [point];
     else drafts.seeds.push([point]);
-    tell("tool");
+    emit("tool");
   }
 }
 
-function moveGesture(points, event) {
+export function moveGesture(points, event) {
   drafts.pointer = points[points.length - 1];
   if (gesture.kind === "stroke") points.forEach(strokeTo);
   if (gesture.kind === "line") drafts.line.push(...points);
@@ -81,14 +93,14 @@ function moveGesture(points, event) {
   }
 }
 
-function endGesture() {
+export function endGesture() {
   const { kind } = gesture;
   gesture.kind = null;
   if (kind === "stroke") {
-    const step = state.picture.keep(state.picture.map.finish());
-    const area = state.picture.map.areas[selected()[0]] || 0;
+    const step = state.image.keep(state.image.map.finish());
+    const area = state.image.map.areas[selected()[0]] || 0;
     if (!changed(step, `${step?.what}: ${area.toLocaleString("en")} pixels now.`)) {
-      say(UNCHANGED);
+      setStatus(UNCHANGED);
       if (unsent()) pump();
     }
     if (!area && selected().length && state.tool === "erase") select([], true);
@@ -99,65 +111,65 @@ function endGesture() {
   }
 }
 
-function cancelGesture() {
+export function cancelGesture() {
   if (gesture.kind === "stroke") {
-    const box = state.picture.map.cancel();
+    const box = state.image.map.cancel();
     if (box) paintFill(box);
     if (unsent()) pump();
   }
   if (gesture.kind === "seeds") drafts.seeds.pop();
   if (gesture.kind === "line") drafts.line = [];
   gesture.kind = null;
-  tell("tool");
+  emit("tool");
 }
 
 function finishLine() {
   const points = drafts.line;
   drafts.line = [];
-  tell("tool");
+  emit("tool");
   if (points.length > 1) splitByLine(points);
 }
 
-function pick([x, y], adds) {
-  const id = state.picture.map.at(x, y);
+export function pick([x, y], adds) {
+  const id = state.image.map.at(x, y);
   if (!adds) return select(id ? [id] : []);
   if (!id) return;
   const without = selected().filter((other) => other !== id);
   select(without.length < selected().length ? without : [...selected(), id]);
 }
 
-function finishPolygon(erase) {
+export function finishPolygon(erase) {
   const points = drafts.polygon;
-  if (points.length < 3) return say("A polygon needs three corners at least.");
+  if (points.length < 3) return setStatus("A polygon needs three corners at least.");
   const ids = editable("close the polygon, or press N for a new instance");
   if (!ids.length) return;
-  const { picture } = state, { locked } = picture;
+  const { image } = state, { locked } = image;
   const may = erase ? eraserRules(selected(), locked)
     : brushRules(state.brush.mode, selected(), locked);
-  const paint = () => paintPolygon(picture.map, points, erase ? 0 : ids[0], may);
-  const done = changed(picture.change(erase ? "Polygon, taken away" : "Polygon", paint));
+  const paint = () => paintPolygon(image.map, points, erase ? 0 : ids[0], may);
+  const done = changed(image.change(erase ? "Polygon, taken away" : "Polygon", paint));
   dropDrafts();
-  say(done ? `Polygon ${erase ? "taken from" : "added to"} ${nameOf(ids[0])}.`
+  setStatus(done ? `Polygon ${erase ? "taken from" : "added to"} ${nameOf(ids[0])}.`
     : UNCHANGED);
 }
 
 // What Enter, and the button over the canvas, mean now.
-function finishDraft(erase) {
+export function finishDraft(erase) {
   if (state.parts) applyParts();
   else if (state.tool === "polygon") finishPolygon(erase);
   else if (state.tool === "seeds") divideBySeeds();
   else if (drafts.line.length) finishLine();
 }
 
-function dropDraft() {
+export function dropDraft() {
   if (gesture.kind) return cancelGesture();
   if (state.parts) return dropParts();
   if (drafts.polygon.length || drafts.line.length || drafts.seeds.length) return dropDrafts();
-  if (state.picture) select([]);
+  if (state.image) select([]);
 }
 
-function stepBack() {
+export function stepBack() {
   if (state.tool === "polygon") drafts.polygon.pop();
   else if (state.tool === "seeds") drafts.seeds.pop();
-  tell("tool");
+  emit("tool");
 }

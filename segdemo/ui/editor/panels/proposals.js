@@ -1,4 +1,12 @@
 // RIP: its parameters, and its proposals to accept or reject.
+import { ready } from "../input/actions.js";
+import { ask, operate } from "../sync/messages.js";
+import { redraw } from "../view/drawing.js";
+import { paintProposals } from "../view/layers.js";
+import { props } from "../view/page.js";
+import { emit, find, make, on, select, selected, setStatus, state } from "../view/state.js";
+import { zoomToSelection } from "../view/viewport.js";
+
 const fields = new Map(); // name -> input
 
 function ripField({ name, label, help, low, high, step }) {
@@ -10,32 +18,24 @@ function ripField({ name, label, help, low, high, step }) {
     make("small", { id: "mask-editor-rip-" + name }, help));
 }
 
-find(".fields").append(...props.rip_fields.map(ripField));
-find(".preset").append(
-  ...Object.keys(props.rip_presets).map((name) =>
-    make("option", { value: name }, "preset " + name)),
-  make("option", { value: "" }, "own settings"));
-find(".preset").addEventListener("change", () => setPreset(find(".preset").value));
-
 function setPreset(name) {
   const values = props.rip_presets[name] || {};
   for (const { name: field, value } of props.rip_fields) {
     if (name) fields.get(field).value = values[field] ?? value;
   }
 }
-setPreset(find(".preset").value);
 
-function preview() {
+export function preview() {
   const wrong = [...fields.values()].find((input) => !input.value || !input.checkValidity());
   if (wrong) {
     find(".more").open = true;
     wrong.reportValidity();
-    return say(`RIP: a parameter is outside ${wrong.min} to ${wrong.max}.`);
+    return setStatus(`RIP: a parameter is outside ${wrong.min} to ${wrong.max}.`);
   }
-  if (state.picture && !state.edges) return say("RIP needs edges: find some under Edges first.");
+  if (state.image && !state.edges) return setStatus("RIP needs edges: find some under Edges first.");
   const given = [...fields].map(([name, input]) => [name, Number(input.value)]);
   state.proposals = null;
-  tell("proposals");
+  emit("proposals");
   const settings = Object.fromEntries(given);
   return ask("preview", { settings }, "RIP looks for splits and merges ...");
 }
@@ -45,7 +45,7 @@ const open = () =>
 
 // A proposal is about masks as they were; once these change it can no longer be accepted. Its step
 // keeps the state that undo gives back, and then the one that redo does.
-function turnProposals({ ids, outcomes }) {
+export function turnProposals({ ids, outcomes }) {
   for (const outcome of outcomes) {
     const { proposal, state: other } = outcome;
     outcome.state = proposal.state;
@@ -58,14 +58,14 @@ function turnProposals({ ids, outcomes }) {
     outcomes.push({ proposal, state: "open" });
     proposal.state = "changed";
   }
-  if (outcomes.length) tell("proposals");
+  if (outcomes.length) emit("proposals");
 }
 
 async function accept(wanted) {
   const { proposals } = state;
   if (!wanted.length || !ready()) return;
   const indices = wanted.filter((i) => proposals.list[i].state === "open");
-  if (!indices.length) return say("These masks have changed since: press Preview again.");
+  if (!indices.length) return setStatus("These masks have changed since: press Preview again.");
   const chosen = indices.map((i) => proposals.list[i]);
   for (const proposal of chosen) proposal.state = "accepted";
   const done = await operate("accept", { proposals: indices }, "Accepting ...");
@@ -74,16 +74,16 @@ async function accept(wanted) {
     else proposal.state = "open";
   }
   proposals.shown = null;
-  tell("proposals");
+  emit("proposals");
 }
 
-const acceptAll = () => accept(open());
+export const acceptAll = () => accept(open());
 
-function rejectAll() {
+export function rejectAll() {
   for (const i of open()) state.proposals.list[i].state = "rejected";
   state.proposals.shown = null;
-  tell("proposals");
-  say("All proposals are rejected.");
+  emit("proposals");
+  setStatus("All proposals are rejected.");
 }
 
 function point(index) {
@@ -96,8 +96,8 @@ function point(index) {
 function reject(proposal) {
   proposal.state = "rejected";
   state.proposals.shown = null;
-  tell("proposals");
-  say(`Rejected: ${proposal.text}.`);
+  emit("proposals");
+  setStatus(`Rejected: ${proposal.text}.`);
 }
 
 const OUTCOMES = { accepted: "accepted", rejected: "rejected", changed: "masks changed since" };
@@ -125,18 +125,28 @@ function proposalRow(proposal, index) {
 }
 
 function showProposal({ inputs }, index) {
-  select(inputs.filter((id) => state.picture.map.areas[id]), true);
+  select(inputs.filter((id) => state.image.map.areas[id]), true);
   if (selected().length) zoomToSelection();
   if (state.proposals.list[index].state === "open") point(index);
 }
 
-follow("proposals picture", () => {
-  const { list } = state.proposals || { list: [] }, waiting = open().length;
-  find(".proposals").replaceChildren(...list.map(proposalRow));
-  find(".all").hidden = !waiting;
-  find("[data-do=accept-all]").textContent = `Accept all (${waiting})`;
-  find(".proposals-hint").hidden = list.length > 0;
-  find(".proposals-hint").textContent = state.proposals
-    ? "No change is proposed with these settings."
-    : "RIP proposes splits and merges by the edges. Nothing changes before you accept.";
-});
+export function start() {
+  find(".fields").append(...props.rip_fields.map(ripField));
+  find(".preset").append(
+    ...Object.keys(props.rip_presets).map((name) =>
+      make("option", { value: name }, "preset " + name)),
+    make("option", { value: "" }, "own settings"));
+  find(".preset").addEventListener("change", () => setPreset(find(".preset").value));
+  setPreset(find(".preset").value);
+
+  on("proposals image", () => {
+    const { list } = state.proposals || { list: [] }, waiting = open().length;
+    find(".proposals").replaceChildren(...list.map(proposalRow));
+    find(".all").hidden = !waiting;
+    find("[data-do=accept-all]").textContent = `Accept all (${waiting})`;
+    find(".proposals-hint").hidden = list.length > 0;
+    find(".proposals-hint").textContent = state.proposals
+      ? "No change is proposed with these settings."
+      : "RIP proposes splits and merges by the edges. Nothing changes before you accept.";
+  });
+}

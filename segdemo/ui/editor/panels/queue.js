@@ -1,12 +1,15 @@
-// The list of pictures.
+// The list of images.
+import { ask } from "../sync/messages.js";
+import { counted, emit, find, make, on, setPressed, state } from "../view/state.js";
+
 const STATES = { new: "new", edited: "edited", checked: "checked" };
 
 // Only messages bring thumbnails; what else tells of the queue leaves them as they are.
-function showQueue(queue) {
+export function showQueue(queue) {
   const thumbs = new Map(state.queue.map(({ index, thumb }) => [index, thumb]));
   state.queue = queue.map((one) =>
     (one.thumb?.url ? one : { ...one, thumb: thumbs.get(one.index) }));
-  tell("queue");
+  emit("queue");
 }
 
 function queueRow({ index, name, count, state: progress, thumb }) {
@@ -25,23 +28,25 @@ function queueRow({ index, name, count, state: progress, thumb }) {
   return make("li", {}, button);
 }
 
-follow("queue", () => {
-  const wanted = find(".search").value.trim().toLowerCase();
-  const shown = state.queue.filter(({ name }) => name.toLowerCase().includes(wanted));
-  const list = find(".pictures"), { scrollTop, scrollLeft } = list;
-  list.replaceChildren(...shown.map(queueRow));
-  Object.assign(list, { scrollTop, scrollLeft });
-  const place = state.queue.findIndex(({ index }) => index === state.about?.index);
-  find(".place").textContent = `${place + 1} of ${state.queue.length}`;
-  find(".search").hidden = state.queue.length < 6;
-  press(find("[data-do=checked]"), state.about?.checked);
-});
-// The server tells of the queue only now and then; the open picture's row follows each edit.
-follow("pixels", () => {
-  const row = state.queue.find(({ index }) => index === state.about.index);
-  const count = state.picture.map.ids().length;
-  if (!row || (row.count === count && row.state !== "new")) return;
-  Object.assign(row, { count, state: row.state === "new" ? "edited" : row.state });
-  tell("queue");
-});
-find(".search").addEventListener("input", () => tell("queue"));
+export function start() {
+  on("queue", () => {
+    const wanted = find(".search").value.trim().toLowerCase();
+    const shown = state.queue.filter(({ name }) => name.toLowerCase().includes(wanted));
+    const list = find(".pictures"), { scrollTop, scrollLeft } = list;
+    list.replaceChildren(...shown.map(queueRow));
+    Object.assign(list, { scrollTop, scrollLeft });
+    const place = state.queue.findIndex(({ index }) => index === state.about?.index);
+    find(".place").textContent = `${place + 1} of ${state.queue.length}`;
+    find(".search").hidden = state.queue.length < 6;
+    setPressed(find("[data-do=checked]"), state.about?.checked);
+  });
+  // The server tells of the queue only now and then; the open image's row follows each edit.
+  on("pixels", () => {
+    const row = state.queue.find(({ index }) => index === state.about.index);
+    const count = state.image.map.ids().length;
+    if (!row || (row.count === count && row.state !== "new")) return;
+    Object.assign(row, { count, state: row.state === "new" ? "edited" : row.state });
+    emit("queue");
+  });
+  find(".search").addEventListener("input", () => emit("queue"));
+}

@@ -1,4 +1,6 @@
 // Bytes on their way: gzip, base64, files of the server, and calls that may never be answered.
+import { server } from "../view/page.js";
+
 const PATIENCE = 60000; // milliseconds
 
 async function through(stream, bytes) {
@@ -15,33 +17,33 @@ function base64(bytes) {
 }
 
 // values: Uint16Array, sent little endian as every machine that runs a browser today has it.
-async function packLabels(values) {
+export async function packLabels(values) {
   return base64(await through(new CompressionStream("gzip"), values));
 }
 
-async function unpackLabels(text) {
+export async function unpackLabels(text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const raw = await through(new DecompressionStream("gzip"), bytes);
   return new Uint16Array(raw.buffer, 0, raw.length >> 1);
 }
 
-async function fetched(file) {
+export async function fetched(file) {
   const answer = await fetch(file.url);
-  if (!answer.ok) throw new Error("The server no longer has a file of this picture.");
+  if (!answer.ok) throw new Error("The server no longer has a file of this photo.");
   return answer.blob();
 }
 
-async function fetchBytes(file) {
+export async function fetchBytes(file) {
   return through(new DecompressionStream("gzip"), await fetched(file));
 }
 
-async function fetchLabels(file) {
+export async function fetchLabels(file) {
   const raw = await fetchBytes(file);
   return new Uint16Array(raw.buffer, 0, raw.length >> 1);
 }
 
 // Resolves to undefined when the server is gone, failed or says nothing in time.
-async function call(name, request) {
+export async function call(name, request) {
   let timer = 0;
   const late = new Promise((done) => (timer = setTimeout(done, PATIENCE)));
   try {

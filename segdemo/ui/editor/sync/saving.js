@@ -1,23 +1,29 @@
 // Edits on their way to the server, one call after the other. What has not been sent yet is kept
 // as one box and sent as it is then, so a slow or lost server never holds copies of pixels.
+import { boxAround } from "../core/label_map.js";
+import { showQueue } from "../panels/queue.js";
+import { call, packLabels } from "./payloads.js";
+import { element } from "../view/page.js";
+import { emit, state, timings } from "../view/state.js";
+
 const PAUSES = [1000, 2000, 4000, 8000, 15000]; // milliseconds before another try
-const saver = {
+export const saver = {
   revision: 0, box: null, ids: new Set(), steps: [], whole: false, details: null,
   running: null, sending: false, failures: 0, reason: "", since: 0, wake: null,
   final: false, // the server refuses these edits for good
-  picture: 0, // counts pictures, so that a late answer is not taken for another one's
+  image: 0, // counts images, so that a late answer is not taken for another one's
 };
 
-const unsent = () => Boolean(saver.box || saver.whole || saver.details || saver.sending);
+export const unsent = () => Boolean(saver.box || saver.whole || saver.details || saver.sending);
 
-function startSaving(revision) {
-  saver.picture++;
+export function startSaving(revision) {
+  saver.image++;
   Object.assign(saver, { revision, box: null, ids: new Set(), steps: [], whole: false });
   Object.assign(saver, { details: null, failures: 0, reason: "", since: 0, final: false });
-  tell("saved");
+  emit("saved");
 }
 
-function saveStep(step) {
+export function saveStep(step) {
   if (step.records) saveDetails({ instances: recordsOf(step.ids) });
   if (!step.box) return;
   saver.box = boxAround([saver.box, step.box]);
@@ -28,40 +34,40 @@ function saveStep(step) {
 }
 
 // details: {checked} and {classes} replace what waits, {instances} adds to it.
-function saveDetails(details) {
+export function saveDetails(details) {
   const instances = { ...saver.details?.instances, ...details.instances };
   saver.details = { ...saver.details, ...details };
   if (Object.keys(instances).length) saver.details.instances = instances;
   pump();
 }
 
-function recordsOf(ids) {
-  const present = [...ids].filter((id) => state.picture.map.areas[id]);
-  return Object.fromEntries(present.map((id) => [id, { ...state.picture.record(id) }]));
+export function recordsOf(ids) {
+  const present = [...ids].filter((id) => state.image.map.areas[id]);
+  return Object.fromEntries(present.map((id) => [id, { ...state.image.record(id) }]));
 }
 
-const about = (revision) => ({
+export const about = (revision) => ({
   token: state.token, picture: state.about.index, lease: state.about.lease,
   ...(revision === undefined ? {} : { revision }),
 });
 
-function pump() {
+export function pump() {
   saver.running ||= Promise.resolve().then(drain).finally(() => {
     saver.running = null;
-    tell("saved");
+    emit("saved");
   });
-  tell("saved");
+  emit("saved");
 }
 
 async function drain() {
   // pixels of an unfinished stroke must not leave: the stroke may still be dropped
-  while (unsent() && !saver.final && state.picture && !state.picture.map.edit) {
+  while (unsent() && !saver.final && state.image && !state.image.map.edit) {
     if (await sendNext()) {
       saver.failures = 0;
       continue;
     }
     const delay = PAUSES[Math.min(saver.failures++, PAUSES.length - 1)];
-    tell("saved");
+    emit("saved");
     if (saver.final) return;
     await new Promise((done) => {
       saver.wake = done;
@@ -87,9 +93,9 @@ function refused(answer) {
   return false;
 }
 
-const sentence = (words) => words && words[0].toUpperCase() + words.slice(1).replace(/\.?$/, ".");
+export const sentence = (words) => words && words[0].toUpperCase() + words.slice(1).replace(/\.?$/, ".");
 
-function notSaved() {
+export function notSaved() {
   const rest = saver.final ? "Your edits stay here until this page is left."
     : "Your edits are kept here; trying again.";
   return ["Not saved.", sentence(saver.reason), rest].filter(Boolean).join(" ");
@@ -109,7 +115,7 @@ function giveBack({ box, ids, steps, since }) {
 }
 
 async function sendPatch() {
-  const { picture } = saver, { map } = state.picture;
+  const { image } = saver, { map } = state.image;
   const work = taken(), [x, y, right, bottom] = work.box;
   const values = map.crop(work.box), instances = recordsOf(work.ids);
   const revision = saver.revision + 1;
@@ -117,7 +123,7 @@ async function sendPatch() {
     ...about(revision), what: [...new Set(work.steps)].join(", "), x, y,
     width: right - x, height: bottom - y, labels: await packLabels(values), instances,
   });
-  if (picture !== saver.picture) return true;
+  if (image !== saver.image) return true;
   if (answer?.revision === revision) {
     saver.revision = revision;
     timings.sent.push(performance.now() - work.since);
@@ -130,12 +136,12 @@ async function sendPatch() {
 }
 
 async function sendWhole() {
-  const { picture } = saver, { map } = state.picture;
+  const { image } = saver, { map } = state.image;
   const work = taken(), values = map.labels.slice();
   const answer = await call("save_all", {
     ...about(saver.revision + 1), labels: await packLabels(values), instances: recordsOf(map.ids()),
   });
-  if (picture !== saver.picture) return true;
+  if (image !== saver.image) return true;
   if (answer && !answer.error) {
     saver.revision = answer.revision;
     saver.whole = false;
@@ -146,10 +152,10 @@ async function sendWhole() {
 }
 
 async function sendDetails() {
-  const { details, picture } = saver;
+  const { details, image } = saver;
   saver.details = null;
   const answer = await call("describe", { ...about(), ...details });
-  if (picture !== saver.picture) return true;
+  if (image !== saver.image) return true;
   if (answer && !answer.error) {
     if (answer.queue) showQueue(answer.queue);
     return true;
@@ -163,10 +169,10 @@ async function sendDetails() {
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 // Resolves to true once everything is on the server, to false when it cannot be taken there.
-async function settled() {
+export async function settled() {
   const failures = saver.failures;
   saver.wake?.();
-  while (unsent() && state.picture) {
+  while (unsent() && state.image) {
     if (saver.final) return false;
     pump();
     await Promise.race([saver.running, pause(50)]);
@@ -177,7 +183,9 @@ async function settled() {
   return !unsent();
 }
 
-addEventListener("online", () => saver.wake?.());
-addEventListener("beforeunload", (event) => {
-  if (element.isConnected && state.picture && unsent()) event.preventDefault();
-});
+export function start() {
+  addEventListener("online", () => saver.wake?.());
+  addEventListener("beforeunload", (event) => {
+    if (element.isConnected && state.image && unsent()) event.preventDefault();
+  });
+}

@@ -1,9 +1,15 @@
 // Draws the board, at most once a frame.
-const drafts = { polygon: [], line: [], seeds: [], cursor: null, pointer: null };
-const pen = canvas.getContext("2d");
+import { layers, paintCuts, paintEdges, paintProposals, recolour } from "./layers.js";
+import { cssColour } from "./palette.js";
+import { drawIds, drawRims } from "./rims.js";
+import { on, state, timings } from "./state.js";
+import { canvas, toBoard, view } from "./viewport.js";
+
+export const drafts = { polygon: [], line: [], seeds: [], cursor: null, pointer: null };
+let ctx;
 let frame = 0, eventTime = 0;
 
-function redraw(event) {
+export function redraw(event) {
   if (event && !eventTime) eventTime = event.timeStamp;
   if (!frame) frame = requestAnimationFrame(draw);
 }
@@ -13,19 +19,19 @@ function draw() {
   const started = performance.now(), ratio = devicePixelRatio || 1;
   const width = Math.round(view.width * ratio), height = Math.round(view.height * ratio);
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  pen.setTransform(1, 0, 0, 1, 0, 0);
-  pen.fillStyle = "#1b1d22";
-  pen.fillRect(0, 0, width, height);
+  ctx.setTransform(1, 0, 0, 1, 0, 0);
+  ctx.fillStyle = "#1b1d22";
+  ctx.fillRect(0, 0, width, height);
   if (!layers.fill) return;
   const { zoom, left, top } = view;
-  pen.setTransform(zoom * ratio, 0, 0, zoom * ratio, left * ratio, top * ratio);
-  pen.imageSmoothingEnabled = zoom * ratio < 3;
-  pen.drawImage(layers.photo, 0, 0, state.picture.map.width, state.picture.map.height);
+  ctx.setTransform(zoom * ratio, 0, 0, zoom * ratio, left * ratio, top * ratio);
+  ctx.imageSmoothingEnabled = zoom * ratio < 3;
+  ctx.drawImage(layers.photo, 0, 0, state.image.map.width, state.image.map.height);
   if (!state.look.photoOnly) drawMasks();
-  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
   if (!state.look.photoOnly && !state.look.compare) {
-    if (!state.parts) drawRims(pen);
-    drawIds(pen);
+    if (!state.parts) drawRims(ctx);
+    drawIds(ctx);
   }
   drawDrafts();
   note(started);
@@ -40,23 +46,23 @@ function note(started) {
 
 function drawLayer(layer, alpha) {
   if (!layer) return;
-  pen.globalAlpha = alpha;
-  pen.drawImage(layer.sheet, layer.left, layer.top);
-  pen.globalAlpha = 1;
+  ctx.globalAlpha = alpha;
+  ctx.drawImage(layer.canvas, layer.left, layer.top);
+  ctx.globalAlpha = 1;
 }
 
 function drawMasks() {
-  const { look } = state, { width, height } = state.picture.map;
-  pen.imageSmoothingEnabled = view.zoom < 1;
+  const { look } = state, { width, height } = state.image.map;
+  ctx.imageSmoothingEnabled = view.zoom < 1;
   const compared = look.compare && layers.start;
   const edge = compared ? Math.round(width * look.wipe) : 0;
   const half = (layer, from, to) => {
-    pen.save();
-    pen.beginPath();
-    pen.rect(from, 0, to - from, height);
-    pen.clip();
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(from, 0, to - from, height);
+    ctx.clip();
     drawLayer(layer, look.opacity);
-    pen.restore();
+    ctx.restore();
   };
   if (compared) half(layers.start, 0, edge);
   if (!look.outlines || compared) half(layers.fill, edge, width);
@@ -67,45 +73,45 @@ function drawMasks() {
 }
 
 function drawWipe(edge, height) {
-  pen.fillStyle = "#ffffff";
-  pen.fillRect(edge - 1 / view.zoom, 0, 2 / view.zoom, height);
+  ctx.fillStyle = "#ffffff";
+  ctx.fillRect(edge - 1 / view.zoom, 0, 2 / view.zoom, height);
 }
 
 // Two strokes, so that a line is seen on bright and on dark.
 function drawPath(points, closed, colour = "#ffffff") {
   if (!points.length) return;
-  pen.beginPath();
-  points.map(toBoard).forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y)));
-  if (closed) pen.closePath();
+  ctx.beginPath();
+  points.map(toBoard).forEach(([x, y], i) => (i ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
+  if (closed) ctx.closePath();
   for (const [style, width] of [["#000000", 4], [colour, 2]]) {
-    pen.strokeStyle = style;
-    pen.lineWidth = width;
-    pen.stroke();
+    ctx.strokeStyle = style;
+    ctx.lineWidth = width;
+    ctx.stroke();
   }
   for (const point of closed || points.length === 1 ? points : []) drawDot(toBoard(point), colour);
 }
 
 function drawSeed(points, colour) {
-  pen.beginPath();
-  points.map(toBoard).forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y)));
-  if (points.length === 1) pen.lineTo(...toBoard(points[0]));
-  pen.lineCap = pen.lineJoin = "round";
+  ctx.beginPath();
+  points.map(toBoard).forEach(([x, y], i) => (i ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
+  if (points.length === 1) ctx.lineTo(...toBoard(points[0]));
+  ctx.lineCap = ctx.lineJoin = "round";
   const width = Math.max(2, state.brush.size * view.zoom);
   for (const [style, across] of [["#000000", width + 4], ["#ffffff", width + 2], [colour, width]]) {
-    pen.strokeStyle = style;
-    pen.lineWidth = across;
-    pen.stroke();
+    ctx.strokeStyle = style;
+    ctx.lineWidth = across;
+    ctx.stroke();
   }
 }
 
 function drawDot([x, y], colour) {
-  pen.beginPath();
-  pen.arc(x, y, 4, 0, 7);
-  pen.fillStyle = colour;
-  pen.fill();
-  pen.lineWidth = 1.5;
-  pen.strokeStyle = "#000000";
-  pen.stroke();
+  ctx.beginPath();
+  ctx.arc(x, y, 4, 0, 7);
+  ctx.fillStyle = colour;
+  ctx.fill();
+  ctx.lineWidth = 1.5;
+  ctx.strokeStyle = "#000000";
+  ctx.stroke();
 }
 
 function drawDrafts() {
@@ -121,29 +127,32 @@ function drawDrafts() {
 function drawRing([x, y]) {
   const radius = Math.max(1, (state.brush.size / 2) * view.zoom);
   for (const [style, width] of [["#000000", 3], ["#ffffff", 1.25]]) {
-    pen.beginPath();
-    pen.arc(x, y, radius, 0, 7);
-    pen.strokeStyle = style;
-    pen.lineWidth = width;
-    pen.stroke();
+    ctx.beginPath();
+    ctx.arc(x, y, radius, 0, 7);
+    ctx.strokeStyle = style;
+    ctx.lineWidth = width;
+    ctx.stroke();
   }
 }
 
 function drawCross([x, y]) {
   for (const [style, width] of [["#000000", 4], ["#ffffff", 2]]) {
-    pen.beginPath();
-    pen.moveTo(x - 9, y);
-    pen.lineTo(x + 9, y);
-    pen.moveTo(x, y - 9);
-    pen.lineTo(x, y + 9);
-    pen.strokeStyle = style;
-    pen.lineWidth = width;
-    pen.stroke();
+    ctx.beginPath();
+    ctx.moveTo(x - 9, y);
+    ctx.lineTo(x + 9, y);
+    ctx.moveTo(x, y - 9);
+    ctx.lineTo(x, y + 9);
+    ctx.strokeStyle = style;
+    ctx.lineWidth = width;
+    ctx.stroke();
   }
 }
 
-follow("view tool look", () => redraw());
-follow("colours", () => { recolour(); redraw(); });
-follow("selection parts cuts", () => { paintCuts(); redraw(); });
-follow("edges", () => { paintEdges(); paintCuts(); redraw(); });
-follow("proposals", () => { paintProposals(); redraw(); });
+export function start() {
+  ctx = canvas.getContext("2d");
+  on("view tool look", () => redraw());
+  on("colours", () => { recolour(); redraw(); });
+  on("selection parts cuts", () => { paintCuts(); redraw(); });
+  on("edges", () => { paintEdges(); paintCuts(); redraw(); });
+  on("proposals", () => { paintProposals(); redraw(); });
+}

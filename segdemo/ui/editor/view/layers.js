@@ -1,12 +1,16 @@
 // Layers between photo and tools: colours of the instances, edges, cuts, parts and proposals.
-const layers = {
+import { MOST_ID } from "../core/label_map.js";
+import { PALETTE, channels, colourOf, colourTable, packed } from "./palette.js";
+import { make, selected, state } from "./state.js";
+
+export const layers = {
   photo: null, fill: null, start: null, edges: null, cuts: [], proposals: null, colours: null,
 };
-const STRIP = 256; // rows painted at a time, so that no second whole picture is held
+const STRIP = 256; // rows painted at a time, so that no second whole image is held
 
 function blankLayer([left, top, right, bottom]) {
-  const sheet = make("canvas", { width: right - left, height: bottom - top });
-  return { sheet, pen: sheet.getContext("2d"), left, top };
+  const canvas = make("canvas", { width: right - left, height: bottom - top });
+  return { canvas, ctx: canvas.getContext("2d"), left, top };
 }
 
 // Paints a box of a layer; colour(p, q) gives the bytes of image pixel p, the box's pixel q.
@@ -15,7 +19,7 @@ function paintLayer(layer, box, write) {
   for (let top = box[1]; top < bottom; top += STRIP) {
     const down = Math.min(STRIP, bottom - top), pixels = new ImageData(across, down);
     write(new Uint32Array(pixels.data.buffer), [left, top, right, top + down]);
-    layer.pen.putImageData(pixels, left - layer.left, top - layer.top);
+    layer.ctx.putImageData(pixels, left - layer.left, top - layer.top);
   }
 }
 
@@ -30,39 +34,39 @@ function copyColours(labels, width, table) {
   };
 }
 
-const wholeBox = () => [0, 0, state.picture.map.width, state.picture.map.height];
+export const wholeBox = () => [0, 0, state.image.map.width, state.image.map.height];
 
-function paintFill(box) {
-  const { labels, width } = state.picture.map;
+export function paintFill(box) {
+  const { labels, width } = state.image.map;
   paintLayer(layers.fill, box, copyColours(labels, width, layers.colours));
 }
 
-function recolour() {
-  if (!state.picture) return;
+export function recolour() {
+  if (!state.image) return;
   layers.colours = colourTable();
   paintFill(wholeBox());
   if (state.start) paintStart();
 }
 
-function paintStart() {
+export function paintStart() {
   const table = new Uint32Array(MOST_ID + 1);
   for (let id = 1; id <= MOST_ID; id++) table[id] = packed(colourOf(id));
   layers.start = blankLayer(wholeBox());
-  const paint = copyColours(state.start, state.picture.map.width, table);
+  const paint = copyColours(state.start, state.image.map.width, table);
   paintLayer(layers.start, wholeBox(), paint);
 }
 
-function newPicture() {
+export function newImage() {
   Object.assign(layers, { start: null, edges: null, cuts: [], proposals: null });
   layers.fill = blankLayer(wholeBox());
   recolour();
 }
 
-function paintEdges() {
+export function paintEdges() {
   layers.edges = null;
   if (!state.edges || !state.edgeLook.shown) return;
   const colour = packed(channels(state.edgeLook.colour), 0), { values } = state.edges;
-  const { width } = state.picture.map;
+  const { width } = state.image.map;
   layers.edges = blankLayer(wholeBox());
   paintLayer(layers.edges, wholeBox(), (out, [, top]) => {
     const first = top * width;
@@ -73,9 +77,9 @@ function paintEdges() {
 const CUT = packed([255, 0, 160]);
 
 // Where the edges would cut the selected instances, or the parts that a split would make.
-function paintCuts() {
+export function paintCuts() {
   layers.cuts = [];
-  if (!state.picture) return;
+  if (!state.image) return;
   if (state.parts) layers.cuts = state.parts.map(([, parts]) => partsLayer(parts));
   else if (state.edges && state.edgeLook.cuts) {
     layers.cuts = selected().map(cutLayer).filter(Boolean);
@@ -83,7 +87,7 @@ function paintCuts() {
 }
 
 function cutLayer(id) {
-  const { map } = state.picture, box = map.box(id);
+  const { map } = state.image, box = map.box(id);
   if (!box) return null;
   const layer = blankLayer(box), { values } = state.edges, { threshold } = state.edgeLook;
   paintLayer(layer, box, (out, [left, top, right, bottom]) => {
@@ -110,7 +114,7 @@ function partsLayer({ box, grid }) {
 }
 
 // The proposal under the pointer alone, else all that are open; what would go is pink.
-function paintProposals() {
+export function paintProposals() {
   layers.proposals = null;
   const { list, box, labels, shown } = state.proposals || { list: [] };
   const drawn = list.filter((one, i) => (shown === null ? one.state === "open" : i === shown));
@@ -122,5 +126,5 @@ function paintProposals() {
     });
   }
   layers.proposals = blankLayer(box);
-  paintLayer(layers.proposals, box, copyColours(labels, state.picture.map.width, table));
+  paintLayer(layers.proposals, box, copyColours(labels, state.image.map.width, table));
 }

@@ -1,9 +1,15 @@
 // Outlines at the sharpness of the page, whatever the zoom; and the ids in the middle.
+import { MOST_ID, boxAround } from "../core/label_map.js";
+import { layers, wholeBox } from "./layers.js";
+import { packed } from "./palette.js";
+import { selected, state } from "./state.js";
+import { toBoard, toImage, view } from "./viewport.js";
+
 const WHITE = packed([255, 255, 255]), BLACK = packed([0, 0, 0]);
 
 // The labels of the page's pixels in a box of the board.
 function sampled([left, top, right, bottom]) {
-  const { labels, width, height } = state.picture.map, across = right - left;
+  const { labels, width, height } = state.image.map, across = right - left;
   const ids = new Uint16Array(across * (bottom - top)), columns = new Int32Array(across);
   for (let x = 0; x < across; x++) {
     const column = Math.floor(toImage(left + x + 0.5, 0)[0]);
@@ -66,8 +72,8 @@ function markAll(ids, across, out, colours) {
   });
 }
 
-function drawRims(pen) {
-  const { outlines } = state.look, { map } = state.picture;
+export function drawRims(ctx) {
+  const { outlines } = state.look, { map } = state.image;
   const around = outlines ? wholeBox() : boxAround(selected().map((id) => map.box(id)));
   const box = around && boardBox(around, 4);
   if (!box) return;
@@ -77,17 +83,17 @@ function drawRims(pen) {
   for (const id of selected()) chosen[id] = 1;
   markSelected(ids, across, out, chosen);
   if (outlines) markAll(ids, across, out, layers.colours);
-  const sheet = new OffscreenCanvas(across, box[3] - box[1]);
-  sheet.getContext("2d").putImageData(pixels, 0, 0);
-  pen.drawImage(sheet, box[0], box[1]);
+  const offscreen = new OffscreenCanvas(across, box[3] - box[1]);
+  offscreen.getContext("2d").putImageData(pixels, 0, 0);
+  ctx.drawImage(offscreen, box[0], box[1]);
 }
 
 // A place inside the instance: the middle of its longest run in the middle rows of its box.
-const anchors = new Map();
+export const anchors = new Map();
 
 function anchorOf(id) {
   if (anchors.has(id)) return anchors.get(id);
-  const { map } = state.picture, box = map.box(id);
+  const { map } = state.image, box = map.box(id);
   let best = null;
   for (let away = 0; !best && away < box[3] - box[1]; away++) {
     const row = Math.floor((box[1] + box[3]) / 2) + (away % 2 ? -1 : 1) * Math.ceil(away / 2);
@@ -104,22 +110,22 @@ function anchorOf(id) {
   return best;
 }
 
-function drawIds(pen) {
-  const { map } = state.picture;
-  pen.font = "600 12px system-ui, sans-serif";
-  pen.textAlign = "center";
-  pen.textBaseline = "middle";
-  pen.lineJoin = "round";
+export function drawIds(ctx) {
+  const { map } = state.image;
+  ctx.font = "600 12px system-ui, sans-serif";
+  ctx.textAlign = "center";
+  ctx.textBaseline = "middle";
+  ctx.lineJoin = "round";
   for (const id of map.ids()) {
     const box = map.box(id), chosen = selected().includes(id);
     const side = view.zoom * Math.min(box[2] - box[0], box[3] - box[1]);
-    if (!chosen && (side < 24 || state.picture.record(id).hidden)) continue;
+    if (!chosen && (side < 24 || state.image.record(id).hidden)) continue;
     const [x, y] = toBoard(anchorOf(id));
     if (x < 0 || y < 0 || x > view.width || y > view.height) continue;
-    pen.lineWidth = 3;
-    pen.strokeStyle = chosen ? "#ffffff" : "rgb(0 0 0 / 75%)";
-    pen.fillStyle = chosen ? "#000000" : "#ffffff";
-    pen.strokeText(id, x, y);
-    pen.fillText(id, x, y);
+    ctx.lineWidth = 3;
+    ctx.strokeStyle = chosen ? "#ffffff" : "rgb(0 0 0 / 75%)";
+    ctx.fillStyle = chosen ? "#000000" : "#ffffff";
+    ctx.strokeText(id, x, y);
+    ctx.fillText(id, x, y);
   }
 }

@@ -1,8 +1,10 @@
 // What the editor knows, in one place; parts of the page follow it by name of what changed.
-const state = {
+import { element } from "./page.js";
+
+const initial = () => ({
   token: null, // of the work on the server
-  picture: null, // a Picture, or null while nothing is open
-  about: null, // index, name, checked and files of the picture, as Python sent them
+  image: null, // an EditedImage, or null while nothing is open
+  about: null, // index, name, checked and files of the image, as the server sent them
   queue: [],
   classes: {}, // number -> name
   selection: [], // ids; the first is the one that is painted
@@ -16,27 +18,37 @@ const state = {
   start: null, // Uint16Array of the labels as imported, once asked for
   waiting: null, // name of the event that the server works on
   operating: false, // a server function is about to change the pixels
-};
-const timings = { stroke: [], redraw: [], split: [], sent: [], load: [] };
-const followers = {};
+});
+export const state = initial();
+export const timings = { stroke: [], redraw: [], split: [], sent: [], load: [] };
+const listeners = new Map();
 
-const find = (selector) => element.querySelector(selector);
-const findAll = (selector) => [...element.querySelectorAll(selector)];
-
-function follow(names, work) {
-  for (const name of names.split(" ")) (followers[name] ||= []).push(work);
+// Gradio may build the component again, with other elements.
+export function reset() {
+  listeners.clear();
+  Object.assign(state, initial());
 }
 
-function tell(name, detail) {
-  for (const work of followers[name] || []) work(detail);
+export const find = (selector) => element.querySelector(selector);
+export const findAll = (selector) => [...element.querySelectorAll(selector)];
+
+export function on(names, work) {
+  for (const name of names.split(" ")) {
+    if (!listeners.has(name)) listeners.set(name, []);
+    listeners.get(name).push(work);
+  }
 }
 
-function say(words) {
-  find(state.picture ? ".said" : ".welcome-said").textContent = words;
+export function emit(name, detail) {
+  for (const work of listeners.get(name) || []) work(detail);
+}
+
+export function setStatus(words) {
+  find(state.image ? ".said" : ".welcome-said").textContent = words;
 }
 
 // Builds an element; text is only ever set as text, for names come from other people's files.
-function make(tag, properties = {}, ...children) {
+export function make(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name in made) made[name] = value;
@@ -46,38 +58,38 @@ function make(tag, properties = {}, ...children) {
   return made;
 }
 
-function press(button, on) {
-  button.setAttribute("aria-pressed", String(Boolean(on)));
+export function setPressed(button, pressed) {
+  button.setAttribute("aria-pressed", String(Boolean(pressed)));
 }
 
-const className = (kind) => (kind === null ? "" : state.classes[kind] || "class " + kind);
+export const className = (kind) => (kind === null ? "" : state.classes[kind] || "class " + kind);
 
-function nameOf(id) {
-  const kind = className(state.picture.record(id).class);
+export function nameOf(id) {
+  const kind = className(state.image.record(id).class);
   return kind ? `${id} ${kind}` : `instance ${id}`;
 }
 
-const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+export const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
-const selected = () => state.selection;
+export const selected = () => state.selection;
 
-function unlockedSelection(action) {
-  if (!state.picture) return [];
+export function unlockedSelection(action) {
+  if (!state.image) return [];
   if (!selected().length) {
-    say(`Nothing is selected: click an instance (V), then ${action}.`);
+    setStatus(`Nothing is selected: click an instance (V), then ${action}.`);
     return [];
   }
-  const locked = selected().filter((id) => state.picture.record(id).locked);
+  const locked = selected().filter((id) => state.image.record(id).locked);
   if (!locked.length) return selected();
-  say(`${nameOf(locked[0])} is locked: unlock it in the list first.`);
+  setStatus(`${nameOf(locked[0])} is locked: unlock it in the list first.`);
   return [];
 }
 
-function select(ids, quiet = false) {
+export function select(ids, quiet = false) {
   state.selection = ids;
-  tell("selection");
+  emit("selection");
   if (quiet) return;
-  if (!ids.length) return say("Nothing is selected.");
-  const area = ids.reduce((sum, id) => sum + state.picture.map.areas[id], 0);
-  say(`Selected: ${ids.map(nameOf).join(", ")} (${area.toLocaleString("en")} pixels).`);
+  if (!ids.length) return setStatus("Nothing is selected.");
+  const area = ids.reduce((sum, id) => sum + state.image.map.areas[id], 0);
+  setStatus(`Selected: ${ids.map(nameOf).join(", ")} (${area.toLocaleString("en")} pixels).`);
 }

@@ -1,21 +1,23 @@
-// Which piece of the picture the canvas shows: zoom in page pixels per image pixel, and offset.
-const canvas = find(".view");
-const board = find(".board");
-const view = { zoom: 1, left: 0, top: 0, width: 1, height: 1 };
+// Which part of the image the canvas shows: zoom in page pixels per image pixel, and offset.
+import { boxAround } from "../core/label_map.js";
+import { emit, find, selected, setStatus, state } from "./state.js";
+
+export let canvas;
+export const view = { zoom: 1, left: 0, top: 0, width: 1, height: 1 };
 const MOST_ZOOM = 40;
 
-const toImage = (x, y) => [(x - view.left) / view.zoom, (y - view.top) / view.zoom];
-const toBoard = ([x, y]) => [x * view.zoom + view.left, y * view.zoom + view.top];
+export const toImage = (x, y) => [(x - view.left) / view.zoom, (y - view.top) / view.zoom];
+export const toBoard = ([x, y]) => [x * view.zoom + view.left, y * view.zoom + view.top];
 
-function placeOf(event) {
+export function placeOf(event) {
   const box = canvas.getBoundingClientRect();
   return [event.clientX - box.left, event.clientY - box.top];
 }
 
-const imageAt = (event) => toImage(...placeOf(event));
+export const imageAt = (event) => toImage(...placeOf(event));
 
 function fitZoom() {
-  const { width, height } = state.picture.map;
+  const { width, height } = state.image.map;
   return Math.min(view.width / width, view.height / height) * 0.98;
 }
 
@@ -24,57 +26,51 @@ function show([left, top, right, bottom], margin) {
   view.zoom = Math.min(MOST_ZOOM, view.width / across, view.height / down);
   view.left = view.width / 2 - (view.zoom * (left + right)) / 2;
   view.top = view.height / 2 - (view.zoom * (top + bottom)) / 2;
-  tell("view");
+  emit("view");
 }
 
-function fit() {
-  if (state.picture) show([0, 0, state.picture.map.width, state.picture.map.height], 0.01);
+export function fit() {
+  if (state.image) show([0, 0, state.image.map.width, state.image.map.height], 0.01);
 }
 
-function zoomToSelection() {
-  const box = boxAround(selected().map((id) => state.picture.map.box(id)));
-  if (!box) return say("Nothing is selected to zoom to.");
+export function zoomToSelection() {
+  const box = boxAround(selected().map((id) => state.image.map.box(id)));
+  if (!box) return setStatus("Nothing is selected to zoom to.");
   show(box, 0.25);
 }
 
-function zoomAt(x, y, factor) {
-  if (!state.picture) return;
+export function zoomAt(x, y, factor) {
+  if (!state.image) return;
   const zoom = Math.min(MOST_ZOOM, Math.max(fitZoom() / 3, view.zoom * factor));
   view.left = x - ((x - view.left) * zoom) / view.zoom;
   view.top = y - ((y - view.top) * zoom) / view.zoom;
   view.zoom = zoom;
-  tell("view");
+  emit("view");
 }
 
-function pan(across, down) {
+export function pan(across, down) {
   view.left += across;
   view.top += down;
-  tell("view");
+  emit("view");
 }
 
-// The box of image pixels that can be seen.
-function visibleBox() {
-  const { width, height } = state.picture.map;
-  const [left, top] = toImage(0, 0), [right, bottom] = toImage(view.width, view.height);
-  const box = [Math.max(0, Math.floor(left)), Math.max(0, Math.floor(top)),
-    Math.min(width, Math.ceil(right)), Math.min(height, Math.ceil(bottom))];
-  return box[0] < box[2] && box[1] < box[3] ? box : null;
-}
-
-let fitted = false; // follows the canvas while nobody has moved the picture
+let fitted = false; // follows the canvas while nobody has moved the photo
 
 // A canvas that is about to appear or to change its size is fitted once its size is known.
-function fitNew() {
+export function fitNew() {
   fitted = view.width === canvas.clientWidth && view.height === canvas.clientHeight;
   if (fitted) fit();
 }
 
-new ResizeObserver(() => {
-  const { clientWidth, clientHeight } = canvas;
-  if (!clientWidth || !clientHeight) return;
-  const whole = state.picture && Math.abs(view.zoom / fitZoom() - 1) < 0.02;
-  Object.assign(view, { width: clientWidth, height: clientHeight });
-  if (state.picture && (whole || !fitted)) fit();
-  fitted = true;
-  tell("view");
-}).observe(canvas);
+export function start() {
+  canvas = find(".view");
+  new ResizeObserver(() => {
+    const { clientWidth, clientHeight } = canvas;
+    if (!clientWidth || !clientHeight) return;
+    const whole = state.image && Math.abs(view.zoom / fitZoom() - 1) < 0.02;
+    Object.assign(view, { width: clientWidth, height: clientHeight });
+    if (state.image && (whole || !fitted)) fit();
+    fitted = true;
+    emit("view");
+  }).observe(canvas);
+}

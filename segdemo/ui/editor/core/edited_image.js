@@ -1,4 +1,6 @@
-// A picture's instances: pixels, class and flags of each id, and the way back.
+// An image's instances: pixels, class and flags of each id; undo and redo.
+import { LabelMap, MOST_ID } from "./label_map.js";
+
 const UNDO_BYTES = 96e6;
 
 class History {
@@ -18,13 +20,13 @@ class History {
   }
 }
 
-class Picture {
-  constructor(width, height, labels, records = {}, budget = UNDO_BYTES) {
+export class EditedImage {
+  constructor(width, height, labels, records = {}, highest = 0, budget = UNDO_BYTES) {
     this.map = new LabelMap(width, height, labels);
     this.history = new History(budget);
     this.records = new Map();
     for (const id of this.map.ids()) this.setRecord(id, records[id]);
-    this.highest = Math.max(0, ...this.map.ids());
+    this.highest = Math.max(highest, ...this.map.ids());
   }
 
   record(id) {
@@ -40,7 +42,7 @@ class Picture {
     return this.map.ids().filter((id) => this.record(id).locked);
   }
 
-  // A number never used in this picture, so that undo cannot meet it; else one without a pixel.
+  // A number never used in this image, so that undo cannot meet it; else the lowest without a pixel.
   newId(like) {
     let id = this.highest + 1;
     if (id > MOST_ID) id = this.map.areas.indexOf(0, 1);
@@ -115,7 +117,6 @@ class Picture {
   }
 
   writeParts([left, top, right, bottom], grid, ids) {
-    const across = right - left;
     for (let row = top, p = 0; row < bottom; row++) {
       for (let x = left; x < right; ) {
         const part = grid[p];
