@@ -11,18 +11,17 @@ import torch
 from PIL import Image
 from transformers import ViTModel
 
-from segdemo.checkpoints import (
-    HUB_ID,
+from segdemo.checkpoints.files import (
     PICKLES,
     TRANSFORMERS_STEM,
     CheckpointError,
-    download,
     pickle_error,
     read_json,
     weight_files,
 )
+from segdemo.checkpoints.loading import load_frozen
+from segdemo.checkpoints.locate import HUB_ID, download
 from segdemo.datatypes import RGBImage
-from segdemo.networks import load_frozen
 
 SIDE = 480  # pixels that pictures are squashed to; 60 patches of 8
 PREPARATION = "preprocessor_config.json"
