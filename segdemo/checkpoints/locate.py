@@ -35,7 +35,7 @@ NOUNS: dict[Kind, str] = {"diffdis": "model", "backbone": "backbone", "features"
 CHOICES: dict[Kind, str] = {
     "diffdis": "a folder, a .safetensors file or a Hub id",
     "backbone": "a folder or a Hub id",
-    "features": "a folder with a ViT as transformers saves it, or a Hub id",
+    "features": "a folder with a ViT as transformers saves it or a Hub id",
 }
 
 
@@ -53,7 +53,7 @@ def locate(name: str, kind: Kind) -> Path:
     if HUB_ID.fullmatch(str(source)):
         return download(str(source), downloads(kind))
     registered = ", ".join(registered_names(kind))
-    raise CheckpointError(f"No {NOUNS[kind]} {name!r}: give {registered}, {CHOICES[kind]}.")
+    raise CheckpointError(f"No {NOUNS[kind]} {name!r}: give one of {registered}, {CHOICES[kind]}.")
 
 
 def locate_base(base: str, folder: Path, kind: Kind, patterns: Sequence[str]) -> Path:
