@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segdemo.batch import Handler, process_images
-from segdemo.checkpoints import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_files, add_setting, given, seed
 from segdemo.commands.walk import RefusedError, follow, list_pictures, make_folder, refuse_early
 from segdemo.datatypes import InputError
@@ -70,7 +70,7 @@ def run_on_pictures(
     results: Callable[[str], Iterable[Path]],
     make_handle: MakeHandle,
 ) -> int:
-    """Handle every picture given; returns the exit code.
+    """Handler every picture given; returns the exit code.
 
     results: names the files that will be written for a stem.
     """
