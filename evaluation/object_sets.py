@@ -23,7 +23,7 @@ from evaluation.object_sources import (
     Results,
 )
 from evaluation.problems import Problem
-from segdemo.annotations.targets import without_ending
+from segdemo.annotations.file_names import without_suffix
 from segdemo.datatypes import InputError
 
 PredictionArea = Literal["box", "mask"]
@@ -220,7 +220,7 @@ def _numbers_by_name(images: Iterable[Any], pictures: Sequence[TruePicture]) -> 
 
 def _numbers_in_names(results: Iterable[Any], pictures: Sequence[TruePicture]) -> dict[Any, int]:
     """Return places by the numbers the pictures' names end in, if all predictions use these."""
-    ends = {p.number: re.search(r"(\d+)$", without_ending(p.name)) for p in pictures}
+    ends = {p.number: re.search(r"(\d+)$", without_suffix(p.name)) for p in pictures}
     known = {int(found[1]): place for place, found in ends.items() if found}
     ids = [one.get("image_id") for one in results if isinstance(one, dict)]
     used = {number for number in ids if isinstance(number, int)}

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, RGBImage
 
-LARGEST_PICTURE = 40_000_000  # pixels; decoded and with its maps this stays well under 2 GB
+MAX_PIXELS = 40_000_000  # pixels; decoded and with its maps this stays well under 2 GB
 # Only these decoders see a stranger's bytes; Pillow has many more, one of which runs Ghostscript
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 FORMAT_NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
@@ -51,7 +51,7 @@ def load_rgb(source: str | Path | BinaryIO, name: str | None = None) -> RGBImage
     taken. Transparent parts become white, as a page would show them. 16-bit grey keeps its high
     byte, so the type's full range maps to 0..255; 32-bit grey and float have no agreed white, and
     are stretched from their own darkest to their brightest value. Embedded colour profiles are not
-    applied. Sides may be as unequal as they like, from 1 x 1 up to `LARGEST_PICTURE` pixels.
+    applied. Sides may be as unequal as they like, from 1 x 1 up to `MAX_PIXELS` pixels.
 
     Raises InputError, which names the file and the way out, for anything else.
     """
@@ -129,8 +129,7 @@ def _read(
 def _open(stream: BinaryIO, name: str) -> Image.Image:
     """Read the header, no pixels; raises InputError for no picture and for too large ones."""
     too_large = (
-        f"{name} has more than {LARGEST_PICTURE // 1_000_000} million pixels: reduce the picture "
-        "first."
+        f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels: reduce the picture first."
     )
     try:
         picture = Image.open(stream, formats=FORMATS)
@@ -145,7 +144,7 @@ def _open(stream: BinaryIO, name: str) -> Image.Image:
         raise InputError(too_large) from error
     except Exception as error:  # decoders raise many kinds on damaged headers, see below
         raise _damaged(name) from error
-    if picture.width * picture.height > LARGEST_PICTURE:
+    if picture.width * picture.height > MAX_PIXELS:
         picture.close()
         raise InputError(too_large)
     return picture

@@ -12,8 +12,8 @@ from pycocotools import mask as mask_api
 
 from segdemo.annotations import rle
 from segdemo.annotations.categories import Categories
-from segdemo.annotations.gathering import Gathering
-from segdemo.annotations.losses import Losses
+from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.outlines import fill, trace
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.files import write_json
@@ -21,7 +21,7 @@ from segdemo.files import write_json
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
-def read_coco(content: Any, gathering: Gathering, file: str) -> None:
+def read_coco(content: Any, collector: MaskCollector, file: str) -> None:
     """Read a parsed JSON of images, annotations and categories; polygons, runs and crowds.
 
     Scores are 1 where the file has none. Sizes are those of the list of images; where all runs
@@ -47,15 +47,15 @@ def read_coco(content: Any, gathering: Gathering, file: str) -> None:
         ) from error
     swapped = {image_id for image_id, owned in given.items() if _is_swapped(sizes[image_id], owned)}
     for image_id, owned in given.items():
-        key = gathering.key(file_names[image_id], file)
+        key = collector.key(file_names[image_id], file)
         if key is not None:
             # a picture without masks shows nothing itself, but the file swaps all or none
             swap = image_id in swapped or (bool(swapped) and not owned)
             size = sizes[image_id][::-1] if swap else sizes[image_id]
-            _read_picture(key, size, owned, names, gathering, file)
+            _read_picture(key, size, owned, names, collector, file)
 
 
-def read_results(content: list[Any], gathering: Gathering, file: str) -> None:
+def read_results(content: list[Any], collector: MaskCollector, file: str) -> None:
     """Read a list of results with runs; pictures are known by the number their name ends in."""
     given: dict[int, list[Any]] = {}
     try:
@@ -68,25 +68,27 @@ def read_results(content: list[Any], gathering: Gathering, file: str) -> None:
             "with its images."
         ) from error
     for number, results in given.items():
-        key = gathering.key_by_number(number, file)
+        key = collector.key_by_number(number, file)
         if key is not None:
-            _read_picture(key, sizes[number], results, {}, gathering, file)
+            _read_picture(key, sizes[number], results, {}, collector, file)
 
 
-def write_coco(masks_by_name: Mapping[str, InstanceMasks], path: Path, losses: Losses) -> None:
+def write_coco(
+    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions
+) -> None:
     """Write one JSON with compressed runs, which keep masks to the pixel, overlaps too."""
-    _write(masks_by_name, path, losses, polygons=False)
+    _write(masks_by_name, path, omissions, polygons=False)
 
 
 def write_coco_polygons(
-    masks_by_name: Mapping[str, InstanceMasks], path: Path, losses: Losses
+    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions
 ) -> None:
     """Write one JSON with polygons along the pixels' borders; crowds as plain runs, as COCO's.
 
     Holes are cut open, so that pycocotools fills the polygons to the very masks. Programs that
     draw a polygon's line as well make its pixels part of the mask, the cuts' too.
     """
-    _write(masks_by_name, path, losses, polygons=True)
+    _write(masks_by_name, path, omissions, polygons=True)
 
 
 def _image_id(image: Mapping[str, Any]) -> Any:
@@ -110,10 +112,10 @@ def _read_picture(
     size: tuple[int, int],
     annotations: list[Any],
     names: dict[int, str],
-    gathering: Gathering,
+    collector: MaskCollector,
     file: str,
 ) -> None:
-    gathering.make_room(key, size, len(annotations), file)
+    collector.make_room(key, size, len(annotations), file)
     count = len(annotations)
     masks = np.zeros((count, *size), np.bool_)
     scores, crowd = np.ones(count, np.float32), np.zeros(count, np.bool_)
@@ -139,7 +141,7 @@ def _read_picture(
         found = InstanceMasks(masks, scores, categories, names, crowd if crowd.any() else None)
     except InputError as error:
         raise InputError(f"{file}: {key} cannot be used: {error}") from error
-    gathering.add(key, found, file)
+    collector.add(key, found, file)
 
 
 def _mask(segmentation: Any, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -152,7 +154,7 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 
 def _write(
-    masks_by_name: Mapping[str, InstanceMasks], path: Path, losses: Losses, *, polygons: bool
+    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions, *, polygons: bool
 ) -> None:
     images: list[Any] = []
     annotations: list[Any] = []
@@ -169,7 +171,7 @@ def _write(
                 outlines = trace(mask)
                 segmentation = [np.ravel(polygon).tolist() for polygon in outlines.polygons]
                 if not segmentation:
-                    losses.add("{} without pixels cannot be polygons and were left out.", 1)
+                    omissions.add("{} without pixels cannot be polygons and were left out.", 1)
                     continue
             annotations.append(
                 {

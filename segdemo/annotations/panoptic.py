@@ -11,17 +11,17 @@ import numpy.typing as npt
 
 from segdemo.annotations.categories import Categories
 from segdemo.annotations.coco import MALFORMED, is_crowd
-from segdemo.annotations.gathering import Gathering
-from segdemo.annotations.label_maps import read_ids
-from segdemo.annotations.losses import Losses
-from segdemo.annotations.targets import inside, target
+from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.file_names import output_path, path_inside
+from segdemo.annotations.label_images import read_label_image
+from segdemo.annotations.omissions import Omissions
 from segdemo.datatypes import Front, InputError, InstanceMasks
 from segdemo.files import write_json, write_png
 
 _CODE = np.array([1, 256, 256**2])
 
 
-def read_panoptic(content: Any, path: Path, gathering: Gathering, file: str) -> None:
+def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str) -> None:
     """Read a parsed panoptic JSON and the pictures in the folder of its name, or beside it.
 
     All segments come in, those of stuff as well. A segment without pixels is passed over; pixels
@@ -32,9 +32,9 @@ def read_panoptic(content: Any, path: Path, gathering: Gathering, file: str) -> 
         names = {int(c["id"]): str(c["name"]) for c in content["categories"]}
         for annotation in content["annotations"]:
             picture = str(annotation["file_name"])
-            key = gathering.key(file_names.get(annotation["image_id"], picture), file)
+            key = collector.key(file_names.get(annotation["image_id"], picture), file)
             if key is not None:
-                _read_segments(annotation, picture, key, path, names, gathering, file)
+                _read_segments(annotation, picture, key, path, names, collector, file)
     except InputError:
         raise
     except MALFORMED as error:
@@ -45,7 +45,7 @@ def read_panoptic(content: Any, path: Path, gathering: Gathering, file: str) -> 
 
 
 def write_panoptic(
-    masks_by_name: Mapping[str, InstanceMasks], path: Path, losses: Losses, front: Front
+    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions, front: Front
 ) -> None:
     """Write the JSON, and the pictures into the folder of its name."""
     folder = path.with_suffix("")
@@ -54,9 +54,9 @@ def write_panoptic(
     for image_id, (name, found) in enumerate(masks_by_name.items(), 1):
         height, width = found.size
         laid = found.to_label_map(front)
-        losses.add_flattening(laid)
-        losses.add_scores(found)
-        picture = target(folder, name, ".png")
+        omissions.add_flattening(laid)
+        omissions.add_scores(found)
+        picture = output_path(folder, name, ".png")
         write_png((laid.labels[..., None] // _CODE % 256).astype(np.uint8), picture)
         images.append({"id": image_id, "file_name": name, "width": width, "height": height})
         annotations.append(
@@ -98,14 +98,14 @@ def _read_segments(
     key: str,
     path: Path,
     names: dict[int, str],
-    gathering: Gathering,
+    collector: MaskCollector,
     file: str,
 ) -> None:
-    places = [inside(folder, picture, file) for folder in (path.with_suffix(""), path.parent)]
+    places = [path_inside(folder, picture, file) for folder in (path.with_suffix(""), path.parent)]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise InputError(f"{file} needs {picture}: put it into the folder {path.stem} beside it.")
-    ids = read_ids(found, picture)
+    ids = read_label_image(found, picture)
     segments = {int(segment["id"]): segment for segment in annotation["segments_info"]}
     present = [number for number in np.unique(ids).tolist() if number]
     unlisted = [number for number in present if number not in segments]
@@ -116,10 +116,10 @@ def _read_segments(
         raise InputError(
             f"{file}: {key} has category {min(unknown)}, which the file does not list."
         )
-    gathering.make_room(key, (ids.shape[0], ids.shape[1]), len(present), file)
+    collector.make_room(key, (ids.shape[0], ids.shape[1]), len(present), file)
     masks = InstanceMasks.from_label_map(ids).masks
     crowd = np.array([bool(segments[n].get("iscrowd", 0)) for n in present], np.bool_)
     kept = InstanceMasks.unscored(
         masks, np.array(categories, np.int64), names, crowd if crowd.any() else None
     )
-    gathering.add(key, kept, file)
+    collector.add(key, kept, file)

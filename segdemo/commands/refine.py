@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from segdemo.annotations import MaskFormat
 from segdemo.annotations.classes import CLASS_NAMES
-from segdemo.annotations.targets import check_apart
+from segdemo.annotations.file_names import check_distinct
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
 from segdemo.commands.class_list import ClassList
@@ -96,7 +96,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         classes = _classes(arguments)
         work = _plan(arguments, classes)
         if not mask_format.startswith("coco"):
-            check_apart(picture.name for picture in work.pictures)
+            check_distinct(picture.name for picture in work.pictures)
         taken, changed = work.taken_over()
         if taken or changed:
             print(_going_on(work, len(taken), len(changed)))

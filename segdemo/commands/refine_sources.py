@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from segdemo.annotations import read_masks
-from segdemo.annotations.archives import LABEL_PICTURES, annotation_files
-from segdemo.annotations.gathering import Gathering
-from segdemo.annotations.label_maps import read_ids
+from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.folders import LABEL_SUFFIXES, annotation_files
+from segdemo.annotations.label_images import read_label_image
 from segdemo.commands.class_list import ClassList
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
@@ -103,11 +103,11 @@ class ClassMaps:
         self._files: dict[str, Path] = {}
         if not path.exists():
             raise InputError(f"{path} does not exist: check the path.")
-        gathering = Gathering(sizes)
+        collector = MaskCollector(sizes)
         for file in annotation_files(path) if path.is_dir() else [path]:
             name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-            key = gathering.key(name, str(path))
-            if key is None or file.suffix.lower() not in LABEL_PICTURES:
+            key = collector.key(name, str(path))
+            if key is None or file.suffix.lower() not in LABEL_SUFFIXES:
                 continue
             if key in self._files:
                 raise InputError(
@@ -126,7 +126,7 @@ class ClassMaps:
     def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
         file = self._of(name)
-        class_map = read_ids(file, str(file))
+        class_map = read_label_image(file, str(file))
         height, width = self._sizes[name]
         if class_map.shape != (height, width):
             raise InputError(

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from segdemo.datatypes import InputError, Labels
-from segdemo.images import LARGEST_PICTURE
+from segdemo.images import MAX_PIXELS
 from segdemo.ui.results import Upload, upload_name
 
 MOST_IDS = 1000
@@ -62,7 +62,7 @@ def read_instance_mask(upload: Upload) -> Labels:
     name = upload_name(upload)
     try:
         with Image.open(upload["path"], formats=("PNG", "TIFF", "BMP", "GIF")) as picture:
-            if picture.width * picture.height > LARGEST_PICTURE:
+            if picture.width * picture.height > MAX_PIXELS:
                 raise InputError(f"{name} has too many pixels for an instance mask: reduce it.")
             return _ids(picture, name)
     except UnidentifiedImageError as error:

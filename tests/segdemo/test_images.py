@@ -190,7 +190,7 @@ def test_pillows_own_bomb_warning_raised_as_an_error_is_the_same_refusal():
 
 
 def test_the_limit_itself_is_allowed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(images, "LARGEST_PICTURE", 12)
+    monkeypatch.setattr(images, "MAX_PIXELS", 12)
     assert load_rgb(io.BytesIO(encode(Image.new("L", (4, 3))))).shape == (3, 4, 3)
     with pytest.raises(InputError, match="reduce"):
         load_rgb(io.BytesIO(encode(Image.new("L", (13, 1)))))

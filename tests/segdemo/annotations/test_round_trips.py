@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from scipy import ndimage
 
 from segdemo.annotations import MaskFormat, read_masks, write_masks
-from segdemo.annotations.label_maps import read_ids
+from segdemo.annotations.label_images import read_label_image
 from segdemo.datatypes import InputError, InstanceMasks
 from tests.segdemo.annotations.drawing import (
     NAMES,
@@ -243,7 +243,7 @@ def test_other_readers_see_the_ids_of_an_indexed_png(tmp_path: Path):
     with Image.open(tmp_path / "few.png") as picture:
         assert picture.mode == "P"
         np.testing.assert_array_equal(np.asarray(picture), labels % 255)
-    np.testing.assert_array_equal(read_ids(tmp_path / "few.png", "few"), labels % 255)
+    np.testing.assert_array_equal(read_label_image(tmp_path / "few.png", "few"), labels % 255)
 
 
 def test_a_panoptic_png_has_cocos_colour_code(tmp_path: Path):

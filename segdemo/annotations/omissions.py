@@ -7,7 +7,7 @@ from collections import Counter
 from segdemo.datatypes import InstanceMasks, LabelMap
 
 
-class Losses:
+class Omissions:
     """Counts of instances or pixels by the sentence that tells of them."""
 
     def __init__(self) -> None:

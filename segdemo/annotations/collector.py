@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from segdemo.annotations.targets import without_ending
+from segdemo.annotations.file_names import without_suffix
 from segdemo.datatypes import MAX_INSTANCES, InputError, InstanceMasks
-from segdemo.images import LARGEST_PICTURE
+from segdemo.images import MAX_PIXELS
 
-LARGEST_MASKS = 4_000_000_000  # bytes of all masks together, one a pixel and instance
+MAX_MASK_BYTES = 4_000_000_000  # bytes of all masks together, one a pixel and instance
 
 
-class Gathering:
+class MaskCollector:
     """Collects the masks of several pictures, each under the name its picture is known by.
 
     sizes: (height, width) of the pictures masks are wanted for, by file name; None takes all there
@@ -63,7 +63,7 @@ class Gathering:
         """
         if self._sizes is None:
             return str(number)
-        digits = {name: re.search(r"(\d+)$", without_ending(name)) for name in self._sizes}
+        digits = {name: re.search(r"(\d+)$", without_suffix(name)) for name in self._sizes}
         alike = [name for name, found in digits.items() if found and int(found[1]) == number]
         if len(alike) > 1:
             raise InputError(
@@ -86,10 +86,10 @@ class Gathering:
         To be called before the masks are decoded.
         """
         height, width = size
-        if height < 1 or width < 1 or height * width > LARGEST_PICTURE:
+        if height < 1 or width < 1 or height * width > MAX_PIXELS:
             raise InputError(
                 f"{file}: {key} has {width} x {height} pixels, which is none or more than "
-                f"{LARGEST_PICTURE // 1_000_000} million: reduce picture and masks."
+                f"{MAX_PIXELS // 1_000_000} million: reduce picture and masks."
             )
         wanted = size if self._sizes is None else self._sizes[key]
         if tuple(wanted) != tuple(size):
@@ -100,9 +100,9 @@ class Gathering:
         if count > MAX_INSTANCES:
             raise InputError(f"{file}: {key} has {count} masks, {MAX_INSTANCES} are the most.")
         self._bytes += height * width * count
-        if self._bytes > LARGEST_MASKS:
+        if self._bytes > MAX_MASK_BYTES:
             raise InputError(
-                f"{file} holds masks of more than {LARGEST_MASKS / 1e9:g} GB unpacked: name the "
+                f"{file} holds masks of more than {MAX_MASK_BYTES / 1e9:g} GB unpacked: name the "
                 "pictures you want, or split it."
             )
 
@@ -120,5 +120,5 @@ class Gathering:
 def _forms(name: str) -> tuple[str, str, str]:
     """Return a name in small letters, itself without ending, and that without folders."""
     whole = name.replace("\\", "/").casefold()
-    bare = without_ending(whole)
+    bare = without_suffix(whole)
     return whole, bare, PurePosixPath(bare).name

@@ -9,27 +9,27 @@ from segdemo.datatypes import InputError
 from segdemo.images import SUFFIXES
 
 
-def target(folder: Path, name: str, suffix: str) -> Path:
+def output_path(folder: Path, name: str, suffix: str) -> Path:
     """Return `<folder>/<name without ending><suffix>`, sub-folders of the name made.
 
     Raises InputError for names that lead out of the folder.
     """
-    path = folder.joinpath(*_parts(without_ending(name) + suffix))
+    path = folder.joinpath(*_parts(without_suffix(name) + suffix))
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def check_apart(names: Iterable[str]) -> None:
+def check_distinct(names: Iterable[str]) -> None:
     """Raise InputError where two pictures would share a file, whatever its ending."""
     taken: dict[str, str] = {}
     for name in names:
-        stem = "/".join(_parts(without_ending(name))).casefold()
+        stem = "/".join(_parts(without_suffix(name))).casefold()
         if stem in taken:
             raise InputError(f"{taken[stem]} and {name} would share one file: rename one of them.")
         taken[stem] = name
 
 
-def inside(folder: Path, name: str, file: str) -> Path:
+def path_inside(folder: Path, name: str, file: str) -> Path:
     """Return the path of a file that `file` names; raises InputError where it lies elsewhere."""
     try:
         return folder.joinpath(*_parts(name))
@@ -37,7 +37,7 @@ def inside(folder: Path, name: str, file: str) -> Path:
         raise InputError(f"{file}: {error}") from error
 
 
-def without_ending(name: str) -> str:
+def without_suffix(name: str) -> str:
     """Return a picture's name without its ending; dots elsewhere in it stay (`a.b`, `v1.2.jpg`)."""
     path = PurePosixPath(name)
     return name[: -len(path.suffix)] if path.suffix.lower() in SUFFIXES else name

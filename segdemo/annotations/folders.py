@@ -10,14 +10,14 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from segdemo.annotations.classes import ClassSet
-from segdemo.annotations.gathering import Gathering
-from segdemo.annotations.label_maps import Ids, add_ids, add_label_picture, read_ids
-from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.label_images import add_label_image, add_labels, read_label_image
+from segdemo.datatypes import InputError, InstanceMasks, Labels
 from segdemo.files import ZIP_ERRORS, unpack_zip
 
-LABEL_PICTURES = frozenset((".png", ".tif", ".tiff", ".bmp", ".gif"))
+LABEL_SUFFIXES = frozenset((".png", ".tif", ".tiff", ".bmp", ".gif"))
 OTHERS = frozenset((".json", ".txt", ".npz", ".npy"))
-MOST_FILES = 20_000  # of one archive: a thousand pictures with twenty masks each
+MAX_FILES = 20_000  # of one archive: a thousand pictures with twenty masks each
 _NUMBERED = re.compile(r"(?:(?P<picture>.+?)[_.-])??(?:mask|instance|object|obj|inst|seg)?[_-]?\d+")
 
 
@@ -36,12 +36,12 @@ def unpack(archive: Path, file: str, folder: Path) -> None:
         path = PureWindowsPath(name)
         if path.anchor or ".." in path.parts:
             raise InputError(f"{file} holds {name}, which leads out of the archive: pack it anew.")
-    known = LABEL_PICTURES | OTHERS
+    known = LABEL_SUFFIXES | OTHERS
     wanted = tuple(name for name in names if PureWindowsPath(name).suffix.lower() in known)
     if not wanted:
         raise InputError(f"{file} holds no masks: put PNG, JSON, TXT, NPZ or NPY files into it.")
     skipped: list[str] = []
-    unpack_zip(archive, folder, skipped.append, known, MOST_FILES)
+    unpack_zip(archive, folder, skipped.append, known, MAX_FILES)
     for sentence in skipped:
         if sentence.startswith(wanted):
             raise InputError(f"{file}: {sentence}")
@@ -52,17 +52,17 @@ def annotation_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in LABEL_PICTURES | OTHERS
+        if path.suffix.lower() in LABEL_SUFFIXES | OTHERS
         and path.is_file()
         and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
     )
 
 
-def read_label_pictures(
+def read_label_images(
     pictures: Iterable[Path],
     folder: Path,
     file: str,
-    gathering: Gathering,
+    collector: MaskCollector,
     classes: ClassSet | None,
 ) -> None:
     """Read label pictures: one a picture, or several that hold one mask each.
@@ -76,46 +76,46 @@ def read_label_pictures(
     by_folder: dict[Path, list[Path]] = {}
     for path in pictures:
         name = path.relative_to(folder).as_posix()
-        wanted = gathering.names is not None and gathering.key(name, file) is not None
+        wanted = collector.names is not None and collector.key(name, file) is not None
         if classes is not None or wanted:
-            add_label_picture(path, _stem_below(path, folder), gathering, path.name, classes)
+            add_label_image(path, _stem_below(path, folder), collector, path.name, classes)
         else:
             by_folder.setdefault(path.parent, []).append(path)
     for place, paths in by_folder.items():
-        _read_folder(place, paths, folder, file, gathering)
+        _read_folder(place, paths, folder, file, collector)
 
 
 def _read_folder(
-    place: Path, paths: list[Path], folder: Path, file: str, gathering: Gathering
+    place: Path, paths: list[Path], folder: Path, file: str, collector: MaskCollector
 ) -> None:
     groups: dict[str, list[Path]] = {}
     for path in paths:
-        groups.setdefault(_owner(path, place, folder, file, gathering), []).append(path)
+        groups.setdefault(_owner(path, place, folder, file, collector), []).append(path)
     for owner, members in groups.items():
-        key = gathering.key(owner, file)
+        key = collector.key(owner, file)
         if key is None:
             continue
-        maps = {path: read_ids(path, path.name) for path in members}
+        maps = {path: read_label_image(path, path.name) for path in members}
         apart = [owner != _stem_below(path, folder) for path in members]
         if any(apart) and all(_is_mask(ids) for ids in maps.values()):
-            _add_masks(key, maps, file, gathering)
+            _add_masks(key, maps, file, collector)
         else:
             for path, ids in maps.items():
-                own = gathering.key(_stem_below(path, folder), file)
+                own = collector.key(_stem_below(path, folder), file)
                 if own is not None or len(members) == 1:
-                    add_ids(ids, own or key, gathering, path.name, None)
+                    add_labels(ids, own or key, collector, path.name, None)
 
 
-def _owner(path: Path, place: Path, folder: Path, file: str, gathering: Gathering) -> str:
+def _owner(path: Path, place: Path, folder: Path, file: str, collector: MaskCollector) -> str:
     """Say which picture a mask file may belong to."""
     numbered = _NUMBERED.fullmatch(path.stem)
     below = place.relative_to(folder)
     if numbered and (picture := numbered["picture"]):
         named = "mask" in path.stem or "inst" in path.stem or "obj" in path.stem
         name = (below / picture).as_posix()
-        if named or (gathering.names is not None and gathering.key(name, file) is not None):
+        if named or (collector.names is not None and collector.key(name, file) is not None):
             return name
-    if place != folder and gathering.names is not None and gathering.key(str(below), file):
+    if place != folder and collector.names is not None and collector.key(str(below), file):
         return below.as_posix()
     if numbered and not numbered["picture"]:
         return Path(file).stem if place == folder else below.as_posix()
@@ -126,12 +126,12 @@ def _stem_below(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _is_mask(ids: Ids) -> bool:
+def _is_mask(ids: Labels) -> bool:
     """Whether a picture shows no more than background and one other value."""
     return int(np.count_nonzero(np.unique(ids))) <= 1
 
 
-def _add_masks(key: str, maps: dict[Path, Ids], file: str, gathering: Gathering) -> None:
+def _add_masks(key: str, maps: dict[Path, Labels], file: str, collector: MaskCollector) -> None:
     """Keep pictures of one mask each, the numbers in their names in rising order."""
     ordered = sorted(maps, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
     shapes = {ids.shape for ids in maps.values()}
@@ -141,7 +141,7 @@ def _add_masks(key: str, maps: dict[Path, Ids], file: str, gathering: Gathering)
             f"{file}: the masks of {key} are {b} x {a} and {d} x {c}: export them in one size."
         )
     ((height, width),) = shapes
-    gathering.make_room(key, (height, width), len(maps), file)
-    gathering.add(
+    collector.make_room(key, (height, width), len(maps), file)
+    collector.add(
         key, InstanceMasks.unscored(np.stack([maps[path] != 0 for path in ordered])), file
     )
