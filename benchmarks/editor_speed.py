@@ -121,7 +121,7 @@ def fill(session: Session, folder: Path) -> None:
     for number, (name, size) in enumerate(SIZES.items()):
         scene, file = Scene(size), folder / f"{number}.jpg"
         scene.photo().save(file, quality=90)
-        picture = session.picture(add_photo(session, file, f"{name}.jpg"))
+        picture = session.image(add_photo(session, file, f"{name}.jpg"))
         labels = scene.labels()
         picture.replace_all(labels, 1, {})
         picture.set_edges(scene.edge(), "upload", "drawn edges")

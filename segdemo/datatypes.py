@@ -35,7 +35,7 @@ class InputError(ValueError):
 # eq=False: comparing arrays by == has no single answer, and Gradio hashes what sessions hold
 @dataclass(frozen=True, eq=False)
 class SegmentationResult:
-    """A subject's mask and its edge map, at the picture's own size.
+    """A subject's mask and its edge map, at the image's own size.
 
     mask, edge: (H, W) float32 in [0, 1]. uncertainty: the same, or None when a single prediction
     was made. mask_range: darkest and brightest value of the decoded mask in [0, 1] before it was
@@ -162,7 +162,7 @@ class AttentionStep:
 
 @dataclass(frozen=True, eq=False)
 class AttentionTrace:
-    """The steps of one picture, from noisy to clean, and the curve of their differences.
+    """The steps of one image, from noisy to clean, and the curve of their differences.
 
     layers: names of the layers that were averaged. size: side in pixels the model saw.
     fixed_timestep: edges are wanted near it whatever PeakKL says, or None.
@@ -212,7 +212,7 @@ class LabelMap:
 
 @dataclass(frozen=True, eq=False)
 class InstanceMasks:
-    """The instances of one picture; they may overlap, be empty, and number 0.
+    """The instances of one image; they may overlap, be empty, and number 0.
 
     masks: (N, H, W) bool. scores: (N,) float32, 1 where nothing is known. category_ids: (N,) int64,
     0 or above, or None where classes are unknown. names: what categories are called; it may name
@@ -259,7 +259,7 @@ class InstanceMasks:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The picture's (height, width)."""
+        """The image's (height, width)."""
         return self.masks.shape[1], self.masks.shape[2]
 
     @property

@@ -39,7 +39,7 @@ MaskFormat = Literal[
     "coco", "coco-polygons", "panoptic", "indexed", "npz", "yolo", "labelme", "cutouts"
 ]
 """coco, coco-polygons and panoptic are one JSON (panoptic with a folder of its name beside it),
-the others a folder with a file for each picture, cutouts one for each instance."""
+the others a folder with a file for each image, cutouts one for each instance."""
 
 __all__ = ["ClassSet", "MaskFormat", "read_masks", "write_masks"]
 
@@ -50,18 +50,18 @@ def read_masks(
     classes: ClassSet | None = None,
     name: str | None = None,
 ) -> dict[str, InstanceMasks]:
-    """Read the masks of one or several pictures from a file, a zip archive or a folder.
+    """Read the masks of one or several images from a file, a zip archive or a folder.
 
-    image_sizes: (height, width) of the pictures wanted, by file name; masks are matched to them by
+    image_sizes: (height, width) of the images wanted, by file name; masks are matched to them by
     the whole name, else by the name without folder and ending, must have their size, and are
-    returned under these names in this order; pictures without masks are missing from the result.
-    None takes all pictures, under the names the files give, else the files' own without ending.
-    classes: label pictures and arrays are class maps with these numbers, not ids of instances; a
+    returned under these names in this order; images without masks are missing from the result.
+    None takes all images, under the names the files give, else the files' own without ending.
+    classes: label images and arrays are class maps with these numbers, not ids of instances; a
     class's pixels make one mask, however many regions they form. name: what messages call the
     file; its own by default.
 
-    In a folder or archive, JSON counts before TXT, TXT before NPZ and NPY, these before pictures,
-    so that the pictures themselves may lie beside their masks. Raises InputError, which names the
+    In a folder or archive, JSON counts before TXT, TXT before NPZ and NPY, these before images,
+    so that the images themselves may lie beside their masks. Raises InputError, which names the
     file and the way out, for anything that cannot be used.
     """
     file = name or path.name
@@ -85,12 +85,12 @@ def write_masks(
     images: Mapping[str, RGBImage] | None = None,
     front: Front = "smaller",
 ) -> list[str]:
-    """Write masks of pictures in a format; return what it could not hold, in sentences.
+    """Write masks of images in a format; return what it could not hold, in sentences.
 
     path: the JSON or the folder, see `MaskFormat`; folders are made, files of the same names
-    replaced, each only once its successor is complete. images: the pictures, for cutouts. front:
+    replaced, each only once its successor is complete. images: the images, for cutouts. front:
     which instance is written where several overlap and the format holds one. Raises InputError for
-    names that lead out of the folder or would share a file, classes that differ between pictures,
+    names that lead out of the folder or would share a file, classes that differ between images,
     and missing images; OSError where writing fails.
     """
     omissions = Omissions()
@@ -115,7 +115,7 @@ def write_masks(
             write_cutouts(masks_by_name, path, images or {}, omissions)
         case _:
             known = ", ".join(get_args(MaskFormat))
-            raise InputError(f"{mask_format} is no format of masks: choose one of {known}.")
+            raise InputError(f"{mask_format} is not a mask format: choose one of {known}.")
     return omissions.sentences()
 
 
@@ -126,10 +126,10 @@ def _read_folder(
         path: path.relative_to(folder).with_suffix("").as_posix()
         for path in annotation_files(folder)
     }
-    pictures = [path for path in files if path.suffix.lower() in LABEL_SUFFIXES]
-    others = [path for path in files if path not in pictures and path.name != CLASSES_FILE]
+    images = [path for path in files if path.suffix.lower() in LABEL_SUFFIXES]
+    others = [path for path in files if path not in images and path.name != CLASSES_FILE]
     texts = [path for path in others if path.suffix.lower() == ".txt"]
-    if len(others) > len(texts) or pictures:  # lists and notes are texts as well
+    if len(others) > len(texts) or images:  # lists and notes are texts as well
         wanted = collector.names is not None
         texts = [path for path in texts if wanted and collector.key(files[path], path.name)]
     arrays = [path for path in others if path.suffix.lower() in (".npz", ".npy")]
@@ -137,10 +137,10 @@ def _read_folder(
     chosen = jsons or texts or arrays
     for path in chosen:
         _read_file(path, folder, files[path], path.name, collector, classes)
-    if not chosen and not pictures:
+    if not chosen and not images:
         raise InputError(f"{file} holds no masks: put PNG, JSON, TXT, NPZ or NPY files into it.")
     if not chosen:
-        read_label_images(pictures, folder, file, collector, classes)
+        read_label_images(images, folder, file, collector, classes)
 
 
 def _read_file(
@@ -151,7 +151,7 @@ def _read_file(
     collector: MaskCollector,
     classes: ClassSet | None,
 ) -> None:
-    """Read one file of a folder. stem: the picture's name where the file names none."""
+    """Read one file of a folder. stem: the image's name where the file names none."""
     suffix = Path(file).suffix.lower()
     with path.open("rb") as stream:
         start = stream.read(8)
@@ -169,7 +169,7 @@ def _read_file(
         add_label_image(path, stem, collector, file, classes)
     else:
         raise InputError(
-            f"{file} is no format of masks known here: give COCO, panoptic or LabelMe JSON, YOLO "
+            f"{file} is not a mask format known here: give COCO, panoptic or LabelMe JSON, YOLO "
             "TXT, label PNG, NPZ, NPY, or a zip or folder of these."
         )
 
@@ -178,7 +178,7 @@ def _read_json(path: Path, stem: str, file: str, collector: MaskCollector) -> No
     try:
         content: Any = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} is damaged or no JSON: export it anew.") from error
+        raise InputError(f"{file} is damaged or not JSON: export it again.") from error
     match content:
         case {"shapes": list()}:
             read_labelme(content, stem, collector, file)
@@ -190,6 +190,6 @@ def _read_json(path: Path, stem: str, file: str, collector: MaskCollector) -> No
             read_results(content, collector, file)
         case _:
             raise InputError(
-                f"{file} is a JSON, but none of masks: it needs images and annotations (COCO) or "
+                f"{file} is JSON, but holds no masks: it needs images and annotations (COCO) or "
                 "shapes (LabelMe)."
             )

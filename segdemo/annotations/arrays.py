@@ -26,7 +26,7 @@ MAX_ARRAY_BYTES = 4_000_000_000  # of one NPZ
 def add_arrays(
     path: Path, name: str, collector: MaskCollector, file: str, classes: ClassSet | None
 ) -> None:
-    """Read NPY or NPZ as the masks of the picture `name`.
+    """Read NPY or NPZ as the masks of the image `name`.
 
     (H, W) whole numbers are ids, (H, W) bool is one mask, (N, H, W) of bool or of zeros and ones a
     stack. An NPZ may hold more arrays: `masks` or `labels` counts, beside it `scores`,
@@ -62,7 +62,7 @@ def add_arrays(
 
 
 def write_npz(masks_by_name: Mapping[str, InstanceMasks], folder: Path) -> None:
-    """Write an NPZ a picture that holds all there is; `add_arrays` names its arrays."""
+    """Write one NPZ per image that holds all there is; `add_arrays` names its arrays."""
     for name, found in masks_by_name.items():
         arrays: dict[str, npt.NDArray[Any]] = {
             "masks": found.masks,
@@ -101,7 +101,7 @@ def _load_arrays(path: Path, file: str) -> dict[str, npt.NDArray[Any]]:
     except InputError:
         raise
     except (*ZIP_ERRORS, MemoryError, RuntimeError) as error:
-        raise InputError(f"{file} is damaged or no NPY or NPZ: save it anew.") from error
+        raise InputError(f"{file} is damaged, or neither NPY nor NPZ: save it again.") from error
     if not arrays:
         raise InputError(f"{file} holds no arrays: save masks or labels in it.")
     return arrays

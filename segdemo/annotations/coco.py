@@ -25,7 +25,7 @@ def read_coco(content: Any, collector: MaskCollector, file: str) -> None:
     """Read a parsed JSON of images, annotations and categories; polygons, runs and crowds.
 
     Scores are 1 where the file has none. Sizes are those of the list of images; where all runs
-    of a picture have its width and height swapped, as MaskCut writes them, the runs are believed.
+    of an image have its width and height swapped, as MaskCut writes them, the runs are believed.
     Raises InputError.
     """
     try:
@@ -43,20 +43,21 @@ def read_coco(content: Any, collector: MaskCollector, file: str) -> None:
         raise
     except MALFORMED as error:
         raise InputError(
-            f"{file} is no complete COCO JSON ({type(error).__name__}: {error}): export it anew."
+            f"{file} is not a complete COCO JSON ({type(error).__name__}: {error}): export it "
+            "again."
         ) from error
     swapped = {image_id for image_id, owned in given.items() if _is_swapped(sizes[image_id], owned)}
     for image_id, owned in given.items():
         key = collector.key(file_names[image_id], file)
         if key is not None:
-            # a picture without masks shows nothing itself, but the file swaps all or none
+            # an image without masks shows nothing itself, but the file swaps all or none
             swap = image_id in swapped or (bool(swapped) and not owned)
             size = sizes[image_id][::-1] if swap else sizes[image_id]
-            _read_picture(key, size, owned, names, collector, file)
+            _read_image(key, size, owned, names, collector, file)
 
 
 def read_results(content: list[Any], collector: MaskCollector, file: str) -> None:
-    """Read a list of results with runs; pictures are known by the number their name ends in."""
+    """Read a list of results with runs; images are known by the number their name ends in."""
     given: dict[int, list[Any]] = {}
     try:
         for result in content:
@@ -64,13 +65,13 @@ def read_results(content: list[Any], collector: MaskCollector, file: str) -> Non
         sizes = {number: rle.runs_size(some[0]["segmentation"]) for number, some in given.items()}
     except (InputError, *MALFORMED) as error:
         raise InputError(
-            f"{file} is no list of COCO results with runs: add image ids and sizes, or give a JSON "
-            "with its images."
+            f"{file} is not a list of COCO results with RLE: add image ids and sizes, or give a "
+            "JSON with its images."
         ) from error
     for number, results in given.items():
         key = collector.key_by_number(number, file)
         if key is not None:
-            _read_picture(key, sizes[number], results, {}, collector, file)
+            _read_image(key, sizes[number], results, {}, collector, file)
 
 
 def write_coco(
@@ -96,7 +97,7 @@ def _image_id(image: Mapping[str, Any]) -> Any:
 
 
 def _is_swapped(stated: tuple[int, int], annotations: list[Any]) -> bool:
-    """Whether all masks of a picture are runs of (width, height) in place of the stated size."""
+    """Whether all masks of an image are runs of (width, height) in place of the stated size."""
     if not annotations or stated[0] == stated[1]:
         return False
     for annotation in annotations:
@@ -107,7 +108,7 @@ def _is_swapped(stated: tuple[int, int], annotations: list[Any]) -> bool:
     return True
 
 
-def _read_picture(
+def _read_image(
     key: str,
     size: tuple[int, int],
     annotations: list[Any],
@@ -131,7 +132,7 @@ def _read_picture(
         except MALFORMED as error:
             raise InputError(
                 f"{file}: mask {i + 1} of {key} is incomplete ({type(error).__name__}: {error}): "
-                "export it anew."
+                "export it again."
             ) from error
     if names and (unknown := set(categories.tolist()) - set(names)):
         raise InputError(
@@ -149,7 +150,7 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
         return fill(segmentation, size)
     height, width = rle.runs_size(segmentation)
     if (height, width) != size:
-        raise InputError(f"its runs are {width} x {height}, the picture {size[1]} x {size[0]}")
+        raise InputError(f"its RLE is {width} x {height}, the image {size[1]} x {size[0]}")
     return rle.decode(segmentation)
 
 

@@ -1,4 +1,4 @@
-"""What has been read so far, and for which pictures more is wanted."""
+"""What has been read so far, and for which images more is wanted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MAX_MASK_BYTES = 4_000_000_000  # bytes of all masks together, one a pixel and i
 
 
 class MaskCollector:
-    """Collects the masks of several pictures, each under the name its picture is known by.
+    """Collects the masks of several images, each under the name its image is known by.
 
-    sizes: (height, width) of the pictures masks are wanted for, by file name; None takes all there
+    sizes: (height, width) of the images masks are wanted for, by file name; None takes all there
     are, under the names their files give.
     """
 
@@ -34,14 +34,14 @@ class MaskCollector:
 
     @property
     def names(self) -> tuple[str, ...] | None:
-        """The pictures wanted; None for all."""
+        """The images wanted; None for all."""
         return None if self._sizes is None else tuple(self._sizes)
 
     def key(self, name: str, file: str) -> str | None:
-        """Return what the picture `name` is called here, None where it is not wanted.
+        """Return what the image `name` is called here, None where it is not wanted.
 
         The whole name counts first, then the name without its ending, at last that without its
-        folders. Raises InputError where several pictures share the last.
+        folders. Raises InputError where several images share the last.
         """
         if self._sizes is None:
             return name
@@ -57,7 +57,7 @@ class MaskCollector:
         return None
 
     def key_by_number(self, number: int, file: str) -> str | None:
-        """Return the picture whose name ends in an image id, as COCO's do; None without one.
+        """Return the image whose name ends in an image id, as COCO's do; None without one.
 
         Raises InputError where several end in it.
         """
@@ -73,15 +73,13 @@ class MaskCollector:
         return alike[0] if alike else None
 
     def size(self, key: str, file: str) -> tuple[int, int]:
-        """Return a picture's (height, width), for formats that do not hold it."""
+        """Return an image's (height, width), for formats that do not hold it."""
         if self._sizes is None:
-            raise InputError(
-                f"{file} does not say how large its picture is: give the picture as well."
-            )
+            raise InputError(f"{file} does not say how large its image is: give the image as well.")
         return self._sizes[key]
 
     def make_room(self, key: str, size: tuple[int, int], count: int, file: str) -> None:
-        """Raise InputError unless `count` masks of that (height, width) fit the picture and memory.
+        """Raise InputError unless `count` masks of that (height, width) fit the image and memory.
 
         To be called before the masks are decoded.
         """
@@ -89,13 +87,13 @@ class MaskCollector:
         if height < 1 or width < 1 or height * width > MAX_PIXELS:
             raise InputError(
                 f"{file}: {key} has {width} x {height} pixels, which is none or more than "
-                f"{MAX_PIXELS // 1_000_000} million: reduce picture and masks."
+                f"{MAX_PIXELS // 1_000_000} million: reduce image and masks."
             )
         wanted = size if self._sizes is None else self._sizes[key]
         if tuple(wanted) != tuple(size):
             raise InputError(
-                f"{file}: the masks of {key} are {width} x {height}, the picture {wanted[1]} x "
-                f"{wanted[0]}: export the masks at the picture's size."
+                f"{file}: the masks of {key} are {width} x {height}, the image {wanted[1]} x "
+                f"{wanted[0]}: export the masks at the image's size."
             )
         if count > MAX_INSTANCES:
             raise InputError(f"{file}: {key} has {count} masks, {MAX_INSTANCES} are the most.")
@@ -103,7 +101,7 @@ class MaskCollector:
         if self._bytes > MAX_MASK_BYTES:
             raise InputError(
                 f"{file} holds masks of more than {MAX_MASK_BYTES / 1e9:g} GB unpacked: name the "
-                "pictures you want, or split it."
+                "images you want, or split it."
             )
 
     def category(self, label: str) -> int:
@@ -111,7 +109,7 @@ class MaskCollector:
         return self._labels.setdefault(label, len(self._labels) + 1)
 
     def add(self, key: str, masks: InstanceMasks, file: str) -> None:
-        """Keep a picture's masks; raises InputError where it has some already."""
+        """Keep an image's masks; raises InputError where it has some already."""
         if key in self.found:
             raise InputError(f"{file} has masks for {key}, which has some already: give one file.")
         self.found[key] = masks

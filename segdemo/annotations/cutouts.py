@@ -1,4 +1,4 @@
-"""Every instance as a picture of its own, transparent around it."""
+"""One image per instance, transparent around it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def write_cutouts(
     images: Mapping[str, RGBImage],
     omissions: Omissions,
 ) -> None:
-    """Write an RGBA PNG an instance, `<picture>_1.png` and so on, each of the picture's size."""
+    """Write one RGBA PNG per instance, `<image>_1.png` and so on, each of the image's size."""
     for name, found in masks_by_name.items():
         if name not in images:
-            raise InputError(f"{name} is missing: cut-outs need the picture as well as its masks.")
+            raise InputError(f"{name} is missing: cut-outs need the image as well as its masks.")
         omissions.add_scores(found)
         omissions.add_categories(found)
         omissions.add_crowds(found)

@@ -1,4 +1,4 @@
-"""Which file holds which picture's masks."""
+"""Which file holds which image's masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def output_path(folder: Path, name: str, suffix: str) -> Path:
 
 
 def check_distinct(names: Iterable[str]) -> None:
-    """Raise InputError where two pictures would share a file, whatever its ending."""
+    """Raise InputError where two images would share a file, whatever its ending."""
     taken: dict[str, str] = {}
     for name in names:
         stem = "/".join(_parts(without_suffix(name))).casefold()
@@ -38,7 +38,7 @@ def path_inside(folder: Path, name: str, file: str) -> Path:
 
 
 def without_suffix(name: str) -> str:
-    """Return a picture's name without its ending; dots elsewhere in it stay (`a.b`, `v1.2.jpg`)."""
+    """Return an image's name without its ending; dots elsewhere in it stay (`a.b`, `v1.2.jpg`)."""
     path = PurePosixPath(name)
     return name[: -len(path.suffix)] if path.suffix.lower() in SUFFIXES else name
 
@@ -47,5 +47,5 @@ def _parts(name: str) -> tuple[str, ...]:
     # Windows rules see drive letters and backslashes, which matter there, as well as slashes
     path = PureWindowsPath(name)
     if path.anchor or ".." in path.parts or not path.name or "\0" in name:
-        raise InputError(f"{name!r} is no file name within a folder: rename the picture.")
+        raise InputError(f"{name!r} is not a file name within a folder: rename the image.")
     return path.parts

@@ -1,4 +1,4 @@
-"""Folders and zip archives of annotation files, one mask a picture file among them."""
+"""Folders and zip archives of annotation files, among them images of one mask each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from segdemo.files import ZIP_ERRORS, unpack_zip
 
 LABEL_SUFFIXES = frozenset((".png", ".tif", ".tiff", ".bmp", ".gif"))
 OTHERS = frozenset((".json", ".txt", ".npz", ".npy"))
-MAX_FILES = 20_000  # of one archive: a thousand pictures with twenty masks each
-_NUMBERED = re.compile(r"(?:(?P<picture>.+?)[_.-])??(?:mask|instance|object|obj|inst|seg)?[_-]?\d+")
+MAX_FILES = 20_000  # of one archive: a thousand images with twenty masks each
+_NUMBERED = re.compile(r"(?:(?P<image>.+?)[_.-])??(?:mask|instance|object|obj|inst|seg)?[_-]?\d+")
 
 
 def unpack(archive: Path, file: str, folder: Path) -> None:
@@ -31,11 +31,13 @@ def unpack(archive: Path, file: str, folder: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             names = [entry.filename for entry in opened.infolist()]
     except ZIP_ERRORS as error:
-        raise InputError(f"{file} is no zip archive that can be opened: pack it anew.") from error
+        raise InputError(
+            f"{file} is not a zip archive that can be opened: pack it again."
+        ) from error
     for name in names:
         path = PureWindowsPath(name)
         if path.anchor or ".." in path.parts:
-            raise InputError(f"{file} holds {name}, which leads out of the archive: pack it anew.")
+            raise InputError(f"{file} holds {name}, which leads out of the archive: pack it again.")
     known = LABEL_SUFFIXES | OTHERS
     wanted = tuple(name for name in names if PureWindowsPath(name).suffix.lower() in known)
     if not wanted:
@@ -59,22 +61,22 @@ def annotation_files(folder: Path) -> list[Path]:
 
 
 def read_label_images(
-    pictures: Iterable[Path],
+    images: Iterable[Path],
     folder: Path,
     file: str,
     collector: MaskCollector,
     classes: ClassSet | None,
 ) -> None:
-    """Read label pictures: one a picture, or several that hold one mask each.
+    """Read label images: one per image, or several that hold one mask each.
 
-    One that bears a wanted picture's name holds its ids. Of the others, those of one folder are
-    masks of one picture if all show two values at most, and either bear numbers behind the
-    picture's name (`cat_mask_0.png`, or `cat_0.png` where the picture cat is wanted), or lie in a
-    folder of a wanted picture's name, or are called by numbers alone (`0.png`, `mask_0.png`) and
-    their folder or archive like the picture.
+    One that bears a wanted image's name holds its ids. Of the others, those of one folder are
+    masks of one image if all show two values at most, and either bear numbers behind the
+    image's name (`cat_mask_0.png`, or `cat_0.png` where the image cat is wanted), or lie in a
+    folder of a wanted image's name, or are called by numbers alone (`0.png`, `mask_0.png`) and
+    their folder or archive like the image.
     """
     by_folder: dict[Path, list[Path]] = {}
-    for path in pictures:
+    for path in images:
         name = path.relative_to(folder).as_posix()
         wanted = collector.names is not None and collector.key(name, file) is not None
         if classes is not None or wanted:
@@ -107,17 +109,17 @@ def _read_folder(
 
 
 def _owner(path: Path, place: Path, folder: Path, file: str, collector: MaskCollector) -> str:
-    """Say which picture a mask file may belong to."""
+    """Say which image a mask file may belong to."""
     numbered = _NUMBERED.fullmatch(path.stem)
     below = place.relative_to(folder)
-    if numbered and (picture := numbered["picture"]):
+    if numbered and (image := numbered["image"]):
         named = "mask" in path.stem or "inst" in path.stem or "obj" in path.stem
-        name = (below / picture).as_posix()
+        name = (below / image).as_posix()
         if named or (collector.names is not None and collector.key(name, file) is not None):
             return name
     if place != folder and collector.names is not None and collector.key(str(below), file):
         return below.as_posix()
-    if numbered and not numbered["picture"]:
+    if numbered and not numbered["image"]:
         return Path(file).stem if place == folder else below.as_posix()
     return _stem_below(path, folder)
 
@@ -127,12 +129,12 @@ def _stem_below(path: Path, folder: Path) -> str:
 
 
 def _is_mask(ids: Labels) -> bool:
-    """Whether a picture shows no more than background and one other value."""
+    """Whether an image shows no more than background and one other value."""
     return int(np.count_nonzero(np.unique(ids))) <= 1
 
 
 def _add_masks(key: str, maps: dict[Path, Labels], file: str, collector: MaskCollector) -> None:
-    """Keep pictures of one mask each, the numbers in their names in rising order."""
+    """Keep images of one mask each, the numbers in their names in rising order."""
     ordered = sorted(maps, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
     shapes = {ids.shape for ids in maps.values()}
     if len(shapes) > 1:

@@ -1,4 +1,4 @@
-"""Label images: pictures whose pixel values are ids of instances, or numbers of classes."""
+"""Label images: images whose pixel values are ids of instances, or numbers of classes."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from segdemo.files import PNG_COMPRESSION, atomic_write
 from segdemo.images import MAX_PIXELS
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # those that keep numbers as they are
-MAX_COLOURS = 5000  # a photo has more; of pictures whose colours are ids
+MAX_COLOURS = 5000  # a photo has more; of images whose colours are ids
 _VOC_BORDER = (224, 224, 192)  # colour of 255 in VOC's palette, where instances meet
 _PALETTE_IDS = 254
 
 
 def read_label_image(path: Path, name: str) -> Labels:
-    """Read a label picture as (H, W) int64 ids, as they are stored.
+    """Read a label image as (H, W) int64 ids, as they are stored.
 
-    Palette indices and 8- and 16-bit greys are the ids; of a picture in colours they are red +
-    256 green + 65536 blue, as COCO's panoptic pictures have them. VOC's border (255 of its palette)
+    Palette indices and 8- and 16-bit greys are the ids; of an image in colours they are red +
+    256 green + 65536 blue, as COCO's panoptic images have them. VOC's border (255 of its palette)
     becomes background. Raises InputError.
     """
     too_large = (
-        f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels: reduce picture and masks."
+        f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels: reduce image and masks."
     )
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
                 raise InputError(too_large)
-            return _stored_ids(picture, name)
+            return _stored_ids(image, name)
     except UnidentifiedImageError as error:
         raise InputError(
-            f"{name} is no label picture: save it as PNG (JPEG and WebP blur numbers)."
+            f"{name} is not a label image: save it as PNG (JPEG and WebP blur numbers)."
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(too_large) from error
@@ -47,13 +47,13 @@ def read_label_image(path: Path, name: str) -> Labels:
         raise
     # damaged bytes raise whatever the decoder stumbles over, see segdemo.images
     except Exception as error:
-        raise InputError(f"{name} is damaged or incomplete: copy it anew.") from error
+        raise InputError(f"{name} is damaged or incomplete: copy it again.") from error
 
 
 def add_label_image(
     path: Path, name: str, collector: MaskCollector, file: str, classes: ClassSet | None
 ) -> None:
-    """Read a picture of ids, or of the numbers of `classes`, as the masks of the picture `name`."""
+    """Read an image of ids, or of the numbers of `classes`, as the masks of the image `name`."""
     key = collector.key(name, file)
     if key is not None:
         add_labels(read_label_image(path, file), key, collector, file, classes)
@@ -62,7 +62,7 @@ def add_label_image(
 def add_labels(
     ids: Labels, key: str, collector: MaskCollector, file: str, classes: ClassSet | None
 ) -> None:
-    """Keep (H, W) ids as masks: one an id, or one a class with its name and without void."""
+    """Keep (H, W) ids as masks: one per id, or one per class with its name and without void."""
     if classes is not None:
         names = class_names(classes)
         ids = np.where(ids == VOID, 0, ids)
@@ -77,8 +77,8 @@ def add_labels(
         unknown = [number for number in numbers.tolist() if number not in names]
         if unknown:
             raise InputError(
-                f"{file} holds {unknown[0]}, which is no class of {classes}: save the numbers of "
-                "the classes, not their colours or greys."
+                f"{file} holds {unknown[0]}, which is not a class of {classes}: save the numbers "
+                "of the classes, not their colours or greys."
             )
         masks = InstanceMasks.unscored(masks.masks, numbers, names)
     collector.add(key, masks, file)
@@ -87,7 +87,7 @@ def add_labels(
 def write_indexed(
     masks_by_name: Mapping[str, InstanceMasks], folder: Path, omissions: Omissions, front: Front
 ) -> None:
-    """Write a PNG a picture: 8 bit with a palette up to 254 instances, else 16 bit."""
+    """Write one PNG per image: 8 bit with a palette up to 254 instances, else 16 bit."""
     for name, found in masks_by_name.items():
         if len(found) > MAX_INSTANCES:
             raise InputError(f"{name} has {len(found)} instances: a PNG holds {MAX_INSTANCES}.")
@@ -97,31 +97,31 @@ def write_indexed(
         omissions.add_scores(found)
         omissions.add_crowds(found)
         if len(found) <= _PALETTE_IDS:
-            picture = Image.fromarray(laid.labels.astype(np.uint8), "P")
-            picture.putpalette(_palette())
+            image = Image.fromarray(laid.labels.astype(np.uint8), "P")
+            image.putpalette(_palette())
         else:
-            picture = Image.fromarray(laid.labels.astype(np.uint16))
+            image = Image.fromarray(laid.labels.astype(np.uint16))
         with atomic_write(output_path(folder, name, ".png")) as stream:
-            picture.save(stream, "PNG", compress_level=PNG_COMPRESSION)
+            image.save(stream, "PNG", compress_level=PNG_COMPRESSION)
 
 
-def _stored_ids(picture: Image.Image, name: str) -> Labels:
-    if picture.mode == "P":
-        palette = picture.getpalette() or []
-        ids = np.asarray(picture).astype(np.int64)
+def _stored_ids(image: Image.Image, name: str) -> Labels:
+    if image.mode == "P":
+        palette = image.getpalette() or []
+        ids = np.asarray(image).astype(np.int64)
         if tuple(palette[3 * VOID : 3 * VOID + 3]) == _VOC_BORDER:
             ids[ids == VOID] = 0
         return ids
-    if picture.mode in ("L", "1", "I") or picture.mode.startswith("I;16"):
-        return np.asarray(picture).astype(np.int64)
-    if picture.mode not in ("RGB", "RGBA", "LA"):
+    if image.mode in ("L", "1", "I") or image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.int64)
+    if image.mode not in ("RGB", "RGBA", "LA"):
         raise InputError(f"{name} holds no whole numbers: save it as 8- or 16-bit PNG.")
-    colours = np.asarray(picture.convert("RGB"), np.int64)
+    colours = np.asarray(image.convert("RGB"), np.int64)
     ids = colours @ np.array([1, 256, 256**2])
     count = len(np.unique(ids))
     if count > MAX_COLOURS:
         raise InputError(
-            f"{name} holds {count} colours, which looks like a photo: a label picture has one "
+            f"{name} holds {count} colours, which looks like a photo: a label image has one "
             "number or flat colour an instance."
         )
     return ids

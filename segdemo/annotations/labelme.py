@@ -1,4 +1,4 @@
-"""LabelMe's JSON, one file an image: polygons and other shapes."""
+"""LabelMe's JSON, one file per image: polygons and other shapes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _CIRCLE_CORNERS = 72
 def read_labelme(content: Any, name: str, collector: MaskCollector, file: str) -> None:
     """Read a parsed LabelMe JSON; shapes of one label and group are one instance.
 
-    The picture is the one the JSON names, else the JSON's own name, both in the JSON's sub-folder.
+    The image is the one the JSON names, else the JSON's own name, both in the JSON's sub-folder.
     Lines and points have no inside and are passed over. Raises InputError.
     """
     try:
-        # imagePath leads from the JSON to the picture, often by way of ".."
-        picture = PureWindowsPath(str(content.get("imagePath") or name)).name
-        key = collector.key(PurePosixPath(name).with_name(picture).as_posix(), file)
+        # imagePath leads from the JSON to the image, often by way of ".."
+        image = PureWindowsPath(str(content.get("imagePath") or name)).name
+        key = collector.key(PurePosixPath(name).with_name(image).as_posix(), file)
         if key is None:
             return
         height, width = content.get("imageHeight"), content.get("imageWidth")
@@ -61,7 +61,8 @@ def read_labelme(content: Any, name: str, collector: MaskCollector, file: str) -
         raise InputError(_named(error, file)) from error
     except MALFORMED as error:
         raise InputError(
-            f"{file} is no complete LabelMe JSON ({type(error).__name__}: {error}): save it anew."
+            f"{file} is not a complete LabelMe JSON ({type(error).__name__}: {error}): save it "
+            "again."
         ) from error
     categories = np.array([collector.category(label) for label in labels], np.int64)
     names = {collector.category(label): label for label in labels}
@@ -71,7 +72,7 @@ def read_labelme(content: Any, name: str, collector: MaskCollector, file: str) -
 def write_labelme(
     masks_by_name: Mapping[str, InstanceMasks], folder: Path, omissions: Omissions
 ) -> None:
-    """Write a JSON a picture: a polygon for each region, its holes cut open.
+    """Write one JSON per image: a polygon for each region, its holes cut open.
 
     Regions of one instance share a group.
     """
@@ -134,17 +135,17 @@ def _pasted_mask(
     left, top = (int(value) for value in points[0])
     try:
         stream = io.BytesIO(base64.b64decode(shape["mask"], validate=True))
-        with Image.open(stream, formats=("PNG",)) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
+        with Image.open(stream, formats=("PNG",)) as image:
+            if image.width * image.height > MAX_PIXELS:
                 raise ValueError("too large")
-            patch = np.asarray(picture.convert("L")) > 0
+            patch = np.asarray(image.convert("L")) > 0
     # damaged bytes raise whatever the decoder stumbles over, see segdemo.images
     except Exception as error:
         raise InputError("a mask in it is damaged, too large, or no PNG in Base64") from error
     rows, columns = patch.shape
     mask = np.zeros(size, np.bool_)
     if left < 0 or top < 0 or top + rows > size[0] or left + columns > size[1]:
-        raise InputError(f"a mask in it leads out of the picture, which is {size[1]} x {size[0]}")
+        raise InputError(f"a mask in it leads out of the image, which is {size[1]} x {size[0]}")
     mask[top : top + rows, left : left + columns] = patch
     return mask
 

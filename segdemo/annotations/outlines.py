@@ -24,7 +24,7 @@ Point = tuple[int, int]
 
 Polygon = list[Point]
 
-FARTHEST = 1  # how many picture sizes a corner may lie outside; more costs memory for nothing
+FARTHEST = 1  # how many image sizes a corner may lie outside; more costs memory for nothing
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def fill(polygons: Iterable[Sequence[float]], size: tuple[int, int]) -> npt.NDAr
     """Fill polygons, each x1, y1, x2, y2 .. in pixels, to one (H, W) mask.
 
     size: (height, width). Polygons of fewer than three corners enclose nothing. Raises InputError
-    for odd numbers of coordinates and for corners far outside the picture.
+    for odd numbers of coordinates and for corners far outside the image.
     """
     height, width = size
     kept = []
@@ -75,7 +75,7 @@ def fill(polygons: Iterable[Sequence[float]], size: tuple[int, int]) -> npt.NDAr
             np.abs(y - height / 2) <= (0.5 + FARTHEST) * height
         ).all()
         if not inside:  # also where a coordinate is not a number
-            raise InputError(f"a polygon leads far out of the picture, which is {width} x {height}")
+            raise InputError(f"a polygon leads far out of the image, which is {width} x {height}")
         if len(corners) >= 6:
             kept.append(corners.tolist())
     if not kept:

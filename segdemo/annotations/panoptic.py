@@ -1,4 +1,4 @@
-"""COCO's panoptic format: a JSON of segments, and a picture of ids in colours beside it."""
+"""COCO's panoptic format: a JSON of segments, and an image of ids in colours beside it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CODE = np.array([1, 256, 256**2])
 
 
 def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str) -> None:
-    """Read a parsed panoptic JSON and the pictures in the folder of its name, or beside it.
+    """Read a parsed panoptic JSON and the images in the folder of its name, or beside it.
 
     All segments come in, those of stuff as well. A segment without pixels is passed over; pixels
     of an id that the JSON does not list are an error. Raises InputError.
@@ -31,15 +31,15 @@ def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str)
         file_names = {image["id"]: str(image["file_name"]) for image in content["images"]}
         names = {int(c["id"]): str(c["name"]) for c in content["categories"]}
         for annotation in content["annotations"]:
-            picture = str(annotation["file_name"])
-            key = collector.key(file_names.get(annotation["image_id"], picture), file)
+            image = str(annotation["file_name"])
+            key = collector.key(file_names.get(annotation["image_id"], image), file)
             if key is not None:
-                _read_segments(annotation, picture, key, path, names, collector, file)
+                _read_segments(annotation, image, key, path, names, collector, file)
     except InputError:
         raise
     except MALFORMED as error:
         raise InputError(
-            f"{file} is no complete panoptic JSON ({type(error).__name__}: {error}): export it "
+            f"{file} is not a complete panoptic JSON ({type(error).__name__}: {error}): export it "
             "anew."
         ) from error
 
@@ -47,7 +47,7 @@ def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str)
 def write_panoptic(
     masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions, front: Front
 ) -> None:
-    """Write the JSON, and the pictures into the folder of its name."""
+    """Write the JSON, and the images into the folder of its name."""
     folder = path.with_suffix("")
     images, annotations = [], []
     categories = Categories.of(masks_by_name)
@@ -56,13 +56,13 @@ def write_panoptic(
         laid = found.to_label_map(front)
         omissions.add_flattening(laid)
         omissions.add_scores(found)
-        picture = output_path(folder, name, ".png")
-        write_png((laid.labels[..., None] // _CODE % 256).astype(np.uint8), picture)
+        image = output_path(folder, name, ".png")
+        write_png((laid.labels[..., None] // _CODE % 256).astype(np.uint8), image)
         images.append({"id": image_id, "file_name": name, "width": width, "height": height})
         annotations.append(
             {
                 "image_id": image_id,
-                "file_name": picture.relative_to(folder).as_posix(),
+                "file_name": image.relative_to(folder).as_posix(),
                 "segments_info": [
                     _segment(found, i, laid.labels == i + 1, categories)
                     for i in range(len(found))
@@ -94,23 +94,23 @@ def _segment(
 
 def _read_segments(
     annotation: Any,
-    picture: str,
+    image: str,
     key: str,
     path: Path,
     names: dict[int, str],
     collector: MaskCollector,
     file: str,
 ) -> None:
-    places = [path_inside(folder, picture, file) for folder in (path.with_suffix(""), path.parent)]
+    places = [path_inside(folder, image, file) for folder in (path.with_suffix(""), path.parent)]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise InputError(f"{file} needs {picture}: put it into the folder {path.stem} beside it.")
-    ids = read_label_image(found, picture)
+        raise InputError(f"{file} needs {image}: put it into the folder {path.stem} beside it.")
+    ids = read_label_image(found, image)
     segments = {int(segment["id"]): segment for segment in annotation["segments_info"]}
     present = [number for number in np.unique(ids).tolist() if number]
     unlisted = [number for number in present if number not in segments]
     if unlisted:
-        raise InputError(f"{picture} holds segment {unlisted[0]}, which {file} does not list.")
+        raise InputError(f"{image} holds segment {unlisted[0]}, which {file} does not list.")
     categories = [int(segments[number]["category_id"]) for number in present]
     if unknown := set(categories) - set(names):
         raise InputError(

@@ -1,4 +1,4 @@
-"""YOLO's segmentation labels: a text file an image, a row of numbers an instance."""
+"""YOLO's segmentation labels: one text file per image, one row of numbers per instance."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SLACK = 1e-3  # how far rounded coordinates may lie outside 0 to 1
 
 
 def read_yolo(path: Path, folder: Path, name: str, collector: MaskCollector, file: str) -> None:
-    """Read rows of `class x1 y1 x2 y2 ..`, coordinates as shares of the picture's sides.
+    """Read rows of `class x1 y1 x2 y2 ..`, coordinates as shares of the image's sides.
 
     Names come from a `classes.txt`, one a line, beside the file or above it, as far as `folder`.
-    The picture's size must be known. Raises InputError.
+    The image's size must be known. Raises InputError.
     """
     key = collector.key(name, file)
     if key is None:
@@ -44,7 +44,7 @@ def read_yolo(path: Path, folder: Path, name: str, collector: MaskCollector, fil
             raise InputError(f"{file}: row {i + 1} is not a class and numbers.") from error
         if len(corners) < 6 or len(corners) % 2:
             raise InputError(
-                f"{file}: row {i + 1} has {len(corners)} numbers after the class, which is no "
+                f"{file}: row {i + 1} has {len(corners)} numbers after the class, which is not a "
                 "polygon: boxes cannot be read as masks."
             )
         if not ((corners >= -_SLACK) & (corners <= 1 + _SLACK)).all():
@@ -62,7 +62,7 @@ def read_yolo(path: Path, folder: Path, name: str, collector: MaskCollector, fil
 def write_yolo(
     masks_by_name: Mapping[str, InstanceMasks], folder: Path, omissions: Omissions
 ) -> None:
-    """Write a TXT a picture and `classes.txt`; classes are numbered from 0 in rising order.
+    """Write one TXT per image and `classes.txt`; classes are numbered from 0 in rising order.
 
     Parts of an instance are joined by lines, as Ultralytics does it.
     """
@@ -113,6 +113,6 @@ def _text(path: Path, file: str) -> str:
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text: export it anew.") from error
+        raise InputError(f"{file} is not a text file: export it again.") from error
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}).") from error

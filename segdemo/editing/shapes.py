@@ -109,7 +109,7 @@ def _dilate(mask: Mask, radius: float) -> Mask:
 
 
 def _erode(mask: Mask, radius: float) -> Mask:
-    """Return what is more than `radius` from outside; the picture's border is no outside."""
+    """Return what is more than `radius` from outside; the image's border does not count."""
     if mask.all() or not mask.any():
         return mask
     distance = ndimage.distance_transform_edt(mask)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from segdemo.datatypes import EdgeMap, InputError, Labels
 from segdemo.diffegg.pseudo_edge import edge_map
-from segdemo.editing.picture import EditedPicture
+from segdemo.editing.image import EditedImage
 from segdemo.editing.seeds import new_ids
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.ui.cutout_tab import CutoutTab
@@ -57,7 +57,7 @@ class Handover:
             result = result_of(kept)
             limit = read_threshold(soft, threshold)
             session, index = self._opened(token, kept.photo, kept.name)
-            picture = session.picture(index)
+            picture = session.image(index)
             _add_instance(picture, result.binary(HARD if limit is None else limit))
             picture.set_edges(result.edge, "diffdis", "DiffDIS")
             note = "The mask is here, with its edge."
@@ -70,7 +70,7 @@ class Handover:
                 raise InputError("There is no edge to send yet: press Run first.")
             step = restored(kept).steps[chosen.step_of(kept.curve)]
             session, index = self._opened(token, kept.photo, kept.name)
-            picture = session.picture(index)
+            picture = session.image(index)
             upper = edge_of(step, chosen, rule).upper
             edge: EdgeMap = edge_map(step.edge_score, upper, picture.size)
             picture.set_edges(edge.probability, "diffegg", f"EdgeKL, t = {step.timestep}")
@@ -117,7 +117,7 @@ def wire_handover(
     )
 
 
-def _add_instance(picture: EditedPicture, mask: npt.NDArray[np.bool_]) -> None:
+def _add_instance(picture: EditedImage, mask: npt.NDArray[np.bool_]) -> None:
     """Draw a mask over background, as a new instance."""
 
     def draw(labels: Labels) -> Labels:

@@ -9,12 +9,13 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from segdemo.annotations.label_images import read_label_image
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, Labels, RGBImage
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.images import load_rgb
 from segdemo.ui.feedback import Stopped, StopSignal, plain_words, rest_stop
-from segdemo.ui.instances import Drawing, fitted, painted_size, read_drawing, read_instance_mask
+from segdemo.ui.instances import Drawing, fitted, painted_size, read_drawing
 from segdemo.ui.results import Upload, new_folder, upload_name
 from segdemo.ui.trace_options import read_trace_settings
 from segdemo.ui.trace_values import (
@@ -79,7 +80,9 @@ def run_trace(
 
 def _instances(image: RGBImage, mask: Upload | None, drawing: Drawing | None) -> Labels | None:
     if mask is not None:
-        return fitted(read_instance_mask(mask), image.shape[:2], upload_name(mask))
+        name = upload_name(mask)
+        labels = read_label_image(Path(mask["path"]), name)
+        return fitted(labels, image.shape[:2], name)
     if drawing is not None:
         return fitted(drawing.label_map(), image.shape[:2], "The drawing")
     return None

@@ -1,4 +1,4 @@
-"""Instance masks for the instance check: read from a file to the letter, or drawn on the page."""
+"""Instance masks for the instance check: drawn on the page, or fitted to the photo."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from segdemo.datatypes import InputError, Labels
-from segdemo.images import MAX_PIXELS
-from segdemo.ui.results import Upload, upload_name
 
-MOST_IDS = 1000
 PAINTED_SIDE = 256  # pixels; attention has 128 cells a side at most
 SAME_SHAPE = 0.02  # how far two ratios of width and height may lie apart
 
@@ -51,47 +47,6 @@ def painted_size(width: int, height: int) -> tuple[int, int]:
     """Return (rows, columns) of a drawing on a photo of that size."""
     scale = min(1.0, PAINTED_SIDE / max(width, height))
     return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def read_instance_mask(upload: Upload) -> Labels:
-    """Read a label picture as (H, W) ids as they are stored; raises InputError.
-
-    Palette indices, 8- and 16-bit greys are the ids; of a picture in colours each colour is one,
-    black the background.
-    """
-    name = upload_name(upload)
-    try:
-        with Image.open(upload["path"], formats=("PNG", "TIFF", "BMP", "GIF")) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise InputError(f"{name} has too many pixels for an instance mask: reduce it.")
-            return _ids(picture, name)
-    except UnidentifiedImageError as error:
-        raise InputError(
-            f"{name} is no instance mask: save it as PNG, each instance with a number of its own "
-            "(JPEG and WebP blur numbers)."
-        ) from error
-    except InputError:
-        raise
-    # damaged bytes raise whatever the decoder stumbles over, see segdemo.images
-    except Exception as error:
-        raise InputError(f"{name} is damaged or incomplete: copy it anew.") from error
-
-
-def _ids(picture: Image.Image, name: str) -> Labels:
-    if picture.mode in ("P", "L", "1", "I") or picture.mode.startswith("I;16"):
-        ids = np.asarray(picture).astype(np.int64)
-    elif picture.mode in ("RGB", "RGBA", "LA"):
-        red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB"), np.int32), -1, 0)
-        ids = red << 16 | green << 8 | blue
-    else:
-        raise InputError(f"{name} holds no whole numbers: save it as 8- or 16-bit PNG.")
-    count = len(np.unique(ids))
-    if count > MOST_IDS:
-        raise InputError(
-            f"{name} holds {count} different values, which looks like a photo: an instance mask "
-            "has one number or flat colour an instance."
-        )
-    return ids
 
 
 def fitted(labels: Labels, size: tuple[int, int], name: str) -> Labels:

@@ -144,7 +144,7 @@ def _add_edges(
         try:
             if photo is None or photo not in session.names:
                 raise InputError(f"{name} belongs to no photo here: call it <photo>_edge.png.")
-            picture = session.picture(session.names.index(photo))
+            picture = session.image(session.names.index(photo))
             edge = read_edge_map(Path(upload["path"]), picture.size, name)
             picture.set_edges(edge.probability, "upload", name)
         except InputError as error:

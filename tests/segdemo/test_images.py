@@ -196,8 +196,8 @@ def test_the_limit_itself_is_allowed(monkeypatch: pytest.MonkeyPatch):
         load_rgb(io.BytesIO(encode(Image.new("L", (13, 1)))))
 
 
-DAMAGED = "damaged or incomplete: copy or download it anew"
-NO_PICTURE = "not a picture that can be read here.*PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
+DAMAGED = "damaged or incomplete: copy or download it again"
+NO_PICTURE = "not an image that can be read here.*PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
 NOT_FINITE = Image.fromarray(np.array([[0, np.nan]], np.float32))
 UNREADABLE = {
     "nothing.png": (b"", "empty"),
@@ -235,14 +235,14 @@ def test_a_name_given_stands_for_the_path(tmp_path: Path):
     (tmp_path / "a1b2").write_bytes(b"")
     with pytest.raises(InputError, match=r"^holiday\.jpg is empty"):
         load_rgb(tmp_path / "a1b2", "holiday.jpg")
-    with pytest.raises(InputError, match=r"^The picture is empty"):
+    with pytest.raises(InputError, match=r"^The image is empty"):
         load_rgb(io.BytesIO(b""))
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"^cat\.jpg does not exist: check"):
         load_rgb(tmp_path / "cat.jpg")
-    with pytest.raises(InputError, match="is a folder: name a picture"):
+    with pytest.raises(InputError, match="is a folder: name an image"):
         load_rgb(str(tmp_path))
     with pytest.raises(InputError, match="cannot be opened"):
         load_rgb(tmp_path / ("x" * 300 + ".png"))

@@ -35,14 +35,14 @@ def refusal(path: Path, sizes: dict[str, tuple[int, int]] | None = None, **more:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (coco([{"size": [4, 3], "counts": [12]}], (5, 3)), "mask 1 of a.jpg .* 3 x 4, the picture"),
-        (coco([packed(TALL), {"size": [3, 5], "counts": [15]}], (5, 3)), "runs are 5 x 3"),
+        (coco([{"size": [4, 3], "counts": [12]}], (5, 3)), "mask 1 of a.jpg .* 3 x 4, the image"),
+        (coco([packed(TALL), {"size": [3, 5], "counts": [15]}], (5, 3)), "RLE is 5 x 3"),
         (coco([{"size": [5, 3], "counts": [14]}], (5, 3)), "do not fill"),
         (coco([{"size": [5, 3], "counts": "oo"}], (5, 3)), "damaged"),
         (coco([{"size": [5, 3]}], (5, 3)), "no list of whole numbers"),
         (coco([{"counts": [15]}], (5, 3)), "no size"),
         (coco([[[0, 0, 1, 1, 2]]], (5, 3)), "pairs"),
-        (coco([[[0, 0, 1, 1, 2, 900]]], (5, 3)), "far out of the picture"),
+        (coco([[[0, 0, 1, 1, 2, 900]]], (5, 3)), "far out of the image"),
         (coco([[["x"] * 6]], (5, 3)), "mask 1 of a.jpg is incomplete"),
         (coco([packed(TALL)], (5, 3), category_id=9), "category 9, which the file does not list"),
         (coco([packed(TALL)], (5, 3), score="high"), "mask 1"),
@@ -57,7 +57,7 @@ def refusal(path: Path, sizes: dict[str, tuple[int, int]] | None = None, **more:
         ([{"image_id": "x", "segmentation": 1}], "no list of COCO results"),
         ({"shapes": [{"points": [[0, 0]]}], "imageHeight": 5, "imageWidth": 3}, "LabelMe"),
         ({"shapes": [{"label": "a", "points": 3}], "imageHeight": 5, "imageWidth": 3}, "LabelMe"),
-        ({"shapes": []}, "how large its picture is"),
+        ({"shapes": []}, "how large its image is"),
         ({"annotations": [{"segments_info": []}]}, "no complete panoptic JSON"),
     ],
 )
@@ -75,9 +75,9 @@ def test_json_that_is_none(tmp_path: Path, raw: bytes):
 
 def test_sizes_that_disagree_with_the_picture(tmp_path: Path):
     path = as_json(coco([packed(TALL)], TALL.shape), tmp_path / "c.json")
-    assert "a.jpg are 3 x 5, the picture 7 x 6" in refusal(path, {"a.jpg": (6, 7)})
+    assert "a.jpg are 3 x 5, the image 7 x 6" in refusal(path, {"a.jpg": (6, 7)})
     path = as_png(TALL, tmp_path / "a.png")
-    assert "a.jpg are 3 x 5, the picture 7 x 6" in refusal(path, {"a.jpg": (6, 7)})
+    assert "a.jpg are 3 x 5, the image 7 x 6" in refusal(path, {"a.jpg": (6, 7)})
 
 
 def test_a_name_that_could_be_two_pictures(tmp_path: Path):
@@ -121,7 +121,7 @@ class TestLabelPictures:
 
     def test_numbers_that_are_no_class(self, tmp_path: Path):
         path = as_png(np.array([[0, 75]], np.uint8), tmp_path / "a.png")
-        assert "75, which is no class of voc" in refusal(path, classes="voc")
+        assert "75, which is not a class of voc" in refusal(path, classes="voc")
         assert "choose one of voc, coco" in refusal_of_class(path)
 
     def test_masks_of_one_picture_in_two_sizes(self, tmp_path: Path):
@@ -183,7 +183,7 @@ def test_npz_of_arrays_that_do_not_belong_together(tmp_path: Path):
     ("row", "said"),
     [
         ("0 0.5 0.5 0.1 0.1", "boxes"),
-        ("0 0 0 1 0 1", "no polygon"),
+        ("0 0 0 1 0 1", "not a polygon"),
         ("cat 0 0 1 0 1 1", "not a class"),
         ("0 0 0 1 0 1 5", "range 0 to 1"),
         ("0 0 0 1 0 1 nan", "range 0 to 1"),
@@ -266,7 +266,7 @@ class TestArchives:
         path.write_bytes(raw[:50] + b"XXXX" + raw[54:])
         assert "a.png was left out: it is damaged" in refusal(path)
         path.write_bytes(raw[:-30])
-        assert "pack it anew" in refusal(path)
+        assert "pack it again" in refusal(path)
 
     def test_folders_without_masks(self, tmp_path: Path):
         assert "holds no masks" in refusal(tmp_path)
@@ -277,7 +277,7 @@ def test_files_that_are_missing_or_unknown(tmp_path: Path):
     (tmp_path / "a.mat").write_bytes(b"MATLAB")
     assert "no format of masks known here" in refusal(tmp_path / "a.mat")
     (tmp_path / "empty.png").write_bytes(b"")
-    assert "empty.png is no label picture" in refusal(tmp_path / "empty.png")
+    assert "empty.png is not a label image" in refusal(tmp_path / "empty.png")
 
 
 LABELME = {

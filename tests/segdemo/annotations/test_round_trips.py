@@ -287,14 +287,14 @@ def test_classes_that_differ_between_pictures_are_refused(tmp_path: Path):
     cat, dog = (
         InstanceMasks.unscored(RING[None], np.array([1]), {1: name}) for name in ("cat", "dog")
     )
-    with pytest.raises(InputError, match=r"b\.jpg: category 1 is dog, in other pictures cat"):
+    with pytest.raises(InputError, match=r"b\.jpg: category 1 is dog, in other images cat"):
         write_masks({"a.jpg": cat, "b.jpg": dog}, tmp_path / "m.json", "coco")
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/a.jpg", "C:\\a.jpg", "a/../../b", "", ".."])
 @pytest.mark.parametrize("mask_format", ["npz", "panoptic", "labelme"])
 def test_names_never_lead_out_of_the_folder(tmp_path: Path, name: str, mask_format: MaskFormat):
-    with pytest.raises(InputError, match="no file name within a folder"):
+    with pytest.raises(InputError, match="not a file name within a folder"):
         write_masks({name: InstanceMasks.unscored(RING[None])}, tmp_path / "m", mask_format)
 
 
@@ -320,5 +320,5 @@ def test_new_masks_without_a_class_go_beside_classified_ones(tmp_path: Path):
 
 
 def test_an_unknown_format_is_named(tmp_path: Path):
-    with pytest.raises(InputError, match="tiff is no format of masks: choose one of coco,"):
+    with pytest.raises(InputError, match="tiff is not a mask format: choose one of coco,"):
         write_masks({}, tmp_path, "tiff")  # type: ignore[arg-type]

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks, Labels
-from segdemo.editing.picture import EditedPicture, Instance
+from segdemo.editing.image import EditedImage, Instance
 
 UNLABELLED = "unlabelled"
 
 
-def laid_flat(
+def flatten_masks(
     masks: InstanceMasks, front: Front = "smaller"
 ) -> tuple[Labels, dict[int, Instance], list[str]]:
     """Lay instances flat for editing; instance i gets the number i + 1.
@@ -21,7 +21,7 @@ def laid_flat(
     Raises InputError for more instances than a label map holds.
     """
     if len(masks) > MAX_INSTANCES:
-        raise InputError(f"{len(masks)} instances: a picture holds at most {MAX_INSTANCES}.")
+        raise InputError(f"{len(masks)} instances: an image holds at most {MAX_INSTANCES}.")
     flat = masks.to_label_map(front)
     known = {
         number + 1: Instance(
@@ -42,13 +42,13 @@ def laid_flat(
     return flat.labels.astype(np.uint16), known, losses
 
 
-def to_masks(picture: EditedPicture, names: Mapping[int, str]) -> InstanceMasks:
-    """Return a picture's instances in rising order of their numbers.
+def to_masks(image: EditedImage, names: Mapping[int, str]) -> InstanceMasks:
+    """Return an image's instances in rising order of their numbers.
 
     names: what classes are called. Where some instances have a class and others none, those get a
     class "unlabelled".
     """
-    labels, known = picture.snapshot()
+    labels, known = image.snapshot()
     masks = InstanceMasks.from_label_map(labels).masks
     own = [known[int(number)] for number in np.unique(labels) if number]
     crowd = np.array([instance.crowd for instance in own], np.bool_)

@@ -1,4 +1,4 @@
-"""One picture under an annotator's hands: its label map on disk, every edit journaled."""
+"""One image under an annotator's hands: its label map on disk, every edit journaled."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from segdemo.editing.proposals import Proposals, accept, propose
 from segdemo.files import atomic_write
 from segdemo.rip.refine import ROBUST, RIPSettings
 
-LONGEST_JOURNAL = 16 * 2**20  # bytes; then the whole map is written anew
+LONGEST_JOURNAL = 16 * 2**20  # bytes; then the whole map is written again
 BEHIND = "The page and the server hold different edits."
-GONE = "This picture is gone: open it again."
+GONE = "This image is gone: open it again."
 WHOLE, EDITS, EDGES, LEASE = "picture.bin", "edits.journal", "edge.u8", "lease"
 
 
@@ -29,7 +29,7 @@ class BehindError(InputError):
 
 
 class LostError(InputError):
-    """The picture is no longer this editor's to change: trying again does not help."""
+    """The image is no longer this editor's to change: trying again does not help."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a list of pictures tells. count: of instances; see `EditedPicture` for the others."""
+    """What a list of images tells. count: of instances; see `EditedImage` for the others."""
 
     count: int
     revision: int
     checked: bool
 
 
-class EditedPicture:
+class EditedImage:
     """A label map with instances, in a folder of its own; methods may be called from any thread.
 
     name: the photo's file name. size: (height, width). labels: (H, W) uint16, what edits made of
@@ -75,7 +75,7 @@ class EditedPicture:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open a picture as the last edit left it; raises InputError when it is gone."""
+        """Open an image as the last edit left it; raises InputError when it is gone."""
         self._folder = folder
         self._lock = threading.RLock()
         self._proposals: Proposals | None = None
@@ -101,8 +101,8 @@ class EditedPicture:
     @classmethod
     def create(
         cls, folder: Path, name: str, labels: Labels, instances: Mapping[int, Instance]
-    ) -> EditedPicture:
-        """Write a new picture's folder and open it."""
+    ) -> EditedImage:
+        """Write a new image's folder and open it."""
         folder.mkdir(parents=True)
         meta = {
             "name": name,
@@ -121,7 +121,7 @@ class EditedPicture:
 
     @staticmethod
     def summary(folder: Path) -> Summary:
-        """Tell how far a picture is without reading its pixels; raises InputError when gone."""
+        """Tell how far an image is without reading its pixels; raises InputError when gone."""
         last = journal.last_header(folder / WHOLE)
         if last is None:
             raise InputError(GONE)
@@ -157,21 +157,21 @@ class EditedPicture:
             return self.labels.copy(), self.instances
 
     def take_lease(self) -> str:
-        """Let one editor change the picture from now on; returns what it must show for it."""
+        """Let one editor change the image from now on; returns what it must show for it."""
         lease = secrets.token_hex(8)
         (self._folder / LEASE).write_text(lease)
         return lease
 
     def check_lease(self, lease: object) -> None:
-        """Raise LostError where another editor took the picture over."""
+        """Raise LostError where another editor took the image over."""
         kept = self._folder / LEASE
         if kept.exists() and kept.read_text() != lease:
-            raise LostError("This picture was opened in another tab: reload to go on here.")
+            raise LostError("This image was opened in another tab: reload to go on here.")
 
     def apply(
         self, patch: Patch, revision: int, instances: Mapping[int, Instance], what: str
     ) -> None:
-        """Apply an edit that was made elsewhere. revision: what the picture has after it.
+        """Apply an edit that was made elsewhere. revision: what the image has after it.
 
         instances: what is new of them. Raises BehindError for another revision than the next, and
         InputError for a patch that does not fit.
@@ -197,7 +197,7 @@ class EditedPicture:
             if follows is not None and follows != self.revision:
                 raise BehindError(BEHIND)
             if labels.shape != self.size:
-                raise InputError("The label map has another size than its picture.")
+                raise InputError("The label map has another size than its image.")
             self.labels = labels.copy()
             self._areas = np.bincount(labels.ravel(), minlength=MAX_INSTANCES + 1)
             self._known |= instances
@@ -213,7 +213,7 @@ class EditedPicture:
     ) -> Change:
         """Run an operation on the label map, as one edit.
 
-        revision: what the picture must have before it; None for any. origin: for new instances,
+        revision: what the image must have before it; None for any. origin: for new instances,
         whose class they inherit; by default that of an instance whose place they take. Raises
         BehindError, and what the operation raises.
         """
@@ -228,7 +228,7 @@ class EditedPicture:
             return Change(what, self.revision, patch, fresh)
 
     def preview(self, settings: RIPSettings = ROBUST) -> Proposals:
-        """Ask RIP for proposals, by the picture's edges; crowds and locked instances stay.
+        """Ask RIP for proposals, by the image's edges; crowds and locked instances stay.
 
         They are kept for `accept`. Raises InputError without edges.
         """
@@ -259,7 +259,7 @@ class EditedPicture:
     def describe(
         self, instances: Mapping[int, Instance] | None = None, checked: bool | None = None
     ) -> None:
-        """Change what is known of instances, or whether a person is done with the picture."""
+        """Change what is known of instances, or whether a person is done with the image."""
         with self._lock:
             self._known |= instances or {}
             self.checked = self.checked if checked is None else checked
@@ -341,7 +341,7 @@ class EditedPicture:
         self.edges = (edges[0], edges[1]) if edges else None
 
     def _write_whole(self) -> None:
-        """Write everything anew, which counts once complete, then empty the journal."""
+        """Write everything again, which counts once complete, then empty the journal."""
         meta = {
             "name": self.name,
             "height": self.size[0],
