@@ -33,10 +33,10 @@ from segdemo.diffegg.pseudo_edge import edge_map, pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffegg.tracing import trace
 from segdemo.diffusion import pick_device
-from segdemo.maskcut.cuts import PAPER_CUTS, MaskCutSettings, mask_cut
-from segdemo.maskcut.features import PatchFeatures, load_features
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
+from segdemo.uis.features import PatchFeatures, load_features
+from segdemo.uis.maskcut import PAPER_CUTS, MaskCutSettings, mask_cut
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ProposalMethod = Literal["diffdis", "maskcut"]

@@ -16,7 +16,7 @@ from segdemo.commands.output import check_output
 from segdemo.commands.walk import follow
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.images import load_rgb
-from segdemo.maskcut.cuts import MaskCutSettings
+from segdemo.uis.maskcut import MaskCutSettings
 
 
 def add_propose(verbs: Any) -> None:

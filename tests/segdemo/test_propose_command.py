@@ -13,7 +13,7 @@ from segdemo.__main__ import main
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
 from segdemo.images import load_rgb
-from tests.segdemo.maskcut.vits import write_vit
+from tests.segdemo.uis.vits import write_vit
 
 TAU = ("--tau", "0.95")  # random weights make all patches much alike
 

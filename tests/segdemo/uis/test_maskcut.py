@@ -10,7 +10,7 @@ import pytest
 from scipy.linalg import eigh
 
 from segdemo.datatypes import InputError
-from segdemo.maskcut.cuts import (
+from segdemo.uis.maskcut import (
     PAPER_CUTS,
     WEAK,
     MaskCutSettings,

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import ViTModel
 
 from segdemo.checkpoints import CheckpointError
-from segdemo.maskcut.features import SIDE, load_features
-from tests.segdemo.maskcut.vits import PATCH, WIDTH, write_vit
+from segdemo.uis.features import SIDE, load_features
+from tests.segdemo.uis.vits import PATCH, WIDTH, write_vit
 
 CPU = torch.device("cpu")
 

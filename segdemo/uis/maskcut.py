@@ -1,7 +1,10 @@
-"""Normalised cuts over patch features, and the choice of what is foreground. numpy and SciPy only.
+"""MaskCut: masks of up to a few objects by repeated normalized cuts over an image's patches.
 
-Left out is the paper's last step, a dense CRF that draws the masks' outlines to the picture's
-colours: outlines here are those of the patches, smoothed, 8 or 16 pixels of the resized picture
+From "Cut and Learn for Unsupervised Object Detection and Instance Segmentation" (CutLER,
+arXiv 2301.11320), section 3.1. numpy and SciPy only.
+
+Left out is the paper's last step, a dense CRF that aligns the masks' outlines with the image's
+colors: outlines here are those of the patches, smoothed, 8 or 16 pixels of the resized image
 coarse. RIP brings them to edges.
 """
 
