@@ -19,8 +19,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.backbone_files import BACKBONES
-from segdemo.checkpoints import Checkpoint
+from segdemo.checkpoints.registry import WEIGHTS, Weights
 from segdemo.datatypes import InputError
 from segdemo.images import load_rgb
 from tests.training.edge_drawings import draw_pictures
@@ -170,9 +169,7 @@ def test_the_result_goes_to_the_hub_only_where_others_have_its_base(
     with pytest.raises(InputError, match="give --backbone a Hub id"):
         train(DiffEGGSettings(**wanted))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    registered = BACKBONES | {"tiny": Checkpoint(Path(few["backbone"]), "tiny")}
-    monkeypatch.setattr("segdemo.backbone_files.BACKBONES", registered)
-    monkeypatch.setattr("training.edge_export.BACKBONES", registered)
+    monkeypatch.setitem(WEIGHTS, "tiny", Weights(Path(few["backbone"]), ("backbone",), "tiny"))
     with pytest.raises(InputError, match=r"export could not be uploaded to me/mine .* nothing is"):
         train(DiffEGGSettings(**wanted | {"backbone": "tiny"}))
     assert (Path(few["output_dir"]) / "export" / "adapter").is_dir()
