@@ -42,8 +42,8 @@ def test_ids_are_read_as_they_are_stored(read: Read):
 def test_colours_are_ids_as_in_panoptic_images_and_black_is_the_background(read: Read):
     colours = np.zeros((2, 3, 3), np.uint8)
     colours[IDS == 1], colours[IDS == 7] = (9, 1, 0), (0, 0, 2)
-    read_ids = read(Image.fromarray(colours), "colours.png")
-    np.testing.assert_array_equal(read_ids, [[0, 265, 265], [131072, 131072, 0]])
+    read_label_image = read(Image.fromarray(colours), "colours.png")
+    np.testing.assert_array_equal(read_label_image, [[0, 265, 265], [131072, 131072, 0]])
 
 
 def test_the_border_of_voc_is_background(read: Read):
@@ -54,9 +54,7 @@ def test_the_border_of_voc_is_background(read: Read):
 
 def test_what_is_not_a_label_image_is_named(read: Read, tmp_path: Path):
     noise = np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
-    with pytest.raises(
-        InputError, match=r"noise\.png holds \d{4} colours, which looks like a photo"
-    ):
+    with pytest.raises(InputError, match=r"noise\.png holds \d{4} colours, which looks"):
         read(Image.fromarray(noise), "noise.png")
     with pytest.raises(InputError, match=r"photo\.jpg is not a label image: save it as PNG"):
         read(Image.fromarray(noise), "photo.jpg")

@@ -15,8 +15,8 @@ from segdemo.editing.image import EditedImage, Instance
 from segdemo.editing.patches import pack
 from segdemo.editing.proposals import Proposals
 from segdemo.editing.sessions import Session
-from segdemo.ui.opening import THUMBNAIL, VIEW
-from segdemo.ui.results import new_folder
+from segdemo.ui.kept_files import new_folder
+from segdemo.ui.refine.opening import THUMBNAIL, VIEW
 
 Message = dict[str, Any]
 

@@ -20,8 +20,8 @@ from segdemo.editing.image import BehindError, Change, EditedImage, Instance, Lo
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
 from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.ui.editor_messages import described, queue_of
-from segdemo.ui.feedback import UNEXPECTED
+from segdemo.ui.errors import UNEXPECTED
+from segdemo.ui.refine.messages import described, queue_of
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
