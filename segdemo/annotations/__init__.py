@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
+from segdemo.annotations.arrays import add_arrays, write_npz
 from segdemo.annotations.classes import ClassSet
 from segdemo.annotations.coco import read_coco, read_results, write_coco, write_coco_polygons
 from segdemo.annotations.collector import MaskCollector
@@ -23,16 +24,11 @@ from segdemo.annotations.folders import (
     read_label_images,
     unpack,
 )
-from segdemo.annotations.label_images import add_arrays, add_label_image, write_indexed, write_npz
+from segdemo.annotations.label_images import add_label_image, write_indexed
+from segdemo.annotations.labelme import read_labelme, write_labelme
 from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.panoptic import read_panoptic, write_panoptic
-from segdemo.annotations.yolo import (
-    CLASSES_FILE,
-    read_labelme,
-    read_yolo,
-    write_labelme,
-    write_yolo,
-)
+from segdemo.annotations.yolo import CLASSES_FILE, read_yolo, write_yolo
 from segdemo.datatypes import Front, InputError, InstanceMasks, RGBImage
 
 MaskFormat = Literal[

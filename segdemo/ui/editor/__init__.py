@@ -18,8 +18,11 @@ from urllib.parse import quote
 import gradio as gr
 
 HERE = Path(__file__).parent
-# relative to the page, so that it works behind a proxy's prefix as well
+EVENTS = ("hello", "show", "edges", "preview", "propose")
+# The address is relative to the page, so that it works behind a proxy's prefix as well. Gradio
+# accepts custom events whose quoted names it finds in the script.
 LOAD = """
+// events: %s
 const modules = new URL(%s, document.baseURI);
 import(modules).then(({ start }) => start({ element, props, server, trigger, watch }));
 """
@@ -38,10 +41,10 @@ def mask_editor(
 ) -> gr.HTML:
     """Build the component.
 
-    Its value is a message of `segdemo.ui.refine_tab`, or None; its events are `hello`, `show`,
-    `edges`, `preview` and `propose`. The server functions are `apply_patch`, `save_all`,
-    `describe`, `operate` and `accept`, each taking and returning one dict. The browser owns the
-    label map of the open image and sends what changed; names reach the page as text nodes only.
+    Its value is a message of `segdemo.ui.refine.messages`, or None; its events are `EVENTS`. The
+    server functions are `apply_patch`, `save_all`, `describe`, `operate` and `accept`, each taking
+    and returning one dict. The browser owns the label map of the open image and sends what changed;
+    names reach the page as text nodes only.
 
     Args:
         elem_id: Id of the element.
@@ -57,7 +60,7 @@ def mask_editor(
         value=None,
         html_template=(HERE / "editor.html").read_text(),
         css_template=(HERE / "editor.css").read_text(),
-        js_on_load=LOAD % json.dumps(address),
+        js_on_load=LOAD % (json.dumps(EVENTS), json.dumps(address)),
         apply_default_css=False,
         elem_id=elem_id,
         server_functions=list(server_functions),
