@@ -47,7 +47,7 @@ class Checkpoint:
 
 
 CHECKPOINTS = {
-    "small": Checkpoint(ASSETS / "small", "embedded, trained from scratch by training/small.py"),
+    "small": Checkpoint(ASSETS / "small", "embedded, trained from scratch by training/small/"),
     "small-imagenet": Checkpoint(
         ASSETS / "small-imagenet", "embedded, as small but with features trained on ImageNet"
     ),
