@@ -11,9 +11,10 @@ import torch
 from huggingface_hub import HfApi
 from safetensors.torch import save_file
 
-from segdemo.checkpoints import DIFFUSERS_STEM, PHOTO_FEATURES, ModelCard, official_name
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.checkpoints.files import DIFFUSERS_STEM, PHOTO_FEATURES
 from segdemo.datatypes import InputError
-from segdemo.diffdis.loading import write_card
+from segdemo.diffdis.parameter_names import official_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 

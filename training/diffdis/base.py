@@ -10,22 +10,15 @@ import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors import safe_open
 
-from segdemo.backbone_files import BackboneFiles, locate_backbone
-from segdemo.checkpoints import (
-    CARD,
-    CHECKPOINTS,
-    HUB_ID,
-    CheckpointError,
-    CheckpointFiles,
-    ModelCard,
-    download,
-    locate,
-    our_name,
-    read_json,
-    weight_files,
-)
+from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
+from segdemo.checkpoints.card import CARD, ModelCard
+from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
+from segdemo.checkpoints.files import CheckpointError, read_json, weight_files
+from segdemo.checkpoints.locate import HUB_ID, download
+from segdemo.checkpoints.registry import registered_source
 from segdemo.datatypes import InputError
 from segdemo.diffdis.loading import SD_TURBO_SCHEDULE, assemble, load_unet
+from segdemo.diffdis.parameter_names import our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import LABELLED, DiffDISUNet
 
@@ -84,7 +77,7 @@ def load_base(name: str, variant: Variant, begin: str, seed: int) -> BaseModel:
         if is_stable_diffusion:
             pipeline.scheduler = _one_step_scheduler(backbone.folder)
         return BaseModel(pipeline, name, files.card.licence, {})
-    files = locate(name)
+    files = locate_diffdis(name)
     unet = _adapted(load_unet(files.unet), variant, begin)
     return BaseModel(assemble(files, unet), name, files.card.licence, files.card.segment)
 
@@ -92,7 +85,7 @@ def load_base(name: str, variant: Variant, begin: str, seed: int) -> BaseModel:
 def _is_stable_diffusion(name: str) -> bool:
     """Whether a name is a model as diffusers saves it, with a U-Net that knows no DiffDIS."""
     folder = Path(name).expanduser()
-    if name in CHECKPOINTS or folder.is_file():
+    if registered_source(name, "diffdis") or folder.is_file():
         return False
     if not folder.is_dir():
         if not HUB_ID.fullmatch(name):
@@ -133,9 +126,9 @@ def _adapted(unet: DiffDISUNet, variant: Variant, begin: str) -> DiffDISUNet:
     return network
 
 
-def _files_of(backbone: BackboneFiles) -> CheckpointFiles:
+def _files_of(backbone: BackboneFiles) -> DiffDISFiles:
     card = ModelCard(backbone.name, backbone.licence, backbone.native_size, base=None)
-    return CheckpointFiles(card, backbone.folder, backbone.network)
+    return DiffDISFiles(card, backbone.folder, backbone.network)
 
 
 def _one_step_scheduler(folder: Path) -> DDPMScheduler:

@@ -22,7 +22,7 @@ import torch
 from accelerate import Accelerator
 from transformers import HfArgumentParser
 
-from segdemo.checkpoints import ModelCard
+from segdemo.checkpoints.card import ModelCard
 from segdemo.datatypes import InputError
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffusion import pick_device

@@ -8,9 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from segdemo.backbone_files import ADAPTER, BACKBONES, GENERATOR, BackboneFiles
-from segdemo.checkpoints import HUB_ID, PHOTO_FEATURES, ModelCard
-from segdemo.diffdis.loading import LARGEST_SHARD, write_card
+from segdemo.checkpoints.backbone import BackboneFiles
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.checkpoints.files import ADAPTER, EDGE_GENERATOR, PHOTO_FEATURES
+from segdemo.checkpoints.locate import HUB_ID
+from segdemo.checkpoints.registry import registered_source
+from segdemo.diffdis.loading import LARGEST_SHARD
 from segdemo.diffegg.adapters import save_adapter
 from training.diffegg.model import EdgeTrainee
 from training.model_card import forget_origin, metric_table
@@ -30,14 +33,14 @@ def write_edge_model(
 
     training: what there is to say of how. rows: of all validations; step: whose weights these are.
     """
-    for part in (ADAPTER, GENERATOR, PHOTO_FEATURES):
+    for part in (ADAPTER, EDGE_GENERATOR, PHOTO_FEATURES):
         shutil.rmtree(folder / part, ignore_errors=True)  # of an earlier export
     if trainee.backbone.has_adapter:
         save_adapter(trainee.backbone, folder / ADAPTER)
     if trainee.backbone.photo_features is not None:
         trainee.backbone.photo_features.save_pretrained(folder / PHOTO_FEATURES)
-    trainee.generator.save_pretrained(folder / GENERATOR, max_shard_size=LARGEST_SHARD)
-    forget_origin(folder / GENERATOR / "config.json")
+    trainee.generator.save_pretrained(folder / EDGE_GENERATOR, max_shard_size=LARGEST_SHARD)
+    forget_origin(folder / EDGE_GENERATOR / "config.json")
     measured = [row for row in rows if row["step"] == step]
     card = ModelCard(
         name=folder.resolve().parent.name,
@@ -54,7 +57,8 @@ def write_edge_model(
 
 def is_public(files: BackboneFiles) -> bool:
     """Whether others have this model, too: it is registered or on the Hub."""
-    return files.base in BACKBONES or not Path(files.base).expanduser().is_dir()
+    registered = registered_source(files.base, "backbone")
+    return registered is not None or not Path(files.base).expanduser().is_dir()
 
 
 def base_name(files: BackboneFiles, folder: Path) -> str:

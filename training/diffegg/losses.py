@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from segdemo.datatypes import InputError, PseudoEdge
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.features import Reading
 
 RECONSTRUCTIONS = {

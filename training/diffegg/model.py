@@ -16,7 +16,7 @@ from torch import nn
 
 from segdemo.datatypes import PseudoEdge
 from segdemo.diffegg.adapters import adapter_parameters
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator, enlarge, latents_for, read_for
 from segdemo.diffegg.features import Reading
 from training.diffegg.data import EdgeBatch, EdgeBatches, EdgePair

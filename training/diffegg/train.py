@@ -24,16 +24,17 @@ import torch
 from accelerate import PartialState
 from transformers import HfArgumentParser
 
-from segdemo.backbone_files import ADAPTER, GENERATOR, OWN_FAMILY, BackboneFiles, locate_backbone
-from segdemo.checkpoints import CARD, read_json
+from segdemo.checkpoints.backbone import OWN_FAMILY, BackboneFiles, locate_backbone
+from segdemo.checkpoints.card import CARD
+from segdemo.checkpoints.files import ADAPTER, EDGE_GENERATOR, read_json
+from segdemo.checkpoints.loading import load_frozen
 from segdemo.datatypes import InputError
 from segdemo.diffegg.adapters import add_adapter
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import feature_levels, finer_layers, photo_levels
 from segdemo.diffegg.loading import load_backbone
 from segdemo.diffusion import pick_device
-from segdemo.networks import load_frozen
 from training.data_problems import report_problems
 from training.diffegg.data import EdgeBatches, EdgePair, find_edge_pairs, hold_out
 from training.diffegg.export import is_public, write_edge_model
@@ -228,17 +229,17 @@ def _earlier(settings: DiffEGGSettings) -> Path | None:
     if not settings.start_from:
         return None
     folder = Path(settings.start_from).expanduser()
-    if not (folder / GENERATOR).is_dir() or not (folder / CARD).is_file():
+    if not (folder / EDGE_GENERATOR).is_dir() or not (folder / CARD).is_file():
         raise InputError(
-            f"--start_from {settings.start_from}: no folder with {GENERATOR}/ and {CARD}: give an "
-            "export of training.diffegg."
+            f"--start_from {settings.start_from}: not a folder with {EDGE_GENERATOR}/ and {CARD}: "
+            "give an export of training.diffegg."
         )
     if (folder / ADAPTER).is_dir():
         raise InputError(
             f"--start_from {settings.start_from}: its edge generator belongs to the LoRA beside "
             "it, which a run cannot begin with: give one that was trained with --rank 0."
         )
-    return folder / GENERATOR
+    return folder / EDGE_GENERATOR
 
 
 def _take_over(generator: EdgeGenerator, folder: Path) -> None:

@@ -13,10 +13,12 @@ import torch
 
 from segdemo.datatypes import FloatMap, InputError, KLCurve, RGBImage
 from segdemo.diffegg.attention import AttentionLayers, AttentionMap
-from segdemo.diffegg.backbone import Backbone, square_tensor
-from segdemo.diffegg.divergence import edge_score, map_gap, peak_of
+from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.edge_kl import edge_score
+from segdemo.diffegg.peak_kl import attention_gap, choose_peak
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffegg.tracing import attention_at, draw_noises
+from segdemo.diffusion import square_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +69,15 @@ def score_edges(
         attention = attention_at(backbone, layers, latents, noises, timestep)
         run.append(timestep)
         if before is not None:
-            gaps.append(map_gap(attention, before, settings.gap_metric))
-        peak = peak_of(run, gaps, settings.keep).peak if wanted is None else wanted
+            gaps.append(attention_gap(attention, before, settings.gap_metric))
+        peak = choose_peak(run, gaps, settings.keep).peak if wanted is None else wanted
         if index == peak:
             best = attention
         elif wanted is None and index - 1 == peak:
             best = before  # the noisier one of the pair is kept
         before = attention
     assert best is not None  # there are steps, and the fixed one is among them
-    curve = peak_of(run, gaps, settings.keep)
+    curve = choose_peak(run, gaps, settings.keep)
     timestep = curve.peak_timestep if wanted is None else settings.timesteps[wanted]
     score = edge_score(best, settings.edge_metric, settings.border).cpu().numpy()
     if not np.isfinite(score).all() or not all(map(math.isfinite, gaps)):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from segdemo.assistant import PRECISIONS
-from segdemo.backbone_files import BackboneFiles
+from segdemo.checkpoints.backbone import BackboneFiles
 from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.diffegg.settings import TraceSettings

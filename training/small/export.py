@@ -9,9 +9,9 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 
-from segdemo.backbone_files import ADAPTER, GENERATOR
-from segdemo.checkpoints import CARD, PHOTO_FEATURES, ModelCard, read_json
-from segdemo.diffdis.loading import LARGEST_SHARD, load_unet, save_unet, write_card
+from segdemo.checkpoints.card import CARD, ModelCard, write_card
+from segdemo.checkpoints.files import ADAPTER, EDGE_GENERATOR, PHOTO_FEATURES, read_json
+from segdemo.diffdis.loading import LARGEST_SHARD, load_unet, save_unet
 from segdemo.diffegg.edge_generator import EdgeGenerator
 from training.model_card import forget_origin
 from training.photo_weights import imagenet_features
@@ -92,9 +92,9 @@ def _write_common(folder: Path, card: ModelCard, edges: Path | None) -> None:
     build_scheduler().save_pretrained(target / "scheduler")
     save_file({"null_text": build_null_text()}, target / "null_text.safetensors")
     if edges is not None:
-        generator = EdgeGenerator.from_pretrained(edges / GENERATOR).half()
-        generator.save_pretrained(target / GENERATOR, max_shard_size=LARGEST_SHARD)
-        forget_origin(target / GENERATOR / "config.json")
+        generator = EdgeGenerator.from_pretrained(edges / EDGE_GENERATOR).half()
+        generator.save_pretrained(target / EDGE_GENERATOR, max_shard_size=LARGEST_SHARD)
+        forget_origin(target / EDGE_GENERATOR / "config.json")
         if (edges / ADAPTER).is_dir():
             shutil.copytree(edges / ADAPTER, target / ADAPTER, dirs_exist_ok=True)
     write_card(card, target)

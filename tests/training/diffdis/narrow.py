@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 
-from segdemo.checkpoints import ModelCard
+from segdemo.checkpoints.card import ModelCard
 from segdemo.diffdis.loading import SD_TURBO_SCHEDULE
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet

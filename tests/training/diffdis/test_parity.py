@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from safetensors.torch import load_file
 
-from segdemo.checkpoints import our_name
+from segdemo.diffdis.parameter_names import our_name
 from tests.parity import build_pipeline, parity_folder
 from training.diffdis.cutmix import cutmix
 from training.diffdis.losses import diffdis_losses

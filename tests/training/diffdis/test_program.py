@@ -19,7 +19,7 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.checkpoints import ModelCard
+from segdemo.checkpoints.card import ModelCard
 from segdemo.datatypes import InputError
 from segdemo.diffdis.loading import load_unet
 from segdemo.diffdis.pipeline import DiffDISPipeline

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from segdemo.backbone_files import locate_backbone
+from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.datatypes import InputError
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.features import feature_levels, read_features
 from segdemo.diffegg.loading import load_backbone
 from tests.segdemo.diffegg.backbones import FAMILIES, latents_like

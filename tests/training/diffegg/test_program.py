@@ -19,8 +19,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.backbone_files import BACKBONES
-from segdemo.checkpoints import Checkpoint
+from segdemo.checkpoints.registry import WEIGHTS, Weights
 from segdemo.datatypes import InputError
 from segdemo.images import load_rgb
 from tests.training.diffegg.edge_drawings import draw_pictures
@@ -141,9 +140,9 @@ def test_two_processes_end_with_the_same_weights_and_falling_rates(
         "from accelerate import PartialState\n"
         "from pathlib import Path\n"
         "from training.loop.average import trained_state\n"
-        "from training.diffegg import prepare\n"
+        "from training.diffegg.train import prepare\n"
         "from training.diffegg.settings import DiffEGGSettings\n"
-        "from training.loop import train_loop\n"
+        "from training.loop.trainer import train_loop\n"
         f"prepared = prepare(DiffEGGSettings(**{wanted!r}))\n"
         f"run = train_loop(prepared.task, Path({few['output_dir']!r}), prepared.settings,"
         " prepared.device)\n"
@@ -170,9 +169,7 @@ def test_the_result_goes_to_the_hub_only_where_others_have_its_base(
     with pytest.raises(InputError, match="give --backbone a Hub id"):
         train(DiffEGGSettings(**wanted))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    registered = BACKBONES | {"tiny": Checkpoint(Path(few["backbone"]), "tiny")}
-    monkeypatch.setattr("segdemo.backbone_files.BACKBONES", registered)
-    monkeypatch.setattr("training.diffegg.export.BACKBONES", registered)
+    monkeypatch.setitem(WEIGHTS, "tiny", Weights(Path(few["backbone"]), ("backbone",), "tiny"))
     with pytest.raises(InputError, match=r"export could not be uploaded to me/mine .* nothing is"):
         train(DiffEGGSettings(**wanted | {"backbone": "tiny"}))
     assert (Path(few["output_dir"]) / "export" / "adapter").is_dir()

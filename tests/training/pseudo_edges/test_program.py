@@ -18,9 +18,9 @@ import pytest
 import torch
 from PIL import Image
 
-from segdemo.backbone_files import locate_backbone
+from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.datatypes import InputError
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.loading import load_backbone
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segdemo.checkpoints import ASSETS
+from segdemo.checkpoints.registry import ASSETS
 from segdemo.datatypes import InputError
 from training.small.latents import LatentBatch, blurred_memory
 from training.small.train import SmallSettings, train

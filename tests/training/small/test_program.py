@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.checkpoints import ASSETS, ModelCard
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.checkpoints.registry import ASSETS
 from segdemo.datatypes import InputError
-from segdemo.diffdis.loading import write_card
 from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import photo_levels
 from segdemo.photo_features import PhotoFeatures

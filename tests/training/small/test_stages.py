@@ -16,7 +16,7 @@ import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from segdemo.checkpoints import ASSETS
+from segdemo.checkpoints.registry import ASSETS
 from training.small.train import SmallSettings, train
 
 ROOT = Path(__file__).parents[3]

@@ -1,4 +1,4 @@
-"""Which text-to-image models there are to look into, and where their parts lie. No torch.
+"""Where the parts of a text-to-image model lie, whose attention DiffEGG reads.
 
 A backbone is a Stable Diffusion model as diffusers saves it (`PIPELINES`), or one of our
 checkpoints, whose `prior/` is the denoiser. What `training.diffegg` adds to it, a LoRA in
@@ -13,28 +13,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from segdemo.checkpoints import (
-    ASSETS,
-    CARD,
-    DIFFUSERS_STEM,
-    HUB_ID,
-    PICKLES,
+from segdemo.checkpoints.card import CARD, read_card
+from segdemo.checkpoints.files import (
+    ADAPTER,
+    EDGE_GENERATOR,
+    LORA_FILE,
     TRANSFORMERS_STEM,
-    Checkpoint,
     CheckpointError,
-    download,
-    pickle_error,
-    read_card,
     read_json,
     weight_files,
 )
-
-BACKBONES = {
-    "small": Checkpoint(ASSETS / "small", "embedded; its generative prior"),
-    "small-imagenet": Checkpoint(
-        ASSETS / "small-imagenet", "the same prior, and edges that also see ImageNet features"
-    ),
-}
+from segdemo.checkpoints.locate import downloads, locate, locate_base
+from segdemo.checkpoints.registry import registered_source
 
 
 @dataclass(frozen=True)
@@ -45,9 +35,6 @@ class PipelineParts:
     text_encoders: tuple[str, ...]
 
 
-ADAPTER = "adapter"
-LORA_FILE = "pytorch_lora_weights.safetensors"  # diffusers' name
-GENERATOR = "edge_generator"
 OWN_FAMILY = "segdemo"
 TRACE_KEYS = {"size", "fixed_timestep"}  # settings that a card may bring
 PIPELINES = {
@@ -87,34 +74,19 @@ def locate_backbone(name: str) -> BackboneFiles:
 
     Downloads from the Hub where that is meant, never a pickle. Raises CheckpointError.
     """
-    registered = BACKBONES.get(name)
-    source = registered.source if registered else Path(name).expanduser()
-    if isinstance(source, Path) and source.is_dir():
-        return _in_folder(source, name)
-    if isinstance(source, Path) and source.is_file():
-        if source.suffix in PICKLES:
-            raise pickle_error(source)
-        raise CheckpointError(
-            f"{source} is a single file: give a folder as diffusers saves it "
-            "(StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER) makes one)."
-        )
-    if HUB_ID.fullmatch(str(source)):
-        return _in_folder(download(str(source), _backbone_patterns()), name)
-    raise CheckpointError(
-        f"No backbone {name!r}: give one of {', '.join(BACKBONES)}, a folder or a Hub id."
-    )
+    return _in_folder(locate(name, "backbone"), name)
 
 
 def _in_folder(folder: Path, name: str) -> BackboneFiles:
     """Find a whole model, or what was trained for one and then the model that the card names."""
-    added = [part for part in (ADAPTER, GENERATOR) if (folder / part).is_dir()]
+    added = [part for part in (ADAPTER, EDGE_GENERATOR) if (folder / part).is_dir()]
     whole = (folder / "prior").is_dir() or (folder / "model_index.json").exists()
     if whole or not added:
         files = _whole_model(folder, name)
     else:
         files = _base_of(folder, name)
     adapter = folder / ADAPTER / LORA_FILE if ADAPTER in added else None
-    generator = folder / GENERATOR if GENERATOR in added else None
+    generator = folder / EDGE_GENERATOR if EDGE_GENERATOR in added else None
     if adapter is not None and not adapter.exists():
         raise CheckpointError(f"{adapter} is missing: copy the whole folder again.")
     if generator is not None:
@@ -130,20 +102,10 @@ def _base_of(folder: Path, name: str) -> BackboneFiles:
             f"{folder} holds no text-to-image model and its {CARD} names none as 'base': add the "
             "name, folder or Hub id of the one that it was trained for."
         )
-    base_name, local = card.base, (folder / Path(card.base).expanduser()).resolve()
-    registered = BACKBONES.get(card.base)
-    if registered is not None:
-        base = Path(registered.source)
-    elif local.is_dir():
-        base_name, base = str(local), local
-    elif HUB_ID.fullmatch(card.base):
-        base = download(card.base, _backbone_patterns())
-    else:
-        raise CheckpointError(
-            f"{folder / CARD} names {card.base!r} as its base, which is not here: write there "
-            "where that model lies now."
-        )
-    files = _whole_model(base, base_name)
+    base = locate_base(card.base, folder, "backbone", downloads("backbone"))
+    local = (folder / Path(card.base).expanduser()).is_dir()
+    public = registered_source(card.base, "backbone") is not None or not local
+    files = _whole_model(base, card.base if public else str(base))
     return replace(files, licence=card.licence, trace=files.trace | _trace_of(card.trace, folder))
 
 
@@ -162,7 +124,7 @@ def _whole_model(folder: Path, name: str) -> BackboneFiles:
         networks = [part for part in ("unet", "transformer") if (folder / part).is_dir()]
         lack = "model_index.json nor prior/" if networks else "unet/, transformer/ nor prior/"
         raise CheckpointError(
-            f"{folder} is no text-to-image model: it has neither {lack}. Give a whole folder as "
+            f"{folder} is not a text-to-image model: it has neither {lack}. Give a whole folder as "
             "diffusers saves it, a Hub id, or small."
         )
     network = folder / parts.network
@@ -206,27 +168,3 @@ def _stated_licence(folder: Path) -> str:
     text = readme.read_text(errors="replace") if readme.exists() else ""
     stated = dict(re.findall(r"^(license|license_name): *(\S+)$", text, re.MULTILINE))
     return stated.get("license_name") or stated.get("license") or "licence not stated in its folder"
-
-
-def _backbone_patterns() -> list[str]:
-    """Name the files of a Hub repository that a backbone needs.
-
-    Not the half-precision, EMA-free and single-file copies, which often lie beside them and are
-    several times as large.
-    """
-    patterns = ["README.md", "model_index.json", CARD, "null_text.safetensors", "scheduler/*.json"]
-    patterns += [f"{part}/*.{kind}" for part in ("tokenizer", "tokenizer_2") for kind in _TEXTS]
-    patterns.append(f"{ADAPTER}/{LORA_FILE}")
-    stems = dict.fromkeys(("prior", "unet", "transformer", "vae", GENERATOR), DIFFUSERS_STEM)
-    stems |= dict.fromkeys(("text_encoder", "text_encoder_2"), TRANSFORMERS_STEM)
-    for part, stem in stems.items():
-        patterns += [
-            f"{part}/config.json",
-            f"{part}/{stem}.safetensors",
-            f"{part}/{stem}.safetensors.index.json",
-            f"{part}/{stem}-?????-of-?????.safetensors",
-        ]
-    return patterns
-
-
-_TEXTS = ("json", "txt")

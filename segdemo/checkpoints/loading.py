@@ -1,4 +1,4 @@
-"""Networks of diffusers and transformers, loaded so that nothing is missing without a word."""
+"""Load networks of diffusers and transformers, complete or not at all. Needs torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from segdemo.checkpoints import CheckpointError
+from segdemo.checkpoints.files import CheckpointError
 
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
 """What loading a damaged or foreign file raises."""
