@@ -16,8 +16,10 @@ from segdemo.editing.picture import EditedPicture
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.images import load_rgb
 from segdemo.rip.settings import ROBUST, RIPSettings
-from segdemo.ui.cutout_tab import EXAMPLES
-from segdemo.ui.editor_messages import (
+from segdemo.ui.errors import UNEXPECTED, user_errors
+from segdemo.ui.examples import MERGED_MASKS
+from segdemo.ui.refine.api import edges_by
+from segdemo.ui.refine.messages import (
     Message,
     edges_message,
     empty_message,
@@ -25,10 +27,8 @@ from segdemo.ui.editor_messages import (
     picture_message,
     proposals_message,
 )
-from segdemo.ui.feedback import UNEXPECTED, plain_words
-from segdemo.ui.opening import PHOTO, open_files
-from segdemo.ui.refine_endpoint import edges_by
-from segdemo.ui.results import Upload
+from segdemo.ui.refine.opening import PHOTO, open_files
+from segdemo.ui.uploads import Upload
 
 SOURCES = [
     ["diffegg", "DiffEGG: attention of the text-to-image model"],
@@ -38,10 +38,6 @@ SOURCES = [
 METHODS = [
     ["diffdis", "DiffDIS mask, cut by the edges"],
     ["maskcut", "MaskCut with a DINO model"],
-]
-EXAMPLE = [
-    EXAMPLES[0].parent / "instances" / name
-    for name in ("players.jpg", "players_merged.json", "players_edge.png")
 ]
 EDGE_WORDS = {"diffegg": "DiffEGG", "diffdis": "DiffDIS", "gradient": "gradient"}
 
@@ -65,7 +61,7 @@ class RefineHandlers:
         token: str,
     ) -> tuple[Message, Any, Any, Any, str]:
         """Open files in the session, or in a new one; values for `Shown` and the report."""
-        with plain_words():
+        with user_errors():
             if not photos:
                 raise InputError("There is no photo yet: add photos first, then press Open.")
             session = self._session(token)
@@ -77,11 +73,11 @@ class RefineHandlers:
 
     def open_example(self, token: str) -> tuple[Message, Any, Any, Any, str]:
         """Open the example; opened before, it is shown again. Values as of `open`."""
-        photo, masks, edge = (Upload(path=str(file), orig_name=file.name) for file in EXAMPLE)
-        with plain_words():
+        photo, masks, edge = (Upload(path=str(file), orig_name=file.name) for file in MERGED_MASKS)
+        with user_errors():
             session = self._session(token)
-            if EXAMPLE[0].name in session.names:
-                return *shown(session, session.names.index(EXAMPLE[0].name)), ""
+            if MERGED_MASKS[0].name in session.names:
+                return *shown(session, session.names.index(MERGED_MASKS[0].name)), ""
         return self.open([photo], [masks], [edge], session.token)
 
     def hello(self, event: gr.EventData) -> Shown:
@@ -182,7 +178,7 @@ def shown(session: Session, index: int, note: str | None = None) -> Shown:
 def _told(work: Callable[[], Message]) -> Message:
     """Run work; what goes wrong is a note in the editor's own status line."""
     try:
-        with plain_words():
+        with user_errors():
             return work()
     except gr.Error as error:
         cause = error.__cause__

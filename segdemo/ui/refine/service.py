@@ -21,8 +21,8 @@ from segdemo.editing.picture import BehindError, Change, EditedPicture, Instance
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.splits import split_among_seeds, split_components
 from segdemo.editing.strokes import Labels
-from segdemo.ui.editor_messages import described, queue_of
-from segdemo.ui.feedback import UNEXPECTED
+from segdemo.ui.errors import UNEXPECTED
+from segdemo.ui.refine.messages import described, queue_of
 
 Request = dict[str, Any]
 Answer = dict[str, Any]

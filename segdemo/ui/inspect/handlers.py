@@ -13,8 +13,9 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.images import load_rgb
-from segdemo.ui.feedback import Stopped, StopSignal, plain_words, rest_stop
-from segdemo.ui.instances import (
+from segdemo.ui.errors import user_errors
+from segdemo.ui.events import Stopped, reset_buttons
+from segdemo.ui.inspect.instances import (
     Drawing,
     LabelMap,
     fitted,
@@ -22,16 +23,8 @@ from segdemo.ui.instances import (
     read_drawing,
     read_instance_mask,
 )
-from segdemo.ui.results import Upload, new_folder, upload_name
-from segdemo.ui.trace_options import read_trace_settings
-from segdemo.ui.trace_values import (
-    PinnedCurve,
-    curves_value,
-    edge_value,
-    pinned_curve,
-    summary,
-)
-from segdemo.ui.traces import (
+from segdemo.ui.inspect.options import read_trace_settings
+from segdemo.ui.inspect.traces import (
     PREVIEW_SIDE,
     Chosen,
     KeptTrace,
@@ -39,6 +32,9 @@ from segdemo.ui.traces import (
     export_trace,
     trace_photo,
 )
+from segdemo.ui.inspect.values import PinnedCurve, curves_value, edge_value, pinned_curve, summary
+from segdemo.ui.kept_files import new_folder
+from segdemo.ui.uploads import Upload, upload_name
 
 
 def run_trace(
@@ -53,7 +49,7 @@ def run_trace(
     pinned, kept). On Stop the steps that are there stay.
     """
     fields, (mask, drawing, rule, stop, chosen, pinned, previous) = rest[:-7], rest[-7:]
-    with plain_words():
+    with user_errors():
         given = dict(zip(names, fields, strict=True))
         settings = read_trace_settings(given, assistant.trace_defaults)
         chosen.start(settings.fixed_timestep)
@@ -109,7 +105,7 @@ def look_at_step(
     kept: KeptTrace | None, rule: str, chosen: Chosen, event: gr.EventData
 ) -> dict[str, Any] | None:
     """Note which step is looked at, and show its edge."""
-    with plain_words():
+    with user_errors():
         timestep = event._data["timestep"]
         chosen.pick(None if event._data["follow"] else int(timestep))
         return edge_value(kept, chosen, rule)
@@ -117,7 +113,7 @@ def look_at_step(
 
 def cut_by_hand(chosen: Chosen, event: gr.EventData) -> None:
     """Note thresholds that were moved, or that the rule's are back; the browser shows them."""
-    with plain_words():
+    with user_errors():
         moved = event._data
         timestep = int(moved["timestep"])
         if moved["by_hand"]:
@@ -128,14 +124,14 @@ def cut_by_hand(chosen: Chosen, event: gr.EventData) -> None:
 
 def change_rule(kept: KeptTrace | None, rule: str, chosen: Chosen) -> tuple[Any, str]:
     """Cut by another rule; values for (edge, the rule's explanation)."""
-    with plain_words():
+    with user_errors():
         chosen.cuts.clear()
         return edge_value(kept, chosen, rule), RULES[rule]
 
 
 def pin(kept: KeptTrace | None) -> tuple[Any, Any, Any]:
     """Keep this run's curve; values for (view, pinned, Unpin button)."""
-    with plain_words():
+    with user_errors():
         if kept is None:
             raise InputError("There is no run to pin yet: press Run first.")
         pinned = pinned_curve(kept)
@@ -149,7 +145,7 @@ def unpin(kept: KeptTrace | None) -> tuple[Any, None, Any]:
 
 def export(which: str, kept: KeptTrace | None, rule: str, chosen: Chosen) -> str:
     """Write a run's files and return the wanted one: "arrays", "table" or "archive"."""
-    with plain_words():
+    with user_errors():
         if kept is None:
             raise InputError("There is nothing to download yet: press Run first.")
         path: Path = getattr(export_trace(kept, chosen, rule), which)
@@ -158,7 +154,7 @@ def export(which: str, kept: KeptTrace | None, rule: str, chosen: Chosen) -> str
 
 def take_drawing(event: gr.EventData) -> Drawing | None:
     """Keep what was drawn, for the next run."""
-    with plain_words():
+    with user_errors():
         return read_drawing(event._data)
 
 
@@ -186,13 +182,7 @@ def _canvas(photo: Upload | None) -> dict[str, Any] | None:
     return {"key": folder.name, "photo": file, "rows": rows, "columns": columns}
 
 
-def press_stop(stop: StopSignal) -> str:
-    """Ask the running work to end."""
-    stop.press()
-    return "Stopping after the step that is running ..."
-
-
-def rest_trace(kept: KeptTrace | None) -> list[Any]:
+def reset_trace_buttons(kept: KeptTrace | None) -> list[Any]:
     """After work: updates for (Run, Stop, Pin, three downloads)."""
     there = gr.update(interactive=kept is not None)
-    return [*rest_stop(), there, there, there, there]
+    return [*reset_buttons(), there, there, there, there]

@@ -1,28 +1,41 @@
-"""What the page says: errors as one sentence each, a stop that stops, the line under a result."""
+"""What all wiring shares: queues, Stop, work that starts and ends, and files that are saved."""
 
 from __future__ import annotations
 
-import contextlib
-import html
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from segdemo.datatypes import InputError, Progress
+from segdemo.datatypes import Progress
+from segdemo.ui.errors import Stopped
 
-TOAST_SECONDS = 12
-UNEXPECTED = (
-    "Something went wrong inside segdemo; the server's log says what. Try again, or try another "
-    "picture or a smaller working size."
-)
-
-logger = logging.getLogger(__name__)
-
-
-class Stopped(Exception):
-    """The user pressed Stop."""
+MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
+# The assistant holds its models for one step at a time, so traces get a queue of their own
+TRACE_QUEUE: dict[str, Any] = {"concurrency_id": "trace", "concurrency_limit": 1}
+RIP_QUEUE: dict[str, Any] = {"concurrency_id": "rip", "concurrency_limit": 2}
+QUIET: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+LIGHT: dict[str, Any] = {  # never behind a model
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "trigger_mode": "always_last",
+}
+# Events that carry data: in Gradio 6.31 `always_last` runs again with the first event's data. One
+# at a time, so that they stay in order
+IN_ORDER = LIGHT | {"concurrency_limit": 1, "trigger_mode": "multiple"}
+SAVE_FILE = """
+(file) => {
+  if (!file) return;
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = file.orig_name || "";
+  link.click();
+}
+"""
 
 
 class StopSignal:
@@ -62,38 +75,24 @@ class StopSignal:
         return report
 
 
+def press_stop(stop: StopSignal) -> str:
+    """Ask the running work to end; value for the status line."""
+    stop.press()
+    return "Stopping after the current pass ..."
+
+
 def arm_stop(stop: StopSignal) -> tuple[dict[str, Any], dict[str, Any]]:
     """Before work: forget an earlier press; updates for (start button, Stop button)."""
     stop.clear()
     return gr.update(interactive=False), gr.update(interactive=True)
 
 
-def rest_stop() -> tuple[dict[str, Any], dict[str, Any]]:
+def reset_buttons() -> tuple[dict[str, Any], dict[str, Any]]:
     """After work: updates for (start button, Stop button)."""
     return gr.update(interactive=True), gr.update(interactive=False)
 
 
-def afterwards(event: Any, *arguments: Any, **options: Any) -> None:
+def finally_(event: Any, *arguments: Any, **options: Any) -> None:
     """Run a handler once `event` is done, whether or not it failed."""
     event.then(*arguments, **options)
     event.failure(*arguments, **options)  # in Gradio 6.31 `then` keeps still after an error
-
-
-@contextlib.contextmanager
-def plain_words() -> Iterator[None]:
-    """Turn whatever goes wrong inside into a toast of one sentence; the server lives on."""
-    try:
-        yield
-    except (gr.Error, Stopped):
-        raise
-    except InputError as error:
-        raise toast(str(error)) from error
-    except Exception as error:
-        logger.exception("unexpected error in a handler")
-        raise toast(UNEXPECTED) from error
-
-
-def toast(sentence: str) -> gr.Error:
-    """Return the error to raise; escaped, for toasts render HTML and file names may hold some."""
-    escaped = html.escape(sentence, quote=False)
-    return gr.Error(escaped, duration=TOAST_SECONDS, print_exception=False)

@@ -12,8 +12,8 @@ from gradio import FileData
 
 from segdemo.datatypes import PseudoEdge
 from segdemo.diffegg.pseudo_edge import pseudo_edge
-from segdemo.ui.trace_options import settings_words
-from segdemo.ui.traces import Chosen, KeptTrace, photo_of, picture_of, score_of
+from segdemo.ui.inspect.options import settings_words
+from segdemo.ui.inspect.traces import Chosen, KeptTrace, photo_of, picture_of, score_of
 from segdemo.visualize import LABEL_COLOURS, NATS
 
 _LABEL_NAMES = {

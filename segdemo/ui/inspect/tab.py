@@ -4,50 +4,46 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.diffegg.pseudo_edge import RULES
-from segdemo.ui.cutout_tab import EXAMPLES, QUIET, receive
-from segdemo.ui.feedback import StopSignal, afterwards, arm_stop
-from segdemo.ui.inspect_handlers import (
+from segdemo.ui.events import (
+    IN_ORDER,
+    LIGHT,
+    QUIET,
+    SAVE_FILE,
+    TRACE_QUEUE,
+    StopSignal,
+    arm_stop,
+    finally_,
+    press_stop,
+)
+from segdemo.ui.examples import INSTANCE_CHECK, PHOTOS
+from segdemo.ui.inspect.api import build_trace_endpoints
+from segdemo.ui.inspect.handlers import (
     begin_drawing,
     change_rule,
     cut_by_hand,
     export,
     look_at_step,
     pin,
-    press_stop,
-    rest_trace,
+    reset_trace_buttons,
     run_trace,
     take_drawing,
     unpin,
 )
-from segdemo.ui.instance_painter import instance_painter
-from segdemo.ui.photo_field import photo_field, run_and_stop
-from segdemo.ui.results import RESULT_SECONDS
+from segdemo.ui.inspect.instance_painter import instance_painter
+from segdemo.ui.inspect.options import TraceOptions, build_trace_options
+from segdemo.ui.inspect.threshold_chart import threshold_chart
+from segdemo.ui.inspect.trace_view import trace_view
+from segdemo.ui.inspect.traces import Chosen, discard_trace
+from segdemo.ui.kept_files import RESULT_SECONDS
+from segdemo.ui.photo_field import photo_field, receive, run_and_stop
 from segdemo.ui.status_line import status_line
-from segdemo.ui.threshold_chart import threshold_chart
-from segdemo.ui.trace_endpoints import TRACE_QUEUE, build_trace_endpoints
-from segdemo.ui.trace_options import TraceOptions, build_trace_options
-from segdemo.ui.trace_view import trace_view
-from segdemo.ui.traces import Chosen, discard_trace
 
-CHECK_EXAMPLE = [
-    EXAMPLES[0].parent / "instances" / name for name in ("players.jpg", "players_instances.png")
-]
 READY = "Choose a photo and press Run."
-LIGHT: dict[str, Any] = {  # never behind a model
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "trigger_mode": "always_last",
-}
-# Events that carry data: in Gradio 6.31 `always_last` runs again with the first event's data. One
-# at a time, so that they stay in order
-IN_ORDER = LIGHT | {"concurrency_limit": 1, "trigger_mode": "multiple"}
 INTRODUCTION = (
     "A photo is covered with noise, less from step to step, and the attention of a text-to-image "
     "model is compared between neighbouring steps (**PeakKL**). From one step's attention edges "
@@ -64,15 +60,6 @@ CHECK = (
     "does not count.\n\nA mask is a PNG in which each instance has a number or a flat colour of "
     "its own, with 0 or black around. A mask file is used before a drawing."
 )
-SAVE_FILE = """
-(file) => {
-  if (!file) return;
-  const link = document.createElement("a");
-  link.href = file.url;
-  link.download = file.orig_name || "";
-  link.click();
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -153,7 +140,7 @@ def _build_left() -> InspectInput:
     run, stop = run_and_stop("Run", "trace-run", "trace-stop")
     status = status_line(READY, "trace-status")
     gr.Examples(
-        [str(example) for example in EXAMPLES],
+        [str(example) for example in PHOTOS],
         photo,
         label="Photos",
         elem_id="trace-photo-examples",
@@ -176,7 +163,7 @@ def _build_left() -> InspectInput:
             with gr.Tab("Draw"):
                 painter = instance_painter("painter")
         gr.Examples(
-            [[str(file) for file in CHECK_EXAMPLE]],
+            [[str(file) for file in INSTANCE_CHECK]],
             [photo, mask],
             label="A photo with its mask",
             api_visibility="private",
@@ -247,7 +234,9 @@ def _wire_run(
         api_visibility="private",
         **TRACE_QUEUE,
     )
-    afterwards(run, rest_trace, memory.kept, [*buttons, right.pin, *right.downloads], **QUIET)
+    finally_(
+        run, reset_trace_buttons, memory.kept, [*buttons, right.pin, *right.downloads], **QUIET
+    )
     left.stop.click(press_stop, memory.stop, left.status, **QUIET)
 
 

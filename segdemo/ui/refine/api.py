@@ -15,11 +15,11 @@ from segdemo.edge_files import gradient_edges, read_edge_map
 from segdemo.images import load_rgb
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.settings import PRESETS
-from segdemo.ui.cutout_tab import MODEL_QUEUE
-from segdemo.ui.feedback import plain_words
-from segdemo.ui.mask_export import write_as_one_file
-from segdemo.ui.opening import read_masks_of_one
-from segdemo.ui.results import Upload, upload_name
+from segdemo.ui.errors import user_errors
+from segdemo.ui.events import MODEL_QUEUE
+from segdemo.ui.refine.export import write_as_one_file
+from segdemo.ui.refine.opening import read_masks_of_one
+from segdemo.ui.uploads import Upload, upload_name
 
 SOURCES = ("diffegg", "diffdis", "gradient")
 
@@ -34,7 +34,7 @@ def refine_for_programs(
     mask_format: str,
 ) -> tuple[str, dict[str, Any]]:
     """Split and merge the masks of one photo along edges; the file, and what happened."""
-    with plain_words():
+    with user_errors():
         if photo is None or masks is None:
             raise InputError("Send a picture as `photo` and its masks as `masks`.")
         if preset not in PRESETS:

@@ -13,14 +13,13 @@ from segdemo.datatypes import InputError
 from segdemo.editing.sessions import SessionStore
 from segdemo.images import SUFFIXES
 from segdemo.rip.settings import PRESETS, RANGES, RIPSettings
-from segdemo.ui.cutout_tab import MODEL_QUEUE
-from segdemo.ui.editor_service import EditorService
-from segdemo.ui.feedback import plain_words
-from segdemo.ui.inspect_tab import LIGHT, SAVE_FILE
+from segdemo.ui.errors import user_errors
+from segdemo.ui.events import LIGHT, MODEL_QUEUE, RIP_QUEUE, SAVE_FILE
 from segdemo.ui.mask_editor import mask_editor
-from segdemo.ui.mask_export import FORMATS, SCOPES, export_masks
-from segdemo.ui.refine_endpoint import build_refine_endpoint
-from segdemo.ui.refine_handlers import METHODS, SOURCES, RefineHandlers
+from segdemo.ui.refine.api import SOURCES, build_refine_endpoint
+from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
+from segdemo.ui.refine.handlers import METHODS, RefineHandlers
+from segdemo.ui.refine.service import EditorService
 from segdemo.ui.status_line import status_line
 
 MASK_FILES = [".json", ".png", ".npz", ".npy", ".txt", ".zip", ".tif", ".tiff", ".bmp", ".gif"]
@@ -38,7 +37,6 @@ EVENTS: dict[str, Any] = {
     "api_visibility": "private",
     "trigger_mode": "multiple",
 }
-RIP_QUEUE: dict[str, Any] = {"concurrency_id": "rip", "concurrency_limit": 2}
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def export(
     store: SessionStore, token: str, current: int, scope: str, mask_format: Any
 ) -> tuple[str, str]:
     """Write the masks; values for (file, report)."""
-    with plain_words():
+    with user_errors():
         if not token:
             raise InputError("There is nothing to export yet: open photos first.")
         file, losses = export_masks(store.open(token), current, scope, mask_format)

@@ -16,8 +16,8 @@ from segdemo.editing.picture import EditedPicture, Instance
 from segdemo.editing.proposals import Proposals
 from segdemo.editing.sessions import Session
 from segdemo.editing.strokes import Labels
-from segdemo.ui.opening import THUMBNAIL, VIEW
-from segdemo.ui.results import new_folder
+from segdemo.ui.kept_files import new_folder
+from segdemo.ui.refine.opening import THUMBNAIL, VIEW
 
 Message = dict[str, Any]
 

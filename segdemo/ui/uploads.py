@@ -5,15 +5,47 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
+
+from PIL import Image
 
 from segdemo.batch import PictureFile, find_images, unpack_zip
 from segdemo.datatypes import InputError
-from segdemo.ui.results import Upload, file_name, upload_name
+from segdemo.images import load_rgb
+from segdemo.ui.kept_files import file_name, file_stem, new_folder
 
+SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 FAILED, SKIPPED = "failed", "passed over"
 
 Rows = list[list[str]]
 """File, status, details."""
+
+
+class Upload(TypedDict):
+    """A file as Gradio hands it over: where it lies, and what its owner called it."""
+
+    path: str
+    orig_name: str | None
+
+
+def upload_name(upload: Upload) -> str:
+    """Return an upload's own name, without folders."""
+    name = upload.get("orig_name") or upload["path"]
+    return name.replace("\\", "/").rsplit("/", 1)[-1] or "picture"
+
+
+def shown_version(upload: Upload) -> Path | None:
+    """Check that an upload can be read; return a PNG of it where browsers cannot show it itself.
+
+    None means that it can be shown as it is. Raises InputError for what is no picture.
+    """
+    name = upload_name(upload)
+    image = load_rgb(upload["path"], name)
+    if Path(name).suffix.lower() in SHOWN_BY_BROWSERS:
+        return None
+    path = new_folder() / f"{file_stem(name)}.png"
+    Image.fromarray(image).save(path)
+    return path
 
 
 def collect(files: list[Upload], inbox: Path) -> tuple[list[PictureFile], Rows]:

@@ -25,8 +25,9 @@ from segdemo.datatypes import (
 from segdemo.diffegg.pseudo_edge import pseudo_edge, split_score
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.trace_files import write_trace
-from segdemo.ui.instances import LabelMap
-from segdemo.ui.results import Upload, file_stem, new_folder, pack, upload_name
+from segdemo.ui.inspect.instances import LabelMap
+from segdemo.ui.kept_files import file_stem, new_folder, pack
+from segdemo.ui.uploads import Upload, upload_name
 
 PREVIEW_SIDE = 640  # pixels
 PHOTO = "photo.jpg"

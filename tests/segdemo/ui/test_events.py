@@ -6,11 +6,12 @@ import gradio as gr
 import pytest
 
 from segdemo.datatypes import InputError
-from segdemo.ui.feedback import UNEXPECTED, Stopped, StopSignal, plain_words
+from segdemo.ui.errors import UNEXPECTED, Stopped, user_errors
+from segdemo.ui.events import StopSignal
 
 
 def test_an_input_error_becomes_a_toast_that_shows_markup_as_text() -> None:
-    with pytest.raises(gr.Error) as caught, plain_words():
+    with pytest.raises(gr.Error) as caught, user_errors():
         raise InputError("<img src=x>.png is no picture")
     assert caught.value.message == "&lt;img src=x&gt;.png is no picture"
     assert caught.value.duration >= 8
@@ -19,7 +20,7 @@ def test_an_input_error_becomes_a_toast_that_shows_markup_as_text() -> None:
 def test_an_unexpected_error_is_logged_and_told_without_its_details(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with pytest.raises(gr.Error, match=UNEXPECTED), plain_words():
+    with pytest.raises(gr.Error, match=UNEXPECTED), user_errors():
         raise KeyError("secret")
     assert "secret" in caplog.text
 

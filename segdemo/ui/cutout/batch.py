@@ -13,18 +13,20 @@ import gradio as gr
 from segdemo.assistant import AnnotationAssistant
 from segdemo.batch import FileStatus, PictureFile, segment_files
 from segdemo.images import SUFFIXES
-from segdemo.ui.cutout_tab import MODEL_QUEUE, QUIET, press_stop
-from segdemo.ui.feedback import Stopped, StopSignal, afterwards, arm_stop, plain_words, rest_stop
-from segdemo.ui.inbox import FAILED, Rows, collect
-from segdemo.ui.options import Options
-from segdemo.ui.results import (
-    RESULT_SECONDS,
-    Upload,
-    new_folder,
-    pack,
-    read_settings,
-    read_threshold,
+from segdemo.ui.cutout.options import Options
+from segdemo.ui.cutout.results import read_settings, read_threshold
+from segdemo.ui.errors import Stopped, user_errors
+from segdemo.ui.events import (
+    MODEL_QUEUE,
+    QUIET,
+    StopSignal,
+    arm_stop,
+    finally_,
+    press_stop,
+    reset_buttons,
 )
+from segdemo.ui.kept_files import RESULT_SECONDS, new_folder, pack
+from segdemo.ui.uploads import FAILED, Rows, Upload, collect
 
 HEADERS = ["File", "Status", "Details"]
 WAITING, RUNNING, DONE = "waiting", "running", "done"
@@ -49,7 +51,7 @@ def segment_many(
 
     A file that fails is a row of the table and the rest goes on.
     """
-    with plain_words():
+    with user_errors():
         settings = read_settings(size, seed, augment, ensemble, follow)
         limit = read_threshold(soft, threshold)
         discard_folder(previous)
@@ -131,7 +133,7 @@ def discard_folder(folder: Path | None) -> None:
 
 def rest(archive: str | None) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """After work: updates for (start button, Stop button, download button)."""
-    return *rest_stop(), gr.update(interactive=archive is not None)
+    return *reset_buttons(), gr.update(interactive=archive is not None)
 
 
 def build_batch_panel(assistant: AnnotationAssistant, options: Options) -> None:
@@ -183,5 +185,5 @@ def build_batch_panel(assistant: AnnotationAssistant, options: Options) -> None:
         ),
         **MODEL_QUEUE,
     )
-    afterwards(run, rest, archive, [start, halt, archive], **QUIET)
+    finally_(run, rest, archive, [start, halt, archive], **QUIET)
     halt.click(press_stop, stop, status, **QUIET)

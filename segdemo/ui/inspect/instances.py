@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from segdemo.datatypes import InputError
 from segdemo.images import LARGEST_PICTURE
-from segdemo.ui.results import Upload, upload_name
+from segdemo.ui.uploads import Upload, upload_name
 
 LabelMap = npt.NDArray[np.int64]
 """(H, W) ids, 0 = background."""

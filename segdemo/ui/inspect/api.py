@@ -15,11 +15,10 @@ from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
 from segdemo.images import load_rgb, to_grey
-from segdemo.ui.feedback import plain_words
-from segdemo.ui.results import RESULT_SECONDS, Upload, file_stem, new_folder, upload_name
-from segdemo.ui.trace_options import read_trace_settings
-from segdemo.ui.trace_values import summary
-from segdemo.ui.traces import (
+from segdemo.ui.errors import user_errors
+from segdemo.ui.events import TRACE_QUEUE
+from segdemo.ui.inspect.options import read_trace_settings
+from segdemo.ui.inspect.traces import (
     Chosen,
     KeptTrace,
     discard_trace,
@@ -27,9 +26,10 @@ from segdemo.ui.traces import (
     score_of,
     trace_photo,
 )
+from segdemo.ui.inspect.values import summary
+from segdemo.ui.kept_files import RESULT_SECONDS, file_stem, new_folder
+from segdemo.ui.uploads import Upload, upload_name
 
-# The assistant holds its models for one step at a time, so traces get a queue of their own
-TRACE_QUEUE: dict[str, Any] = {"concurrency_id": "trace", "concurrency_limit": 1}
 ORIGINS = {
     "edge_kl": "read from attention by EdgeKL; this model has no edge generator",
     "diffegg": "from the model's edge generator",
@@ -48,7 +48,7 @@ def trace_for_programs(
     previous: KeptTrace | None,
 ) -> tuple[str, str, dict[str, Any], KeptTrace]:
     """Trace one picture: all arrays, the curve as a table, and what there is to say of them."""
-    with plain_words():
+    with user_errors():
         given = {"timesteps": timesteps, "size": size, "seed": seed, "layers": layers}
         settings = _with_edge_timestep(
             read_trace_settings(given, assistant.trace_defaults), edge_timestep
@@ -88,7 +88,7 @@ def edges_for_programs(
     assistant: AnnotationAssistant, photo: Upload | None, edge_timestep: object, rule: str
 ) -> tuple[str, dict[str, Any]]:
     """Find one picture's instance edges: an 8-bit PNG of its size, and where they come from."""
-    with plain_words():
+    with user_errors():
         photo = _given(photo)
         name = upload_name(photo)
         image = load_rgb(photo["path"], name)

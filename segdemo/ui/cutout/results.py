@@ -5,17 +5,10 @@ A result of a 12-megapixel photo is 100 MB of arrays; sessions may be many and i
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import re
 import shutil
-import tempfile
 import time
-import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -26,36 +19,11 @@ from segdemo.batch import write_segmentation
 from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import cut_out, load_rgb, to_grey
+from segdemo.ui.kept_files import file_stem, new_folder, pack
+from segdemo.ui.uploads import Upload, upload_name
 
 PREVIEW_SIDE = 1280  # pixels; what the comparing slider shows, the downloads are full size
 CHECKER_SIDE = 16  # pixels
-LONGEST_STEM = 180  # bytes; file systems allow 255, and endings are added
-RESULT_SECONDS = 3600.0
-LONGEST_KEPT = 86400.0  # seconds, for what no session holds
-SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
-
-
-@functools.cache
-def _root() -> tempfile.TemporaryDirectory[str]:
-    """Return this process's folder; it is deleted when the process ends in order."""
-    return tempfile.TemporaryDirectory(prefix="segdemo-")
-
-
-def new_folder() -> Path:
-    """Make an empty folder for one result, and delete those that are older than a day."""
-    yesterday = time.time() - LONGEST_KEPT
-    for old in Path(_root().name).iterdir():
-        with contextlib.suppress(OSError):  # another request may be as quick
-            if old.stat().st_mtime < yesterday:
-                shutil.rmtree(old)
-    return Path(tempfile.mkdtemp(dir=_root().name))
-
-
-class Upload(TypedDict):
-    """A file as Gradio hands it over: where it lies, and what its owner called it."""
-
-    path: str
-    orig_name: str | None
 
 
 @dataclass(frozen=True)
@@ -115,38 +83,6 @@ def read_threshold(soft: object, threshold: object) -> float | None:
     if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise InputError("Threshold must be a number from 0 to 1.")
     return float(threshold)
-
-
-def upload_name(upload: Upload) -> str:
-    """Return an upload's own name, without folders."""
-    name = upload.get("orig_name") or upload["path"]
-    return name.replace("\\", "/").rsplit("/", 1)[-1] or "picture"
-
-
-def file_name(name: str) -> str:
-    """Return a file name that any file system takes, its ending kept."""
-    ending = re.sub(r"[^\w.]", "", Path(name).suffix)
-    return file_stem(name) + ending
-
-
-def file_stem(name: str) -> str:
-    """Return a file name's stem that any file system takes; letters of all scripts stay."""
-    stem = re.sub(r"[^\w.,+() -]+", "_", Path(name).stem).strip(" .")
-    return stem.encode()[:LONGEST_STEM].decode(errors="ignore").strip(" .") or "picture"
-
-
-def shown_version(upload: Upload) -> Path | None:
-    """Check that an upload can be read; return a PNG of it where browsers cannot show it itself.
-
-    None means that it can be shown as it is. Raises InputError for what is no picture.
-    """
-    name = upload_name(upload)
-    image = load_rgb(upload["path"], name)
-    if Path(name).suffix.lower() in SHOWN_BY_BROWSERS:
-        return None
-    path = new_folder() / f"{file_stem(name)}.png"
-    Image.fromarray(image).save(path)
-    return path
 
 
 def segment_upload(
@@ -209,17 +145,6 @@ def discard(kept: KeptResult | None) -> None:
     """Delete a kept result's folder; what was already handed out stays downloadable."""
     if kept is not None:
         shutil.rmtree(kept.folder, ignore_errors=True)
-
-
-def pack(files: Iterable[Path], archive: Path, below: Path | None = None) -> Path:
-    """Zip files without compressing them again (PNGs are compressed); returns `archive`.
-
-    below: the folder their names in the zip are relative to; None for bare names.
-    """
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
-        for file in files:
-            packed.write(file, file.name if below is None else file.relative_to(below))
-    return archive
 
 
 def _keep(result: SegmentationResult, folder: Path) -> None:

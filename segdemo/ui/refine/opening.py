@@ -15,8 +15,8 @@ from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.editing.sessions import Session
 from segdemo.images import load_rgb
-from segdemo.ui.inbox import collect
-from segdemo.ui.results import Upload, new_folder, upload_name
+from segdemo.ui.kept_files import new_folder
+from segdemo.ui.uploads import Upload, collect, upload_name
 
 PHOTO, VIEW, THUMBNAIL = "photo", "view.jpg", "thumbnail.jpg"
 THUMBNAIL_SIDE = 96  # pixels

@@ -10,8 +10,8 @@ from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.editing.laying import UNLABELLED, to_masks
 from segdemo.editing.sessions import Session
 from segdemo.images import load_rgb
-from segdemo.ui.opening import PHOTO
-from segdemo.ui.results import file_stem, new_folder, pack
+from segdemo.ui.kept_files import file_stem, new_folder, pack
+from segdemo.ui.refine.opening import PHOTO
 
 FORMATS: list[tuple[str, MaskFormat]] = [
     ("COCO JSON (RLE, exact)", "coco"),

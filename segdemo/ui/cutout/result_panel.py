@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from segdemo.ui.results import CutoutView, KeptResult
+from segdemo.ui.cutout.results import CutoutView, KeptResult
 
 READY = "Choose a photo and press Segment."
 NOTHING_FOUND = "Nothing stood out in this picture"
