@@ -71,7 +71,7 @@ def test_a_stopped_stage_goes_on_exactly(few: SmallSettings, tmp_path: Path) -> 
     script.write_text(
         "import os, signal\n"
         "from training import small\n"
-        "from training.small import SmallSettings, train\n"
+        "from training.small.train import SmallSettings, train\n"
         "loss, calls = small.diffdis_losses, []\n"
         "def counted(*given, **named):\n"
         "    calls.append(1)\n"
@@ -94,7 +94,7 @@ def test_two_processes_train_one_model(few: SmallSettings, tmp_path: Path) -> No
     few = replace(few, max_steps=2)
     script = tmp_path / "two.py"
     script.write_text(
-        f"import sys\nfrom training.small import SmallSettings, train\ntrain({few!r})\n"
+        f"import sys\nfrom training.small.train import SmallSettings, train\ntrain({few!r})\n"
     )
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
