@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from segdemo.annotations.classes import VOID, ClassSet, class_names
@@ -22,7 +23,7 @@ _VOC_BORDER = (224, 224, 192)  # colour of 255 in VOC's palette, where instances
 _PALETTE_IDS = 254
 
 
-def read_label_image(path: Path, name: str) -> Labels:
+def read_label_image(path: Path, name: str) -> npt.NDArray[np.int64]:
     """Read a label image as (H, W) int64 ids, as they are stored.
 
     Palette indices and 8- and 16-bit greys are the ids; of an image in colours they are red +
@@ -80,7 +81,7 @@ def add_labels(
                 f"{file} holds {unknown[0]}, which is not a class of {classes}: save the numbers "
                 "of the classes, not their colours or greys."
             )
-        masks = InstanceMasks.unscored(masks.masks, numbers, names)
+        masks = InstanceMasks.unscored(masks.masks, numbers.astype(np.int64), names)
     collector.add(key, masks, file)
 
 
@@ -105,7 +106,7 @@ def write_indexed(
             image.save(stream, "PNG", compress_level=PNG_COMPRESSION)
 
 
-def _stored_ids(image: Image.Image, name: str) -> Labels:
+def _stored_ids(image: Image.Image, name: str) -> npt.NDArray[np.int64]:
     if image.mode == "P":
         palette = image.getpalette() or []
         ids = np.asarray(image).astype(np.int64)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, Labels
@@ -165,7 +164,7 @@ def _draw(
     preview: Labels,
     first: int,
     labels: Labels,
-    refined: npt.NDArray[np.int32],
+    refined: Labels,
     sources: tuple[int, ...],
     outputs: tuple[int, ...],
 ) -> Proposal | None:

@@ -65,7 +65,7 @@ def _walked(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> Labels:
     coarse_inside = grid.majority(inside)
     coarse_edge = close_gaps(grid.strongest(edge), settings.cut, settings.gap)  # (h, w)
     seeds, _ = components(coarse_inside[None], coarse_edge, settings)
-    labels = np.zeros(inside.shape, np.int32)
+    labels: Labels = np.zeros(inside.shape, np.int32)
     if len(seeds):
         walls = np.where(coarse_inside, coarse_edge, 1).astype(np.float32)
         coarse = _spread_and_merge(seeds, walls, settings)

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from segdemo.annotations.label_images import read_label_image
 from segdemo.assistant import AnnotationAssistant
-from segdemo.datatypes import InputError, Labels, RGBImage
+from segdemo.datatypes import InputError, RGBImage
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.images import load_rgb
-from segdemo.ui.errors import user_errors
-from segdemo.ui.events import Stopped, reset_buttons
+from segdemo.ui.errors import Stopped, user_errors
+from segdemo.ui.events import reset_buttons
 from segdemo.ui.inspect.instances import Drawing, fitted, painted_size, read_drawing
 from segdemo.ui.inspect.options import read_trace_settings
 from segdemo.ui.inspect.traces import (
@@ -74,7 +76,9 @@ def run_trace(
             yield [gr.skip(), gr.skip(), said, gr.skip(), kept]
 
 
-def _instances(image: RGBImage, mask: Upload | None, drawing: Drawing | None) -> Labels | None:
+def _instances(
+    image: RGBImage, mask: Upload | None, drawing: Drawing | None
+) -> npt.NDArray[np.int64] | None:
     if mask is not None:
         name = upload_name(mask)
         labels = read_label_image(Path(mask["path"]), name)

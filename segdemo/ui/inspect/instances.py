@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from segdemo.datatypes import InputError, Labels
 
@@ -23,7 +24,7 @@ class Drawing:
     columns: int
     labels: bytes
 
-    def label_map(self) -> Labels:
+    def label_map(self) -> npt.NDArray[np.int64]:
         """Return the ids as an array."""
         flat = np.frombuffer(self.labels, np.uint8).astype(np.int64)
         return flat.reshape(self.rows, self.columns)
@@ -49,7 +50,7 @@ def painted_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def fitted(labels: Labels, size: tuple[int, int], name: str) -> Labels:
+def fitted(labels: Labels, size: tuple[int, int], name: str) -> npt.NDArray[np.int64]:
     """Bring a label map to a photo's (height, width) without mixing ids; ids become 1, 2, ..
 
     Raises InputError where the shapes differ or fewer than two instances are there.

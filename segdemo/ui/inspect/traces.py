@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
@@ -19,7 +20,6 @@ from segdemo.datatypes import (
     FloatMap,
     InputError,
     KLCurve,
-    Labels,
     PseudoEdge,
     RGBImage,
 )
@@ -101,7 +101,7 @@ def trace_photo(
     image: RGBImage,
     photo: Upload,
     settings: TraceSettings,
-    instances: Labels | None = None,
+    instances: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[KeptTrace]:
     """Trace a photo and keep every step as it comes; yields what is there so far.
 
