@@ -13,6 +13,8 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from segdemo.images import label_boundaries
+
 Damage = Literal["merge", "fragment", "both"]
 """merge: touching neighbours become one mask. fragment: each mask falls into two to four pieces.
 both: merged first, then in pieces that know nothing of the objects."""
@@ -73,8 +75,4 @@ def _pieces(mask: npt.NDArray[np.bool_], rng: np.random.Generator) -> list[npt.N
 
 def true_edges(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
     """Return the edges between labels (H, W), two pixels wide, 0 or 1."""
-    edge = np.zeros(labels.shape, np.float32)
-    below, beside = labels[:-1] != labels[1:], labels[:, :-1] != labels[:, 1:]
-    edge[:-1][below] = edge[1:][below] = 1
-    edge[:, :-1][beside] = edge[:, 1:][beside] = 1
-    return edge
+    return label_boundaries(labels).astype(np.float32)
