@@ -1,4 +1,4 @@
-"""The values that flow between the rooms of this house, and the error that names bad input.
+"""The values that flow between modules, and the error that names bad input.
 
 numpy only. Arrays are made read-only and their shape and type are checked once, on entry.
 """
@@ -165,7 +165,7 @@ class AttentionTrace:
     """The steps of one image, from noisy to clean, and the curve of their differences.
 
     layers: names of the layers that were averaged. size: side in pixels the model saw.
-    fixed_timestep: edges are wanted near it whatever PeakKL says, or None.
+    fixed_timestep: edges are taken near it in place of PeakKL's choice, or None.
     """
 
     steps: tuple[AttentionStep, ...]

@@ -62,7 +62,7 @@ def find_images(inputs: Iterable[Path], output_dir: Path | None = None) -> list[
     links to folders and what lies in `output_dir` are skipped. A file given by name is always
     listed, so that it is tried and, if need be, reported.
 
-    A named file's results bear its own stem; a folder's images keep their sub-folders. Where two
+    A named file's results have its own stem; a folder's images keep their sub-folders. Where two
     inputs would get the same result files (a/x.jpg and b/x.jpg; x.jpg and x.png), the later ones
     become x-2, x-3 .., counted past names that another input has. Raises InputError for a folder
     that cannot be read.
@@ -86,9 +86,9 @@ def unpack_zip(
 ) -> list[Path]:
     """Unpack the images of a zip into `folder`, sub-folders kept; returns them in its order.
 
-    Passed over, and told to `on_skip` in one sentence each: what has no image's suffix,
+    Skipped, and reported to `on_skip` in one sentence each: what has no image's suffix,
     links, names that lead out of the folder, entries that are damaged or come twice. Hidden
-    entries (macOS adds many) are passed over in silence. Raises InputError where the archive is
+    entries (macOS adds many) are skipped silently. Raises InputError where the archive is
     broken, locked by a password, without images, or beyond `most` and `MAX_UNPACKED_BYTES`.
 
     suffixes: endings, in small letters, of what counts as a image. most: how many may be in it.

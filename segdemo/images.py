@@ -21,7 +21,7 @@ from skimage.segmentation import find_boundaries
 from segdemo.datatypes import FloatMap, InputError, Labels, RGBImage
 
 MAX_PIXELS = 40_000_000  # pixels; decoded and with its maps this stays well under 2 GB
-# Only these decoders see a stranger's bytes; Pillow has many more, one of which runs Ghostscript
+# Only these decoders see untrusted bytes; Pillow has many more, one of which runs Ghostscript
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 FORMAT_NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
 SUFFIXES = frozenset(

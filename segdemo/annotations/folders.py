@@ -24,7 +24,7 @@ _NUMBERED = re.compile(r"(?:(?P<image>.+?)[_.-])??(?:mask|instance|object|obj|in
 def unpack(archive: Path, file: str, folder: Path) -> None:
     """Unpack the annotation files of a zip into a folder.
 
-    What is hidden or of other endings is passed over. Raises InputError for names that lead out of
+    Hidden files and other suffixes are skipped. Raises InputError for names that lead out of
     the folder, damaged entries, links, and archives that are too large, see `files.unpack_zip`.
     """
     try:
@@ -50,7 +50,7 @@ def unpack(archive: Path, file: str, folder: Path) -> None:
 
 
 def annotation_files(folder: Path) -> list[Path]:
-    """List a folder's annotation files, sorted, with all below it; hidden ones are passed over."""
+    """List a folder's annotation files, sorted, recursively; hidden ones are skipped."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -69,8 +69,8 @@ def read_label_images(
 ) -> None:
     """Read label images: one per image, or several that hold one mask each.
 
-    One that bears a wanted image's name holds its ids. Of the others, those of one folder are
-    masks of one image if all show two values at most, and either bear numbers behind the
+    One with a wanted image's name holds its ids. Of the others, those of one folder are
+    masks of one image if all show two values at most, and either have numbers behind the
     image's name (`cat_mask_0.png`, or `cat_0.png` where the image cat is wanted), or lie in a
     folder of a wanted image's name, or are called by numbers alone (`0.png`, `mask_0.png`) and
     their folder or archive like the image.

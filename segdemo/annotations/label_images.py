@@ -46,7 +46,7 @@ def read_label_image(path: Path, name: str) -> npt.NDArray[np.int64]:
         raise InputError(too_large) from error
     except InputError:
         raise
-    # damaged bytes raise whatever the decoder stumbles over, see segdemo.images
+    # what damaged bytes raise differs by decoder, see segdemo.images
     except Exception as error:
         raise InputError(f"{name} is damaged or incomplete: copy it again.") from error
 
@@ -92,16 +92,16 @@ def write_indexed(
     for name, found in masks_by_name.items():
         if len(found) > MAX_INSTANCES:
             raise InputError(f"{name} has {len(found)} instances: a PNG holds {MAX_INSTANCES}.")
-        laid = found.to_label_map(front)
-        omissions.add_flattening(laid)
+        flat = found.to_label_map(front)
+        omissions.add_flattening(flat)
         omissions.add_categories(found)
         omissions.add_scores(found)
         omissions.add_crowds(found)
         if len(found) <= _PALETTE_IDS:
-            image = Image.fromarray(laid.labels.astype(np.uint8), "P")
+            image = Image.fromarray(flat.labels.astype(np.uint8), "P")
             image.putpalette(_palette())
         else:
-            image = Image.fromarray(laid.labels.astype(np.uint16))
+            image = Image.fromarray(flat.labels.astype(np.uint16))
         with atomic_write(output_path(folder, name, ".png")) as stream:
             image.save(stream, "PNG", compress_level=PNG_COMPRESSION)
 

@@ -33,7 +33,7 @@ def read_labelme(content: Any, name: str, collector: MaskCollector, file: str) -
     """Read a parsed LabelMe JSON; shapes of one label and group are one instance.
 
     The image is the one the JSON names, else the JSON's own name, both in the JSON's sub-folder.
-    Lines and points have no inside and are passed over. Raises InputError.
+    Lines and points have no inside and are skipped. Raises InputError.
     """
     try:
         # imagePath leads from the JSON to the image, often by way of ".."
@@ -139,7 +139,7 @@ def _pasted_mask(
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError("too large")
             patch = np.asarray(image.convert("L")) > 0
-    # damaged bytes raise whatever the decoder stumbles over, see segdemo.images
+    # what damaged bytes raise differs by decoder, see segdemo.images
     except Exception as error:
         raise InputError("a mask in it is damaged, too large, or no PNG in Base64") from error
     rows, columns = patch.shape

@@ -1,4 +1,4 @@
-"""What a format cannot hold, counted while files are written and told in sentences."""
+"""What a format cannot hold: counted while files are written, reported in sentences."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from segdemo.datatypes import InstanceMasks, LabelMap
 
 
 class Omissions:
-    """Counts of instances or pixels by the sentence that tells of them."""
+    """Counts of instances or pixels by the sentence that reports them."""
 
     def __init__(self) -> None:
-        """Start with nothing lost."""
+        """Start with nothing left out."""
         self._counts: Counter[tuple[str, str]] = Counter()
 
     def add(self, sentence: str, count: int, noun: str = "instance") -> None:
-        """Count what a sentence tells of; `{}` in it stands for the number and the noun."""
+        """Count what a sentence reports; `{}` in it stands for the number and the noun."""
         if count:
             self._counts[sentence, noun] += count
 
     def sentences(self) -> list[str]:
-        """Return what was lost, in the order it came up."""
+        """Return what was left out, in the order it came up."""
         return [
             sentence.format(f"{count} {noun}{'s' * (count > 1)}")
             for (sentence, noun), count in self._counts.items()
@@ -44,11 +44,11 @@ class Omissions:
             0 if found.crowd is None else int(found.crowd.sum()),
         )
 
-    def add_flattening(self, laid: LabelMap) -> None:
+    def add_flattening(self, flat: LabelMap) -> None:
         """Count what is lost where instances overlap."""
         self.add(
             "Where instances overlap, only the front one was written ({}).",
-            laid.overlapped,
+            flat.overlapped,
             "pixel",
         )
-        self.add("{} had no pixel left and could not be written.", len(laid.hidden))
+        self.add("{} had no pixel left and could not be written.", len(flat.hidden))

@@ -24,7 +24,7 @@ _CODE = np.array([1, 256, 256**2])
 def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str) -> None:
     """Read a parsed panoptic JSON and the images in the folder of its name, or beside it.
 
-    All segments come in, those of stuff as well. A segment without pixels is passed over; pixels
+    All segments come in, those of stuff as well. A segment without pixels is skipped; pixels
     of an id that the JSON does not list are an error. Raises InputError.
     """
     try:
@@ -40,7 +40,7 @@ def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str)
     except MALFORMED as error:
         raise InputError(
             f"{file} is not a complete panoptic JSON ({type(error).__name__}: {error}): export it "
-            "anew."
+            "again."
         ) from error
 
 
@@ -53,20 +53,20 @@ def write_panoptic(
     categories = Categories.of(masks_by_name)
     for image_id, (name, found) in enumerate(masks_by_name.items(), 1):
         height, width = found.size
-        laid = found.to_label_map(front)
-        omissions.add_flattening(laid)
+        flat = found.to_label_map(front)
+        omissions.add_flattening(flat)
         omissions.add_scores(found)
         image = output_path(folder, name, ".png")
-        write_png((laid.labels[..., None] // _CODE % 256).astype(np.uint8), image)
+        write_png((flat.labels[..., None] // _CODE % 256).astype(np.uint8), image)
         images.append({"id": image_id, "file_name": name, "width": width, "height": height})
         annotations.append(
             {
                 "image_id": image_id,
                 "file_name": image.relative_to(folder).as_posix(),
                 "segments_info": [
-                    _segment(found, i, laid.labels == i + 1, categories)
+                    _segment(found, i, flat.labels == i + 1, categories)
                     for i in range(len(found))
-                    if i not in laid.hidden
+                    if i not in flat.hidden
                 ],
             }
         )

@@ -1,4 +1,4 @@
-"""One image under an annotator's hands: its label map on disk, every edit journaled."""
+"""One image being edited: its label map on disk, every edit journaled."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a list of images tells. count: of instances; see `EditedImage` for the others."""
+    """What a list of images shows. count: of instances; see `EditedImage` for the others."""
 
     count: int
     revision: int
@@ -121,7 +121,7 @@ class EditedImage:
 
     @staticmethod
     def summary(folder: Path) -> Summary:
-        """Tell how far an image is without reading its pixels; raises InputError when gone."""
+        """Summarise an image without reading its pixels; raises InputError when gone."""
         last = journal.last_header(folder / WHOLE)
         if last is None:
             raise InputError(GONE)
@@ -163,7 +163,7 @@ class EditedImage:
         return lease
 
     def check_lease(self, lease: object) -> None:
-        """Raise LostError where another editor took the image over."""
+        """Raise LostError where another editor has opened the image since."""
         kept = self._folder / LEASE
         if kept.exists() and kept.read_text() != lease:
             raise LostError("This image was opened in another tab: reload to go on here.")
@@ -188,7 +188,7 @@ class EditedImage:
         instances: Mapping[int, Instance],
         follows: int | None = None,
     ) -> None:
-        """Take over a whole label map.
+        """Replace the whole label map.
 
         follows: the revision that it was made from; None: whatever the edits before were. Raises
         BehindError where there were others since, InputError for another size.

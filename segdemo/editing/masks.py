@@ -15,9 +15,9 @@ UNLABELLED = "unlabelled"
 def flatten_masks(
     masks: InstanceMasks, front: Front = "smaller"
 ) -> tuple[Labels, dict[int, Instance], list[str]]:
-    """Lay instances flat for editing; instance i gets the number i + 1.
+    """Flatten instances to a label map for editing; instance i gets the number i + 1.
 
-    Returns the labels, what is known of each that has a pixel, and what was lost, in sentences.
+    Returns the labels, what is known of each that has a pixel, and what was left out, in sentences.
     Raises InputError for more instances than a label map holds.
     """
     if len(masks) > MAX_INSTANCES:

@@ -51,9 +51,9 @@ class Session:
         return len(self.names)
 
     def add(self, name: str, masks: InstanceMasks, files: Mapping[str, Path]) -> list[str]:
-        """Add an image called `name`; returns what was lost, in sentences.
+        """Add an image called `name`; returns what was left out, in sentences.
 
-        files: what to keep copies of beside it, such as the photo, by what `file` shall call them.
+        files: what to keep copies of beside it, such as the photo, by the name that `file` takes.
         A class that the session knows under another number gets that number. Raises InputError.
         """
         with self._lock:
@@ -79,7 +79,7 @@ class Session:
         return self._store.opened(self._place(index))
 
     def summary(self, index: int) -> Summary:
-        """Tell how far an image is, without reading its pixels."""
+        """Summarise an image without reading its pixels."""
         return EditedImage.summary(self._place(index))
 
     def file(self, index: int, kept: str) -> Path:
@@ -134,7 +134,7 @@ class SessionStore:
             raise InputError(f"{root} cannot be written: give another folder.") from error
 
     def create(self) -> Session:
-        """Begin a session; sessions that nobody touched for long are deleted."""
+        """Create a session; expired ones are deleted."""
         self.tidy()
         token = secrets.token_urlsafe(16)
         folder = self._root / token

@@ -128,7 +128,7 @@ export class EditedImage {
     }
   }
 
-  // Takes over pixels and records that were made elsewhere, as one step.
+  // Applies pixels and records that were made elsewhere, as one step.
   take(what, box, values, records) {
     for (const id of Object.keys(records)) this.setRecord(Number(id), records[id]);
     this.highest = Math.max(this.highest, ...Object.keys(records).map(Number));

@@ -126,25 +126,25 @@ function spread(grid, across) {
     look(p + across);
     return best;
   };
-  let rim = [];
+  let front = [];
   for (let p = 0; p < grid.length; p++) {
-    if (grid[p] === UNDECIDED && least(p) < QUEUED) rim.push(p);
+    if (grid[p] === UNDECIDED && least(p) < QUEUED) front.push(p);
   }
-  while (rim.length) {
-    const given = rim.map(least), next = [];
-    rim.forEach((p, i) => (grid[p] = given[i]));
+  while (front.length) {
+    const given = front.map(least), next = [];
+    front.forEach((p, i) => (grid[p] = given[i]));
     const reach = (n) => {
       if (grid[n] !== UNDECIDED) return;
       grid[n] = QUEUED;
       next.push(n);
     };
-    for (const p of rim) {
+    for (const p of front) {
       if (p % across) reach(p - 1);
       if ((p + 1) % across) reach(p + 1);
       reach(p - across);
       reach(p + across);
     }
-    rim = next;
+    front = next;
   }
 }
 

@@ -6,7 +6,7 @@ import { notSaved, recordsOf, saveDetails, saveStep, settled } from "../sync/sav
 import { drafts } from "../view/drawing.js";
 import { layers, paintFill } from "../view/layers.js";
 import { colourTable } from "../view/palette.js";
-import { anchors } from "../view/rims.js";
+import { anchors } from "../view/outlines.js";
 import {
   className, emit, nameOf, on, select, selected, setStatus, state, unlockedSelection,
 } from "../view/state.js";

@@ -7,7 +7,7 @@ import { call, fetchBytes, fetchLabels, fetched, unpackLabels } from "./payloads
 import { about, notSaved, pump, saver, settled, startSaving, unsent } from "./saving.js";
 import { layers, newImage } from "../view/layers.js";
 import { props, trigger } from "../view/page.js";
-import { anchors } from "../view/rims.js";
+import { anchors } from "../view/outlines.js";
 import { counted, emit, select, selected, setStatus, state, timings } from "../view/state.js";
 
 const TOKEN_KEY = "segdemo-refine", PICTURE_KEY = "segdemo-refine-picture";

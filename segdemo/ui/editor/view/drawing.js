@@ -1,7 +1,7 @@
 // Draws the board, at most once a frame.
 import { layers, paintCuts, paintEdges, paintProposals, recolour } from "./layers.js";
 import { cssColour } from "./palette.js";
-import { drawIds, drawRims } from "./rims.js";
+import { drawIds, drawOutlines } from "./outlines.js";
 import { on, state, timings } from "./state.js";
 import { canvas, toBoard, view } from "./viewport.js";
 
@@ -30,7 +30,7 @@ function draw() {
   if (!state.look.photoOnly) drawMasks();
   ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
   if (!state.look.photoOnly && !state.look.compare) {
-    if (!state.parts) drawRims(ctx);
+    if (!state.parts) drawOutlines(ctx);
     drawIds(ctx);
   }
   drawDrafts();

@@ -51,8 +51,8 @@ function markSelected(ids, across, out, chosen) {
     for (let q = from; q < to; q++) {
       const id = ids[q];
       if (chosen[id]) {
-        const rim = differs(q, id, 1) || differs(q, id, across);
-        if (rim || differs(q, id, 2) || differs(q, id, 2 * across)) out[q] = WHITE;
+        const outline = differs(q, id, 1) || differs(q, id, across);
+        if (outline || differs(q, id, 2) || differs(q, id, 2 * across)) out[q] = WHITE;
       } else if (chosen[ids[q - 1]] || chosen[ids[q + 1]]
         || chosen[ids[q - across]] || chosen[ids[q + across]]) {
         out[q] = BLACK;
@@ -72,7 +72,7 @@ function markAll(ids, across, out, colours) {
   });
 }
 
-export function drawRims(ctx) {
+export function drawOutlines(ctx) {
   const { outlines } = state.look, { map } = state.image;
   const around = outlines ? wholeBox() : boxAround(selected().map((id) => map.box(id)));
   const box = around && boardBox(around, 4);
