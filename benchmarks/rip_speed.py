@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from segdemo.images import label_boundaries
+from segdemo.boundaries import label_boundaries
 from segdemo.rip.refine import refine
 from segdemo.rip.walk import propagate, transition_matrix
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from segdemo.images import label_boundaries
+from segdemo.boundaries import label_boundaries
 
 Damage = Literal["merge", "fragment", "both"]
 """merge: touching neighbours become one mask. fragment: each mask falls into two to four pieces.

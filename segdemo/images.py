@@ -16,9 +16,8 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from scipy import ndimage
-from skimage.segmentation import find_boundaries
 
-from segdemo.datatypes import FloatMap, InputError, Labels, RGBImage
+from segdemo.datatypes import FloatMap, InputError, RGBImage
 
 MAX_PIXELS = 40_000_000  # pixels; decoded and with its maps this stays well under 2 GB
 # Only these decoders see untrusted bytes; Pillow has many more, one of which runs Ghostscript
@@ -105,12 +104,6 @@ def mask_contour(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     dilated = ndimage.maximum_filter(mask, 5, mode="nearest").astype(np.int16)
     eroded = ndimage.minimum_filter(mask, 5, mode="nearest").astype(np.int16)
     return np.where(dilated - eroded >= 6, 255, 0).astype(np.uint8)
-
-
-def label_boundaries(labels: Labels) -> npt.NDArray[np.bool_]:
-    """Return the pixels (H, W) that have a 4-neighbour of another label: lines two pixels wide."""
-    boundaries: npt.NDArray[np.bool_] = find_boundaries(labels, connectivity=1, mode="thick")
-    return boundaries
 
 
 def _read(

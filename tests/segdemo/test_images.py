@@ -17,7 +17,6 @@ from segdemo import images
 from segdemo.datatypes import InputError
 from segdemo.images import (
     cut_out,
-    label_boundaries,
     load_rgb,
     mask_contour,
     resize_map,
@@ -339,9 +338,3 @@ def test_the_contour_is_dilation_minus_erosion():
     mask = np.random.default_rng(0).integers(0, 20, (16, 16), dtype=np.uint8)
     spread = ndimage.generic_filter(mask.astype(float), np.ptp, 5, mode="nearest")
     assert np.array_equal(mask_contour(mask) > 0, spread >= 6)
-
-
-def test_boundaries_are_the_pixels_with_a_neighbour_of_another_label():
-    labels = np.array([[1, 1, 2, 2], [1, 1, 2, 2], [0, 0, 0, 0], [0, 0, 0, 0]])
-    expected = np.array([[0, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]], bool)
-    np.testing.assert_array_equal(label_boundaries(labels), expected)
