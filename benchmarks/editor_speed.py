@@ -190,10 +190,10 @@ def measure(page: Page, scene: Scene) -> Times:
     page.evaluate("for (const list of Object.values(editor.timings)) list.length = 0")
     paint(page, scene)
     times |= page.evaluate("({ stroke: editor.timings.stroke, sent: editor.timings.sent })")
-    before = page.evaluate("pressed.length = 0, editor.state.picture.map.ids().length")
+    before = page.evaluate("pressed.length = 0, editor.state.image.map.ids().length")
     split(page, scene)
     presses = page.evaluate("pressed")
-    made = page.evaluate("editor.state.picture.map.ids().length") - before
+    made = page.evaluate("editor.state.image.map.ids().length") - before
     if made < len(presses) // 2:
         raise RuntimeError(f"{made} splits were made by {len(presses)} presses of X.")
     return times | {"parts": presses[::2], "split": presses[1::2]}
