@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segdemo import batch
-from segdemo.annotations import collector, label_maps, read_masks
+from segdemo.annotations import arrays, collector, read_masks
 from segdemo.datatypes import InputError
 from tests.segdemo.annotations.test_reading import TALL, as_json, as_png, coco, packed
 
@@ -167,7 +167,7 @@ def test_arrays_that_claim_more_than_there_is(tmp_path: Path):
 
 
 def test_npz_that_unpack_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(label_maps, "MAX_ARRAY_BYTES", 1000)
+    monkeypatch.setattr(arrays, "MAX_ARRAY_BYTES", 1000)
     np.savez_compressed(tmp_path / "a.npz", np.zeros((40, 40), np.uint8))
     assert "unpacks to more than" in refusal(tmp_path / "a.npz")
 
