@@ -1,0 +1,19 @@
+"""The precision that is fastest on a device."""
+
+from __future__ import annotations
+
+import torch
+
+
+def fastest_precision(device: torch.device) -> str:
+    """Return "bf16" where the hardware multiplies it, else "fp32".
+
+    Processors without instructions for bfloat16 emulate it at a tenth of the speed of float32.
+    """
+    if device.type == "cpu":
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    elif device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = False
+    return "bf16" if fast else "fp32"
