@@ -69,9 +69,7 @@ class CompactAutoencoder(ModelMixin, ConfigMixin):
             if level:
                 layers.append(nn.Conv2d(widths[level - 1], width, 3, stride=2, padding=1))
             layers += [ResidualBlock(width) for _ in range(encoder_blocks[level])]
-        self.encoder = nn.Sequential(
-            *layers, nn.Conv2d(widths[-1], latent_channels, 3, padding=1)
-        )
+        self.encoder = nn.Sequential(*layers, nn.Conv2d(widths[-1], latent_channels, 3, padding=1))
 
         layers = [nn.Conv2d(latent_channels, widths[-1], 3, padding=1), nn.ReLU()]
         for level, width in reversed(list(enumerate(widths))):

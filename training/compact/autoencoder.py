@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,13 @@ from segdemo.datatypes import InputError
 from segdemo.diffusion import pick_device
 from training.compact.crops import CropSource
 from training.compact.material import find_material
-from training.compact.precision import fastest_precision
+from training.compact.precision import loop_settings
 from training.draws import Draw
 from training.loop import LoopSettings, Losses, Task, train_loop
 
-logger = logging.getLogger(__name__)
-
-MAX_LATENT_NOISE = 0.15  # standard deviation; the decoder also reads what a diffusion network writes
+MAX_LATENT_NOISE = (
+    0.15  # standard deviation; the decoder also reads what a diffusion network writes
+)
 VALIDATION_SIZE = 384
 
 
@@ -41,7 +41,9 @@ class AutoencoderSettings(LoopSettings):
 
     data_dir: str = field(default="material", metadata={"help": "Holds train_mix/ and photos2/."})
     output_dir: str = field(default="runs/autoencoder", metadata={"help": "Folder of the run."})
-    start_from: str = field(default="", metadata={"help": "Folder of an autoencoder to begin with."})
+    start_from: str = field(
+        default="", metadata={"help": "Folder of an autoencoder to begin with."}
+    )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps."})
     crop_size: int = field(default=128, metadata={"help": "Side of the crops in pixels."})
     batch_size: int = field(default=8, metadata={"help": "Crops a step."})
@@ -153,7 +155,7 @@ def train(settings: AutoencoderSettings) -> None:
         validate,
         batch_size=settings.batch_size,
     )
-    train_loop(task, folder, _loop_settings(settings, device), device)
+    train_loop(task, folder, loop_settings(settings, device), device)
     autoencoder.save_pretrained(folder / "vae")
 
 
@@ -167,13 +169,6 @@ def _build(settings: AutoencoderSettings) -> CompactAutoencoder:
         encoder_blocks=tuple(settings.encoder_blocks),
         decoder_blocks=tuple(settings.decoder_blocks),
     )
-
-
-def _loop_settings(settings: AutoencoderSettings, device: torch.device) -> LoopSettings:
-    values = {entry.name: getattr(settings, entry.name) for entry in fields(LoopSettings)}
-    if settings.precision == "auto":
-        values["precision"] = fastest_precision(device)
-    return LoopSettings(**values)
 
 
 def main(argv: list[str] | None = None) -> int:

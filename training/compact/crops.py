@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from segdemo.images import mask_contour
 from training.compact.material import CompactMaterial
-from training.material import IGNORED_INSTANCE, _load_silhouettes, draw_silhouette
+from training.material import IGNORED_INSTANCE, load_silhouettes, draw_silhouette
 
 Pixels = npt.NDArray[np.uint8]
 KINDS = {"photo": 0.35, "mask": 0.4, "edge": 0.25}
@@ -24,7 +24,7 @@ class CropSource:
     def __init__(self, material: CompactMaterial, size: int) -> None:
         self._material, self._size = material, size
         self._photos, self._masks = material.photos, material.masks
-        self._icons = _load_silhouettes(material.icons) if material.icons else []
+        self._icons = load_silhouettes(material.icons) if material.icons else []
 
     def batch(self, count: int, rng: np.random.Generator) -> torch.Tensor:
         """Return (count, 3, size, size) in [-1, 1]."""

@@ -92,7 +92,9 @@ def _pairs(folders: list[Path], labels: str, validation: bool) -> list[LabelledF
     """Pair each photo in `images/` with the PNG of its name in `labels`, where there is one."""
     files = [file for folder in folders for file in sorted((folder / "images").glob("*"))]
     found = [LabelledFile(f, f.parents[1] / labels / f"{f.stem}.png") for f in files]
-    return [pair for pair in found if in_validation(pair.image) == validation and pair.labels.is_file()]
+    return [
+        pair for pair in found if in_validation(pair.image) == validation and pair.labels.is_file()
+    ]
 
 
 def _side(files: list[Path], validation: bool) -> list[Path]:

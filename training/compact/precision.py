@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
+
+from training.loop import LoopSettings
 
 
 def fastest_precision(device: torch.device) -> str:
@@ -17,3 +21,11 @@ def fastest_precision(device: torch.device) -> str:
     else:
         fast = False
     return "bf16" if fast else "fp32"
+
+
+def loop_settings(settings: LoopSettings, device: torch.device) -> LoopSettings:
+    """Return the loop's part of a program's settings, precision "auto" resolved for a device."""
+    values = {entry.name: getattr(settings, entry.name) for entry in fields(LoopSettings)}
+    if settings.precision == "auto":
+        values["precision"] = fastest_precision(device)
+    return LoopSettings(**values)
