@@ -31,7 +31,9 @@ from torch.nn import functional as F
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.diffegg.attention import AttentionLayers, AttentionMap, record_attention
-from segdemo.diffegg.divergence import edge_score, kl, map_gap
+from segdemo.diffegg.divergence import kl
+from segdemo.diffegg.edge_kl import edge_score
+from segdemo.diffegg.peak_kl import attention_gap
 from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
 
 SIDE = 64
@@ -70,7 +72,7 @@ def lean() -> dict[str, float]:
         with record_attention(AttentionLayers(modules), SIDE) as attention:
             network(seed)
         maps.append(attention)
-    gap = map_gap(maps[1], maps[0])
+    gap = attention_gap(maps[1], maps[0])
     score = edge_score(maps[1])
     return _report(start, base, gap, score)
 
@@ -156,7 +158,7 @@ def cuda(shape: str) -> dict[str, float]:
         start = time.perf_counter()
         with torch.inference_mode(), record_attention(layers, 128) as attention:
             unet(noisy, timestep, text, added_cond_kwargs=added)
-        gap = map_gap(attention, before) if before else 0.0
+        gap = attention_gap(attention, before) if before else 0.0
         score = edge_score(attention)
         torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)

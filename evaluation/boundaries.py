@@ -43,7 +43,7 @@ from evaluation.problems import settle
 from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
 from evaluation.uis import collect
-from segdemo.checkpoints import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.diffegg.settings import PAPER_TIMESTEPS
 from segdemo.edge_files import gradient_edges, read_edge_map

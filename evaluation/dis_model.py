@@ -14,7 +14,8 @@ from evaluation.dis_files import Subset, image_folder, match
 from evaluation.problems import Problem
 from evaluation.streaming import Item, Row, measure_all
 from segdemo.assistant import AnnotationAssistant
-from segdemo.checkpoints import CHECKPOINTS, locate
+from segdemo.checkpoints.diffdis import locate_diffdis
+from segdemo.checkpoints.registry import registered_source
 from segdemo.images import load_rgb, to_grey
 
 
@@ -58,10 +59,10 @@ def predict(subsets: Sequence[Subset], folder: Path, options: argparse.Namespace
 
 def _stamp(model: str) -> str:
     """Return a number that changes with a model's files and those of its base."""
-    found = locate(model)
+    found = locate_diffdis(model)
     folders = [found.unet if found.unet.is_file() else found.folder]
-    if found.card.base in CHECKPOINTS:
-        folders.append(locate(found.card.base).folder)
+    if found.card.base and registered_source(found.card.base, "diffdis"):
+        folders.append(locate_diffdis(found.card.base).folder)
     files = [f for place in folders for f in (sorted(place.rglob("*")) or [place])]
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(repr(stats).encode()).hexdigest()

@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from evaluation.arguments import add_model_settings, model_settings
 from segdemo.assistant import AnnotationAssistant
-from segdemo.checkpoints import DEFAULT_MODEL, locate
+from segdemo.checkpoints.diffdis import locate_diffdis
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.datatypes import InputError, RGBImage, SegmentationResult
 from segdemo.diffdis.loading import load_pipeline
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -136,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
         assistant = AnnotationAssistant(options.model, options.device)
         settings = model_settings(assistant, options)
         if options.round_trip:
-            pipeline = load_pipeline(locate(options.model), pick_device(options.device))
+            pipeline = load_pipeline(locate_diffdis(options.model), pick_device(options.device))
         figures, strips = {}, []
         for subset in options.subsets:
             found = pairs(options.bench / subset)

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from segdemo.backbone_files import BackboneFiles, locate_backbone
-from segdemo.checkpoints import DEFAULT_MODEL, CheckpointFiles, locate
+from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
+from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
@@ -26,7 +27,7 @@ from segdemo.datatypes import (
 from segdemo.diffdis.loading import load_pipeline
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import generate_edges
 from segdemo.diffegg.loading import load_backbone
 from segdemo.diffegg.pseudo_edge import edge_map, pseudo_edge
@@ -68,7 +69,7 @@ class AnnotationAssistant:
             raise InputError(f"Precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
         self._dtype = PRECISIONS[precision]
         self._device = pick_device(device)
-        self._files: CheckpointFiles = locate(model)
+        self._files: DiffDISFiles = locate_diffdis(model)
         self._backbone_name = backbone
         self._features_name = features
         self._pipeline: DiffDISPipeline | None = None

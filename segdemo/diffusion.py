@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler
+from PIL import Image
 
-from segdemo.datatypes import InputError
+from segdemo.datatypes import InputError, RGBImage
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -30,6 +32,16 @@ def pick_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"Device {name!r}: this machine has {torch.cuda.device_count()} GPU(s).")
     return device
+
+
+def square_tensor(image: RGBImage, side: int) -> torch.Tensor:
+    """Squash an image to a square by Pillow's antialiased bilinear filter.
+
+    Returns (1, 3, side, side) in [-1, 1].
+    """
+    squashed = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
+    values = torch.from_numpy(np.asarray(squashed, np.float32) / 127.5 - 1)  # (S, S, 3)
+    return values.permute(2, 0, 1)[None]  # (1, 3, S, S)
 
 
 def encode_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from segdemo.checkpoints import ModelCard
-from segdemo.diffdis.loading import save_unet, write_card
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.diffdis.loading import save_unet
 from tests.parity import FIXTURES, build_autoencoder, build_unet
 from tests.segdemo.diffegg.backbones import write_own
 

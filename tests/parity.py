@@ -12,8 +12,8 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 from safetensors.torch import load_file
 
-from segdemo.checkpoints import official_name, our_name
 from segdemo.diffdis.loading import SD_TURBO_SCHEDULE
+from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 

@@ -11,14 +11,16 @@ import torch
 from huggingface_hub import HfApi
 from safetensors.torch import save_file
 
-from segdemo.checkpoints import DIFFUSERS_STEM, PHOTO_FEATURES, ModelCard, official_name
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.checkpoints.files import DIFFUSERS_STEM, PHOTO_FEATURES
 from segdemo.datatypes import InputError
-from segdemo.diffdis.loading import write_card
+from segdemo.diffdis.parameter_names import official_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
-from training.validation import PANELS
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
+PANELS = "panels"
+"""Folder of validation images to look at."""
 HEADS = {"max_f": "max F", "mae": "MAE"}
 
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from segdemo.annotations import MaskFormat, write_masks
 from segdemo.batch import PictureFile, find_images, work_through
-from segdemo.checkpoints import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
 from segdemo.commands.output import check_output
 from segdemo.commands.walk import follow

@@ -15,7 +15,7 @@ from segdemo.annotations import MaskFormat
 from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.targets import check_apart
 from segdemo.batch import PictureFile, find_images
-from segdemo.checkpoints import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
 from segdemo.commands.class_list import ClassList
 from segdemo.commands.kept import KeptPhotos

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segdemo.batch import SegmentationFiles, segment_files
-from segdemo.checkpoints import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import (
     add_device,
     add_files,

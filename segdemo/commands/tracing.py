@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segdemo.batch import Handle, work_through
-from segdemo.checkpoints import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_files, add_setting, given, seed
 from segdemo.commands.walk import RefusedError, follow, list_pictures, make_folder, refuse_early
 from segdemo.datatypes import InputError

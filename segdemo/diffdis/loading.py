@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -12,22 +11,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPTextModel
 
-from segdemo.checkpoints import (
-    CARD,
-    CHECKPOINTS,
-    PHOTO_FEATURES,
-    CheckpointError,
-    CheckpointFiles,
-    ModelCard,
-    download,
-    official_name,
-    our_name,
-    read_json,
-    weight_files,
-)
+from segdemo.checkpoints.card import CARD
+from segdemo.checkpoints.diffdis import DiffDISFiles
+from segdemo.checkpoints.files import PHOTO_FEATURES, CheckpointError, read_json, weight_files
+from segdemo.checkpoints.loading import load_frozen
+from segdemo.checkpoints.locate import locate_base
+from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
-from segdemo.networks import load_frozen
 from segdemo.photo_features import PhotoFeatures
 
 OFFICIAL_CONFIG = {
@@ -59,7 +50,7 @@ LARGEST_SHARD = "9MB"  # the Hub refuses plain files over 10 MB
 
 
 def load_pipeline(
-    files: CheckpointFiles, device: torch.device, dtype: torch.dtype = torch.float32
+    files: DiffDISFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffDISPipeline:
     """Build the pipeline of a located checkpoint; raises CheckpointError."""
     pipeline = assemble(files, load_unet(files.unet)).to(device, dtype)
@@ -69,7 +60,7 @@ def load_pipeline(
     return pipeline
 
 
-def assemble(files: CheckpointFiles, unet: DiffDISUNet) -> DiffDISPipeline:
+def assemble(files: DiffDISFiles, unet: DiffDISUNet) -> DiffDISPipeline:
     """Put a checkpoint's other parts around a network; raises CheckpointError."""
     return DiffDISPipeline(
         unet=unet,
@@ -156,7 +147,7 @@ def _check_weights(
             )
 
 
-def _load_autoencoder(files: CheckpointFiles) -> AutoencoderKL:
+def _load_autoencoder(files: DiffDISFiles) -> AutoencoderKL:
     folder = _own_or_base(files, "vae") / "vae"
     try:
         autoencoder, report = AutoencoderKL.from_pretrained(
@@ -196,7 +187,7 @@ def _load_scheduler(folder: Path) -> DDPMScheduler:
     return DDPMScheduler.from_config(SD_TURBO_SCHEDULE | settings)
 
 
-def _load_null_text(files: CheckpointFiles, width: int) -> torch.Tensor:
+def _load_null_text(files: DiffDISFiles, width: int) -> torch.Tensor:
     """Return the empty prompt's embedding (1, n, D): stored, else encoded once and kept."""
     kept = files.folder / "null_text.safetensors"
     if not kept.exists():
@@ -217,7 +208,7 @@ def _load_null_text(files: CheckpointFiles, width: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _encode_empty_prompt(files: CheckpointFiles) -> torch.Tensor:
+def _encode_empty_prompt(files: DiffDISFiles) -> torch.Tensor:
     folder = _own_or_base(files, "text_encoder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
@@ -233,22 +224,10 @@ def _encode_empty_prompt(files: CheckpointFiles) -> torch.Tensor:
     return encoder(tokens).last_hidden_state.contiguous()  # (1, 2, D)
 
 
-def _own_or_base(files: CheckpointFiles, part: str) -> Path:
+def _own_or_base(files: DiffDISFiles, part: str) -> Path:
     """Return the folder that holds `part`: the checkpoint's own, else its base's."""
     if (files.folder / part).is_dir() or files.card.base is None:
         return files.folder
-    registered = CHECKPOINTS.get(files.card.base)
-    if registered is not None and isinstance(registered.source, Path):
-        return registered.source
-    local = (files.folder / files.card.base).resolve()
-    if local.is_dir():
-        return local
     wanted = {"vae": ["vae/*"], "text_encoder": ["text_encoder/*", "tokenizer/*"]}[part]
     patterns = [pattern + kind for pattern in wanted for kind in (".json", ".safetensors", ".txt")]
-    return download(files.card.base, patterns)
-
-
-def write_card(card: ModelCard, folder: Path) -> None:
-    """Write `segdemo.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).write_text(json.dumps(vars(card), indent=1) + "\n")
+    return locate_base(files.card.base, files.folder, "diffdis", patterns)

@@ -13,13 +13,18 @@ from itertools import pairwise
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler
-from PIL import Image
 from torch.nn import functional as F
 
 from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
 from segdemo.diffdis.unet import DiffDISUNet, class_labels
-from segdemo.diffusion import add_noise, decode_latents, encode_latents, predict_clean
+from segdemo.diffusion import (
+    add_noise,
+    decode_latents,
+    encode_latents,
+    predict_clean,
+    square_tensor,
+)
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
@@ -220,7 +225,7 @@ class DiffDISPipeline:
         """
         settings = settings or DiffDISSettings()
         side = settings.size or self.native_size
-        picture = _to_tensor(image, side).to(self.device)  # (1, 3, S, S)
+        picture = square_tensor(image, side).to(self.device)  # (1, 3, S, S)
         variants = AUGMENTED if settings.augment else PLAIN
         generator = torch.Generator().manual_seed(settings.seed)
         scale = self.noise if settings.ensemble == 1 else 1.0  # members differ by their noise
@@ -323,10 +328,3 @@ def _resized(maps: torch.Tensor, side: int) -> torch.Tensor:
     if maps.shape[-1] == side:
         return maps
     return F.interpolate(maps, (side, side), mode="bilinear")
-
-
-def _to_tensor(image: RGBImage, side: int) -> torch.Tensor:
-    """Squash to a square by Pillow's antialiased bilinear filter; (1, 3, S, S) in [-1, 1]."""
-    squashed = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
-    values = torch.from_numpy(np.asarray(squashed, np.float32) / 255 * 2 - 1)  # (S, S, 3)
-    return values.permute(2, 0, 1)[None]

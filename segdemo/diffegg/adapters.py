@@ -11,10 +11,10 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import nn
 
-from segdemo.backbone_files import LORA_FILE
-from segdemo.checkpoints import CheckpointError
-from segdemo.diffegg.backbone import Backbone, MMDiTBackbone
-from segdemo.networks import UNREADABLE, first_line
+from segdemo.checkpoints.files import LORA_FILE, CheckpointError
+from segdemo.checkpoints.loading import UNREADABLE, first_line
+from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
 
 ADAPTER_NAME = "edges"
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")

@@ -12,8 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from segdemo.datatypes import EdgeMap, RGBImage
-from segdemo.diffegg.backbone import Backbone, square_tensor
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.features import FeatureLevel, Reading, read_features
+from segdemo.diffusion import square_tensor
 
 STRIDE = 4  # pixels of the picture a cell of the output
 FIRST_PROBABILITY = 0.1  # edges are rare: starting at 0.5, the first steps would only learn that

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from segdemo.datatypes import InputError
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.photo_features import PhotoFeatures
 
 PROBE_SIDE = 16  # latents along a side when the layers' maps are measured: small, but halved twice

@@ -18,14 +18,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from segdemo.backbone_files import OWN_FAMILY, BackboneFiles
-from segdemo.checkpoints import PHOTO_FEATURES, CheckpointError, read_json
+from segdemo.checkpoints.backbone import OWN_FAMILY, BackboneFiles
+from segdemo.checkpoints.files import PHOTO_FEATURES, CheckpointError, read_json
+from segdemo.checkpoints.loading import first_line, load_frozen
 from segdemo.diffegg.adapters import load_adapter
-from segdemo.diffegg.backbone import Backbone, MMDiTBackbone, UNetBackbone
+from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
+from segdemo.diffegg.backbones.unet import UNetBackbone
 from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import photo_levels
 from segdemo.diffegg.settings import LAST_TIMESTEP
-from segdemo.networks import first_line, load_frozen
 from segdemo.photo_features import PhotoFeatures
 
 NETWORKS = {

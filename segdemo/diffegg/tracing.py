@@ -10,10 +10,12 @@ import torch
 
 from segdemo.datatypes import AttentionStep, AttentionTrace, FloatMap, InputError, RGBImage
 from segdemo.diffegg.attention import AttentionLayers, AttentionMap, record_attention
-from segdemo.diffegg.backbone import Backbone, square_tensor
-from segdemo.diffegg.divergence import edge_score, map_gap, peak_of
+from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.edge_kl import edge_score
+from segdemo.diffegg.peak_kl import attention_gap, choose_peak
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffegg.views import coarse_attention, colours, own_other_ratio, principal_components
+from segdemo.diffusion import square_tensor
 
 
 def trace(
@@ -52,7 +54,7 @@ def trace(
                 noises = draw_noises(latents, settings.noise_draws, generator)
             attention = attention_at(backbone, layers, latents, noises, timestep)
             if before is not None:
-                gaps.append(map_gap(attention, before, settings.gap_metric))
+                gaps.append(attention_gap(attention, before, settings.gap_metric))
             score = edge_score(attention, settings.edge_metric, settings.border).cpu().numpy()
             if not np.isfinite(score).all():
                 raise InputError(
@@ -68,7 +70,7 @@ def trace(
             AttentionStep(timestep, colours(components), score, coarse.astype(np.float16), ratio)
         )
         before = attention
-        curve = peak_of(settings.timesteps[: len(steps)], gaps, settings.keep)
+        curve = choose_peak(settings.timesteps[: len(steps)], gaps, settings.keep)
         names, fixed = tuple(layers.modules), settings.fixed_timestep
         yield AttentionTrace(tuple(steps), curve, names, size, fixed)
 

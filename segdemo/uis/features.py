@@ -11,18 +11,15 @@ import torch
 from PIL import Image
 from transformers import ViTModel
 
-from segdemo.checkpoints import (
-    HUB_ID,
-    PICKLES,
+from segdemo.checkpoints.files import (
     TRANSFORMERS_STEM,
     CheckpointError,
-    download,
-    pickle_error,
     read_json,
     weight_files,
 )
+from segdemo.checkpoints.loading import load_frozen
+from segdemo.checkpoints.locate import locate
 from segdemo.datatypes import RGBImage
-from segdemo.networks import load_frozen
 
 SIDE = 480  # pixels that pictures are squashed to; 60 patches of 8
 PREPARATION = "preprocessor_config.json"
@@ -67,23 +64,12 @@ class PatchFeatures:
 def load_features(
     name: str, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> PatchFeatures:
-    """Load a ViT from a folder as transformers saves it, or by Hub id; raises CheckpointError.
+    """Load a ViT by registered name, folder as transformers saves it or Hub id.
 
-    Of a Hub id the weights are downloaded unless they are in the cache, never a pickle.
+    Of a Hub id the weights are downloaded unless they are in the cache, never a pickle. Raises
+    CheckpointError.
     """
-    folder = Path(name).expanduser()
-    if folder.is_file():
-        if folder.suffix in PICKLES:
-            raise pickle_error(folder)
-        raise CheckpointError(f"{folder} is a single file: give the folder that holds it.")
-    if not folder.is_dir():
-        if not HUB_ID.fullmatch(name):
-            raise CheckpointError(
-                f"No features {name!r}: give a folder with a ViT as transformers saves it, or a "
-                "Hub id such as facebook/dino-vitb8."
-            )
-        stem = f"{TRANSFORMERS_STEM}*.safetensors"
-        folder = download(name, ["config.json", PREPARATION, stem, f"{stem}.index.json"])
+    folder = locate(name, "features")
     kind = read_json(folder / "config.json").get("model_type")
     if kind != "vit":
         raise CheckpointError(

@@ -273,7 +273,7 @@ class TestWrongTraceSettings:
     ):
         arguments = [verb, photo, "--output_dir", tmp_path / "out", "--backbone", photo.parent]
         said = usage_error(arguments, capsys)
-        assert f"{photo.parent} is no text-to-image model" in said
+        assert f"{photo.parent} is not a text-to-image model" in said
         assert all(name in said for name in ("unet/", "transformer/"))
 
     def test_settings_are_refused_though_the_first_photo_is_bad(

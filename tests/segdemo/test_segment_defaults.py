@@ -14,12 +14,12 @@ from PIL import Image
 from evaluation.masks import main as measure
 from segdemo.__main__ import main
 from segdemo.assistant import AnnotationAssistant
-from segdemo.checkpoints import CheckpointError
+from segdemo.checkpoints.files import CheckpointError
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.editing.sessions import SessionStore
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import to_grey
-from segdemo.ui import build_demo
+from segdemo.ui.page import build_demo
 
 SUITS = {"augment": True, "follow": True}
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from segdemo.checkpoints import official_name, our_name
 from segdemo.diffdis.loading import OFFICIAL_CONFIG
+from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import AUGMENTED, DiffDISPipeline, combine, stretch
 from segdemo.diffdis.unet import DiffDISUNet, class_labels
 from segdemo.images import load_rgb, resize_map, to_grey

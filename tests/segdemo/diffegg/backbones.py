@@ -20,9 +20,8 @@ from diffusers import (
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from segdemo.checkpoints import ModelCard
-from segdemo.diffdis.loading import write_card
-from segdemo.diffegg.backbone import Backbone
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.diffegg.backbones.base import Backbone
 
 LATENT_SIDE = 16
 NATIVE_SIZE = 128  # 8 pixels a latent

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from segdemo.backbone_files import locate_backbone
-from segdemo.diffegg.backbone import Backbone
+from segdemo.checkpoints.backbone import locate_backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.loading import load_backbone
 from tests.segdemo.diffegg.backbones import FAMILIES
 

@@ -12,7 +12,8 @@ from diffusers import UNet2DConditionModel
 from segdemo.datatypes import InputError
 from segdemo.diffegg import attention as recording
 from segdemo.diffegg.attention import AttentionLayers, AttentionMap, record_attention
-from segdemo.diffegg.divergence import edge_score, map_gap, peak_of
+from segdemo.diffegg.edge_kl import edge_score
+from segdemo.diffegg.peak_kl import attention_gap, choose_peak
 from segdemo.diffegg.views import coarse_attention, own_other_ratio, principal_components
 from tests.segdemo.diffegg import attention_oracle as oracle
 
@@ -144,7 +145,7 @@ def test_gap_and_edge_score_equal_loops_over_the_whole_map(
     rows = zip(whole.double().numpy(), whole_noisy.double().numpy(), strict=True)
     expected = np.mean([oracle.kl_of_rows(a, b) for a, b in rows])
     monkeypatch.setattr(recording, "BAND", 3 * SIDE**3)  # bands of three rows
-    assert map_gap(clean, noisy) == pytest.approx(expected, abs=1e-6)
+    assert attention_gap(clean, noisy) == pytest.approx(expected, abs=1e-6)
     assert expected > 1e-4
     score = edge_score(clean).numpy()
     np.testing.assert_allclose(score, oracle.edge_score(whole), atol=1e-6)
@@ -175,17 +176,17 @@ def test_metrics_agree_with_their_formulas() -> None:
         torch.testing.assert_close(score, torch.full((2, 2), float(value)), atol=1e-6, rtol=1e-5)
     skewed = [0.7, 0.1, 0.1, 0.1]
     one, other = _two_cells(skewed, skewed), _two_cells(b, b)
-    assert map_gap(one, other) == pytest.approx(oracle.kl_of_rows(skewed, b), rel=1e-5)
-    assert map_gap(one, other, "noisy_clean") == pytest.approx(
+    assert attention_gap(one, other) == pytest.approx(oracle.kl_of_rows(skewed, b), rel=1e-5)
+    assert attention_gap(one, other, "noisy_clean") == pytest.approx(
         oracle.kl_of_rows(b, skewed), rel=1e-5
     )
 
 
 def test_the_peak_is_the_cleaner_of_the_pair_and_the_first_of_equals() -> None:
-    curve = peak_of((599, 499, 399, 299), (0.1, 0.5, 0.5))
+    curve = choose_peak((599, 499, 399, 299), (0.1, 0.5, 0.5))
     assert curve.peak_timestep == 399
-    assert peak_of((599, 499, 399, 299), (0.1, 0.5, 0.5), keep="noisy").peak_timestep == 499
-    flat = peak_of((599, 499), (0.0,))
+    assert choose_peak((599, 499, 399, 299), (0.1, 0.5, 0.5), keep="noisy").peak_timestep == 499
+    flat = choose_peak((599, 499), (0.0,))
     assert flat.flat
     assert flat.peak_timestep == 499
 

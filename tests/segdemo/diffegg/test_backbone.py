@@ -11,8 +11,8 @@ import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
 from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection
 
-from segdemo.backbone_files import locate_backbone
-from segdemo.diffegg.backbone import Backbone
+from segdemo.checkpoints.backbone import locate_backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.loading import load_backbone
 from tests.segdemo.diffegg.backbones import (
     LATENT_SIDE,

@@ -15,11 +15,11 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.backbone_files import LORA_FILE, locate_backbone
-from segdemo.checkpoints import CheckpointError, ModelCard
-from segdemo.diffdis.loading import write_card
+from segdemo.checkpoints.backbone import locate_backbone
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.checkpoints.files import LORA_FILE, CheckpointError
 from segdemo.diffegg.adapters import adapter_parameters, add_adapter, save_adapter
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator, enlarge, generate_edges, read_for
 from segdemo.diffegg.features import feature_levels, finer_layers
 from segdemo.diffegg.loading import load_backbone

@@ -9,7 +9,7 @@ import torch
 
 from segdemo.datatypes import InputError
 from segdemo.diffegg.adapters import adapter_parameters, add_adapter
-from segdemo.diffegg.backbone import Backbone
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.features import (
     feature_levels,
     finer_layers,

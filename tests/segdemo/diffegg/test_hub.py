@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segdemo.backbone_files import locate_backbone
+from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.diffegg.loading import load_backbone
 
 COMMIT = "a" * 40
@@ -129,8 +129,8 @@ def hub(backbone_copy: Callable[[str], Path]) -> Iterator[Hub]:
 def located_at(hub: str, cache: Path) -> str:
     """Locate somebody/tiny with a hub and an empty cache; return the folder or the complaint."""
     program = (
-        "from segdemo.backbone_files import locate_backbone\n"
-        "from segdemo.checkpoints import CheckpointError\n"
+        "from segdemo.checkpoints.backbone import locate_backbone\n"
+        "from segdemo.checkpoints.files import CheckpointError\n"
         "try:\n    print(locate_backbone('somebody/tiny').folder)\n"
         "except CheckpointError as error:\n    print(error)\n"
     )

@@ -11,9 +11,9 @@ import torch
 from diffusers import DDPMScheduler, DiffusionPipeline
 from safetensors.torch import load_file, save_file
 
-from segdemo.backbone_files import locate_backbone
-from segdemo.checkpoints import CheckpointError
-from segdemo.diffegg.backbone import Backbone
+from segdemo.checkpoints.backbone import locate_backbone
+from segdemo.checkpoints.files import CheckpointError
+from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.loading import load_backbone
 from tests.segdemo.diffegg.backbones import (
     NATIVE_SIZE,

@@ -10,8 +10,9 @@ import torch
 
 from segdemo.datatypes import InputError
 from segdemo.diffegg.attention import AttentionLayers
-from segdemo.diffegg.backbone import Backbone
-from segdemo.diffegg.divergence import edge_score, map_gap
+from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.edge_kl import edge_score
+from segdemo.diffegg.peak_kl import attention_gap
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffegg.tracing import attention_at, trace
 from tests.segdemo.diffegg import attention_oracle as oracle
@@ -49,7 +50,7 @@ def test_streamed_maps_gaps_and_scores_equal_the_materialised_ones(
         oracle.kl_of_rows(a, b)
         for a, b in zip(whole[1].double().numpy(), whole[0].double().numpy(), strict=True)
     )
-    assert map_gap(recorded[1], recorded[0]) == pytest.approx(gap / side**2, rel=1e-3)
+    assert attention_gap(recorded[1], recorded[0]) == pytest.approx(gap / side**2, rel=1e-3)
     score = edge_score(recorded[1]).numpy()
     np.testing.assert_allclose(score, oracle.edge_score(whole[1]), atol=1e-5)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import ViTModel
 
-from segdemo.checkpoints import CheckpointError
+from segdemo.checkpoints.files import CheckpointError
 from segdemo.uis.features import SIDE, load_features
 from tests.segdemo.uis.vits import PATCH, WIDTH, write_vit
 

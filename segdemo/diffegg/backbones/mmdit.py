@@ -1,0 +1,80 @@
+"""Stable Diffusion 3: a transformer (MM-DiT) of image and text tokens, trained by flow matching."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKL, SD3Transformer2DModel
+from torch import nn
+
+from segdemo.diffegg.backbones.base import Backbone
+
+FEATURE_SCALES = (2.0, 1.0, 0.5, 0.25)  # of the tokens, which all have one size (as ViTDet)
+
+
+class MMDiTBackbone(Backbone):
+    """Stable Diffusion 3 and 3.5: picture and text tokens in one attention, flow matching."""
+
+    def __init__(
+        self,
+        name: str,
+        native_size: int,
+        network: SD3Transformer2DModel,
+        autoencoder: AutoencoderKL,
+        null_text: torch.Tensor,
+        null_pooled: torch.Tensor,
+    ) -> None:
+        """Put the parts together; null_text (1, n, D), null_pooled (1, P): the empty prompt."""
+        super().__init__(name, native_size, network, autoencoder)
+        self._null_text = null_text.to(network.device, network.dtype)
+        self._null_pooled = null_pooled.to(network.device, network.dtype)
+
+    def attention_layers(self) -> dict[str, nn.Module]:
+        """Return the joint `attn` of every block and, in some, `attn2` of the picture alone."""
+        return {
+            f"transformer_blocks.{number}.{kind}": module
+            for number, block in enumerate(self.network.transformer_blocks)
+            for kind, module in (("attn", block.attn), ("attn2", block.attn2))
+            if module is not None
+        }
+
+    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return (1 - s) x0 + s noise with s = timestep / 1000.
+
+        The scheduler's shift is left out: it only spaces the steps of sampling.
+        """
+        level = timestep / 1000
+        return (1 - level) * latents.float() + level * noise.float()
+
+    def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return the flow, noise minus clean latents."""
+        batch = noisy.shape[0]
+        output = self.network(
+            noisy.to(self.network.dtype),
+            encoder_hidden_states=self._null_text.expand(batch, -1, -1),
+            pooled_projections=self._null_pooled.expand(batch, -1),
+            timestep=torch.full((batch,), float(timestep), device=noisy.device),
+        )
+        return output.sample.float()  # (B, C, h, w)
+
+    def feature_layers(self) -> list[tuple[str, float]]:
+        """Return the joint attention of four blocks, evenly spaced; the earliest is the finest."""
+        count, levels = len(self.network.transformer_blocks), len(FEATURE_SCALES)
+        return [
+            (f"transformer_blocks.{max(0, (i + 1) * count // levels - 1)}.attn", scale)
+            for i, scale in enumerate(FEATURE_SCALES)
+        ]
+
+    def target(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return noise minus clean latents."""
+        return noise.float() - latents.float()
+
+    def predict_clean(
+        self, noisy: torch.Tensor, prediction: torch.Tensor, timestep: int
+    ) -> torch.Tensor:
+        """Return x_s - s * flow; at timestep 0 these are the latents themselves."""
+        return noisy.float() - timestep / 1000 * prediction.float()
+
+    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
+        """Return the grid of patches."""
+        patch = self.network.config.patch_size
+        return latents.shape[-2] // patch, latents.shape[-1] // patch

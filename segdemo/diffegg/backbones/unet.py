@@ -1,0 +1,87 @@
+"""Stable Diffusion with a U-Net, of which every transformer block begins with self-attention."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from torch import nn
+
+from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffusion import add_noise, predict_clean
+
+
+class UNetBackbone(Backbone):
+    """Stable Diffusion 1, 2, Turbo, XL and our own small model."""
+
+    def __init__(
+        self,
+        name: str,
+        native_size: int,
+        network: UNet2DConditionModel,
+        autoencoder: AutoencoderKL,
+        scheduler: DDPMScheduler,
+        null_text: torch.Tensor,
+        null_pooled: torch.Tensor | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        null_text: the empty prompt, (1, n, D). null_pooled: the same in one vector, (1, P), which
+        XL wants together with the size of an uncropped picture.
+        """
+        super().__init__(name, native_size, network, autoencoder)
+        self._scheduler = scheduler
+        self._null_text = null_text.to(network.device, network.dtype)
+        self._added: dict[str, torch.Tensor] = {}
+        if null_pooled is not None:
+            # original size, crop corner, target size
+            sizes = [native_size, native_size, 0, 0, native_size, native_size]
+            self._added = {
+                "text_embeds": null_pooled.to(network.device, network.dtype),
+                "time_ids": torch.tensor([sizes], device=network.device, dtype=torch.float32),
+            }
+
+    def attention_layers(self) -> dict[str, nn.Module]:
+        """Return `attn1` of every transformer block: down, middle, up."""
+        stages = ("down_blocks", "mid_block", "up_blocks")
+        found = [entry for entry in self.network.named_modules() if entry[0].endswith(".attn1")]
+        # diffusers registers the middle last
+        return dict(sorted(found, key=lambda entry: stages.index(entry[0].split(".")[0])))
+
+    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return sqrt(abar_t) x0 + sqrt(1 - abar_t) noise."""
+        return add_noise(self._scheduler, latents, noise, timestep)
+
+    def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return the noise or the velocity, whichever it was trained for."""
+        batch = noisy.shape[0]
+        output = self.network(
+            noisy.to(self.network.dtype),
+            timestep,
+            encoder_hidden_states=self._null_text.expand(batch, -1, -1),
+            added_cond_kwargs={name: kept.expand(batch, -1) for name, kept in self._added.items()},
+        )
+        return output.sample.float()  # (B, C, h, w)
+
+    def feature_layers(self) -> list[tuple[str, float]]:
+        """Return the last self-attention of every block, down, middle and up."""
+        last: dict[str, str] = {}
+        for name in self.attention_layers():
+            stage = name.split(".attentions.")[0]  # such as up_blocks.2
+            last[stage] = name
+        return [(name, 1.0) for name in last.values()]
+
+    def target(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return the noise or the velocity, whichever the schedule's prediction type says."""
+        if self._scheduler.config.prediction_type != "v_prediction":
+            return noise.float()
+        return add_noise(self._scheduler, noise, -latents, timestep)  # sqrt(abar) e - sqrt(..) x0
+
+    def predict_clean(
+        self, noisy: torch.Tensor, prediction: torch.Tensor, timestep: int
+    ) -> torch.Tensor:
+        """Return the estimate of x0; see `segdemo.diffusion.predict_clean`."""
+        return predict_clean(self._scheduler, noisy, prediction, timestep)
+
+    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
+        """Return the latents' own grid; layers below it see it halved once or several times."""
+        return latents.shape[-2], latents.shape[-1]

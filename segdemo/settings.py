@@ -1,0 +1,58 @@
+"""Settings, declared once: command line, forms and API are made from what each field says.
+
+Settings are frozen dataclasses whose fields are made by `setting`. The metadata of a field:
+
+help: a sentence for a person. choices: the values there are, for those of a kind that can be
+listed. minimum, maximum: the range of a number, both included. unit: what a number counts, such as
+"pixels". A class may add keys of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import field, fields
+from typing import Any
+
+from segdemo.datatypes import InputError
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    unit: str = "",
+    choices: Sequence[str] = (),
+    **more: Any,
+) -> Any:
+    """Declare a field of a settings class; only what is given becomes metadata."""
+    said = {"minimum": minimum, "maximum": maximum, "unit": unit, "choices": tuple(choices)} | more
+    kept = {key: value for key, value in said.items() if value not in (None, "", ())}
+    return field(default=default, metadata={"help": help} | kept)
+
+
+def check_settings(settings: Any) -> None:
+    """Check every field's range and choices; None is no value. Raises InputError."""
+    for entry in fields(settings):
+        value, said = getattr(settings, entry.name), entry.metadata
+        if value is None:
+            continue
+        choices = said.get("choices")
+        if choices and value not in choices:
+            raise InputError(f"{entry.name} {value!r}: choose one of {', '.join(choices)}.")
+        if not {"minimum", "maximum"} & said.keys():
+            continue
+        low, high = said.get("minimum", -math.inf), said.get("maximum", math.inf)
+        if not low <= value <= high:  # refuses what is not a number, too
+            raise InputError(f"{entry.name} {value}{_range(low, high, said.get('unit', ''))}.")
+
+
+def _range(low: float, high: float, unit: str) -> str:
+    unit = f" {unit}" if unit else ""
+    if math.isinf(high):
+        return f": choose {low:g}{unit} or more"
+    if math.isinf(low):
+        return f": choose {high:g}{unit} or less"
+    return f" is outside {low:g} to {high:g}{unit}"

@@ -1,0 +1,137 @@
+"""What DiffDIS's training begins with: a Stable Diffusion model, or a DiffDIS one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from safetensors import safe_open
+
+from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
+from segdemo.checkpoints.card import CARD, ModelCard
+from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
+from segdemo.checkpoints.files import CheckpointError, read_json, weight_files
+from segdemo.checkpoints.locate import HUB_ID, download
+from segdemo.checkpoints.registry import registered_source
+from segdemo.datatypes import InputError
+from segdemo.diffdis.loading import SD_TURBO_SCHEDULE, assemble, load_unet
+from segdemo.diffdis.parameter_names import our_name
+from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.diffdis.unet import LABELLED, DiffDISUNet
+
+INDEX = "model_index.json"
+NOISE_KEYS = (
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "num_train_timesteps",
+    "prediction_type",
+)
+"""What a model's own noise schedule says; the rest is DiffDIS's one step from timestep 999."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Which network is trained; the paper's, or one of its ablations."""
+
+    edge_task: bool = True
+    interaction: str = "dbia"
+    scale_injection: bool = True
+    denoising_steps: int = 1
+
+    def config(self) -> dict[str, Any]:
+        """Return the network's own part of its config."""
+        return vars(self) | (LABELLED if self.edge_task else dict.fromkeys(LABELLED))
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A pipeline ready for training, whose weights it has, and which settings suit it."""
+
+    pipeline: DiffDISPipeline
+    name: str
+    licence: str
+    segment: dict[str, bool]
+
+
+def load_base(name: str, variant: Variant, begin: str, seed: int) -> BaseModel:
+    """Load what training begins with, in float32.
+
+    name: a registered model, a folder or a Hub id; of DiffDIS as our export writes it, or of Stable
+    Diffusion as diffusers saves it. begin: trained; prior, the generative model that lies in a
+    folder of ours; or scratch, random weights of the same shape. Layers that the beginning lacks
+    are drawn by `seed`. Raises InputError (CheckpointError for the files).
+    """
+    torch.manual_seed(seed)
+    is_stable_diffusion = _is_stable_diffusion(name)
+    if is_stable_diffusion and begin == "prior":
+        raise InputError(f"{name} is a generative model itself: leave --from_prior out.")
+    if is_stable_diffusion or begin == "prior":
+        backbone = locate_backbone(name)
+        unet = _plain_unet(backbone.network, begin)
+        files = _files_of(backbone)
+        pipeline = assemble(files, DiffDISUNet.from_stable_diffusion(unet, **vars(variant)))
+        if is_stable_diffusion:
+            pipeline.scheduler = _one_step_scheduler(backbone.folder)
+        return BaseModel(pipeline, name, files.card.licence, {})
+    files = locate_diffdis(name)
+    unet = _adapted(load_unet(files.unet), variant, begin)
+    return BaseModel(assemble(files, unet), name, files.card.licence, files.card.segment)
+
+
+def _is_stable_diffusion(name: str) -> bool:
+    """Whether a name is a model as diffusers saves it, with a U-Net that knows no DiffDIS."""
+    folder = Path(name).expanduser()
+    if registered_source(name, "diffdis") or folder.is_file():
+        return False
+    if not folder.is_dir():
+        if not HUB_ID.fullmatch(name):
+            return False
+        folder = download(name, [INDEX, CARD])
+        return (folder / INDEX).exists() and not (folder / CARD).exists()
+    if (folder / CARD).exists() or not (folder / INDEX).exists():
+        return False
+    names = (key for file in weight_files(folder / "unet") for key in _keys(file))
+    return not any(our_name(key).startswith("injectors.") for key in names)
+
+
+def _keys(file: Path) -> list[str]:
+    with safe_open(file, "pt") as weights:
+        return list(weights.keys())
+
+
+def _plain_unet(folder: Path, begin: str) -> UNet2DConditionModel:
+    if begin == "scratch":
+        return UNet2DConditionModel.from_config(read_json(folder / "config.json"))
+    try:
+        return UNet2DConditionModel.from_pretrained(
+            folder, use_safetensors=True, torch_dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        sentence = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"The U-Net in {folder} cannot be loaded ({sentence}).") from error
+
+
+def _adapted(unet: DiffDISUNet, variant: Variant, begin: str) -> DiffDISUNet:
+    """Return the network in that variant, with all weights that both have."""
+    if begin != "scratch" and variant.config().items() <= dict(unet.config).items():
+        return unet
+    network = DiffDISUNet.from_config(unet.config, **variant.config())
+    if begin != "scratch":
+        own, trained = network.state_dict(), unet.state_dict()
+        network.load_state_dict(own | {name: trained[name] for name in own.keys() & trained.keys()})
+    return network
+
+
+def _files_of(backbone: BackboneFiles) -> DiffDISFiles:
+    card = ModelCard(backbone.name, backbone.licence, backbone.native_size, base=None)
+    return DiffDISFiles(card, backbone.folder, backbone.network)
+
+
+def _one_step_scheduler(folder: Path) -> DDPMScheduler:
+    own = read_json(folder / "scheduler" / "scheduler_config.json")
+    kept = {key: own[key] for key in NOISE_KEYS if key in own}
+    return DDPMScheduler.from_config(SD_TURBO_SCHEDULE | kept)

@@ -1,0 +1,95 @@
+"""What the edge generator is trained towards: pseudo-edges, and the denoiser's own task.
+
+L = reconstruction + Dice over the certain pixels (DiffEGG, section 4.3 and Algorithm 3).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from segdemo.datatypes import InputError, PseudoEdge
+from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.features import Reading
+
+RECONSTRUCTIONS = {
+    "denoise": "the denoiser's own training loss at a timestep drawn from 1 to 100, another pass",
+    "latent": "as printed: mean square of clean minus reconstructed latents, same pass; at "
+    "timestep 0 next to nothing for Stable Diffusion and exactly nothing for flow models",
+    "pixel": "the same of pictures, which the autoencoder decodes",
+    "none": "no reconstruction",
+}
+LAST_DENOISED = 100
+TINY = 1e-6
+
+
+def masked_dice(
+    probability: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the Dice loss of each picture's certain pixels, averaged, and how many counted.
+
+    probability: (B, H, W) in [0, 1]. labels: (B, H, W) as `PseudoEdge.labels`. A picture without an
+    edge or without an interior pixel does not count: without interior, "edge everywhere" would have
+    no loss at all, and a run of such pictures collapses to it. Without any picture the loss is 0.
+    """
+    labels = labels.flatten(1)
+    edge, certain = labels == PseudoEdge.EDGE, labels != PseudoEdge.UNCERTAIN
+    usable = edge.any(1) & (labels == PseudoEdge.INTERIOR).any(1)
+    predicted = probability.float().flatten(1) * certain  # (B, H * W)
+    shared = (predicted * edge).sum(1)
+    dice = 1 - 2 * shared / (edge.sum(1) + predicted.square().sum(1) + TINY)
+    # predicted * 0, not 0: every process must have gradients to share
+    total = torch.where(usable, dice, predicted.sum(1) * 0).sum()
+    return total / usable.sum().clamp(min=1), usable.sum()
+
+
+def masked_cross_entropy(probability: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy over certain pixels, in nats; 0 where there is none.
+
+    probability: (B, H, W) in [0, 1]. labels: (B, H, W) as `PseudoEdge.labels`.
+    """
+    certain = labels != PseudoEdge.UNCERTAIN
+    clipped = probability.float().clamp(TINY, 1 - TINY)
+    chance = torch.where(labels == PseudoEdge.EDGE, clipped, 1 - clipped)
+    return -(chance.log() * certain).sum() / certain.sum().clamp(min=1)
+
+
+def relabel(
+    labels: torch.Tensor, probability: torch.Tensor, sure_edge: float, sure_interior: float
+) -> torch.Tensor:
+    """Return labels (B, H, W) whose uncertain pixels follow a prediction that is sure of itself.
+
+    Certain pixels never change: a prediction must not unlearn what it was taught.
+    """
+    uncertain = labels == PseudoEdge.UNCERTAIN
+    labels = labels.masked_fill(uncertain & (probability > sure_edge), PseudoEdge.EDGE)
+    return labels.masked_fill(uncertain & (probability < sure_interior), PseudoEdge.INTERIOR)
+
+
+def reconstruction_loss(
+    kind: str,
+    backbone: Backbone,
+    pictures: torch.Tensor,
+    latents: torch.Tensor,
+    shown: torch.Tensor,
+    reading: Reading,
+    timestep: int,
+) -> torch.Tensor:
+    """Return one of `RECONSTRUCTIONS`, a mean square; raises InputError for another.
+
+    pictures: (B, 3, S, S) in [-1, 1]. latents: of them, (B, C, h, w). shown: what the denoiser was
+    shown of them at `timestep` and `reading` is of. Randomness is PyTorch's own, on the CPU.
+    """
+    if kind == "none":
+        return torch.zeros((), device=latents.device)
+    if kind == "denoise":
+        drawn = int(torch.randint(1, LAST_DENOISED + 1, ()))  # one for the batch
+        noise = torch.randn(latents.shape).to(latents)
+        prediction = backbone.predict(backbone.add_noise(latents, noise, drawn), drawn)
+        return F.mse_loss(prediction, backbone.target(latents, noise, drawn))
+    clean = backbone.predict_clean(shown, reading.prediction, timestep)  # (B, C, h, w)
+    if kind == "latent":
+        return F.mse_loss(clean, latents.float())
+    if kind == "pixel":
+        return F.mse_loss(backbone.decode(clean), pictures.float())
+    raise InputError(f"Reconstruction {kind!r}: choose one of {', '.join(RECONSTRUCTIONS)}.")
