@@ -20,6 +20,7 @@ class ResidualBlock(nn.Module):
     """Three convolutions beside a shortcut; begins as the identity of what is not negative."""
 
     def __init__(self, channels: int) -> None:
+        """Make one of `channels` channels."""
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1),
@@ -57,6 +58,7 @@ class CompactAutoencoder(ModelMixin, ConfigMixin):
         latent_limit: float = 3.0,
         scaling_factor: float = 1.0,
     ) -> None:
+        """Make one with random weights."""
         super().__init__()
         pixels = 3 * patch_size**2
         widths = block_out_channels

@@ -49,6 +49,7 @@ class U2NetP(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(self, channels: int = 64, inner_channels: int = 16) -> None:
+        """Make one with random weights."""
         super().__init__()
         wide, inner = channels, inner_channels
         self.encoder = nn.ModuleList(
@@ -91,6 +92,7 @@ class PooledBlock(nn.Module):
     """A U-shaped residual block (RSU): `depth` - 1 resolutions and a dilated convolution below."""
 
     def __init__(self, depth: int, channels: int, inner: int, out: int) -> None:
+        """Make one of `depth` levels, from `channels` channels to `out`."""
         super().__init__()
         self.first = _convolution(channels, out)
         widths = [out] + [inner] * (depth - 1)
@@ -117,6 +119,7 @@ class DilatedBlock(nn.Module):
     """The same at one resolution: wider and wider dilation in place of pooling (RSU-4F)."""
 
     def __init__(self, channels: int, inner: int, out: int) -> None:
+        """Make one from `channels` channels to `out`."""
         super().__init__()
         self.first = _convolution(channels, out)
         self.down = nn.ModuleList(

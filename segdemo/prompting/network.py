@@ -36,6 +36,7 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
     def __init__(
         self, channels: int = 64, inner_channels: int = 16, head_channels: int = 16
     ) -> None:
+        """Make one with random weights; the widths are U2NetP's and that of the head."""
         super().__init__()
         wide, inner = channels, inner_channels
         self.image_encoder = nn.ModuleList(

@@ -96,6 +96,7 @@ def _labelled(images: Path, labels: Path) -> list[LabelledPhoto]:
 
 
 def load_cutout(path: Path) -> Image.Image:
+    """Read an RGBA file, cropped to what is visible and reduced to `LONGEST_CUTOUT`."""
     cutout = Image.open(path).convert("RGBA")
     cutout = cutout.crop(cutout.getchannel("A").getbbox() or (0, 0, *cutout.size))
     cutout.thumbnail((LONGEST_CUTOUT, LONGEST_CUTOUT), reducing_gap=2.0)

@@ -11,10 +11,10 @@ from PIL import Image
 
 from segdemo.prompting.clicks import next_click
 from segdemo.prompting.prompts import Prompt, Window, prompt_map
-from training.compact.scene_material import SceneMaterial
-from training.crops import recolour
-from training.material import IGNORED_INSTANCE
-from training.scenes import compose_crowd, compose_scene
+from training.small.compact.scene_material import SceneMaterial
+from training.small.scenes.compose import compose_crowd, compose_scene
+from training.small.scenes.crops import recolour
+from training.small.scenes.material import IGNORED_INSTANCE
 
 SMALLEST_OBJECT = 400  # pixels
 SCENE_SIDE = 320

@@ -1,6 +1,6 @@
 """Train the compact autoencoder on photos, masks and edge maps.
 
-    python -m training.compact.autoencoder --data_dir material --output_dir runs/autoencoder
+    python -m training.small.compact.autoencoder --data_dir material --output_dir runs/autoencoder
 
 The same command goes on where it was stopped. `vae/` in the folder has the averaged weights of the
 last validation with the best masks, also while the run is under way.
@@ -8,7 +8,6 @@ last validation with the best masks, also while the run is under way.
 
 from __future__ import annotations
 
-import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,16 +17,14 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch.nn import functional as F
-from transformers import HfArgumentParser
 
 from segdemo.compact_autoencoder import CompactAutoencoder
-from segdemo.datatypes import InputError
 from segdemo.diffusion import pick_device
-from training.compact.crops import CropSource
-from training.compact.material import find_material
-from training.compact.precision import loop_settings
-from training.draws import Draw
-from training.loop import LoopSettings, Losses, Task, train_loop
+from training.loop.sampling import Draw
+from training.loop.trainer import LoopSettings, Losses, Task, train_loop
+from training.small.compact.crops import CropSource
+from training.small.compact.material import find_material
+from training.small.compact.program import loop_settings, run_program
 
 MAX_LATENT_NOISE = (
     0.15  # standard deviation; the decoder also reads what a diffusion network writes
@@ -173,17 +170,7 @@ def _build(settings: AutoencoderSettings) -> CompactAutoencoder:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    (settings,) = HfArgumentParser(AutoencoderSettings).parse_args_into_dataclasses(argv)
-    try:
-        train(settings)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except FloatingPointError as error:
-        print(f"{error}; try --precision fp32 or a lower --learning_rate.", file=sys.stderr)
-        return 1
-    return 0
+    return run_program(AutoencoderSettings, train, argv)
 
 
 if __name__ == "__main__":

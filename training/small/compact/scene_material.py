@@ -7,8 +7,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from training.compact.material import CompactMaterial, LabelledFile
-from training.material import LONGEST_CUTOUT, LabelledPhoto, Material, load_cutout, load_silhouettes
+from training.small.compact.material import CompactMaterial, LabelledFile
+from training.small.scenes.material import (
+    LONGEST_CUTOUT,
+    LabelledPhoto,
+    Material,
+    load_cutout,
+    load_silhouettes,
+)
 
 KINDS = {
     "photo": 0.14,
@@ -26,6 +32,7 @@ class SceneMaterial(Material):
     """A `Material` of one side of the split; objects are decoded when they are drawn."""
 
     def __init__(self, files: CompactMaterial) -> None:
+        """List the files by what they are in a scene."""
         if files.icons is None:
             self.kinds = {kind: share for kind, share in KINDS.items() if kind != "silhouette"}
             self.silhouettes = []
@@ -47,6 +54,7 @@ class CutoutFiles(Sequence[Image.Image]):
     """Cut-outs (RGBA) that are decoded when asked for."""
 
     def __init__(self, files: list[Path]) -> None:
+        """List the files."""
         self._files = files
 
     def __len__(self) -> int:
@@ -62,6 +70,7 @@ class MaskedPhotos(Sequence[Image.Image]):
     """Photos with soft masks as cut-outs (RGBA)."""
 
     def __init__(self, pairs: list[LabelledFile]) -> None:
+        """List the photos."""
         self._pairs = pairs
 
     def __len__(self) -> int:

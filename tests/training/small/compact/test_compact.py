@@ -12,10 +12,10 @@ from PIL import Image
 
 from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.prompting.network import PromptedU2Net
-from training.compact import autoencoder, prompting
-from training.compact.crops import CropSource
-from training.compact.material import find_material, in_validation
-from training.compact.prompt_data import PromptBatch, corrected
+from training.small.compact import autoencoder, prompting
+from training.small.compact.crops import CropSource
+from training.small.compact.material import find_material, in_validation
+from training.small.compact.prompt_data import PromptBatch, corrected
 
 LEARNT, KEPT = 1, 46
 """Numbers on either side of the split."""

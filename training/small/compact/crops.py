@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from segdemo.images import mask_contour
-from training.compact.material import CompactMaterial
-from training.material import IGNORED_INSTANCE, load_silhouettes, draw_silhouette
+from training.small.compact.material import CompactMaterial
+from training.small.scenes.material import IGNORED_INSTANCE, draw_silhouette, load_silhouettes
 
 Pixels = npt.NDArray[np.uint8]
 KINDS = {"photo": 0.35, "mask": 0.4, "edge": 0.25}
@@ -22,6 +22,7 @@ class CropSource:
     """Draws crops of a material's files. size: side of the crops in pixels."""
 
     def __init__(self, material: CompactMaterial, size: int) -> None:
+        """List the files; the silhouettes are read."""
         self._material, self._size = material, size
         self._photos, self._masks = material.photos, material.masks
         self._icons = load_silhouettes(material.icons) if material.icons else []

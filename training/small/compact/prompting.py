@@ -1,6 +1,6 @@
 """Train the network that answers boxes and clicks, from U2NetP's weights.
 
-    python -m training.compact.prompting --data_dir material --output_dir runs/prompting
+    python -m training.small.compact.prompting --data_dir material --output_dir runs/prompting
 
 The same command goes on where it was stopped. `network/` in the folder has the averaged weights
 with the best validation.
@@ -8,7 +8,6 @@ with the best validation.
 
 from __future__ import annotations
 
-import logging
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
-from transformers import HfArgumentParser
 
-from segdemo.datatypes import InputError
 from segdemo.diffusion import pick_device
 from segdemo.prompting.network import PromptedU2Net, PromptOutput
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
-from training.compact.material import find_material
-from training.compact.precision import loop_settings
-from training.compact.prompt_data import PromptBatch, corrected, prompt_batch
-from training.compact.scene_material import SceneMaterial
-from training.draws import Draw
-from training.loop import LoopSettings, Losses, Task, train_loop
+from training.loop.sampling import Draw
+from training.loop.trainer import LoopSettings, Losses, Task, train_loop
+from training.small.compact.material import find_material
+from training.small.compact.program import loop_settings, run_program
+from training.small.compact.prompt_data import PromptBatch, corrected, prompt_batch
+from training.small.compact.scene_material import SceneMaterial
 
 COARSE_WEIGHT = 0.2  # of the loss of each coarser map
 
@@ -132,17 +129,7 @@ def train(settings: PromptingSettings) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    (settings,) = HfArgumentParser(PromptingSettings).parse_args_into_dataclasses(argv)
-    try:
-        train(settings)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except FloatingPointError as error:
-        print(f"{error}; try --precision fp32 or a lower --learning_rate.", file=sys.stderr)
-        return 1
-    return 0
+    return run_program(PromptingSettings, train, argv)
 
 
 if __name__ == "__main__":
