@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
 
-    from segdemo.ui import build_demo
+    from segdemo.ui.page import build_demo
     from segdemo.ui.theme import LAUNCH_OPTIONS
 
     demo = build_demo(assistant, store)

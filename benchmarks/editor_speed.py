@@ -25,10 +25,10 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.ui.editor_messages import Message, picture_message
-from segdemo.ui.editor_service import EditorService
 from segdemo.ui.mask_editor import mask_editor
-from segdemo.ui.opening import add_photo
+from segdemo.ui.refine.messages import Message, picture_message
+from segdemo.ui.refine.opening import add_photo
+from segdemo.ui.refine.service import EditorService
 
 SIZES = {"small": (300, 400), "3 MP": (1500, 2000), "24 MP": (4000, 6000)}  # (height, width)
 ROWS, COLUMNS = 5, 8  # of instances

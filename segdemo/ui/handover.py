@@ -15,14 +15,14 @@ from segdemo.editing.picture import EditedPicture
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.splits import fresh_ids
 from segdemo.editing.strokes import Labels
-from segdemo.ui.cutout_tab import CutoutTab
-from segdemo.ui.feedback import plain_words
-from segdemo.ui.inspect_tab import InspectTab
-from segdemo.ui.opening import add_photo
-from segdemo.ui.refine_handlers import Shown, shown
-from segdemo.ui.refine_tab import RefineTab
-from segdemo.ui.results import KeptResult, read_threshold, result_of
-from segdemo.ui.traces import Chosen, KeptTrace, edge_of, restored
+from segdemo.ui.cutout.results import KeptResult, read_threshold, result_of
+from segdemo.ui.cutout.tab import CutoutTab
+from segdemo.ui.errors import user_errors
+from segdemo.ui.inspect.tab import InspectTab
+from segdemo.ui.inspect.traces import Chosen, KeptTrace, edge_of, restored
+from segdemo.ui.refine.handlers import Shown, shown
+from segdemo.ui.refine.opening import add_photo
+from segdemo.ui.refine.tab import RefineTab
 
 REFINE = "refine"  # the tab's id
 # what mask_editor keeps over a reload; private windows may refuse storage
@@ -52,7 +52,7 @@ class Handover:
         self, kept: KeptResult | None, soft: object, threshold: object, token: str
     ) -> Sent:
         """Send the subject as one instance, with its edge."""
-        with plain_words():
+        with user_errors():
             if kept is None:
                 raise InputError("There is no mask to send yet: press Segment first.")
             result = result_of(kept)
@@ -66,7 +66,7 @@ class Handover:
 
     def send_edge(self, kept: KeptTrace | None, chosen: Chosen, rule: str, token: str) -> Sent:
         """Send the edge of the step that is looked at."""
-        with plain_words():
+        with user_errors():
             if kept is None:
                 raise InputError("There is no edge to send yet: press Run first.")
             step = restored(kept).steps[chosen.step_of(kept.curve)]

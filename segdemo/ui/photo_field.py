@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
+
+from segdemo.ui.errors import user_errors
+from segdemo.ui.uploads import Upload, shown_version
 
 
 def photo_field(label: str, height: int, elem_id: str) -> gr.Image:
@@ -24,3 +29,10 @@ def run_and_stop(run: str, run_id: str, stop_id: str) -> tuple[gr.Button, gr.But
         start = gr.Button(run, variant="primary", scale=3, elem_id=run_id)
         stop = gr.Button("Stop", interactive=False, scale=1, min_width=90, elem_id=stop_id)
     return start, stop
+
+
+def receive(photo: Upload) -> Any:
+    """Check a photo as it arrives, so that a broken one is told at once."""
+    with user_errors():
+        replacement = shown_version(photo)
+    return gr.skip() if replacement is None else str(replacement)

@@ -19,7 +19,7 @@ from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.editing.sessions import SessionStore
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import to_grey
-from segdemo.ui import build_demo
+from segdemo.ui.page import build_demo
 
 SUITS = {"augment": True, "follow": True}
 

@@ -10,7 +10,7 @@ from gradio_client import Client
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.editing.sessions import SessionStore
-from segdemo.ui import build_demo
+from segdemo.ui.page import build_demo
 from segdemo.ui.theme import LAUNCH_OPTIONS
 
 

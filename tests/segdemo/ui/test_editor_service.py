@@ -13,9 +13,9 @@ from segdemo.datatypes import InstanceMasks
 from segdemo.editing.patches import pack, unpack_labels
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.rip.settings import PAPER
-from segdemo.ui.editor_messages import picture_message
-from segdemo.ui.editor_service import EditorService
-from segdemo.ui.opening import THUMBNAIL, VIEW
+from segdemo.ui.refine.messages import picture_message
+from segdemo.ui.refine.opening import THUMBNAIL, VIEW
+from segdemo.ui.refine.service import EditorService
 
 
 @pytest.fixture

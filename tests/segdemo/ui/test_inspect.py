@@ -16,17 +16,15 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, KLCurve, PseudoEdge
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
-from segdemo.ui.instances import fitted, painted_size, read_drawing, read_instance_mask
-from segdemo.ui.results import Upload
-from segdemo.ui.trace_options import (
+from segdemo.ui.inspect.instances import fitted, painted_size, read_drawing, read_instance_mask
+from segdemo.ui.inspect.options import (
     LABELS,
     read_timesteps,
     read_trace_settings,
     settings_words,
     spaced_text,
 )
-from segdemo.ui.trace_values import curves_value, edge_value, pinned_curve, rule_words
-from segdemo.ui.traces import (
+from segdemo.ui.inspect.traces import (
     Chosen,
     KeptTrace,
     discard_trace,
@@ -35,6 +33,8 @@ from segdemo.ui.traces import (
     score_of,
     trace_photo,
 )
+from segdemo.ui.inspect.values import curves_value, edge_value, pinned_curve, rule_words
+from segdemo.ui.uploads import Upload
 
 STEPS = TraceSettings(timesteps=(900, 500, 100))
 

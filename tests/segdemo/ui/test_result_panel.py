@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from pathlib import Path
 
-from segdemo.ui.result_panel import NO_UNCERTAINTY, UNCERTAINTY, ResultPanel, clear, show, unchanged
-from segdemo.ui.results import CutoutView, KeptResult
+from segdemo.ui.cutout.result_panel import (
+    NO_UNCERTAINTY,
+    UNCERTAINTY,
+    ResultPanel,
+    clear,
+    show,
+    unchanged,
+)
+from segdemo.ui.cutout.results import CutoutView, KeptResult
 
 KEPT = KeptResult(Path("/r"), Path("/r/u.png"), "cat.png", "256 px, 1 pass, cpu, 1.4 s", True)
 VIEW = CutoutView(*(Path(f"/r/{name}") for name in ("b", "a", "m", "e", "c")), None, Path("/r/z"))

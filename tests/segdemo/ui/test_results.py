@@ -12,15 +12,9 @@ from PIL import Image
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.ui.results import (
-    Upload,
-    discard,
-    file_stem,
-    new_folder,
-    segment_upload,
-    upload_name,
-    view_of,
-)
+from segdemo.ui.cutout.results import discard, segment_upload, view_of
+from segdemo.ui.kept_files import file_stem, new_folder
+from segdemo.ui.uploads import Upload, upload_name
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The tab "Cut out": one image in; its mask, edge and cut-out."""

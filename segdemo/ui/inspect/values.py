@@ -1,0 +1,136 @@
+"""What the page shows of a kept trace: values for the curve and the edge, and the words beside."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradio import FileData
+
+from segdemo.datatypes import PseudoEdge
+from segdemo.diffegg.pseudo_edge import pseudo_edge
+from segdemo.ui.inspect.options import settings_words
+from segdemo.ui.inspect.traces import Chosen, KeptTrace, photo_of, picture_of, score_of
+from segdemo.visualize import LABEL_COLOURS, NATS
+
+_LABEL_NAMES = {
+    "edge": PseudoEdge.EDGE,
+    "interior": PseudoEdge.INTERIOR,
+    "uncertain": PseudoEdge.UNCERTAIN,
+}
+
+
+@dataclass(frozen=True)
+class PinnedCurve:
+    """A run's curve that stays in the chart beside later ones."""
+
+    name: str
+    timesteps: tuple[int, ...]
+    gaps: tuple[float, ...]
+    ratios: tuple[float | None, ...]
+
+
+def pinned_curve(kept: KeptTrace) -> PinnedCurve:
+    """Take what the chart needs of a run that is to stay in it."""
+    return PinnedCurve(_run_name(kept), kept.curve.timesteps, kept.curve.gaps, kept.ratios)
+
+
+def summary(kept: KeptTrace, device: str) -> str:
+    """Say how the trace was made and what came out."""
+    count = len(kept.curve.timesteps)
+    parts = [
+        f"{kept.size} px",
+        f"{count} steps" if count > 1 else "1 step",
+        f"{len(kept.layers)} layers" if len(kept.layers) > 1 else "1 layer",
+        device,
+        f"{kept.seconds:.1f} s",
+    ]
+    if kept.curve.flat:
+        return ", ".join(parts) + ". No gap is above zero: PeakKL chooses nothing."
+    return ", ".join(parts) + f". PeakKL chooses timestep {kept.curve.peak_timestep}."
+
+
+def curves_value(kept: KeptTrace | None, pinned: PinnedCurve | None) -> dict[str, Any] | None:
+    """Return the value of `trace_view`: the run as far as it has come, and the pinned curve."""
+    if kept is None:
+        return None
+    curve = kept.curve
+    kept_of_pair = 1 if kept.settings.keep == "clean" else 0
+    run = {
+        "key": kept.folder.name,
+        "name": _run_name(kept),
+        "grid": list(kept.settings.timesteps),
+        "timesteps": list(curve.timesteps),
+        "gaps": list(curve.gaps),
+        "ratios": list(kept.ratios),
+        "fixed": kept.settings.fixed_timestep,
+        "peak": curve.peak,
+        "peak_timestep": curve.peak_timestep,
+        "peak_pair": -1 if curve.largest_gap is None else curve.largest_gap,
+        "kept_of_pair": kept_of_pair,
+        "aspect": round(kept.aspect, 4),
+        "photo": _file(photo_of(kept)),
+        "pictures": [_file(picture_of(kept, i)) for i in range(len(curve.timesteps))],
+    }
+    return {"run": run, "pinned": pinned and _pinned_value(pinned)}
+
+
+def edge_value(kept: KeptTrace | None, chosen: Chosen, rule: str) -> dict[str, Any] | None:
+    """Return the value of `threshold_chart` for the step that is looked at."""
+    if kept is None:
+        return None
+    index = chosen.step_of(kept.curve)
+    timestep, score = kept.curve.timesteps[index], score_of(kept, index)
+    edge = pseudo_edge(score, rule)
+    metric = kept.settings.edge_metric
+    return {
+        "key": secrets.token_hex(4),  # the browser passes over a value that equals the last
+        "timestep": timestep,
+        "rows": score.shape[0],
+        "columns": score.shape[1],
+        "aspect": round(kept.aspect, 4),
+        "score": base64.b64encode(score.astype("<f4").tobytes()).decode(),
+        "lower": edge.lower,
+        "upper": edge.upper,
+        "by_hand": chosen.cuts.get(timestep),
+        "note": rule_words(edge, rule),
+        "hand_note": "Thresholds set by hand, for this step.",
+        "unit": "nats" if metric in NATS else metric,
+        "colours": {name: _css(LABEL_COLOURS[label]) for name, label in _LABEL_NAMES.items()},
+    }
+
+
+def rule_words(edge: PseudoEdge, asked: str) -> str:
+    """Say which rule split a score, and whether the guard stepped in."""
+    if edge.guarded:
+        return (
+            f"Rule asked for: {asked}. It left fewer than a tenth of the cells as interior, so the "
+            f"guard stepped in and rule {edge.rule} set the lower threshold."
+        )
+    return f"Rule: {edge.rule}. The guard did not need to step in."
+
+
+def _run_name(kept: KeptTrace) -> str:
+    return f"{kept.name}, {settings_words(kept.settings)}"
+
+
+def _pinned_value(pinned: PinnedCurve) -> dict[str, Any]:
+    return {
+        "name": pinned.name,
+        "timesteps": list(pinned.timesteps),
+        "gaps": list(pinned.gaps),
+        "ratios": list(pinned.ratios),
+    }
+
+
+def _file(path: Path) -> dict[str, Any]:
+    """Return a file as Gradio serves it inside a component's value."""
+    described: dict[str, Any] = FileData(path=str(path)).model_dump()
+    return described
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return "#" + "".join(f"{part:02x}" for part in colour)

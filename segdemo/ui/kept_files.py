@@ -1,0 +1,56 @@
+"""Files that the page makes: folders that are deleted after a day, names, zips."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+LONGEST_STEM = 180  # bytes; file systems allow 255, and endings are added
+RESULT_SECONDS = 3600.0
+LONGEST_KEPT = 86400.0  # seconds, for what no session holds
+
+
+@functools.cache
+def _root() -> tempfile.TemporaryDirectory[str]:
+    """Return this process's folder; it is deleted when the process ends in order."""
+    return tempfile.TemporaryDirectory(prefix="segdemo-")
+
+
+def new_folder() -> Path:
+    """Make an empty folder for one result, and delete those that are older than a day."""
+    yesterday = time.time() - LONGEST_KEPT
+    for old in Path(_root().name).iterdir():
+        with contextlib.suppress(OSError):  # another request may be as quick
+            if old.stat().st_mtime < yesterday:
+                shutil.rmtree(old)
+    return Path(tempfile.mkdtemp(dir=_root().name))
+
+
+def file_name(name: str) -> str:
+    """Return a file name that any file system takes, its ending kept."""
+    ending = re.sub(r"[^\w.]", "", Path(name).suffix)
+    return file_stem(name) + ending
+
+
+def file_stem(name: str) -> str:
+    """Return a file name's stem that any file system takes; letters of all scripts stay."""
+    stem = re.sub(r"[^\w.,+() -]+", "_", Path(name).stem).strip(" .")
+    return stem.encode()[:LONGEST_STEM].decode(errors="ignore").strip(" .") or "picture"
+
+
+def pack(files: Iterable[Path], archive: Path, below: Path | None = None) -> Path:
+    """Zip files without compressing them again (PNGs are compressed); returns `archive`.
+
+    below: the folder their names in the zip are relative to; None for bare names.
+    """
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+        for file in files:
+            packed.write(file, file.name if below is None else file.relative_to(below))
+    return archive

@@ -1,0 +1,47 @@
+"""The page: layout and handlers. Each handler collects, asks for one verb, and shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from segdemo.assistant import AnnotationAssistant
+from segdemo.editing.sessions import SessionStore
+from segdemo.ui.cutout.batch import build_batch_panel
+from segdemo.ui.cutout.tab import build_cutout_tab
+from segdemo.ui.handover import REFINE, Handover, wire_handover
+from segdemo.ui.inspect.tab import build_inspect_tab
+from segdemo.ui.refine.tab import build_refine_tab
+from segdemo.ui.theme import HELP_READERS
+
+QUEUE_LENGTH = 20
+CACHE_SECONDS = (3600, 86400)  # look every hour for files older than a day
+
+HELP = (Path(__file__).parent / "help.md").read_text()
+
+
+def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks:
+    """Build the page around an assistant, whose models may be loaded later.
+
+    store: where annotators' sessions lie.
+    """
+    with gr.Blocks(title="segdemo", analytics_enabled=False, delete_cache=CACHE_SECONDS) as demo:
+        gr.Markdown(
+            f"# segdemo\n{assistant.description} · runs on {assistant.device_name}",
+            elem_id="header",
+        )
+        with gr.Tabs() as tabs:
+            with gr.Tab("Cut out"):
+                cutout = build_cutout_tab(assistant)
+                build_batch_panel(assistant, cutout.options)
+            with gr.Tab("Inspect"):
+                inspect = build_inspect_tab(assistant)
+            with gr.Tab("Refine", id=REFINE):
+                refine = build_refine_tab(assistant, store)
+            with gr.Tab("Help"):
+                gr.Markdown(HELP)
+        wire_handover(demo, Handover(store), cutout, inspect, refine, tabs)
+        demo.load(None, js=HELP_READERS)
+    demo.queue(max_size=QUEUE_LENGTH)
+    return demo

@@ -1,0 +1,1 @@
+"""The tab "Refine": instance masks in, split and merged along edges, finished by hand."""

@@ -1,0 +1,83 @@
+"""Taking masks away: one picture's, all, or all checked, in any format, as one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from segdemo.annotations import MaskFormat, write_masks
+from segdemo.datatypes import InputError, InstanceMasks, RGBImage
+from segdemo.editing.laying import UNLABELLED, to_masks
+from segdemo.editing.sessions import Session
+from segdemo.images import load_rgb
+from segdemo.ui.kept_files import file_stem, new_folder, pack
+from segdemo.ui.refine.opening import PHOTO
+
+FORMATS: list[tuple[str, MaskFormat]] = [
+    ("COCO JSON (RLE, exact)", "coco"),
+    ("COCO JSON (polygons)", "coco-polygons"),
+    ("Panoptic PNG + JSON", "panoptic"),
+    ("Indexed PNG (one a photo)", "indexed"),
+    ("NPZ (arrays)", "npz"),
+    ("YOLO-seg TXT", "yolo"),
+    ("LabelMe JSON", "labelme"),
+    ("Cut-outs (RGBA PNG an instance)", "cutouts"),
+]
+SCOPES = ["This photo", "All photos", "All checked photos"]
+ONE_FILE = {"coco", "coco-polygons"}
+
+
+def export_masks(
+    session: Session, current: int, scope: str, mask_format: MaskFormat
+) -> tuple[Path, list[str]]:
+    """Write masks of a session's pictures; returns the file and what the format could not hold.
+
+    current: the picture that "This photo" means. Raises InputError where there is nothing to write.
+    """
+    chosen = _chosen(session, current, scope)
+    masks = {
+        session.names[index]: to_masks(session.picture(index), session.classes) for index in chosen
+    }
+    images = None
+    if mask_format == "cutouts":
+        images = {
+            session.names[index]: load_rgb(session.file(index, PHOTO), session.names[index])
+            for index in chosen
+        }
+    file, losses = write_as_one_file(masks, mask_format, images)
+    if any(UNLABELLED in own.names.values() for own in masks.values()):
+        losses.append(f'Instances without a class are called "{UNLABELLED}".')
+    return file, losses
+
+
+def write_as_one_file(
+    masks: Mapping[str, InstanceMasks],
+    mask_format: MaskFormat,
+    images: Mapping[str, RGBImage] | None,
+) -> tuple[Path, list[str]]:
+    """Write masks by picture name, several files as one zip; see `write_masks`."""
+    folder = new_folder()
+    names = list(masks)
+    stem = f"{file_stem(names[0]) if len(names) == 1 else 'masks'}_{mask_format}"
+    single = mask_format in ONE_FILE
+    inside = folder / "export" / (f"{stem}.json" if single or mask_format == "panoptic" else stem)
+    losses = write_masks(masks, inside, mask_format, images)
+    if single:
+        return inside, losses
+    files = sorted(path for path in (folder / "export").rglob("*") if path.is_file())
+    return pack(files, folder / f"{stem}.zip", below=folder / "export"), losses
+
+
+def _chosen(session: Session, current: int, scope: str) -> list[int]:
+    indices = list(range(len(session)))
+    if scope == SCOPES[0]:
+        indices = indices[current : current + 1]
+    elif scope == SCOPES[2]:
+        indices = [index for index in indices if session.summary(index).checked]
+        if not indices:
+            raise InputError(
+                "No photo is checked yet: press Ctrl+Enter on those you are done with."
+            )
+    if not indices:
+        raise InputError("There is nothing to export yet: open photos first.")
+    return indices

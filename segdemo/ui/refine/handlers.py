@@ -1,0 +1,185 @@
+"""What happens in the tab "Refine" through Gradio's queue: open, show, find edges, preview."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import gradio as gr
+
+from segdemo.assistant import AnnotationAssistant
+from segdemo.datatypes import InputError
+from segdemo.editing.laying import laid_flat
+from segdemo.editing.picture import EditedPicture
+from segdemo.editing.sessions import Session, SessionStore
+from segdemo.images import load_rgb
+from segdemo.rip.settings import ROBUST, RIPSettings
+from segdemo.ui.errors import UNEXPECTED, user_errors
+from segdemo.ui.examples import MERGED_MASKS
+from segdemo.ui.refine.api import edges_by
+from segdemo.ui.refine.messages import (
+    Message,
+    edges_message,
+    empty_message,
+    note_message,
+    picture_message,
+    proposals_message,
+)
+from segdemo.ui.refine.opening import PHOTO, open_files
+from segdemo.ui.uploads import Upload
+
+SOURCES = [
+    ["diffegg", "DiffEGG: attention of the text-to-image model"],
+    ["diffdis", "DiffDIS: outline of the main object"],
+    ["gradient", "Grey-value gradient: no model"],
+]
+METHODS = [
+    ["diffdis", "DiffDIS mask, cut by the edges"],
+    ["maskcut", "MaskCut with a DINO model"],
+]
+EDGE_WORDS = {"diffegg": "DiffEGG", "diffdis": "DiffDIS", "gradient": "gradient"}
+
+FOLDED = gr.update(open=False)  # so that the canvas comes into view
+Shown = tuple[Message, Any, Any, Any]
+"""Values for (editor, token, current, panel of files)."""
+
+
+class RefineHandlers:
+    """The handlers of one page; each returns a message for the editor."""
+
+    def __init__(self, assistant: AnnotationAssistant, store: SessionStore) -> None:
+        """Work with an assistant's models on a store's sessions."""
+        self._assistant, self._store = assistant, store
+
+    def open(
+        self,
+        photos: list[Upload] | None,
+        masks: list[Upload] | None,
+        edges: list[Upload] | None,
+        token: str,
+    ) -> tuple[Message, Any, Any, Any, str]:
+        """Open files in the session, or in a new one; values for `Shown` and the report."""
+        with user_errors():
+            if not photos:
+                raise InputError("There is no photo yet: add photos first, then press Open.")
+            session = self._session(token)
+            before = len(session)
+            lines = open_files(session, photos, masks or [], edges or [])
+            count = len(session) - before
+            words = "1 photo opened." if count == 1 else f"{count} photos opened."
+            return *shown(session, before), " ".join([words, *lines])
+
+    def open_example(self, token: str) -> tuple[Message, Any, Any, Any, str]:
+        """Open the example; opened before, it is shown again. Values as of `open`."""
+        photo, masks, edge = (Upload(path=str(file), orig_name=file.name) for file in MERGED_MASKS)
+        with user_errors():
+            session = self._session(token)
+            if MERGED_MASKS[0].name in session.names:
+                return *shown(session, session.names.index(MERGED_MASKS[0].name)), ""
+        return self.open([photo], [masks], [edge], session.token)
+
+    def hello(self, event: gr.EventData) -> Shown:
+        """Take up a session where a reload left it."""
+        token = event._data.get("token")
+        if not token:
+            return empty_message(), "", 0, gr.skip()
+        try:
+            session = self._store.open(token)
+            index = int(event._data.get("picture") or 0)
+            if not 0 <= index < len(session):
+                return empty_message(), session.token, 0, gr.skip()
+            return shown(session, index, "Your work is as you left it.")
+        except (InputError, ValueError, TypeError) as error:
+            return empty_message(str(error)), "", 0, gr.skip()
+
+    def show(self, event: gr.EventData) -> Shown:
+        """Show another picture of the session."""
+        message = _told(lambda: self._show(event._data))
+        current = message["picture"]["index"] if "picture" in message else gr.skip()
+        return message, gr.skip(), current, gr.skip()
+
+    def find_edges(self, event: gr.EventData) -> Message:
+        """Find a picture's edges by a model, or by gradients."""
+        return _told(lambda: self._find_edges(event._data))
+
+    def preview(self, event: gr.EventData) -> Message:
+        """Ask RIP for proposals."""
+        return _told(lambda: self._preview(event._data))
+
+    def propose(self, event: gr.EventData) -> Message:
+        """Put first masks onto a picture that has none."""
+        return _told(lambda: self._propose(event._data))
+
+    def _session(self, token: str) -> Session:
+        if token:
+            try:
+                return self._store.open(token)
+            except InputError:
+                pass  # too old: begin anew
+        return self._store.create()
+
+    def _picture(self, data: Message) -> tuple[Session, int, EditedPicture]:
+        session, index = self._store.open(data["token"]), int(data["picture"])
+        picture = session.picture(index)
+        if "lease" in data:
+            picture.check_lease(data["lease"])
+        return session, index, picture
+
+    def _show(self, data: Message) -> Message:
+        session, index, _ = self._picture(data)
+        return picture_message(session, index)
+
+    def _find_edges(self, data: Message) -> Message:
+        session, index, picture = self._picture(data)
+        source = str(data["source"])
+        image = load_rgb(session.file(index, PHOTO), picture.name)
+        edge = edges_by(self._assistant, image, source)
+        picture.set_edges(edge.probability, source, EDGE_WORDS[source])
+        return edges_message(picture, index, f"Edges found by {EDGE_WORDS[source]}.")
+
+    def _preview(self, data: Message) -> Message:
+        _, index, picture = self._picture(data)
+        if picture.revision != int(data["revision"]):
+            raise InputError("The last edits have not arrived yet: press Preview again.")
+        proposals = picture.preview(read_rip_settings(data.get("settings") or {}))
+        return proposals_message(picture, index, proposals)
+
+    def _propose(self, data: Message) -> Message:
+        session, index, picture = self._picture(data)
+        image = load_rgb(session.file(index, PHOTO), picture.name)
+        masks = self._assistant.propose(image, data["method"])
+        if not len(masks):
+            raise InputError("No object was found: draw one with the brush (N, then B).")
+        labels, known, _ = laid_flat(masks)
+        revision = int(data["revision"])
+        picture.replace_all(labels, revision + 1, known, follows=revision)
+        count = "1 instance" if picture.count == 1 else f"{picture.count} instances"
+        return picture_message(session, index, f"{count} proposed. Nothing here is certain.")
+
+
+def read_rip_settings(given: dict[str, Any]) -> RIPSettings:
+    """Check the numbers that the page sends; raises InputError."""
+    chosen: dict[str, Any] = {}
+    for entry in fields(RIPSettings):
+        value = given.get(entry.name, getattr(ROBUST, entry.name))
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise InputError(f"{entry.name} must be a number.")
+        chosen[entry.name] = round(value) if isinstance(entry.default, int) else float(value)
+    return replace(ROBUST, **chosen)
+
+
+def shown(session: Session, index: int, note: str | None = None) -> Shown:
+    """Show a picture of a session."""
+    return picture_message(session, index, note), session.token, index, FOLDED
+
+
+def _told(work: Callable[[], Message]) -> Message:
+    """Run work; what goes wrong is a note in the editor's own status line."""
+    try:
+        with user_errors():
+            return work()
+    except gr.Error as error:
+        cause = error.__cause__
+        return note_message(str(cause) if isinstance(cause, InputError) else UNEXPECTED)

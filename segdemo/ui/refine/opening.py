@@ -1,0 +1,167 @@
+"""Opening photos with masks and edges: everything is matched by name, every misfit is told."""
+
+from __future__ import annotations
+
+import filecmp
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segdemo.annotations import read_masks
+from segdemo.batch import PictureFile
+from segdemo.datatypes import InputError, InstanceMasks, RGBImage
+from segdemo.edge_files import read_edge_map
+from segdemo.editing.sessions import Session
+from segdemo.images import load_rgb
+from segdemo.ui.kept_files import new_folder
+from segdemo.ui.uploads import Upload, collect, upload_name
+
+PHOTO, VIEW, THUMBNAIL = "photo", "view.jpg", "thumbnail.jpg"
+THUMBNAIL_SIDE = 96  # pixels
+LONGEST_SIDE = 65_500  # pixels; what a JPEG can have
+
+Size = tuple[int, int]
+"""(height, width)"""
+
+
+def open_files(
+    session: Session, photos: Sequence[Upload], masks: Sequence[Upload], edges: Sequence[Upload]
+) -> list[str]:
+    """Add photos with their masks and edges to a session; returns what to tell, a line each.
+
+    What cannot be used is a line and the rest is opened. Raises InputError where nothing is.
+    """
+    pictures, notes = collect(list(photos), new_folder())
+    lines = [": ".join(part for part in (row[0], row[2]) if part) for row in notes]
+    files: dict[str, dict[str, Path]] = {}
+    sizes: dict[str, Size] = {}
+    for picture in pictures:
+        try:
+            image = load_rgb(picture.path, picture.name)
+            files[picture.name] = {PHOTO: picture.path, **_views(image, picture.name)}
+        except InputError as error:
+            lines.append(str(error))
+            continue
+        sizes[picture.name] = (image.shape[0], image.shape[1])
+    readable = [picture for picture in pictures if picture.name in sizes]
+    found = _masks_of(masks, sizes, lines)
+    opened = 0
+    for picture in readable:
+        own = found.get(picture.name, _none(sizes[picture.name]))
+        try:
+            losses = session.add(picture.name, own, files[picture.name])
+        except InputError as error:
+            lines.append(str(error))
+            continue
+        opened += 1
+        lines += [f"{picture.name}: {sentence}" for sentence in losses]
+        if masks and picture.name not in found:
+            lines.append(f"{picture.name} has no masks in the files given.")
+    _add_edges(session, edges, readable, lines)
+    if not opened:
+        raise InputError(" ".join(lines) or "There is no photo yet: add some.")
+    return lines
+
+
+def add_photo(session: Session, photo: Path, name: str) -> int:
+    """Add a photo without masks, unless it is open; returns its index.
+
+    Another photo of the same name gets a number. Raises InputError for what is no picture.
+    """
+    wanted, number = name, 1
+    while wanted in session.names:
+        index = session.names.index(wanted)
+        if filecmp.cmp(photo, session.file(index, PHOTO), shallow=False):
+            return index
+        number += 1
+        wanted = f"{Path(name).stem} ({number}){Path(name).suffix}"
+    image = load_rgb(photo, name)
+    session.add(wanted, _none(image.shape[:2]), {PHOTO: photo, **_views(image, name)})
+    return len(session.names) - 1
+
+
+def read_masks_of_one(upload: Upload, photo: str, size: Size) -> InstanceMasks:
+    """Read the masks of one photo, whatever their file is called; raises InputError."""
+    name = upload_name(upload)
+    masks = _read(upload, name, {photo: size})
+    if photo not in masks:
+        raise InputError(f"{name} has no masks for {photo}: names must agree.")
+    return masks[photo]
+
+
+def _masks_of(
+    uploads: Sequence[Upload], sizes: dict[str, Size], lines: list[str]
+) -> dict[str, InstanceMasks]:
+    found: dict[str, InstanceMasks] = {}
+    for upload in uploads:
+        name = upload_name(upload)
+        try:
+            masks = _read(upload, name, sizes)
+        except InputError as error:
+            lines.append(str(error))
+            continue
+        if not masks:
+            lines.append(f"{name} has no masks for these photos: names must agree.")
+        for key, own in masks.items():
+            if key in found:
+                lines.append(f"{name} has masks for {key}, which has some already: left out.")
+            found.setdefault(key, own)
+    return found
+
+
+def _read(upload: Upload, name: str, sizes: dict[str, Size]) -> dict[str, InstanceMasks]:
+    """Read one file of masks; with a single photo its name does not matter."""
+    path = Path(upload["path"])
+    masks = read_masks(path, sizes, name=name)
+    if masks or len(sizes) != 1:
+        return masks
+    ((photo, size),) = sizes.items()
+    unnamed = list(read_masks(path, None, name=name).values())
+    if len(unnamed) != 1:
+        return {}
+    if unnamed[0].size != size:
+        height, width = unnamed[0].size
+        raise InputError(
+            f"{name} is {width} x {height}, {photo} {size[1]} x {size[0]}: export the masks at the "
+            "photo's size."
+        )
+    return {photo: unnamed[0]}
+
+
+def _add_edges(
+    session: Session, uploads: Sequence[Upload], pictures: list[PictureFile], lines: list[str]
+) -> None:
+    # of two with one stem, the first
+    stems = {str(Path(one.name).with_suffix("")): one.name for one in reversed(pictures)}
+    for upload in uploads:
+        name = upload_name(upload)
+        stem = Path(name).stem
+        photo = stems.get(stem.removesuffix("_edge")) or stems.get(stem)
+        if photo is None and len(stems) == len(uploads) == 1:
+            (photo,) = stems.values()
+        try:
+            if photo is None or photo not in session.names:
+                raise InputError(f"{name} belongs to no photo here: call it <photo>_edge.png.")
+            picture = session.picture(session.names.index(photo))
+            edge = read_edge_map(Path(upload["path"]), picture.size, name)
+            picture.set_edges(edge.probability, "upload", name)
+        except InputError as error:
+            lines.append(str(error))
+
+
+def _views(image: RGBImage, name: str) -> dict[str, Path]:
+    """Write what the page shows of a photo: all of it, and a thumbnail; raises InputError."""
+    if max(image.shape) > LONGEST_SIDE:
+        raise InputError(f"{name} is longer than {LONGEST_SIDE} pixels: cut it into parts.")
+    folder = new_folder()
+    picture = Image.fromarray(image)
+    picture.save(folder / VIEW, quality=92)
+    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    picture.save(folder / THUMBNAIL, quality=85)
+    return {name: folder / name for name in (VIEW, THUMBNAIL)}
+
+
+def _none(size: Size) -> InstanceMasks:
+    return InstanceMasks.unscored(np.zeros((0, *size), np.bool_))

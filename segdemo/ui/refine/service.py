@@ -1,0 +1,224 @@
+"""What the mask editor asks of the server between events: small, frequent, and answered at once.
+
+Gradio runs these functions outside its queue, and turns an exception into silence, so each answers
+with a dict: what was done, or {"error": sentence}. Nothing that arrives is trusted.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from segdemo.datatypes import InputError
+from segdemo.editing import shapes
+from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
+from segdemo.editing.picture import BehindError, Change, EditedPicture, Instance, LostError
+from segdemo.editing.sessions import Session, SessionStore
+from segdemo.editing.splits import split_among_seeds, split_components
+from segdemo.editing.strokes import Labels
+from segdemo.ui.errors import UNEXPECTED
+from segdemo.ui.refine.messages import described, queue_of
+
+Request = dict[str, Any]
+Answer = dict[str, Any]
+
+LARGEST_PACKET = 32 * 2**20  # characters of base64; a whole map of 24 megapixels needs less
+LONGEST_NAME = 100  # characters, of a class
+
+logger = logging.getLogger(__name__)
+
+
+class EditorService:
+    """The server functions of the mask editor, over a store of sessions."""
+
+    def __init__(self, store: SessionStore) -> None:
+        """Serve the sessions of a store."""
+        self._store = store
+
+    @property
+    def functions(self) -> list[Callable[[Request], Answer]]:
+        """The functions that the browser may call, by their names."""
+        own = (self.apply_patch, self.save_all, self.describe, self.operate, self.accept)
+        return [_answering(function) for function in own]
+
+    def apply_patch(self, request: Request) -> Answer:
+        """Take over an edit that the browser has made."""
+        _, picture = self._find(request)
+        width, height = int(request["width"]), int(request["height"])
+        if not (0 < width <= picture.size[1] and 0 < height <= picture.size[0]):
+            raise InputError(DAMAGED)
+        labels = unpack_labels(_bytes(request["labels"]), height, width)
+        patch = Patch(int(request["x"]), int(request["y"]), labels)
+        instances = _instances(request.get("instances"), picture)
+        what = str(request.get("what", ""))[:LONGEST_NAME]
+        picture.apply(patch, int(request["revision"]), instances, what)
+        return {"revision": picture.revision}
+
+    def save_all(self, request: Request) -> Answer:
+        """Take over the whole label map, after edits were missed."""
+        _, picture = self._find(request)
+        labels = unpack_labels(_bytes(request["labels"]), *picture.size)
+        instances = _instances(request.get("instances"), picture)
+        picture.replace_all(labels, int(request["revision"]), instances)
+        return {"revision": picture.revision}
+
+    def describe(self, request: Request) -> Answer:
+        """Take over what was said of instances, classes or the picture."""
+        session, picture = self._find(request)
+        names = {int(k): str(v)[:LONGEST_NAME] for k, v in (request.get("classes") or {}).items()}
+        if any(not 0 <= number < 2**31 for number in names):
+            raise InputError(DAMAGED)
+        if names:
+            session.name_classes(names)
+        checked = request.get("checked")
+        instances = _instances(request.get("instances"), picture)
+        picture.describe(instances, None if checked is None else bool(checked))
+        return {"queue": queue_of(session)}
+
+    def operate(self, request: Request) -> Answer:
+        """Run an operation on whole instances."""
+        _, picture = self._find(request)
+        name, ids = str(request["operation"]), [int(number) for number in request["ids"]]
+        if name not in OPERATIONS:
+            raise InputError(f"There is no operation {name[:40]!r}.")
+        words, operation = OPERATIONS[name]
+        options = request.get("options") or {}
+        change = picture.edit(
+            lambda labels: operation(labels, ids, options, picture),
+            words,
+            int(request["revision"]),
+        )
+        return _changed(change)
+
+    def accept(self, request: Request) -> Answer:
+        """Carry out some of the last preview's proposals."""
+        _, picture = self._find(request)
+        chosen = [int(index) for index in request["proposals"]]
+        change = picture.accept(chosen, int(request["revision"]))
+        return _changed(change)
+
+    def _find(self, request: Request) -> tuple[Session, EditedPicture]:
+        session = self._store.open(request["token"])
+        picture = session.picture(int(request["picture"]))
+        picture.check_lease(request.get("lease"))
+        return session, picture
+
+
+Operation = Callable[[Labels, list[int], Mapping[str, Any], EditedPicture], Labels]
+
+
+def _shaped(shape: Callable[..., Labels]) -> Operation:
+    """Make an operation of a shape that takes a radius."""
+
+    def operation(
+        labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedPicture
+    ) -> Labels:
+        radius = options.get("radius")
+        return shape(labels, ids) if radius is None else shape(labels, ids, float(radius))
+
+    return operation
+
+
+def _components(
+    labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedPicture
+) -> Labels:
+    for number in ids or [0]:
+        labels = split_components(labels, number)
+    return labels
+
+
+def _seeds(
+    labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedPicture
+) -> Labels:
+    if len(ids) != 1:
+        raise InputError("Select the one instance that the seeds shall divide.")
+    strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in options["strokes"]]
+    radius = min(max(float(options.get("size", 4)), 0.5), 200)
+    return split_among_seeds(labels, ids[0], strokes, radius, picture.edge_map())
+
+
+OPERATIONS: dict[str, tuple[str, Operation]] = {
+    "components": ("Components", _components),
+    "fill_holes": ("Fill holes", lambda labels, ids, *_: shapes.fill_holes(labels, ids)),
+    "smooth": ("Smooth", _shaped(shapes.smooth)),
+    "grow": ("Grow", _shaped(shapes.grow)),
+    "shrink": ("Shrink", _shaped(shapes.shrink)),
+    "subtract": ("Subtract", _shaped(shapes.subtract)),
+    "seeds": ("Split by seeds", _seeds),
+}
+
+
+def _answering(function: Callable[[Request], Answer]) -> Callable[[Request], Answer]:
+    """Turn whatever goes wrong into an answer; the browser keeps the edit."""
+
+    @functools.wraps(function)
+    def answered(request: Request) -> Answer:
+        try:
+            return function(request)
+        except BehindError as error:
+            return {"error": str(error), "behind": True}
+        except LostError as error:
+            return {"error": str(error), "final": True}
+        except InputError as error:
+            return {"error": str(error)}
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return {"error": DAMAGED}
+        except Exception:
+            logger.exception("unexpected error in the mask editor's service")
+            return {"error": UNEXPECTED}
+
+    return answered
+
+
+def _changed(change: Change) -> Answer:
+    if change.patch is None:
+        raise InputError(f"{change.what} changes nothing here.")
+    patch = change.patch
+    return {
+        "revision": change.revision,
+        "what": change.what,
+        "x": patch.x,
+        "y": patch.y,
+        "width": patch.labels.shape[1],
+        "height": patch.labels.shape[0],
+        "labels": base64.b64encode(pack(patch.labels.astype("<u2"))).decode(),
+        "instances": described(change.instances),
+        "note": f"{change.what}.",
+    }
+
+
+def _instances(given: object, picture: EditedPicture) -> dict[int, Instance]:
+    """Read what the browser says of instances; what it does not know of them stays."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise InputError(DAMAGED)
+    known = picture.instances
+    read = {}
+    for key, said in given.items():
+        category = said.get("class")
+        read[int(key)] = replace(
+            known.get(int(key), Instance()),
+            category=None if category is None else int(category),
+            hidden=bool(said.get("hidden")),
+            locked=bool(said.get("locked")),
+        )
+    if any(not 0 < number < 2**16 for number in read):
+        raise InputError(DAMAGED)
+    if any(i.category is not None and not 0 <= i.category < 2**31 for i in read.values()):
+        raise InputError(DAMAGED)
+    return read
+
+
+def _bytes(text: object) -> bytes:
+    if not isinstance(text, str) or len(text) > LARGEST_PACKET:
+        raise InputError(DAMAGED)
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise InputError(DAMAGED) from error

@@ -1,0 +1,186 @@
+"""The tab "Refine": bring masks, let edges split and merge them, finish by hand, take them away."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from segdemo.assistant import AnnotationAssistant
+from segdemo.datatypes import InputError
+from segdemo.editing.sessions import SessionStore
+from segdemo.images import SUFFIXES
+from segdemo.rip.settings import PRESETS, RANGES, RIPSettings
+from segdemo.ui.errors import user_errors
+from segdemo.ui.events import LIGHT, MODEL_QUEUE, RIP_QUEUE, SAVE_FILE
+from segdemo.ui.mask_editor import mask_editor
+from segdemo.ui.refine.api import SOURCES, build_refine_endpoint
+from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
+from segdemo.ui.refine.handlers import METHODS, RefineHandlers
+from segdemo.ui.refine.service import EditorService
+from segdemo.ui.status_line import status_line
+
+MASK_FILES = [".json", ".png", ".npz", ".npy", ".txt", ".zip", ".tif", ".tiff", ".bmp", ".gif"]
+INTRODUCTION = (
+    "Bring photos with masks of any method. Edges split what is merged and join what is broken "
+    "(**RIP**); you accept or reject each change, mend the rest by hand, and export."
+)
+FILES = (
+    "Masks: COCO JSON, indexed or panoptic PNG, NPZ, YOLO, LabelMe, or a zip of these, matched to "
+    "the photos by name. Edge maps: PNG, white is edge, `<photo>_edge.png`."
+)
+# One at a time for each visitor's browser, in order: `always_last` repeats the first event's data
+EVENTS: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "trigger_mode": "multiple",
+}
+
+
+@dataclass(frozen=True)
+class OpenPanel:
+    """What files are brought with."""
+
+    panel: gr.Accordion
+    photos: gr.File
+    masks: gr.File
+    edges: gr.File
+    open: gr.Button
+    example: gr.Button
+    report: gr.HTML
+
+
+@dataclass(frozen=True)
+class ExportPanel:
+    """What files are taken away with."""
+
+    mask_format: gr.Dropdown
+    scope: gr.Radio
+    export: gr.Button
+    report: gr.HTML
+    taken: gr.File
+
+
+@dataclass(frozen=True)
+class RefineTab:
+    """What other parts of the page take from this one: the editor, and what a session remembers.
+
+    token: the session's, "" for none yet. current: index of the picture shown. panel: folded once
+    there is something to see.
+    """
+
+    editor: gr.HTML
+    token: gr.State
+    current: gr.State
+    panel: gr.Accordion
+
+    @property
+    def shown(self) -> list[Any]:
+        """Return what showing a picture changes."""
+        return [self.editor, self.token, self.current, self.panel]
+
+
+def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> RefineTab:
+    """Lay out the tab and wire it."""
+    handlers = RefineHandlers(assistant, store)
+    gr.Markdown(INTRODUCTION)
+    bring = _build_open()
+    editor = mask_editor(
+        "mask-editor",
+        EditorService(store).functions,
+        rip_fields(),
+        rip_presets(),
+        SOURCES,
+        METHODS,
+    )
+    take = _build_export()
+    tab = RefineTab(editor, gr.State(""), gr.State(0), bring.panel)
+    bring.open.click(
+        handlers.open,
+        [bring.photos, bring.masks, bring.edges, tab.token],
+        [*tab.shown, bring.report],
+        preprocess=False,
+        **EVENTS,
+    )
+    bring.example.click(handlers.open_example, tab.token, [*tab.shown, bring.report], **EVENTS)
+    editor.hello(handlers.hello, None, tab.shown, **EVENTS)
+    editor.show(handlers.show, None, tab.shown, **EVENTS)
+    editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_QUEUE)
+    editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_QUEUE)
+    editor.preview(handlers.preview, None, editor, **EVENTS, **RIP_QUEUE)
+    take.export.click(
+        functools.partial(export, store),
+        [tab.token, tab.current, take.scope, take.mask_format],
+        [take.taken, take.report],
+        **EVENTS,
+    ).success(None, take.taken, None, js=SAVE_FILE, **LIGHT)
+    build_refine_endpoint(assistant)
+    return tab
+
+
+def export(
+    store: SessionStore, token: str, current: int, scope: str, mask_format: Any
+) -> tuple[str, str]:
+    """Write the masks; values for (file, report)."""
+    with user_errors():
+        if not token:
+            raise InputError("There is nothing to export yet: open photos first.")
+        file, losses = export_masks(store.open(token), current, scope, mask_format)
+        return str(file), " ".join([f"{file.name} is ready.", *losses])
+
+
+def rip_fields() -> list[dict[str, Any]]:
+    """Describe RIP's settings for the page, in their own words."""
+    return [
+        {
+            "name": entry.name,
+            "label": entry.name.replace("_", " ").capitalize().replace(" iou", " IoU"),
+            "help": entry.metadata["help"],
+            "low": RANGES[entry.name][0],
+            "high": RANGES[entry.name][1],
+            "step": 1 if isinstance(entry.default, int) else "any",
+            "value": entry.default,
+        }
+        for entry in fields(RIPSettings)
+    ]
+
+
+def rip_presets() -> dict[str, dict[str, Any]]:
+    """Return the presets' values by name."""
+    return {
+        name: {entry.name: getattr(preset, entry.name) for entry in fields(RIPSettings)}
+        for name, preset in PRESETS.items()
+    }
+
+
+def _build_open() -> OpenPanel:
+    with gr.Accordion("Open photos and masks", open=True, elem_id="refine-open") as panel:
+        gr.Markdown(FILES)
+        with gr.Row():
+            photos = _files("Photos", [*sorted(SUFFIXES), ".zip"], "refine-photos")
+            masks = _files("Masks (optional)", MASK_FILES, "refine-masks")
+            edges = _files("Edge maps (optional)", sorted(SUFFIXES), "refine-edges")
+        with gr.Row():
+            start = gr.Button("Open", variant="primary", scale=3, elem_id="refine-open-files")
+            example = gr.Button("Open the example", scale=1, min_width=160)
+    report = status_line("", "refine-report")
+    return OpenPanel(panel, photos, masks, edges, start, example, report)
+
+
+def _files(label: str, types: list[str], elem_id: str) -> gr.File:
+    return gr.File(
+        file_count="multiple", file_types=types, label=label, height=140, elem_id=elem_id
+    )
+
+
+def _build_export() -> ExportPanel:
+    with gr.Accordion("Export", open=False, elem_id="refine-export"):
+        with gr.Row():
+            mask_format = gr.Dropdown(FORMATS, value="coco", label="Format", elem_id="mask-format")
+            scope = gr.Radio(SCOPES, value=SCOPES[0], label="Which photos")
+        button = gr.Button("Download masks", variant="primary", elem_id="take-masks")
+        report = status_line("", "export-report")
+        taken = gr.File(visible=False)
+    return ExportPanel(mask_format, scope, button, report, taken)

@@ -1,0 +1,85 @@
+"""Uploads of many photos: laid into a folder under their own names, zips unpacked."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TypedDict
+
+from PIL import Image
+
+from segdemo.batch import PictureFile, find_images, unpack_zip
+from segdemo.datatypes import InputError
+from segdemo.images import load_rgb
+from segdemo.ui.kept_files import file_name, file_stem, new_folder
+
+SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
+FAILED, SKIPPED = "failed", "passed over"
+
+Rows = list[list[str]]
+"""File, status, details."""
+
+
+class Upload(TypedDict):
+    """A file as Gradio hands it over: where it lies, and what its owner called it."""
+
+    path: str
+    orig_name: str | None
+
+
+def upload_name(upload: Upload) -> str:
+    """Return an upload's own name, without folders."""
+    name = upload.get("orig_name") or upload["path"]
+    return name.replace("\\", "/").rsplit("/", 1)[-1] or "picture"
+
+
+def shown_version(upload: Upload) -> Path | None:
+    """Check that an upload can be read; return a PNG of it where browsers cannot show it itself.
+
+    None means that it can be shown as it is. Raises InputError for what is no picture.
+    """
+    name = upload_name(upload)
+    image = load_rgb(upload["path"], name)
+    if Path(name).suffix.lower() in SHOWN_BY_BROWSERS:
+        return None
+    path = new_folder() / f"{file_stem(name)}.png"
+    Image.fromarray(image).save(path)
+    return path
+
+
+def collect(files: list[Upload], inbox: Path) -> tuple[list[PictureFile], Rows]:
+    """Lay uploads into a folder, zips unpacked.
+
+    Returns the pictures, under the names that they were uploaded with, and table rows for what was
+    passed over. Raises InputError when there are neither.
+    """
+    sources: list[Path] = []
+    called: dict[Path, str] = {}
+    notes: Rows = []
+    for number, upload in enumerate(files):
+        name = upload_name(upload)
+        place = inbox / str(number)
+        place.mkdir(parents=True)
+        path = Path(shutil.copyfile(upload["path"], place / file_name(name)))
+        if path.suffix.lower() == ".zip":
+            path, archive = place / path.stem, path
+            notes += _unpack(archive, path)
+        else:
+            called[path] = name
+        sources.append(path)
+    pictures = [replace(one, name=called.get(one.path, one.name)) for one in find_images(sources)]
+    if not pictures and not notes:
+        raise InputError("There is no photo yet: add photos, or a zip that holds some.")
+    return pictures, notes
+
+
+def _unpack(archive: Path, folder: Path) -> Rows:
+    """Unpack a zip; returns a row for each entry passed over, or one for a zip that failed."""
+    skipped: list[str] = []
+    folder.mkdir()
+    try:
+        unpack_zip(archive, folder, skipped.append)
+    except InputError as error:
+        return [[archive.name, FAILED, str(error)]]
+    return [[archive.name, SKIPPED, sentence] for sentence in skipped]

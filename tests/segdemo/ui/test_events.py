@@ -1,0 +1,35 @@
+"""Errors become one sentence; Stop reaches the thread that works."""
+
+from __future__ import annotations
+
+import gradio as gr
+import pytest
+
+from segdemo.datatypes import InputError
+from segdemo.ui.errors import UNEXPECTED, Stopped, user_errors
+from segdemo.ui.events import StopSignal
+
+
+def test_an_input_error_becomes_a_toast_that_shows_markup_as_text() -> None:
+    with pytest.raises(gr.Error) as caught, user_errors():
+        raise InputError("<img src=x>.png is no picture")
+    assert caught.value.message == "&lt;img src=x&gt;.png is no picture"
+    assert caught.value.duration >= 8
+
+
+def test_an_unexpected_error_is_logged_and_told_without_its_details(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(gr.Error, match=UNEXPECTED), user_errors():
+        raise KeyError("secret")
+    assert "secret" in caplog.text
+
+
+def test_a_pressed_stop_raises_at_the_next_pass_and_not_after_clearing() -> None:
+    stop = StopSignal()
+    stop.checked(0, 2)
+    stop.press()
+    with pytest.raises(Stopped):
+        stop.checked(1, 2)
+    stop.clear()
+    stop.checked(1, 2)
