@@ -89,27 +89,21 @@ class CompactAutoencoder(ModelMixin, ConfigMixin):
         """Pixels a side of one latent cell."""
         return int(self.config.patch_size * 2 ** (len(self.config.block_out_channels) - 1))
 
-    def encode(
-        self, x: torch.Tensor, return_dict: bool = True
-    ) -> AutoencoderTinyOutput | tuple[torch.Tensor]:
+    def encode(self, x: torch.Tensor) -> AutoencoderTinyOutput:
         """Encode images (B, 3, H, W) in [-1, 1]; sides are multiples of `factor`.
 
         `.latents` is (B, latent_channels, H / factor, W / factor).
         """
-        latents = self.encoder(x)
-        return AutoencoderTinyOutput(latents=latents) if return_dict else (latents,)
+        return AutoencoderTinyOutput(latents=self.encoder(x))
 
-    def decode(
-        self, x: torch.Tensor, return_dict: bool = True
-    ) -> DecoderOutput | tuple[torch.Tensor]:
+    def decode(self, x: torch.Tensor) -> DecoderOutput:
         """Decode latents (B, latent_channels, h, w).
 
         `.sample` is (B, 3, h * factor, w * factor), in [-1, 1] but for small overshoots.
         """
         limit = self.config.latent_limit
-        image = self.decoder(limit * torch.tanh(x / limit))
-        return DecoderOutput(sample=image) if return_dict else (image,)
+        return DecoderOutput(sample=self.decoder(limit * torch.tanh(x / limit)))
 
-    def forward(self, sample: torch.Tensor, return_dict: bool = True) -> DecoderOutput | tuple:
+    def forward(self, sample: torch.Tensor) -> DecoderOutput:
         """Encode and decode images (B, 3, H, W)."""
-        return self.decode(self.encode(sample).latents, return_dict)
+        return self.decode(self.encode(sample).latents)

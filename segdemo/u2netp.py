@@ -70,7 +70,7 @@ class U2NetP(ModelMixin, ConfigMixin):
 
     def encode(self, hidden: torch.Tensor) -> list[torch.Tensor]:
         """Return the features of normalized images, at 1, 1/2 .. 1/32."""
-        features = []
+        features: list[torch.Tensor] = []
         for block in self.encoder:
             hidden = block(_pool(hidden) if features else hidden)
             features.append(hidden)
@@ -78,7 +78,8 @@ class U2NetP(ModelMixin, ConfigMixin):
 
     def decode(self, encoder: list[torch.Tensor]) -> U2NetOutput:
         """Go back up from the encoder's features to the maps."""
-        hidden, decoder = encoder[-1], []
+        hidden = encoder[-1]
+        decoder: list[torch.Tensor] = []
         for block, skip in zip(reversed(self.decoder), reversed(encoder[:-1]), strict=True):
             hidden = block(torch.cat([_resized_to(hidden, skip), skip], 1))
             decoder.insert(0, hidden)

@@ -67,8 +67,8 @@ class Window:
         """Squash the window's part of an image to `side` x `side`; black beyond the image."""
         factor = max(1.0, *(length / side / REDUCTION for length in self.size))
         if factor > REDUCTION:
-            reduced = tuple(max(1, round(length / factor)) for length in image.size)
-            small = image.resize(reduced, Image.Resampling.BOX)
+            width, height = (max(1, round(length / factor)) for length in image.size)
+            small = image.resize((width, height), Image.Resampling.BOX)
         else:
             small = image
         x, y = small.width / image.width, small.height / image.height

@@ -45,7 +45,7 @@ def prompt_batch(
     material: SceneMaterial, count: int, side: int, rng: np.random.Generator
 ) -> PromptBatch:
     """Draw `count` windows of `side` x `side` pixels with a prompt each."""
-    examples = []
+    examples: list[Example] = []
     while len(examples) < count:
         image, labels = _labelled_image(material, rng)
         ids, areas = np.unique(labels[labels > 0], return_counts=True)

@@ -105,7 +105,7 @@ def _choose_cutout(material: Material, kind: str | None, rng: np.random.Generato
         chosen = kind or str(rng.choice(list(material.kinds), p=list(material.kinds.values())))
         if chosen in material.cutouts:
             pool = material.cutouts[chosen]
-            return pool[rng.integers(len(pool))]
+            return pool[int(rng.integers(len(pool)))]
         if chosen == "silhouette":
             return _textured_silhouette(material, rng)
         photo = person(material, rng) if chosen == "person" else instance_photo(material, rng)
