@@ -90,7 +90,7 @@ def build_photo_panel() -> PhotoPanel:
     gr.Examples(
         examples,
         photo,
-        label="Example photos (the embedded model fails on the camel: it takes both)",
+        label="Example photos",
         api_visibility="private",
     )
     return PhotoPanel(photo, segment, stop)
