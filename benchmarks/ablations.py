@@ -26,9 +26,9 @@ from transformers import HfArgumentParser
 
 from evaluation.plots import COLOURS, save_figure
 from segdemo.datatypes import InputError
-from training.diffdis import train
-from training.diffdis_settings import DiffDISTraining
-from training.validation import read_rows
+from training.diffdis.settings import DiffDISTraining
+from training.diffdis.train import train
+from training.loop.checkpoints import read_rows
 
 Outcomes = Mapping[str, list[Path]]
 """Folders of a variant's finished runs, one a seed."""

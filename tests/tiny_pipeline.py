@@ -7,7 +7,7 @@ from diffusers import AutoencoderKL
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.photo_features import PhotoFeatures
-from training.small_models import build_null_text, build_scheduler
+from training.small.networks import build_null_text, build_scheduler
 
 
 def tiny_pipeline(unet: DiffDISUNet, features: PhotoFeatures | None = None) -> DiffDISPipeline:

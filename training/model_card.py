@@ -17,9 +17,10 @@ from segdemo.datatypes import InputError
 from segdemo.diffdis.parameter_names import official_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
-from training.validation import PANELS
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
+PANELS = "panels"
+"""Folder of validation images to look at."""
 HEADS = {"max_f": "max F", "mae": "MAE"}
 
 

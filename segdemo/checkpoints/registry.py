@@ -35,7 +35,7 @@ WEIGHTS = {
     "small": Weights(
         ASSETS / "small",
         ("diffdis", "backbone"),
-        "embedded, trained from scratch by training/small.py; backbone: its generative prior",
+        "embedded, trained from scratch by training/small/; backbone: its generative prior",
     ),
     "small-imagenet": Weights(
         ASSETS / "small-imagenet",

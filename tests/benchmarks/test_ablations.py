@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks.ablations import PARTS, SCRATCH, WHOLE, main, table, variants
 from segdemo.images import load_rgb
-from tests.training.narrow import write_narrow
-from tests.training.pairs_drawn import draw_pairs
-from training.base_models import Variant
-from training.diffdis_settings import DiffDISTraining
+from tests.training.diffdis.drawn_pairs import draw_pairs
+from tests.training.diffdis.narrow import write_narrow
+from training.diffdis.base import Variant
+from training.diffdis.settings import DiffDISTraining
 
 
 def test_each_row_adds_one_part() -> None:

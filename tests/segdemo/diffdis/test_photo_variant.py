@@ -12,7 +12,7 @@ from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet, class_labels
 from segdemo.photo_features import PhotoFeatures
 from tests.tiny_pipeline import tiny_pipeline
-from training.small_models import build_prior
+from training.small.networks import build_prior
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,395 @@
+"""The whole program: from a folder of pictures to a model that the app opens."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file
+
+from segdemo.assistant import AnnotationAssistant
+from segdemo.checkpoints.card import ModelCard
+from segdemo.datatypes import InputError
+from segdemo.diffdis.loading import load_unet
+from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.images import load_rgb
+from segdemo.photo_features import PhotoFeatures
+from tests.segdemo.diffegg.backbones import write_sd21
+from tests.training.diffdis.drawn_pairs import draw_pairs
+from tests.training.diffdis.narrow import write_narrow
+from training.diffdis.base import Variant, load_base
+from training.diffdis.data import NoiseDraws, PairBatches
+from training.diffdis.latents import CachedBatches, LatentCache, encode_batch, fingerprint
+from training.diffdis.pairs import find_pairs
+from training.diffdis.settings import PRESETS, DiffDISTraining
+from training.diffdis.train import DiffDISLosses, main, rate_scale, train
+from training.loop.checkpoints import RunFiles
+from training.loop.sampling import Draw
+from training.loop.trainer import LoopSettings
+from training.model_card import push, write_model
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_pairs(tmp_path_factory.mktemp("pairs") / "disks", 8)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_narrow(tmp_path_factory.mktemp("narrow") / "narrow")
+
+
+@pytest.fixture
+def settings(data: Path, tiny: Path, tmp_path: Path) -> DiffDISTraining:
+    return DiffDISTraining(
+        data_dir=str(data),
+        output_dir=str(tmp_path / "run"),
+        base_model=str(tiny),
+        batch_size=2,
+        max_steps=2,
+        schedule="constant",
+        learning_rate=2e-3,
+        warmup_steps=0,
+        precision="fp32",
+        device="cpu",
+        validation_share=0.2,
+    )
+
+
+def rows(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / f"{name}.csv").open() as handle:
+        return list(csv.DictReader(handle))
+
+
+def end_of(folder: Path) -> dict[str, Any]:
+    path = RunFiles(folder).latest
+    assert path is not None
+    return dict(torch.load(path, weights_only=True))
+
+
+def test_ten_steps_and_ten_more_are_twenty_and_the_app_opens_the_result(
+    settings: DiffDISTraining, data: Path, tmp_path: Path
+) -> None:
+    settings = replace(settings, max_steps=20, validate_steps=10)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(replace(settings, output_dir=str(whole)))
+    train(replace(settings, output_dir=str(parts), max_steps=10))
+    train(replace(settings, output_dir=str(parts)))
+    first, second = end_of(whole), end_of(parts)
+    assert first["step"] == second["step"] == 20
+    for kind in ("model", "average"):
+        one, two = (s[kind] if kind == "model" else s[kind]["values"] for s in (first, second))
+        assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+    assert {row["step"] for row in rows(whole, "validation")} == {"10", "20"}
+    for name in ("export", "best"):
+        folder = whole / name
+        assert not [f for f in folder.rglob("*.json") if str(tmp_path) in f.read_text()]
+        assert str(data) not in (folder / "segdemo.json").read_text()
+        readme = (folder / "README.md").read_text()
+        assert "| best |" in readme and "panels/" in readme
+        # the official code reads one file, and its own names
+        (weights,) = (folder / "unet").glob("*.safetensors")
+        assert weights.name == "diffusion_pytorch_model.safetensors"
+        assert "rgb_conv.0.0.weight" in load_file(weights)
+        assistant = AnnotationAssistant(str(folder), device="cpu")
+        assert assistant.native_size == 64
+        image = np.zeros((40, 50, 3), np.uint8)
+        assert assistant.segment(image).mask.shape == (40, 50)
+    assert load_rgb(next((whole / "panels").glob("*.png"))).shape == (60, 3 * 72, 3)
+
+
+def test_the_loss_falls(settings: DiffDISTraining, data: Path, tmp_path: Path) -> None:
+    train(replace(settings, max_steps=40, ema_decay=0.0))
+    make = PairBatches(find_pairs(data).pairs, NoiseDraws(batch_size=8, size=64), augmented=False)
+    losses = []
+    for folder in (settings.base_model, str(tmp_path / "run/export")):
+        pipeline = load_base(folder, Variant(), "trained", 0).pipeline
+        draw = Draw(0, 0, 0, 0, 0)
+        with torch.no_grad():
+            losses.append(float(DiffDISLosses(pipeline, "fp32")(make(draw), draw)["loss"]))
+    assert losses[1] < 0.7 * losses[0]
+
+
+def test_first_weights_have_a_seed_of_their_own(settings: DiffDISTraining, tmp_path: Path) -> None:
+    def trained(name: str, **changes: int) -> dict[str, Any]:
+        wanted = replace(settings, from_scratch=True, learning_rate=0.0, **changes)
+        train(replace(wanted, max_steps=1, output_dir=str(tmp_path / name)))
+        return dict(end_of(tmp_path / name)["model"])
+
+    first, same, other = trained("a"), trained("b", seed=5, init_seed=0), trained("c", seed=5)
+    weight = "conv_in.weight"
+    assert torch.equal(first[weight], same[weight])
+    assert not torch.equal(first[weight], other[weight])
+
+
+def test_two_processes_stay_equal_resume_exactly_and_their_rate_falls(
+    settings: DiffDISTraining, tmp_path: Path
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import json, sys, torch\n"
+        "from accelerate import PartialState\n"
+        "import training.diffdis.train as program\n"
+        "from training.loop.average import trained_state\n"
+        "kept = []\n"
+        "load = program.load_base\n"
+        "program.load_base = lambda *a: kept.append(load(*a)) or kept[-1]\n"
+        "program.train(program.DiffDISTraining(**json.loads(sys.argv[1])))\n"
+        "state = trained_state(kept[0].pipeline.unet)\n"
+        "torch.save(state, f'{sys.argv[2]}/{PartialState().process_index}.end')\n"
+        "constant = json.loads(sys.argv[1]) | {'schedule': 'constant'}\n"
+        "for name, steps in (('whole', [4]), ('parts', [2, 4])):\n"
+        "    for last in steps:\n"
+        "        there = {'max_steps': last, 'output_dir': f'{sys.argv[2]}/{name}'}\n"
+        "        program.train(program.DiffDISTraining(**constant | there))\n"
+    )
+    wanted = replace(settings, max_steps=4, schedule="cosine", from_scratch=True)
+    values = {f.name: getattr(wanted, f.name) for f in fields(wanted)}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launch += ["--nproc_per_node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [*launch, str(program), json.dumps(values), str(tmp_path)]
+    subprocess.run(command, env=environment, check=True)
+    first, second = (torch.load(tmp_path / f"{i}.end", weights_only=True) for i in (0, 1))
+    for name, value in first.items():
+        if "running" not in name:  # the injectors' statistics are each process's own
+            assert torch.equal(value, second[name]), name
+    groups = end_of(tmp_path / "run")["optimizer"]["param_groups"]
+    assert sorted(group["lr"] for group in groups)[-1] < 10 * settings.learning_rate / 2
+    assert len(rows(tmp_path / "run", "validation")) == 1
+    whole, parts = (end_of(tmp_path / name) for name in ("whole", "parts"))
+    for name, value in whole["model"].items():
+        assert torch.equal(value, parts["model"][name]), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "config"),
+    [
+        ({"no_edge": True}, {"edge_task": False, "interaction": "none", "class_embed_type": None}),
+        ({"interaction": "concat"}, {"interaction": "concat"}),
+        ({"interaction": "none", "no_cutmix": True}, {"interaction": "none"}),
+        ({"no_swci": True, "gradient_checkpointing": True}, {"scale_injection": False}),
+        ({"denoising_steps": 2, "from_scratch": True}, {"denoising_steps": 2}),
+    ],
+)
+def test_an_ablation_is_in_the_checkpoint_and_can_be_opened_and_resumed(
+    changes: dict[str, Any], config: dict[str, Any], settings: DiffDISTraining, tmp_path: Path
+) -> None:
+    wanted = replace(settings, **changes)
+    train(wanted)
+    folder = tmp_path / "run" / "export"
+    unet = load_unet(folder / "unet")
+    assert config.items() <= dict(unet.config).items()
+    result = AnnotationAssistant(str(folder), device="cpu").segment(np.zeros((40, 50, 3), np.uint8))
+    assert result.mask.shape == result.edge.shape == (40, 50)
+    train(replace(wanted, max_steps=3, output_dir=str(tmp_path / "on"), base_model=str(folder)))
+    assert (tmp_path / "on/export/unet/config.json").exists()
+
+
+def test_computing_twice_to_save_memory_gives_the_same_gradients(tiny: Path, data: Path) -> None:
+    make = PairBatches(find_pairs(data).pairs, NoiseDraws(batch_size=2, size=64))
+    draw = Draw(0, 0, 0, 0, 0)
+    found = []
+    for saving in (False, True):
+        pipeline = load_base(str(tiny), Variant(), "trained", 0).pipeline
+        pipeline.unet.train()
+        if saving:
+            pipeline.unet.enable_gradient_checkpointing()
+        DiffDISLosses(pipeline, "fp32")(make(draw), draw)["loss"].backward()
+        found.append([parameter.grad for parameter in pipeline.unet.parameters()])
+    for plain, saved in zip(*found, strict=True):
+        torch.testing.assert_close(plain, saved)
+
+
+def test_concatenated_keys_hold_the_items_own_and_the_others(tiny: Path) -> None:
+    torch.manual_seed(0)
+    latents, noise = torch.randn(1, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    found = {}
+    for interaction in ("dbia", "concat", "none"):
+        pipeline = load_base(str(tiny), Variant(interaction=interaction), "trained", 0).pipeline
+        pyramid = tuple(torch.zeros(1, 4, side, side) for side in (4, 2, 1))
+        with torch.no_grad():
+            same = pipeline.denoise(latents, pyramid, noise)
+            other = pipeline.denoise(latents, pyramid, torch.cat([noise[:1], -noise[1:]]))
+        found[interaction] = same[0]
+        sees_the_other = not torch.equal(same[0], other[0])
+        assert sees_the_other == (interaction != "none")
+    assert not torch.equal(found["dbia"], found["concat"])
+
+
+def test_training_begins_with_stable_diffusion(
+    settings: DiffDISTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "cache"))
+    write_sd21(tmp_path / "sd")
+    wanted = replace(settings, base_model=str(tmp_path / "sd"), image_size=64)
+    train(wanted)
+    scheduler = json.loads((tmp_path / "run/export/scheduler/scheduler_config.json").read_text())
+    assert scheduler["prediction_type"] == "v_prediction"
+    assert scheduler["timestep_spacing"] == "trailing"
+    assistant = AnnotationAssistant(str(tmp_path / "run/export"), device="cpu")
+    assert assistant.segment(np.zeros((40, 50, 3), np.uint8)).mask.shape == (40, 50)
+    with pytest.raises(InputError, match="generative model itself"):
+        train(replace(wanted, from_prior=True))
+
+
+def test_training_begins_with_a_prior_or_refuses(
+    settings: DiffDISTraining, tiny_backbone_folder: Path
+) -> None:
+    base = load_base(str(tiny_backbone_folder), Variant(), "prior", 0)
+    assert base.pipeline.unet.config.in_channels == 8
+    with pytest.raises(InputError, match="nor prior/"):
+        train(replace(settings, from_prior=True))
+
+
+def test_stored_latents_are_those_of_the_pictures(tiny: Path, data: Path, tmp_path: Path) -> None:
+    pipeline = load_base(str(tiny), Variant(), "trained", 0).pipeline
+    pairs, noise = find_pairs(data).pairs, NoiseDraws(batch_size=4, size=64)
+    cache = LatentCache(tmp_path, 64, True, 3, fingerprint(pipeline))
+    cache.fill(pairs, pipeline)
+    draw = Draw(0, 0, 0, 0, 0)
+    with torch.no_grad():
+        plain = PairBatches(pairs, noise, augmented=False, mixed=False)(draw)
+        wanted = encode_batch(pipeline, plain)
+    stored_batches = CachedBatches(pairs, cache, noise, augmented=False)
+    stored = stored_batches(draw)
+    close = {"atol": 5e-3, "rtol": 1e-3}  # stored in half precision
+    for name in ("picture", "mask", "edge"):
+        torch.testing.assert_close(getattr(stored, name), getattr(wanted, name), **close)
+    for level, other in zip(stored.pyramid, wanted.pyramid, strict=True):
+        torch.testing.assert_close(level, other, **close)
+    mirrored = CachedBatches(pairs, cache, noise)(draw)
+    assert pickle.loads(pickle.dumps(stored_batches)) == stored_batches  # workers get a copy
+    some = [not torch.equal(a, b) for a, b in zip(mirrored.mask, stored.mask, strict=True)]
+    assert 0 < sum(some) < 4
+
+
+def test_stored_latents_hold_photo_features_and_are_not_those_of_a_model_without(
+    tiny: Path, data: Path, tmp_path: Path
+) -> None:
+    plain = load_base(str(tiny), Variant(), "trained", 0).pipeline
+    features = PhotoFeatures(width=0.25, depth=0.3).eval()
+    unet = plain.unet.with_photo_features(features.condition_widths)
+    parts = (plain.autoencoder, plain.scheduler, plain.null_text, plain.native_size)
+    seeing = DiffDISPipeline(unet, *parts, photo_features=features)
+    pairs, noise = find_pairs(data).pairs, NoiseDraws(batch_size=2, size=64)
+    caches = [
+        LatentCache(tmp_path, 64, True, p.unet.condition_count, fingerprint(p))
+        for p in (plain, seeing)
+    ]
+    assert not {caches[0].file(pair) for pair in pairs} & {caches[1].file(pair) for pair in pairs}
+    caches[1].fill(pairs, seeing)
+    batch = CachedBatches(pairs, caches[1], noise, augmented=False)(Draw(0, 0, 0, 0, 0))
+    widths = [level.shape[1] for level in batch.pyramid]
+    assert widths == [4, 4, 4, *features.condition_widths]
+    with torch.no_grad():
+        clean = seeing.denoise(batch.picture, batch.pyramid, batch.noise)
+    assert clean.shape == (4, 4, 8, 8)
+
+
+def test_a_model_with_photo_features_is_written_whole_and_with_what_suits_it(
+    tiny: Path, tmp_path: Path
+) -> None:
+    plain = load_base(str(tiny), Variant(), "trained", 0).pipeline
+    torch.manual_seed(1)
+    features = PhotoFeatures().eval()
+    unet = plain.unet.with_photo_features(features.condition_widths)
+    torch.nn.init.normal_(unet.photo_fusions[1].shift.weight, std=0.1)
+    parts = (plain.autoencoder, plain.scheduler, plain.null_text, plain.native_size)
+    seeing = DiffDISPipeline(unet, *parts, photo_features=features)
+    card = ModelCard("seeing", "MIT", native_size=64, base=None, segment={"follow": True})
+    write_model(seeing, card, tmp_path / "export")
+    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
+    found = AnnotationAssistant(str(tmp_path / "export"), device="cpu").segment(image)
+    wanted = seeing(image, DiffDISSettings(follow=True))
+    np.testing.assert_allclose(found.mask, wanted.mask, atol=1e-4)
+    base = load_base(str(tmp_path / "export"), Variant(), "trained", 0)
+    assert base.segment == {"follow": True}
+
+
+def test_a_run_on_stored_latents_fills_the_cache_once(
+    settings: DiffDISTraining, tmp_path: Path
+) -> None:
+    wanted = replace(settings, cache_latents=str(tmp_path / "cache"))
+    train(wanted)
+    files = {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").iterdir()}
+    assert len(files) == 6  # of 8 pairs 2 are held out
+    train(replace(wanted, max_steps=3))
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "cache").iterdir()} == files
+
+
+def test_all_problems_are_said_before_the_first_step(
+    settings: DiffDISTraining, tmp_path: Path
+) -> None:
+    folder = draw_pairs(tmp_path / "data", 6)
+    (folder / "gt/01#a.png").unlink()
+    (folder / "im/02#a.jpg").write_bytes(b"no picture")
+    wanted = replace(settings, data_dir=str(folder), base_model="nowhere")
+    with pytest.raises(InputError, match=r"2 problem(.|\n)*01#a(.|\n)*02#a") as raised:
+        train(wanted)
+    assert "--allow_problems" in str(raised.value)
+    train(replace(wanted, allow_problems=True, base_model=settings.base_model))
+    card = json.loads((tmp_path / "run/export/segdemo.json").read_text())
+    assert card["training"]["pictures"] == 3  # of 4 good ones, 1 is held out
+
+
+def test_a_model_that_cannot_be_uploaded_is_not_lost(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="could not be uploaded to me/mine"):
+        push(tiny, "me/mine")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--batch_size", "3"], "even number"),
+        (["--interaction", "talk"], "choose dbia"),
+        (["--denoising_steps", "0"], "choose 1"),
+        (["--preset", "fast"], "choose paper"),
+        (["--epochs", "0"], "No end"),
+        (["--image_size", "100"], "multiple of 64"),
+        (["--from_prior", "--from_scratch"], "exclude"),
+        (["--data_dir", "absent"], "does not exist"),
+    ],
+)
+def test_wrong_usage(
+    options: list[str],
+    sentence: str,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = ["--data_dir", str(data), "--output_dir", str(tmp_path / "run"), "--device", "cpu"]
+    assert main([*given, "--precision", "fp32", *options]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_papers_settings_give_way_to_what_is_said(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[DiffDISTraining] = []
+    monkeypatch.setattr("training.diffdis.train.train", seen.append)
+    given = ["--data_dir", str(data), "--preset", "paper", "--image_size", "512"]
+    assert main(given) == 0
+    (settings,) = seen
+    for name, value in (PRESETS["paper"] | {"image_size": 512}).items():
+        assert getattr(settings, name) == value
+    assert isinstance(settings, LoopSettings)
+    assert rate_scale("class_embedding.linear_1.weight") == 10 * rate_scale("conv_in.weight")

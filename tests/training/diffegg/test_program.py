@@ -1,0 +1,227 @@
+"""Stage 2 as a program: it learns, resumes exactly, runs on two processes, and its folder opens."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from huggingface_hub import constants
+from PIL import Image
+
+from segdemo.assistant import AnnotationAssistant
+from segdemo.checkpoints.registry import WEIGHTS, Weights
+from segdemo.datatypes import InputError
+from segdemo.images import load_rgb
+from tests.training.diffegg.edge_drawings import draw_pictures
+from training.diffegg.data import EdgePair
+from training.diffegg.settings import DiffEGGSettings
+from training.diffegg.train import main, prepare, train
+from training.loop.average import trained_state
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return draw_pictures(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(autouse=True)
+def own_precision() -> Iterator[None]:
+    """Let every test choose its precision: accelerate keeps the first of a process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def few(drawn: tuple[Path, Path], tiny_backbone_folder: Path, tmp_path: Path) -> dict[str, Any]:
+    """Settings of a run of moments, on the tiny model."""
+    return {
+        "pictures": str(drawn[0]),
+        "pseudo_edges": str(drawn[1]),
+        "output_dir": str(tmp_path / "run"),
+        "backbone": str(tiny_backbone_folder),
+        "device": "cpu",
+        "precision": "fp32",
+        "size": 64,
+        "channels": 8,
+        "rank": 2,
+        "batch_size": 2,
+        "epochs": 0,
+        "warmup_steps": 1,
+        "max_steps": 4,
+    }
+
+
+def test_a_few_steps_teach_it_edges_and_one_flag_opens_the_result(
+    few: dict[str, Any], drawn: tuple[Path, Path], tiny_backbone_folder: Path
+) -> None:
+    wanted = few | {
+        "max_steps": 60,
+        "reconstruction": "none",
+        "generator_learning_rate": 1e-2,
+        "ema_decay": 0.8,
+        "validate_steps": 1000,
+        "validation_count": 2,
+    }
+    prepared = prepare(DiffEGGSettings(**wanted))
+    with torch.no_grad():
+        prepared.task.model.eval()
+        before = prepared.task.validate()  # type: ignore[misc]
+    folder = train(DiffEGGSettings(**wanted))
+    run = folder.parent
+    header, *_, last = (run / "validation.csv").read_text().splitlines()
+    after = dict(zip(header.split(","), map(float, last.split(",")), strict=True))
+    assert after["dice"] < before["dice"] - 0.2
+    assert after["max_f"] > before["max_f"]
+    assert len(list((run / "panels").glob("*-photo.png"))) == 2
+    for name in ("export", "best"):
+        readme = (run / name / "README.md").read_text()
+        assert "| checkpoint | step | max F | dice | MAE |" in readme and "| best | 60 |" in readme
+        assert "base_model" not in readme, "a folder of this machine means nothing to the Hub"
+
+    assert not [f for f in folder.rglob("*.json") if str(run.parent) in f.read_text()]
+    assert not list(folder.rglob("*.pt"))
+    assistant = AnnotationAssistant(device="cpu", backbone=str(folder))
+    image = load_rgb(drawn[0] / "0" / "photo.png")
+    edge = assistant.edges(image)
+    assert edge.origin == "diffegg"
+    assert edge.probability.shape == image.shape[:2]
+    assert np.ptp(edge.probability) > 0.3
+
+
+def test_a_checkpoint_holds_adapter_and_generator_only(few: dict[str, Any]) -> None:
+    prepared = prepare(DiffEGGSettings(**few | {"relabel_every": 1.0}))
+    names = trained_state(prepared.trainee).keys()
+    assert {name.split(".")[0] for name in names} == {"generator", "adapter", "teacher"}
+    assert all(p.requires_grad for p in prepared.trainee.parameters())
+    trained = {id(p) for p in prepared.trainee.parameters()}
+    frozen = [p for p in prepared.trainee.backbone.network.parameters() if id(p) not in trained]
+    assert frozen and not any(p.requires_grad for p in frozen)
+
+
+def test_ten_steps_and_ten_more_after_a_stop_are_twenty_bit_for_bit(
+    few: dict[str, Any], tmp_path: Path
+) -> None:
+    # relabelling, too, must go on as it would have: its weights are of step 6 and 18
+    same = few | {"schedule": "constant", "relabel_every": 2.0}
+    whole, parts = (str(tmp_path / name) for name in ("whole", "parts"))
+    train(DiffEGGSettings(**same | {"max_steps": 20, "output_dir": whole}))
+    train(DiffEGGSettings(**same | {"max_steps": 10, "output_dir": parts}))
+    train(DiffEGGSettings(**same | {"max_steps": 20, "output_dir": parts, "workers": 1}))
+    first, second = (
+        torch.load(Path(folder) / "step_0000020.pt", weights_only=True) for folder in (whole, parts)
+    )
+    for name, value in first["model"].items():
+        assert torch.equal(value, second["model"][name]), name
+    for name, value in first["average"]["values"].items():
+        assert torch.equal(value, second["average"]["values"][name]), name
+    assert int(first["model"]["teacher.generation"]) > 1
+
+
+def test_two_processes_end_with_the_same_weights_and_falling_rates(
+    few: dict[str, Any], tmp_path: Path
+) -> None:
+    wanted = few | {"max_steps": 4, "validate_steps": 2, "validation_count": 2}
+    script = tmp_path / "both.py"
+    script.write_text(
+        "import sys, torch\n"
+        "from accelerate import PartialState\n"
+        "from pathlib import Path\n"
+        "from training.loop.average import trained_state\n"
+        "from training.diffegg.train import prepare\n"
+        "from training.diffegg.settings import DiffEGGSettings\n"
+        "from training.loop.trainer import train_loop\n"
+        f"prepared = prepare(DiffEGGSettings(**{wanted!r}))\n"
+        f"run = train_loop(prepared.task, Path({few['output_dir']!r}), prepared.settings,"
+        " prepared.device)\n"
+        "rank = PartialState().process_index\n"
+        f"torch.save(trained_state(prepared.trainee), {str(tmp_path)!r} + f'/{{rank}}.pt')\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launch += ["--nproc_per_node", "2"]  # what `accelerate launch` calls
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, str(script)], env=environment, check=True)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        # equal weights after steps at falling rates: both had the same rates
+        assert torch.equal(value, second[name]), name
+    validation = (Path(few["output_dir"]) / "validation.csv").read_text().splitlines()
+    assert len(validation) == 3  # its header, steps 2 and 4
+
+
+def test_the_result_goes_to_the_hub_only_where_others_have_its_base(
+    few: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = few | {"max_steps": 1, "push_to_hub": "me/mine"}
+    with pytest.raises(InputError, match="give --backbone a Hub id"):
+        train(DiffEGGSettings(**wanted))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setitem(WEIGHTS, "tiny", Weights(Path(few["backbone"]), ("backbone",), "tiny"))
+    with pytest.raises(InputError, match=r"export could not be uploaded to me/mine .* nothing is"):
+        train(DiffEGGSettings(**wanted | {"backbone": "tiny"}))
+    assert (Path(few["output_dir"]) / "export" / "adapter").is_dir()
+
+
+def test_another_seed_holds_out_the_same_pictures(few: dict[str, Any]) -> None:
+    def held(**seeds: int) -> list[EdgePair]:
+        wanted = few | {"validate_steps": 1, "validation_count": 2} | seeds
+        validate: Any = prepare(DiffEGGSettings(**wanted)).task.validate
+        return list(validate.pairs)
+
+    assert held() == held(seed=5) != held(validation_seed=1)
+
+
+def test_mixed_precision_and_activations_computed_twice_run(few: dict[str, Any]) -> None:
+    knobs = {"precision": "bf16", "gradient_checkpointing": True, "max_steps": 1, "timestep": 50}
+    folder = train(DiffEGGSettings(**few | knobs | {"edge_size": 128}))
+    assert (folder / "adapter").is_dir()
+    kept = json.loads((folder / "edge_generator" / "config.json").read_text())
+    assert (kept["size"], kept["timestep"]) == (128, 50)
+
+
+def test_problems_are_listed_before_anything_is_loaded(
+    few: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos, edges = draw_pictures(tmp_path / "damaged", 4)
+    (edges / "0" / "photo.npz").write_bytes(b"nonsense")
+    (photos / "1" / "photo.png").unlink()
+    Image.new("RGB", (50, 40)).save(photos / "2" / "photo.png")
+    bad = few | {"pictures": str(photos), "pseudo_edges": str(edges), "backbone": "nowhere"}
+    with pytest.raises(InputError, match=r"3 problem\(s\)") as refused:
+        train(DiffEGGSettings(**bad))
+    assert "0/photo.npz" in str(refused.value) and "1/photo.npz" in str(refused.value)
+    assert "2/photo.npz: is of a picture of 128 x 96 pixels" in str(refused.value)
+    with pytest.raises(InputError, match="No backbone 'nowhere'"):
+        train(DiffEGGSettings(**bad, allow_problems=True))
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--size", "100"], "multiple of 64"),
+        (["--reconstruction", "both"], "choose one of denoise"),
+        (["--smallest_crop", "0"], "share in"),
+        (["--sure_edge", "0.1"], "--sure_interior"),
+        (["--pseudo_edges", "nowhere"], "is no folder"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    flags: list[str], sentence: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = ["--pictures", str(tmp_path), "--pseudo_edges", str(tmp_path)]
+    with caplog.at_level(logging.ERROR):
+        assert main([*folders, "--output_dir", str(tmp_path / "run"), *flags]) == 2
+    assert sentence in caplog.text

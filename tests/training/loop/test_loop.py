@@ -1,0 +1,293 @@
+"""The training loop: exact resume, one or more processes, and ways to stop."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from segdemo.datatypes import InputError
+from training.loop.average import trained_state
+from training.loop.checkpoints import RunFiles
+from training.loop.sampling import Draw, batches, draws
+from training.loop.schedules import rate_factor
+from training.loop.trainer import LoopSettings, Losses, Task, train_loop
+
+ROOT = Path(__file__).parents[3]
+CPU = torch.device("cpu")
+SETTINGS = LoopSettings(max_steps=20, warmup_steps=2, precision="fp32", learning_rate=1e-2)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+
+
+def make(draw: Draw) -> torch.Tensor:
+    return torch.from_numpy(draw.rng.standard_normal((8, 4), np.float32))
+
+
+def task(model: nn.Module, **changes: Any) -> Task:
+    def losses(batch: torch.Tensor, draw: Draw) -> Losses:
+        return {"loss": (model(batch) - batch.sum(1, keepdim=True)).square().mean()}
+
+    return Task(model, changes.pop("make", make), changes.pop("losses", losses), **changes)
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    own, other = trained_state(first), trained_state(second)
+    return all(torch.equal(own[name], other[name]) for name in own)
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_ten_steps_and_a_resume_and_ten_more_are_twenty_bit_for_bit(
+    accumulation: int, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, accumulation=accumulation, save_steps=10)
+    whole, parts, again = network(), network(), network()
+    train_loop(task(whole), tmp_path / "whole", settings, CPU)
+
+    def killed(draw: Draw) -> torch.Tensor:
+        if draw.step == 13:
+            raise KeyboardInterrupt
+        return make(draw)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_loop(task(parts, make=killed), tmp_path / "parts", settings, CPU)
+    train_loop(task(again), tmp_path / "parts", settings, CPU)
+    assert same(again, whole)
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    whole, first, second = network(), network(), network()
+    train_loop(task(whole), tmp_path / "whole", SETTINGS, CPU)
+
+    def told_to_stop(draw: Draw) -> torch.Tensor:
+        if draw.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return make(draw)
+
+    with pytest.raises(SystemExit) as ended:
+        train_loop(task(first, make=told_to_stop), tmp_path / "parts", SETTINGS, CPU)
+    assert ended.value.code == 0
+    assert RunFiles(tmp_path / "parts").latest.name == "step_0000008.pt"
+    train_loop(task(second), tmp_path / "parts", SETTINGS, CPU)
+    assert same(second, whole)
+
+
+def test_a_killed_run_that_goes_on_has_the_log_of_one_that_was_not(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, max_steps=120, save_steps=40, validate_steps=20)
+
+    def killed(draw: Draw) -> torch.Tensor:
+        if draw.step == 70:
+            raise KeyboardInterrupt
+        return make(draw)
+
+    def figures() -> dict[str, float]:
+        return {"score": 1.0}  # the first stays the best: later ones save nothing
+
+    train_loop(task(network(), validate=figures), tmp_path / "whole", settings, CPU)
+    with pytest.raises(KeyboardInterrupt):
+        train_loop(task(network(), make=killed, validate=figures), tmp_path / "run", settings, CPU)
+    for _ in range(2):  # the second finds it finished
+        train_loop(task(network(), validate=figures), tmp_path / "run", settings, CPU)
+    for name in ("validation.csv", "validation.jsonl"):
+        assert (tmp_path / "run" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    with (tmp_path / "run" / "log.csv").open() as handle:
+        assert [row["step"] for row in csv.DictReader(handle)] == ["90", "120"]
+
+
+def test_too_little_memory_says_what_helps(tmp_path: Path) -> None:
+    def losses(batch: torch.Tensor, draw: Draw) -> Losses:
+        raise torch.OutOfMemoryError("none left")
+
+    with pytest.raises(InputError, match=r"halve --batch_size .* --precision bf16"):
+        train_loop(task(network(), losses=losses), tmp_path, SETTINGS, CPU)
+
+
+def test_the_bar_tells_pictures_per_second(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_loop(task(network(), batch_size=8), tmp_path, SETTINGS, CPU)
+    assert " pictures/s" in capsys.readouterr().err
+
+
+def test_the_loss_falls_and_is_logged(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, max_steps=300)
+    train_loop(task(network()), tmp_path, settings, CPU)
+    with (tmp_path / "log.csv").open() as handle:
+        losses = [float(row["loss"]) for row in csv.DictReader(handle)]
+    assert len(losses) == 6 and losses[-1] < 0.5 * losses[0]
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_last_state(tmp_path: Path) -> None:
+    model = network()
+
+    def losses(batch: torch.Tensor, draw: Draw) -> Losses:
+        factor = float("nan") if draw.step == 5 else 1.0
+        return {"loss": model(batch).square().mean() * factor}
+
+    settings = replace(SETTINGS, save_steps=2)
+    with pytest.raises(FloatingPointError, match=r"step 5; last good checkpoint: .*step_0000004"):
+        train_loop(task(model, losses=losses), tmp_path, settings, CPU)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    train_loop(task(network()), tmp_path, replace(SETTINGS, max_steps=2), CPU)
+    other = nn.Linear(4, 1)
+    with pytest.raises(InputError, match="does not fit these settings"):
+        train_loop(task(other), tmp_path, SETTINGS, CPU)
+
+
+def test_a_run_does_not_go_on_with_other_settings_unless_they_change_nothing(
+    tmp_path: Path,
+) -> None:
+    train_loop(task(network()), tmp_path, replace(SETTINGS, max_steps=2), CPU)
+    with pytest.raises(InputError, match=r"--learning_rate 0.01, now it is 0.1: give what"):
+        train_loop(task(network()), tmp_path, replace(SETTINGS, learning_rate=0.1), CPU)
+    train_loop(task(network()), tmp_path, replace(SETTINGS, max_steps=4, keep=1), CPU)
+    assert torch.load(RunFiles(tmp_path).latest, weights_only=True)["step"] == 4
+
+
+def test_only_the_last_checkpoints_stay_beside_the_best(tmp_path: Path) -> None:
+    figures = iter([0.2, 0.9, 0.4, 0.3, 0.1])
+
+    def validate() -> dict[str, float]:
+        return {"score": next(figures)}
+
+    settings = replace(SETTINGS, save_steps=4, validate_steps=4, keep=2, max_steps=16)
+    files = train_loop(task(network(), validate=validate), tmp_path, settings, CPU)
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == [
+        "best.pt",
+        "step_0000012.pt",
+        "step_0000016.pt",
+    ]
+    assert torch.load(files.best, weights_only=True)["step"] == 8
+    with (tmp_path / "validation.csv").open() as handle:
+        scores = [row["score"] for row in csv.DictReader(handle)]
+    assert scores == ["0.2", "0.9", "0.4", "0.3"], "once each, also where the run ends on one"
+
+
+def test_the_model_ends_with_the_average_which_is_not_its_untrained_start(tmp_path: Path) -> None:
+    model = nn.Linear(4, 1)
+    start = model.weight.detach().clone()
+    train_loop(task(model), tmp_path, SETTINGS, CPU)
+    state = torch.load(RunFiles(tmp_path).latest, weights_only=True)
+    assert torch.equal(model.weight, state["average"]["values"]["weight"])
+    last = state["model"]["weight"]
+    assert 0 < (model.weight - last).norm() < (model.weight - start).norm()
+
+
+def test_frozen_layers_stay_and_are_not_saved(tmp_path: Path) -> None:
+    model = network()
+    model[0].requires_grad_(False)
+    before = model[0].weight.clone()
+    train_loop(task(model), tmp_path, SETTINGS, CPU)
+    assert torch.equal(model[0].weight, before)
+    assert "0.weight" not in torch.load(RunFiles(tmp_path).latest, weights_only=True)["model"]
+
+
+def test_a_parameters_rate_can_be_scaled(tmp_path: Path) -> None:
+    model = network()
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    scaled = task(model, rate_scale=lambda name: 0.0 if name.startswith("3.") else 1.0)
+    train_loop(scaled, tmp_path, SETTINGS, CPU)
+    after = dict(model.named_parameters())
+    assert torch.equal(after["3.weight"], before["3.weight"])
+    assert not torch.equal(after["0.weight"], before["0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"precision": "fp8"}, "choose fp32"),
+        ({"precision": "fp16"}, "needs a graphics card"),
+        ({"schedule": "square"}, "choose cosine"),
+        ({"optimizer": "sgd"}, "choose adamw"),
+    ],
+)
+def test_settings_that_do_not_exist(wrong: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=sentence):
+        train_loop(task(network()), tmp_path, replace(SETTINGS, **wrong), CPU)
+
+
+def test_the_diffdis_schedule_compounds() -> None:
+    def factor(epoch: int) -> float:
+        return rate_factor("diffdis", epoch * 10, 0, 0, 10)
+
+    assert factor(29) == 1
+    assert factor(60) == pytest.approx(0.95**30 * 0.95**2)
+    assert factor(89) == pytest.approx(0.0099, rel=1e-2)
+
+
+def test_each_item_comes_once_an_epoch_whoever_draws() -> None:
+    def drawn(process: int) -> list[int]:
+        supply = draws(0, 2, process, 2, 7)
+        return [int(item) for _ in range(3) for item in next(supply).items(24, 2)]
+
+    assert sorted(drawn(0) + drawn(1)) == list(set(drawn(0) + drawn(1)))
+    whole = [i for process in (0, 1) for i in drawn(process)]
+    assert len(whole) == 12 and set(whole) <= set(range(24))
+    second = list(Draw(0, 0, 0, 12, 7).items(24, 2))
+    assert second != list(Draw(0, 0, 0, 0, 7).items(24, 2)), "another epoch, another order"
+
+
+def test_workers_make_the_same_batches() -> None:
+    def taken(workers: int) -> list[torch.Tensor]:
+        supply = batches(make, draws(3, 1, 0, 1, 0), workers)
+        return [next(supply)[1] for _ in range(3)]
+
+    for here, there in zip(taken(0), taken(1), strict=True):
+        assert torch.equal(here, there)
+
+
+def test_two_processes_stay_equal_resume_exactly_and_their_rate_falls(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, torch\n"
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "from tests.training.loop.test_loop import SETTINGS, network, task\n"
+        "from training.loop.trainer import train_loop\n"
+        "from training.loop.average import trained_state\n"
+        "from accelerate import PartialState\n"
+        "model = network()\n"
+        "train_loop(task(model), Path(sys.argv[1]), SETTINGS, torch.device('cpu'))\n"
+        "torch.save(trained_state(model), f'{sys.argv[1]}/{PartialState().process_index}.end')\n"
+        "for parts, steps in (('whole', [20]), ('parts', [10, 20])):\n"
+        "    for last in steps:\n"
+        "        settings = replace(SETTINGS, max_steps=last, schedule='constant')\n"
+        "        folder = Path(sys.argv[1]).parent / parts\n"
+        "        train_loop(task(network()), folder, settings, torch.device('cpu'))\n"
+    )
+    run = tmp_path / "run"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launch += ["--nproc_per_node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*launch, str(program), str(run)], env=environment, check=True)
+    first, second = (torch.load(run / f"{i}.end", weights_only=True) for i in (0, 1))
+    for name, value in first.items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(value, second[name]), name
+    groups = torch.load(RunFiles(run).latest, weights_only=True)["optimizer"]["param_groups"]
+    assert groups[0]["lr"] < 1e-3
+
+    whole, parts = (
+        torch.load(tmp_path / name / "step_0000020.pt", weights_only=True)
+        for name in ("whole", "parts")
+    )
+    assert whole["step"] == 20
+    for name, value in whole["model"].items():
+        assert torch.equal(value, parts["model"][name]), name
+        average = whole["average"]["values"][name]
+        assert torch.equal(average, parts["average"]["values"][name]), name

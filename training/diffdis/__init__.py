@@ -1,0 +1,1 @@
+"""DiffDIS: training on images with masks, as `python -m training.diffdis`."""

@@ -1,0 +1,1 @@
+"""DiffEGG, stage 2: training an edge generator, as `python -m training.diffegg`."""

@@ -1,0 +1,103 @@
+"""A trained edge generator on disk: the folder that `--backbone` opens, and its README.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from segdemo.checkpoints.backbone import BackboneFiles
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.checkpoints.files import ADAPTER, EDGE_GENERATOR, PHOTO_FEATURES
+from segdemo.checkpoints.locate import HUB_ID
+from segdemo.checkpoints.registry import registered_source
+from segdemo.diffdis.loading import LARGEST_SHARD
+from segdemo.diffegg.adapters import save_adapter
+from training.diffegg.model import EdgeTrainee
+from training.model_card import forget_origin, metric_table
+
+
+def write_edge_model(
+    trainee: EdgeTrainee,
+    files: BackboneFiles,
+    training: dict[str, Any],
+    rows: list[dict[str, float]],
+    step: int,
+    folder: Path,
+) -> None:
+    """Write `adapter/`, `edge_generator/`, `segdemo.json` and README.md, but not the base.
+
+    Without a LoRA there is no `adapter/`; what photo features a generator sees lies beside it.
+
+    training: what there is to say of how. rows: of all validations; step: whose weights these are.
+    """
+    for part in (ADAPTER, EDGE_GENERATOR, PHOTO_FEATURES):
+        shutil.rmtree(folder / part, ignore_errors=True)  # of an earlier export
+    if trainee.backbone.has_adapter:
+        save_adapter(trainee.backbone, folder / ADAPTER)
+    if trainee.backbone.photo_features is not None:
+        trainee.backbone.photo_features.save_pretrained(folder / PHOTO_FEATURES)
+    trainee.generator.save_pretrained(folder / EDGE_GENERATOR, max_shard_size=LARGEST_SHARD)
+    forget_origin(folder / EDGE_GENERATOR / "config.json")
+    measured = [row for row in rows if row["step"] == step]
+    card = ModelCard(
+        name=folder.resolve().parent.name,
+        licence=files.licence,
+        native_size=files.native_size,
+        base=base_name(files, folder),
+        quality={"pseudo_edges": measured[-1]} if measured else {},
+        training=training,
+        trace=files.trace,
+    )
+    write_card(card, folder)
+    (folder / "README.md").write_text(_readme(card, rows))
+
+
+def is_public(files: BackboneFiles) -> bool:
+    """Whether others have this model, too: it is registered or on the Hub."""
+    registered = registered_source(files.base, "backbone")
+    return registered is not None or not Path(files.base).expanduser().is_dir()
+
+
+def base_name(files: BackboneFiles, folder: Path) -> str:
+    """Return how a card in a folder names a model: registered, on the Hub, or the way to it."""
+    if is_public(files):
+        return files.base
+    return os.path.relpath(Path(files.base).expanduser().resolve(), folder.resolve())
+
+
+def _readme(card: ModelCard, rows: list[dict[str, float]]) -> str:
+    named = [f"base_model: {card.base}"] if HUB_ID.fullmatch(card.base or "") else []
+    return "\n".join(
+        [
+            "---",
+            "pipeline_tag: image-segmentation",
+            "tags: [diffegg, edge-detection, lora]",
+            *named,  # of the Hub only: it refuses other names
+            "---",
+            f"# {card.name}",
+            "Edges between instances by DiffEGG: an edge generator over the hidden states of a "
+            "diffusion model (`edge_generator/`), with what else lies here: a LoRA for the "
+            "model's self-attention (`adapter/`), ImageNet features that the generator sees as "
+            "well (`photo_features/`).",
+            "",
+            f"Belongs to {card.base}; licence of that model: {card.licence}.",
+            "",
+            "Open it: `segdemo edges photo.jpg --backbone FOLDER --output_dir out`, FOLDER being "
+            "this one.",
+            "",
+            "## Measured while training",
+            "Against the labels of pictures that were not trained on, at certain pixels. Of "
+            "training.pseudo_edges they are no human's edges.",
+            "",
+            *(metric_table(rows) if rows else ["Nothing was measured."]),
+            "",
+            "## How it was trained",
+            "```json",
+            json.dumps(card.training, indent=1),
+            "```",
+            "",
+        ]
+    )

@@ -1,0 +1,267 @@
+"""Train DiffEGG's stage 2: LoRA in a diffusion model's self-attention, and an edge generator.
+
+    python -m training.pseudo_edges --pictures photos --output_dir runs/edges
+    python -m training.diffegg --pictures photos --pseudo_edges runs/edges \
+        --backbone stabilityai/stable-diffusion-2-1 --size 512 --output_dir runs/diffegg
+    segdemo edges photo.jpg --backbone runs/diffegg/export --output_dir out
+
+On several GPUs: `accelerate launch -m training.diffegg ...`. A run that was stopped goes on with
+the same command. The model itself stays frozen: checkpoints and `export/` hold the LoRA
+(`adapter/`, which diffusers and peft load) and the generator (`edge_generator/`), and
+`segdemo.json` names the model that they belong to.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from transformers import HfArgumentParser
+
+from segdemo.checkpoints.backbone import OWN_FAMILY, BackboneFiles, locate_backbone
+from segdemo.checkpoints.card import CARD
+from segdemo.checkpoints.files import ADAPTER, EDGE_GENERATOR, read_json
+from segdemo.checkpoints.loading import load_frozen
+from segdemo.datatypes import InputError
+from segdemo.diffegg.adapters import add_adapter
+from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.edge_generator import EdgeGenerator
+from segdemo.diffegg.features import feature_levels, finer_layers, photo_levels
+from segdemo.diffegg.loading import load_backbone
+from segdemo.diffusion import pick_device
+from training.data_problems import report_problems
+from training.diffegg.data import EdgeBatches, EdgePair, find_edge_pairs, hold_out
+from training.diffegg.export import is_public, write_edge_model
+from training.diffegg.model import EdgeLosses, EdgeTrainee, EdgeValidation
+from training.diffegg.settings import DiffEGGSettings
+from training.loop.average import load_trained_state
+from training.loop.checkpoints import RunFiles, read_rows
+from training.loop.trainer import Task, build_accelerator, train_loop
+from training.model_card import push
+from training.photo_weights import imagenet_features
+
+logger = logging.getLogger(__name__)
+
+EXPORT, BEST = "export", "best"
+CHANNELS, SMALL_CHANNELS = 256, 64
+PATHS = ("pictures", "pseudo_edges", "output_dir", "backbone", "device")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can begin. settings: with size and steps filled in. files: of the base model."""
+
+    settings: DiffEGGSettings
+    files: BackboneFiles
+    trainee: EdgeTrainee
+    task: Task
+    device: torch.device
+
+
+def train(settings: DiffEGGSettings) -> Path:
+    """Train and return the folder that the app opens; raises InputError."""
+    prepared = prepare(settings)
+    folder = Path(settings.output_dir)
+    run = train_loop(prepared.task, folder, prepared.settings, prepared.device)
+    state = PartialState()
+    if state.is_main_process:
+        export(prepared, run)
+    state.wait_for_everyone()
+    return folder / EXPORT
+
+
+def prepare(settings: DiffEGGSettings) -> Prepared:
+    """Check the data, load the model and put the task together; raises InputError."""
+    begun = _earlier(settings)
+    pairs, held = _data(settings)
+    device = build_accelerator(settings, pick_device(settings.device)).device
+    files = locate_backbone(settings.backbone)
+    if settings.push_to_hub and not is_public(files):
+        raise InputError(
+            f"--push_to_hub: what is trained belongs to {files.base}, which others do not have: "
+            "give --backbone a Hub id."
+        )
+    bare = replace(files, adapter=None, edge_generator=None)  # both are made anew
+    backbone = load_backbone(bare, device, DTYPES[settings.precision])
+    processes = PartialState().num_processes
+    epoch = len(pairs) / (settings.batch_size * settings.accumulation * processes)
+    settings = _completed(settings, backbone, epoch)
+    torch.manual_seed(settings.first_seed)  # the same first weights on every process
+    trainee = build_trainee(settings, files, backbone, begun)
+    batches = EdgeBatches(
+        pairs, settings.size, settings.batch_size, settings.smallest_crop, settings.rule
+    )
+    panels = Path(settings.output_dir) / "panels"
+    validation = EdgeValidation(trainee, batches, held, panels, settings.precision)
+    scale = settings.generator_learning_rate / settings.learning_rate
+    task = Task(
+        trainee,
+        batches,
+        _losses(settings, trainee, epoch),
+        validation if held else None,
+        lambda name: scale if name.startswith("generator.") else 1.0,
+        settings.batch_size,
+    )
+    logger.info("%d pictures, %d held out, %d steps", len(pairs), len(held), settings.max_steps)
+    return Prepared(settings, files, trainee, task, device)
+
+
+def build_trainee(
+    settings: DiffEGGSettings, files: BackboneFiles, backbone: Backbone, begun: Path | None = None
+) -> EdgeTrainee:
+    """Add a LoRA to the backbone and make its edge generator, both untrained.
+
+    begun: folder of an edge generator to begin with. Raises InputError where it is of another make.
+    """
+    small = files.family == OWN_FAMILY
+    more = settings.more_layers or (finer_layers(backbone) if small else [])
+    levels = feature_levels(backbone, [] if more == ["none"] else more)
+    if settings.photo_features:
+        backbone.photo_features = imagenet_features().to(backbone.device).eval()
+        levels += photo_levels(backbone.photo_features)
+    generator = EdgeGenerator(
+        levels=[asdict(level) for level in levels],
+        channels=settings.channels or (SMALL_CHANNELS if small else CHANNELS),
+        size=settings.edge_size or settings.size,
+        timestep=settings.timestep,
+    )
+    if begun is not None:
+        _take_over(generator, begun)
+    seen = {name for level in levels for name in level.layers}
+    layers = list(backbone.attention_layers())
+    last = max(place for place, name in enumerate(layers) if name in seen)
+    # what comes after the last layer that is seen would learn from the reconstruction alone
+    if settings.rank:
+        add_adapter(backbone, layers[: last + 1], settings.rank)
+    if settings.gradient_checkpointing:
+        backbone.network.enable_gradient_checkpointing()
+    trainee = EdgeTrainee(backbone, generator, teacher=settings.relabel_every > 0)
+    return trainee.to(backbone.device)
+
+
+def export(prepared: Prepared, run: RunFiles) -> None:
+    """Write `export/`, the averaged weights of the end, and `best/`, those that validated best.
+
+    What goes to the Hub is the best, or the end where nothing was validated.
+    """
+    settings, trainee, files = prepared.settings, prepared.trainee, prepared.files
+    folder = Path(settings.output_dir)
+    rows = read_rows(folder)
+    last = _last_row(folder / "log.jsonl")
+    training = {
+        "recipe": "python -m training.diffegg",
+        "settings": _public(settings),
+        "last_log_row": last,
+    }
+    write_edge_model(trainee, files, training, rows, last["step"], folder / EXPORT)
+    if run.best is not None:
+        state = torch.load(run.best, map_location="cpu", weights_only=True)
+        load_trained_state(trainee, state["average"]["values"])
+        training |= {"step": state["step"]}
+        write_edge_model(trainee, files, training, rows, state["step"], folder / BEST)
+    if settings.push_to_hub:
+        push(folder / (EXPORT if run.best is None else BEST), settings.push_to_hub)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = HfArgumentParser(DiffEGGSettings, prog="python -m training.diffegg")
+    try:
+        # parse_args itself refuses what it does not know
+        train(DiffEGGSettings(**vars(parser.parse_args(argv))))
+    except InputError as error:
+        logger.error("%s", error)
+        return 2
+    except FloatingPointError as error:
+        logger.error("%s; try --precision fp32 or lower rates.", error)
+        return 1
+    return 0
+
+
+def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
+    """Return the pairs to train on and those held out; raises InputError for problems in them."""
+    folder = Path(settings.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = find_edge_pairs(Path(settings.pictures), Path(settings.pseudo_edges), settings.rule)
+    report_problems(found.problems, settings.allow_problems, folder / "problems.txt")
+    if not found.pairs:
+        raise InputError("No picture is left to train on.")
+    if found.without:
+        logger.info("%d pictures have no pseudo-edges yet and are left out", found.without)
+    count = settings.validation_count if settings.validate_steps else 0
+    return hold_out(found.pairs, count, settings.validation_seed) if count else (found.pairs, [])
+
+
+def _completed(settings: DiffEGGSettings, backbone: Backbone, epoch: float) -> DiffEGGSettings:
+    """Fill in what depends on model and data. epoch: steps in which every picture is seen."""
+    of_epochs = math.ceil(epoch * settings.epochs) or settings.max_steps
+    return replace(
+        settings,
+        size=settings.size or backbone.native_size,
+        max_steps=min(of_epochs, settings.max_steps),
+        epoch_steps=settings.epoch_steps or math.ceil(epoch),
+    )
+
+
+def _losses(settings: DiffEGGSettings, trainee: EdgeTrainee, epoch: float) -> EdgeLosses:
+    every = settings.relabel_every
+    return EdgeLosses(
+        trainee,
+        settings.reconstruction,
+        settings.reconstruction_weight,
+        settings.cross_entropy,
+        max(1, round(epoch * every)) if every else 0,
+        settings.sure_edge,
+        settings.sure_interior,
+    )
+
+
+def _earlier(settings: DiffEGGSettings) -> Path | None:
+    """Return the folder of the generator that a run begins with; raises InputError."""
+    if not settings.start_from:
+        return None
+    folder = Path(settings.start_from).expanduser()
+    if not (folder / EDGE_GENERATOR).is_dir() or not (folder / CARD).is_file():
+        raise InputError(
+            f"--start_from {settings.start_from}: not a folder with {EDGE_GENERATOR}/ and {CARD}: "
+            "give an export of training.diffegg."
+        )
+    if (folder / ADAPTER).is_dir():
+        raise InputError(
+            f"--start_from {settings.start_from}: its edge generator belongs to the LoRA beside "
+            "it, which a run cannot begin with: give one that was trained with --rank 0."
+        )
+    return folder / EDGE_GENERATOR
+
+
+def _take_over(generator: EdgeGenerator, folder: Path) -> None:
+    """Begin with the weights of another generator of the same make; raises InputError."""
+    trained = load_frozen(EdgeGenerator, folder, torch.float32).state_dict()
+    own = {name: tensor.shape for name, tensor in generator.state_dict().items()}
+    if own != {name: tensor.shape for name, tensor in trained.items()}:
+        raise InputError(
+            f"--start_from: {folder} is of another make: give the same --photo_features, "
+            "--channels and --more_layers as it was trained with."
+        )
+    generator.load_state_dict(trained)
+
+
+def _public(settings: DiffEGGSettings) -> dict[str, Any]:
+    """Return the settings without the paths of this machine; of an earlier run, how it was made."""
+    knobs: dict[str, Any] = {k: v for k, v in asdict(settings).items() if k not in PATHS}
+    if settings.start_from:
+        training = read_json(Path(settings.start_from).expanduser() / CARD).get("training", {})
+        knobs["start_from"] = training.get("history", {}).get("edge_generator", training)
+    return knobs
+
+
+def _last_row(log: Path) -> dict[str, Any]:
+    return dict(json.loads(log.read_text().splitlines()[-1])) if log.exists() else {}

@@ -1,0 +1,1 @@
+"""The training loop that every program shares; it knows none of them."""

@@ -1,0 +1,1 @@
+"""The embedded models: from material to export, as `python -m training.small`."""

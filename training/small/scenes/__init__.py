@@ -1,0 +1,1 @@
+"""Scenes with exact masks, composed of photographs and cut-outs."""
