@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import FloatRect, Page, expect, sync_playwright
 
-from segdemo.checkpoints import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from tests.browser.conftest import CHROMIUM_FLAGS
 from tests.browser.serving import Server
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from docs.pictures.photos import GCOMPRIS, PHOTOS
 from segdemo.assistant import AnnotationAssistant
-from segdemo.checkpoints import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.images import SUFFIXES, cut_out, load_rgb
 
 DOCS_SHEET = Path(__file__).parents[1] / "embedded_model.webp"
