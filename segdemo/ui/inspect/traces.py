@@ -89,11 +89,7 @@ class Chosen:
 
     def step_of(self, curve: KLCurve) -> int:
         """Return the index of the step to show: the nearest one where a grid lacks it."""
-        wanted = self.timestep
-        if wanted is None:
-            return curve.peak
-        apart = [abs(timestep - wanted) for timestep in curve.timesteps]
-        return apart.index(min(apart))
+        return curve.peak if self.timestep is None else curve.nearest(self.timestep)
 
 
 def trace_photo(

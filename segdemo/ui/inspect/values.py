@@ -69,7 +69,7 @@ def curves_value(kept: KeptTrace | None, pinned: PinnedCurve | None) -> dict[str
         "fixed": kept.settings.fixed_timestep,
         "peak": curve.peak,
         "peak_timestep": curve.peak_timestep,
-        "peak_pair": -1 if curve.flat else curve.peak - kept_of_pair,
+        "peak_pair": -1 if curve.largest_gap is None else curve.largest_gap,
         "kept_of_pair": kept_of_pair,
         "aspect": round(kept.aspect, 4),
         "photo": _file(photo_of(kept)),
