@@ -37,7 +37,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
             gr.Examples(
                 [str(example) for example in PHOTOS],
                 photo,
-                label="Example photos (the embedded model fails on the camel: it takes both)",
+                label="Example photos",
                 api_visibility="private",
             )
             options = build_options(assistant)
