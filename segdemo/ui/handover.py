@@ -14,7 +14,8 @@ from segdemo.diffegg.pseudo_edge import edge_map
 from segdemo.editing.image import EditedImage
 from segdemo.editing.seeds import new_ids
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.ui.cutout.results import KeptResult, read_threshold, result_of
+from segdemo.ui.cutout.options import read_threshold
+from segdemo.ui.cutout.results import KeptResult, result_of
 from segdemo.ui.cutout.tab import CutoutTab
 from segdemo.ui.errors import user_errors
 from segdemo.ui.inspect.tab import InspectTab

@@ -17,8 +17,10 @@ from torch import nn
 from segdemo.datatypes import PseudoEdge
 from segdemo.diffegg.adapters import adapter_parameters
 from segdemo.diffegg.backbones.base import Backbone
-from segdemo.diffegg.edge_generator import EdgeGenerator, enlarge, latents_for, read_for
+from segdemo.diffegg.edge_generator import EdgeGenerator, edge_probability
 from segdemo.diffegg.features import Reading
+from segdemo.diffegg.pipeline import DiffEGGPipeline
+from segdemo.photo_features import PhotoFeatures
 from training.diffegg.data import EdgeBatch, EdgeBatches, EdgePair
 from training.diffegg.losses import (
     masked_cross_entropy,
@@ -39,11 +41,18 @@ class EdgeTrainee(nn.Module):
     buffers, so that a checkpoint has them.
     """
 
-    def __init__(self, backbone: Backbone, generator: EdgeGenerator, teacher: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        generator: EdgeGenerator,
+        photo_features: PhotoFeatures | None = None,
+        teacher: bool = False,
+    ) -> None:
         """Put the parts together; the backbone has its adapter already, and at work."""
         super().__init__()
         self.backbone = backbone
         self.generator = generator
+        self.pipeline = DiffEGGPipeline(backbone, generator, photo_features)
         # a parameter's name may hold no dots
         adapter = {name.replace(".", "/"): p for name, p in adapter_parameters(backbone).items()}
         self.adapter = nn.ParameterDict(adapter)
@@ -56,11 +65,11 @@ class EdgeTrainee(nn.Module):
     def forward(self, latents: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
         """Return the edges (B, S, S) of pictures (B, 3, S, S) with clean latents (B, C, h, w)."""
         size = (pictures.shape[-2], pictures.shape[-1])
-        return enlarge(self.generator(self.read(latents, pictures).maps), size)
+        return edge_probability(self.generator(self.read(latents, pictures).maps), size)
 
     def read(self, latents: torch.Tensor, pictures: torch.Tensor) -> Reading:
         """Return the features of pictures with clean latents (B, C, h, w)."""
-        return read_for(self.backbone, self.generator, latents, pictures)
+        return self.pipeline.read(latents, pictures)
 
     @torch.no_grad()
     def encode(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -125,14 +134,14 @@ class EdgeLosses:
             taught = trainee.taught(latents, batch.pictures)
             labels = relabel(labels, taught, self.sure_edge, self.sure_interior)
         reading = trainee.read(latents, batch.pictures)
-        probability = enlarge(trainee.generator(reading.maps), (size, size))  # (B, S, S)
+        probability = edge_probability(trainee.generator(reading.maps), (size, size))  # (B, S, S)
         dice, counted = masked_dice(probability, labels)
         reconstruction = reconstruction_loss(
             self.reconstruction,
             trainee.backbone,
             batch.pictures,
             latents,
-            latents_for(trainee.backbone, trainee.generator, latents),
+            trainee.pipeline.generator_latents(latents),
             reading,
             trainee.generator.config.timestep,
         )
