@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
@@ -133,7 +133,7 @@ def _is_mask(ids: Labels) -> bool:
     return int(np.count_nonzero(np.unique(ids))) <= 1
 
 
-def _add_masks(key: str, maps: dict[Path, Labels], file: str, collector: MaskCollector) -> None:
+def _add_masks(key: str, maps: Mapping[Path, Labels], file: str, collector: MaskCollector) -> None:
     """Keep images of one mask each, the numbers in their names in rising order."""
     ordered = sorted(maps, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
     shapes = {ids.shape for ids in maps.values()}
