@@ -65,11 +65,23 @@ class SegmentationResult:
         return high - low > 0.3
 
 
+@dataclass(frozen=True)
+class EdgeSource:
+    """How a text-to-image model gives edges: by its edge generator, or by EdgeKL of its attention.
+
+    name: what the user called the model. licence: that of its weights.
+    """
+
+    kind: Literal["edge_generator", "edge_kl"]
+    name: str
+    licence: str
+
+
 @dataclass(frozen=True, eq=False)
 class EdgeMap:
     """How likely each pixel is an edge between instances.
 
-    probability: (H, W) float32 in [0, 1]. origin: "edge_kl", "diffegg" (its edge generator),
+    probability: (H, W) float32 in [0, 1]. origin: "edge_generator" or "edge_kl" (see `EdgeSource`),
     "diffdis", "gradient" or "upload".
     """
 

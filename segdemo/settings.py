@@ -16,6 +16,8 @@ from typing import Any
 
 from segdemo.datatypes import InputError
 
+LARGEST_SEED = 2**63 - 1  # that PyTorch takes
+
 
 def setting(
     default: Any,
@@ -52,7 +54,7 @@ def check_settings(settings: Any) -> None:
 def _range(low: float, high: float, unit: str) -> str:
     unit = f" {unit}" if unit else ""
     if math.isinf(high):
-        return f": choose {low:g}{unit} or more"
+        return f": choose {low}{unit} or more"
     if math.isinf(low):
-        return f": choose {high:g}{unit} or less"
-    return f" is outside {low:g} to {high:g}{unit}"
+        return f": choose {high}{unit} or less"
+    return f" is outside {low} to {high}{unit}"

@@ -213,7 +213,7 @@ class DiffEGGPipeline:
             reading = self.read(self.backbone.encode(square), square)
         logits = self.edge_generator(reading.maps)  # (1, 1, S/4, S/4)
         probability = edge_probability(logits, (image.shape[0], image.shape[1]))[0]  # (H, W)
-        return EdgeMap(probability.clamp(0, 1).cpu().numpy(), "diffegg")
+        return EdgeMap(probability.clamp(0, 1).cpu().numpy(), "edge_generator")
 
     def generator_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """Return what the denoiser is shown of clean latents (B, C, h, w) for the generator.
