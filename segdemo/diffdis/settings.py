@@ -15,6 +15,7 @@ LARGEST_SIDE = 2048
 class DiffDISSettings:
     """How one image is segmented; a model's card may switch `augment` and `follow` on."""
 
+<<<<<<< HEAD
     size: int = setting(
         0,
         "Side in pixels that the image is squashed to, a multiple of 64; 0 takes the size the "
@@ -22,6 +23,15 @@ class DiffDISSettings:
         minimum=0,
         maximum=LARGEST_SIDE,
         unit="pixels",
+=======
+    size: int = field(
+        default=0,
+        metadata={
+            "label": "Working size",
+            "help": "Side in pixels that the picture is squashed to, a multiple of 64; 0 takes the "
+            "size the model was trained at.",
+        },
+>>>>>>> main
     )
     seed: int = setting(
         0,
@@ -29,6 +39,7 @@ class DiffDISSettings:
         minimum=0,
         maximum=LARGEST_SEED,
     )
+<<<<<<< HEAD
     augment: bool = setting(
         False, "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size."
     )
@@ -36,6 +47,22 @@ class DiffDISSettings:
         False,
         "Let the mask's outline follow the photo's colours (guided filter): for models whose maps "
         "are coarser than the photo.",
+=======
+    augment: bool = field(
+        default=False,
+        metadata={
+            "label": "Test-time augmentation",
+            "help": "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
+        },
+    )
+    follow: bool = field(
+        default=False,
+        metadata={
+            "label": "Follow outlines",
+            "help": "Let the mask's outline follow the photo's colours (guided filter): for models "
+            "whose maps are coarser than the photo.",
+        },
+>>>>>>> main
     )
     ensemble: int = setting(
         1,

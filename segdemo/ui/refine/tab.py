@@ -14,9 +14,9 @@ from segdemo.editing.sessions import SessionStore
 from segdemo.images import SUFFIXES
 from segdemo.rip.settings import PRESETS, RANGES, RIPSettings
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import LIGHT, MODEL_QUEUE, RIP_QUEUE, SAVE_FILE
+from segdemo.ui.events import MODEL_QUEUE, RIP_QUEUE, wire_download
 from segdemo.ui.mask_editor import mask_editor
-from segdemo.ui.refine.api import SOURCES, build_refine_endpoint
+from segdemo.ui.refine.api import SOURCES, build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
 from segdemo.ui.refine.handlers import METHODS, RefineHandlers
 from segdemo.ui.refine.service import EditorService
@@ -58,9 +58,8 @@ class ExportPanel:
 
     mask_format: gr.Dropdown
     scope: gr.Radio
-    export: gr.Button
+    export: gr.DownloadButton
     report: gr.HTML
-    taken: gr.File
 
 
 @dataclass(frozen=True)
@@ -110,13 +109,14 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_QUEUE)
     editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_QUEUE)
     editor.preview(handlers.preview, None, editor, **EVENTS, **RIP_QUEUE)
-    take.export.click(
+    wire_download(
+        take.export,
         functools.partial(export, store),
         [tab.token, tab.current, take.scope, take.mask_format],
-        [take.taken, take.report],
+        outputs=[take.export, take.report],
         **EVENTS,
-    ).success(None, take.taken, None, js=SAVE_FILE, **LIGHT)
-    build_refine_endpoint(assistant)
+    )
+    build_refine_api(assistant)
     return tab
 
 
@@ -180,7 +180,6 @@ def _build_export() -> ExportPanel:
         with gr.Row():
             mask_format = gr.Dropdown(FORMATS, value="coco", label="Format", elem_id="mask-format")
             scope = gr.Radio(SCOPES, value=SCOPES[0], label="Which photos")
-        button = gr.Button("Download masks", variant="primary", elem_id="take-masks")
+        button = gr.DownloadButton("Download masks", variant="primary", elem_id="take-masks")
         report = status_line("", "export-report")
-        taken = gr.File(visible=False)
-    return ExportPanel(mask_format, scope, button, report, taken)
+    return ExportPanel(mask_format, scope, button, report)
