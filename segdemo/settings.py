@@ -4,7 +4,7 @@ Settings are frozen dataclasses whose fields are made by `setting`. The metadata
 
 help: a sentence for a person. choices: the values there are, for those of a kind that can be
 listed. minimum, maximum: the range of a number, both included. unit: what a number counts, such as
-"pixels". A class may add keys of its own.
+"pixels". label: what a form calls it, where the name does not say it. A class may add keys.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     unit: str = "",
+    label: str = "",
     choices: Sequence[str] = (),
     **more: Any,
 ) -> Any:
     """Declare a field of a settings class; only what is given becomes metadata."""
-    said = {"minimum": minimum, "maximum": maximum, "unit": unit, "choices": tuple(choices)} | more
+    said = {"minimum": minimum, "maximum": maximum, "unit": unit, "label": label} | more
+    said["choices"] = tuple(choices)
     kept = {key: value for key, value in said.items() if value not in (None, "", ())}
     return field(default=default, metadata={"help": help} | kept)
 

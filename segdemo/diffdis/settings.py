@@ -15,7 +15,6 @@ LARGEST_SIDE = 2048
 class DiffDISSettings:
     """How one image is segmented; a model's card may switch `augment` and `follow` on."""
 
-<<<<<<< HEAD
     size: int = setting(
         0,
         "Side in pixels that the image is squashed to, a multiple of 64; 0 takes the size the "
@@ -23,15 +22,7 @@ class DiffDISSettings:
         minimum=0,
         maximum=LARGEST_SIDE,
         unit="pixels",
-=======
-    size: int = field(
-        default=0,
-        metadata={
-            "label": "Working size",
-            "help": "Side in pixels that the picture is squashed to, a multiple of 64; 0 takes the "
-            "size the model was trained at.",
-        },
->>>>>>> main
+        label="Working size",
     )
     seed: int = setting(
         0,
@@ -39,30 +30,16 @@ class DiffDISSettings:
         minimum=0,
         maximum=LARGEST_SEED,
     )
-<<<<<<< HEAD
     augment: bool = setting(
-        False, "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size."
+        False,
+        "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
+        label="Test-time augmentation",
     )
     follow: bool = setting(
         False,
         "Let the mask's outline follow the photo's colours (guided filter): for models whose maps "
         "are coarser than the photo.",
-=======
-    augment: bool = field(
-        default=False,
-        metadata={
-            "label": "Test-time augmentation",
-            "help": "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
-        },
-    )
-    follow: bool = field(
-        default=False,
-        metadata={
-            "label": "Follow outlines",
-            "help": "Let the mask's outline follow the photo's colours (guided filter): for models "
-            "whose maps are coarser than the photo.",
-        },
->>>>>>> main
+        label="Follow outlines",
     )
     ensemble: int = setting(
         1,

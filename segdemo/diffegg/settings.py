@@ -22,22 +22,13 @@ class TraceSettings:
     timesteps: tuple[int, ...] = setting(
         PAPER_TIMESTEPS, "Noise levels to look at, falling, within 0 to 999 (Algorithm 1)."
     )
-<<<<<<< HEAD
     size: int = setting(
         0,
         "Side in pixels that the image is squashed to, a multiple of 64; 0 takes the model's own.",
         minimum=0,
         maximum=LARGEST_SIDE,
         unit="pixels",
-=======
-    size: int = field(
-        default=0,
-        metadata={
-            "label": "Working size",
-            "help": "Side in pixels that the picture is squashed to, a multiple of 64; 0 takes the "
-            "model's own.",
-        },
->>>>>>> main
+        label="Working size",
     )
     seed: int = setting(0, "Seed of the noise.", minimum=0, maximum=LARGEST_SEED)
     noise: str = setting(
@@ -46,30 +37,18 @@ class TraceSettings:
         "paper's text says, which adds sampling error to every gap.",
         choices=("shared", "fresh"),
     )
-<<<<<<< HEAD
     noise_draws: int = setting(
-        1, "Attention is averaged over this many draws of noise.", minimum=1, maximum=64
+        1,
+        "Attention is averaged over this many draws of noise.",
+        minimum=1,
+        maximum=64,
+        label="Draws of noise",
     )
     layers: str = setting(
         "",
         "Parts of layer names, separated by |, such as mid_block|up_blocks.2; only "
         "self-attention layers whose name holds one of them count. Empty: all (eq. 11).",
-=======
-    noise_draws: int = field(
-        default=1,
-        metadata={
-            "label": "Draws of noise",
-            "help": "Attention is averaged over this many draws of noise.",
-        },
-    )
-    layers: str = field(
-        default="",
-        metadata={
-            "label": "Layer filter",
-            "help": "Parts of layer names, separated by |, such as mid_block|up_blocks.2; only "
-            "self-attention layers whose name holds one of them count. Empty: all (eq. 11).",
-        },
->>>>>>> main
+        label="Layer filter",
     )
     layer_weights: str = setting(
         "uniform",
@@ -77,22 +56,12 @@ class TraceSettings:
         "map, as in DiffSeg.",
         choices=("uniform", "resolution"),
     )
-<<<<<<< HEAD
     key_norm: str = setting(
         "layer",
         "layer: every enlarged map keeps mass 1; end: maps are normalised only after "
         "they were added, so coarse layers weigh more.",
         choices=("layer", "end"),
-=======
-    key_norm: str = field(
-        default="layer",
-        metadata={
-            "label": "Normalisation",
-            "help": "layer: every enlarged map keeps mass 1; end: maps are normalised only after "
-            "they were added, so coarse layers weigh more.",
-            "choices": ("layer", "end"),
-        },
->>>>>>> main
+        label="Normalisation",
     )
     text_keys: str = setting(
         "image_keys",
@@ -106,22 +75,12 @@ class TraceSettings:
         "other order, their mean, or Jensen-Shannon.",
         choices=("clean_noisy", "noisy_clean", "symmetric", "js"),
     )
-<<<<<<< HEAD
     keep: str = setting(
         "clean",
         "Which step of the pair with the largest gap is chosen; clean: (499, 399) "
         "gives 399, as in the paper's figure 2.",
         choices=("clean", "noisy"),
-=======
-    keep: str = field(
-        default="clean",
-        metadata={
-            "label": "Kept step of a pair",
-            "help": "Which step of the pair with the largest gap is chosen; clean: (499, 399) "
-            "gives 399, as in the paper's figure 2.",
-            "choices": ("clean", "noisy"),
-        },
->>>>>>> main
+        label="Kept step of a pair",
     )
     fixed_timestep: int | None = setting(
         None,
