@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any, TypeVar
 
@@ -53,7 +53,7 @@ class ModelGate:
 
         return held
 
-    def _stepwise(self, generate: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    def _stepwise(self, generate: Callable[..., Generator[Any, None, None]]) -> Callable[..., Any]:
         @functools.wraps(generate)
         def held(*args: Any, **kwargs: Any) -> Iterator[Any]:
             end = object()

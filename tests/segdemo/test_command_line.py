@@ -129,7 +129,7 @@ class TestWrongUsage:
             ("--seed", "-1", "seed -1 is outside 0 to"),
             ("--size", "large", "invalid int value"),
             ("--size", "100", "must be a multiple of 64"),
-            ("--ensemble", "0", "choose 1 to 32"),
+            ("--ensemble", "0", "ensemble 0 is outside 1 to 32 passes"),
             ("--model", "enormous", "No model 'enormous'"),
             ("--device", "abacus", "Device 'abacus' is not available"),
         ],
