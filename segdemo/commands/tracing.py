@@ -1,4 +1,4 @@
-"""What `trace` and `edges` share: a backbone, the settings of a trace, and the walk."""
+"""What `trace` and `edges` share: a backbone, the settings of a trace, and the loop over images."""
 
 from __future__ import annotations
 
