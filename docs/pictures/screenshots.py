@@ -23,7 +23,7 @@ from tests.browser.conftest import CHROMIUM_FLAGS
 from tests.browser.serving import Server
 
 DOCS = Path(__file__).parents[1]
-PATIENCE = 300_000  # milliseconds: the model may run beside other work
+PATIENCE = 600_000  # milliseconds: the model may run beside other work
 WIDTH = 1280  # pixels of the window
 QUALITY = 88  # WebP
 EXAMPLE = "scarlet_macaw.jpg"
@@ -79,7 +79,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         model = Path(DEFAULT_MODEL)
         server = Server(model, model, Path(folder))
-        server.start()
+        server.start(PATIENCE / 1000)
         try:
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
             for shot in shots:
