@@ -26,7 +26,7 @@ DOCS = Path(__file__).parents[1]
 PATIENCE = 600_000  # milliseconds: the model may run beside other work
 WIDTH = 1280  # pixels of the window
 QUALITY = 88  # WebP
-EXAMPLE = "scarlet_macaw.jpg"
+EXAMPLE = "dog.jpg"
 SETTLE = 1500  # milliseconds until the page's animations have ended
 
 
