@@ -41,7 +41,7 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
                 refine = build_refine_tab(assistant, store)
             with gr.Tab("Help"):
                 gr.Markdown(HELP)
-        wire_handover(demo, Handover(store), cutout, inspect, refine, tabs)
+        wire_handover(demo, Handover(store, refine, tabs), cutout, inspect)
         demo.load(None, js=HELP_READERS)
     demo.queue(max_size=QUEUE_LENGTH)
     return demo
