@@ -1,4 +1,4 @@
-"""The page: layout and handlers. Each handler collects, asks for one verb, and shows."""
+"""The page: its tabs, the queue, and the help text."""
 
 from __future__ import annotations
 

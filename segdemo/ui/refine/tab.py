@@ -26,7 +26,7 @@ from segdemo.ui.status_line import status_line
 MASK_FILES = [".json", ".png", ".npz", ".npy", ".txt", ".zip", ".tif", ".tiff", ".bmp", ".gif"]
 INTRODUCTION = (
     "Bring photos with masks of any method. Edges split what is merged and join what is broken "
-    "(**RIP**); you accept or reject each change, mend the rest by hand, and export."
+    "(**RIP**); you accept or reject each change, correct the rest by hand, and export."
 )
 FILES = (
     "Masks: COCO JSON, indexed or panoptic PNG, NPZ, YOLO, LabelMe, or a zip of these, matched to "
