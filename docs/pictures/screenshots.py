@@ -43,7 +43,8 @@ def inspect(page: Page) -> int:
     """Trace an example and show its last step; returns the height to show."""
     page.get_by_role("tab", name="Inspect").click()
     page.locator("#trace-run").wait_for()
-    page.locator(f"#trace-photo-examples img[alt*='{EXAMPLE}']").first.click()
+    examples = page.locator("#trace-photo-examples")
+    examples.get_by_role("button", name=f"Example photo {EXAMPLE}").click()
     page.locator("#trace-photo img").wait_for()
     page.locator("#trace-run").click()
     expect(page.locator("#trace-status")).to_contain_text("PeakKL chooses")
