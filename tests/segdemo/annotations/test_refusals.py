@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from segdemo import batch
+from segdemo import files
 from segdemo.annotations import arrays, collector, read_masks
 from segdemo.datatypes import InputError
 from tests.segdemo.annotations.test_reading import TALL, as_json, as_png, coco, packed
@@ -37,9 +37,9 @@ def refusal(path: Path, sizes: dict[str, tuple[int, int]] | None = None, **more:
     [
         (coco([{"size": [4, 3], "counts": [12]}], (5, 3)), "mask 1 of a.jpg .* 3 x 4, the image"),
         (coco([packed(TALL), {"size": [3, 5], "counts": [15]}], (5, 3)), "RLE is 5 x 3"),
-        (coco([{"size": [5, 3], "counts": [14]}], (5, 3)), "do not fill"),
+        (coco([{"size": [5, 3], "counts": [14]}], (5, 3)), "does not fill"),
         (coco([{"size": [5, 3], "counts": "oo"}], (5, 3)), "damaged"),
-        (coco([{"size": [5, 3]}], (5, 3)), "no list of whole numbers"),
+        (coco([{"size": [5, 3]}], (5, 3)), "neither a list of whole numbers"),
         (coco([{"counts": [15]}], (5, 3)), "no size"),
         (coco([[[0, 0, 1, 1, 2]]], (5, 3)), "pairs"),
         (coco([[[0, 0, 1, 1, 2, 900]]], (5, 3)), "far out of the image"),
@@ -49,16 +49,16 @@ def refusal(path: Path, sizes: dict[str, tuple[int, int]] | None = None, **more:
         (coco([packed(TALL)], (5, 3), image_id=8), "image 8, which it lacks"),
         (coco([], (0, 3)), "3 x 0 pixels"),
         (coco([], (100_000, 100_000)), "40 million"),
-        ({**coco([], (5, 3)), "images": [{"id": 1}]}, "no complete COCO JSON"),
-        ({"annotations": [], "images": [], "categories": 3}, "no complete COCO JSON"),
-        ({"annotations": [5], "images": []}, "no complete COCO JSON"),
-        ({"a": 1}, "none of masks"),
-        ([], "none of masks"),
-        ([{"image_id": "x", "segmentation": 1}], "no list of COCO results"),
+        ({**coco([], (5, 3)), "images": [{"id": 1}]}, "not a complete COCO JSON"),
+        ({"annotations": [], "images": [], "categories": 3}, "not a complete COCO JSON"),
+        ({"annotations": [5], "images": []}, "not a complete COCO JSON"),
+        ({"a": 1}, "holds no masks"),
+        ([], "holds no masks"),
+        ([{"image_id": "x", "segmentation": 1}], "not a list of COCO results"),
         ({"shapes": [{"points": [[0, 0]]}], "imageHeight": 5, "imageWidth": 3}, "LabelMe"),
         ({"shapes": [{"label": "a", "points": 3}], "imageHeight": 5, "imageWidth": 3}, "LabelMe"),
         ({"shapes": []}, "how large its image is"),
-        ({"annotations": [{"segments_info": []}]}, "no complete panoptic JSON"),
+        ({"annotations": [{"segments_info": []}]}, "not a complete panoptic JSON"),
     ],
 )
 def test_json_that_does_not_fit(tmp_path: Path, content: Any, said: str):
@@ -70,7 +70,7 @@ def test_json_that_does_not_fit(tmp_path: Path, content: Any, said: str):
 @pytest.mark.parametrize("raw", [b"{", b"[" * 100_000, b"\xff\xfe{", b'{"a": \x00}'])
 def test_json_that_is_none(tmp_path: Path, raw: bytes):
     (tmp_path / "c.json").write_bytes(raw)
-    assert "damaged or no JSON" in refusal(tmp_path / "c.json")
+    assert "damaged or not JSON" in refusal(tmp_path / "c.json")
 
 
 def test_sizes_that_disagree_with_the_picture(tmp_path: Path):
@@ -106,7 +106,7 @@ class TestLabelPictures:
     def test_photos(self, tmp_path: Path):
         noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
         assert "looks like a photo" in refusal(as_png(noise, tmp_path / "a.png"))
-        assert "no format of masks" in refusal(as_png(noise, tmp_path / "a.jpg"))
+        assert "not a mask format" in refusal(as_png(noise, tmp_path / "a.jpg"))
 
     def test_jpegs_that_call_themselves_png(self, tmp_path: Path):
         Image.new("L", (3, 5)).save(tmp_path / "a.png", "JPEG")
@@ -201,7 +201,7 @@ def test_rows_that_are_no_yolo(tmp_path: Path, row: str, said: str):
 def test_yolo_without_the_pictures_size_or_as_no_text(tmp_path: Path):
     (tmp_path / "a.txt").write_bytes(b"0 \xff")
     assert "how large" in refusal(tmp_path / "a.txt")
-    assert "no text" in refusal(tmp_path / "a.txt", SIZES)
+    assert "not a text file" in refusal(tmp_path / "a.txt", SIZES)
 
 
 class TestPanoptic:
@@ -228,7 +228,7 @@ class TestPanoptic:
 
     @pytest.mark.parametrize("name", ["../p/a.png", "/etc/passwd", "C:a.png"])
     def test_pictures_elsewhere(self, tmp_path: Path, name: str):
-        assert "no file name within a folder" in refusal(self.write(tmp_path, [7], name))
+        assert "not a file name within a folder" in refusal(self.write(tmp_path, [7], name))
 
 
 def zipped(path: Path, entries: dict[str, bytes]) -> Path:
@@ -247,7 +247,7 @@ class TestArchives:
         assert "leads out of the archive" in refusal(path)
 
     def test_bombs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(batch, "MAX_UNPACKED_BYTES", 1000)
+        monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", 1000)
         path = zipped(tmp_path / "m.zip", {"a.png": bytes(5000)})
         assert "m.zip unpacks to more than" in refusal(path)
 
@@ -275,7 +275,7 @@ class TestArchives:
 def test_files_that_are_missing_or_unknown(tmp_path: Path):
     assert "cannot be read (No such file" in refusal(tmp_path / "gone.json")
     (tmp_path / "a.mat").write_bytes(b"MATLAB")
-    assert "no format of masks known here" in refusal(tmp_path / "a.mat")
+    assert "not a mask format known here" in refusal(tmp_path / "a.mat")
     (tmp_path / "empty.png").write_bytes(b"")
     assert "empty.png is not a label image" in refusal(tmp_path / "empty.png")
 
