@@ -21,7 +21,7 @@ from evaluation.data.panoptic_readers import (
 from evaluation.data.validation import FileError
 from segdemo.annotations.classes import class_names
 from segdemo.annotations.coco import MALFORMED
-from segdemo.annotations.file_names import inside
+from segdemo.annotations.file_names import path_inside
 from segdemo.annotations.folders import LABEL_SUFFIXES
 from segdemo.datatypes import InputError
 
@@ -166,7 +166,7 @@ def _annotations(content: Any, path: Path) -> list[Any]:
 def _png_file(annotation: Mapping[str, Any], path: Path) -> Path | None:
     """Return the image of ids in the folder of the JSON's name, or beside it."""
     places = [
-        inside(folder, annotation["file_name"], path.name)
+        path_inside(folder, annotation["file_name"], path.name)
         for folder in (path.with_suffix(""), path.parent)
     ]
     return next((place for place in places if place.is_file()), None)
