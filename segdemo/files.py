@@ -71,9 +71,9 @@ def find_images(inputs: Iterable[Path], output_dir: Path | None = None) -> list[
     for given in inputs:
         if os.path.isdir(given):  # unlike Path.is_dir, False where access is denied
             for path in _walk(given, output_dir):
-                found.setdefault(path.resolve(), (path, path.relative_to(given)))
+                found.setdefault(_real(path), (path, path.relative_to(given)))
         else:
-            found.setdefault(given.resolve(), (given, Path(given.name)))
+            found.setdefault(_real(given), (given, Path(given.name)))
     return _name_apart(list(found.values()))
 
 
@@ -146,17 +146,22 @@ def _walk(folder: Path, output_dir: Path | None) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename} cannot be read ({error.strerror}).") from error
 
-    passed_over = None if output_dir is None else output_dir.resolve()
+    passed_over = None if output_dir is None else _real(output_dir)
     for place, subfolders, names in os.walk(folder, onerror=refuse):
         here = Path(place)
         subfolders[:] = sorted(
             name
             for name in subfolders
-            if not name.startswith(".") and (here / name).resolve() != passed_over
+            if not name.startswith(".") and _real(here / name) != passed_over
         )
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 yield here / name
+
+
+def _real(path: Path) -> Path:
+    """Follow links; unlike Path.resolve it does not raise for links in a loop."""
+    return Path(os.path.realpath(path))
 
 
 def _name_apart(images: list[tuple[Path, Path]]) -> list[ImageFile]:

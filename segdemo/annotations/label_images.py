@@ -16,6 +16,7 @@ from segdemo.annotations.omissions import Omissions
 from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks, Labels
 from segdemo.files import PNG_COMPRESSION, atomic_write
 from segdemo.images import MAX_PIXELS
+from segdemo.regular_files import open_regular
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # those that keep numbers as they are
 MAX_COLOURS = 5000  # a photo has more; of images whose colours are ids
@@ -34,7 +35,7 @@ def read_label_image(path: Path, name: str) -> npt.NDArray[np.int64]:
         f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels: reduce image and masks."
     )
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_regular(path) as stream, Image.open(stream, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(too_large)
             return _stored_ids(image, name)

@@ -14,6 +14,7 @@ from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.outlines import fill, join, trace_filled
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.files import atomic_write
+from segdemo.regular_files import read_regular
 
 CLASSES_FILE = "classes.txt"
 _SLACK = 1e-3  # how far rounded coordinates may lie outside 0 to 1
@@ -111,7 +112,7 @@ def _class_names(place: Path, folder: Path) -> dict[int, str]:
 
 def _text(path: Path, file: str) -> str:
     try:
-        return path.read_text("utf-8-sig")
+        return read_regular(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not a text file: export it again.") from error
     except OSError as error:

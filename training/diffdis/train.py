@@ -26,6 +26,7 @@ from segdemo.checkpoints.card import ModelCard
 from segdemo.datatypes import InputError
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffusion import pick_device
+from segdemo.terminal import print_any_text
 from training.data_problems import report_problems
 from training.diffdis.base import BaseModel, load_base
 from training.diffdis.data import NoiseDraws, PairBatch, PairBatches
@@ -175,6 +176,7 @@ def export(settings: DiffDISTraining, base: BaseModel, data: Data, files: RunFil
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and train; 2 for wrong usage."""
+    print_any_text()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     named = ArgumentParser(add_help=False)
     named.add_argument("--preset", default="")

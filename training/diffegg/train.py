@@ -35,6 +35,7 @@ from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import feature_levels, finer_layers, photo_levels
 from segdemo.diffegg.loading import load_backbone
 from segdemo.diffusion import pick_device
+from segdemo.terminal import print_any_text
 from training.data_problems import report_problems
 from training.diffegg.data import EdgeBatches, EdgePair, find_edge_pairs, hold_out
 from training.diffegg.export import is_public, write_edge_model
@@ -173,6 +174,7 @@ def export(prepared: Prepared, run: RunFiles) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
+    print_any_text()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = HfArgumentParser(DiffEGGSettings, prog="python -m training.diffegg")
     try:

@@ -34,6 +34,7 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
+from segdemo.terminal import print_any_text
 from training.loop.signals import sigterm
 from training.pseudo_edges.files import (
     PROBLEMS,
@@ -97,6 +98,7 @@ def make_pseudo_edges(settings: PseudoEdgeSettings) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and go to work; 1 where pictures had problems, 2 for wrong usage."""
+    print_any_text()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     summary_line = (__doc__ or "").partition("\n")[0]
     parser = HfArgumentParser(

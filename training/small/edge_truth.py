@@ -26,6 +26,7 @@ from transformers import HfArgumentParser
 
 from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.images import load_rgb
+from segdemo.terminal import print_any_text
 from training.small.scenes.compose import compose_crowd
 from training.small.scenes.material import IGNORED_INSTANCE, Material
 from training.small.scenes.store import SceneStore
@@ -127,6 +128,7 @@ def write_truth(settings: TruthSettings) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and write; 2 for wrong usage."""
+    print_any_text()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = HfArgumentParser(TruthSettings, prog="python -m training.small.edge_truth")
     settings = TruthSettings(**vars(parser.parse_args(argv)))

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segdemo.datatypes import InputError
+from segdemo.terminal import print_any_text
 from training.small.convert import (
     convert_bsds,
     convert_bsds_boundaries,
@@ -195,6 +196,7 @@ def fetch_material(parts: list[Part]) -> list[Part]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program; 0 when the material is complete, 1 when parts are missing or failed."""
+    print_any_text()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -27,6 +27,7 @@ from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import pick_device
 from segdemo.photo_features import PhotoFeatures
+from segdemo.terminal import print_any_text
 from training.diffdis.losses import PixelTask, diffdis_losses, prior_losses, pyramid_noise
 from training.loop.sampling import Draw
 from training.loop.trainer import (
@@ -288,6 +289,7 @@ def _take_over(settings: SmallSettings) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
+    print_any_text()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     (settings,) = HfArgumentParser(SmallSettings).parse_args_into_dataclasses(argv)
     try:

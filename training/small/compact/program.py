@@ -12,6 +12,7 @@ import torch
 from transformers import HfArgumentParser
 
 from segdemo.datatypes import InputError
+from segdemo.terminal import print_any_text
 from training.loop.trainer import LoopSettings
 
 Settings = TypeVar("Settings", bound=LoopSettings)
@@ -46,6 +47,7 @@ def run_program(
 
     2 for wrong usage, 1 for a loss that is not a number, each with a sentence.
     """
+    print_any_text()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     (settings,) = HfArgumentParser(kind).parse_args_into_dataclasses(argv)
     try:
