@@ -11,12 +11,7 @@ import torch
 from PIL import Image
 from transformers import ViTModel
 
-from segdemo.checkpoints.files import (
-    TRANSFORMERS_STEM,
-    CheckpointError,
-    read_json,
-    weight_files,
-)
+from segdemo.checkpoints.files import CheckpointError, read_json
 from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import locate
 from segdemo.datatypes import RGBImage
@@ -76,7 +71,6 @@ def load_features(
             f"{folder} is a {kind}: only ViT (model_type vit), such as facebook/dino-vitb8, can be "
             "opened here."
         )
-    weight_files(folder, TRANSFORMERS_STEM)
     # what lies above its layers is not needed
     network = load_frozen(ViTModel, folder, dtype, add_pooling_layer=False)
     return PatchFeatures(network.to(device), *_color_statistics(folder / PREPARATION))
