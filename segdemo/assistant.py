@@ -27,12 +27,9 @@ from segdemo.datatypes import (
 from segdemo.diffdis.loading import load_pipeline
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.diffegg.backbones.base import Backbone
-from segdemo.diffegg.edge_generator import generate_edges
-from segdemo.diffegg.loading import load_backbone
-from segdemo.diffegg.pseudo_edge import edge_map, pseudo_edge
+from segdemo.diffegg.loading import load_pipeline as load_diffegg
+from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
-from segdemo.diffegg.tracing import trace
 from segdemo.diffusion import pick_device
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
@@ -73,7 +70,7 @@ class AnnotationAssistant:
         self._backbone_name = backbone
         self._features_name = features
         self._pipeline: DiffDISPipeline | None = None
-        self._backbone: Backbone | None = None
+        self._diffegg: DiffEGGPipeline | None = None
         self._features: PatchFeatures | None = None
         self._lock = threading.Lock()
 
@@ -155,7 +152,7 @@ class AnnotationAssistant:
         settings = settings or self.trace_defaults
         settings = replace(settings, size=settings.size or self.trace_size)
         with self._lock:
-            steps = trace(self._loaded_backbone(), image, settings, instances)
+            steps = self._loaded_backbone().trace(image, settings, instances)
         while True:
             with self._lock:
                 grown = next(steps, None)
@@ -172,15 +169,10 @@ class AnnotationAssistant:
         step that `settings` or PeakKL choose; rule: sets the threshold that becomes 0.5 (see
         `segdemo.diffegg.pseudo_edge`). The generator knows neither.
         """
-        if self._backbone_files.edge_generator is not None:
-            with self._lock:
-                backbone = self._loaded_backbone()
-                assert backbone.edge_generator is not None
-                return generate_edges(backbone, backbone.edge_generator, image)
-        *_, complete = self.trace(image, settings)
-        score = complete.chosen.edge_score
-        upper = pseudo_edge(score, rule).upper
-        return edge_map(score, upper, (image.shape[0], image.shape[1]))
+        settings = settings or self.trace_defaults
+        settings = replace(settings, size=settings.size or self.trace_size)
+        with self._lock:
+            return self._loaded_backbone().edges(image, settings, rule)
 
     def load_features(self) -> None:
         """Load MaskCut's features now rather than at the first picture.
@@ -229,10 +221,10 @@ class AnnotationAssistant:
             self._features = load_features(self._features_name, self._device, self._dtype)
         return self._features
 
-    def _loaded_backbone(self) -> Backbone:
-        if self._backbone is None:
-            self._backbone = load_backbone(self._backbone_files, self._device, self._dtype)
-        return self._backbone
+    def _loaded_backbone(self) -> DiffEGGPipeline:
+        if self._diffegg is None:
+            self._diffegg = load_diffegg(self._backbone_files, self._device, self._dtype)
+        return self._diffegg
 
     def _loaded(self) -> DiffDISPipeline:
         if self._pipeline is None:

@@ -5,7 +5,7 @@ numpy only. Arrays are made read-only and their shape and type are checked once,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -113,6 +113,14 @@ class PseudoEdge:
         return float((self.labels == label).mean())
 
 
+def nearest_timestep(timesteps: Sequence[int], wanted: int) -> int:
+    """Return the index of the timestep nearest to the wanted one; of equally near ones the first.
+
+    For a curve that is measured already, see `KLCurve.nearest`.
+    """
+    return min(range(len(timesteps)), key=lambda i: abs(timesteps[i] - wanted))
+
+
 @dataclass(frozen=True, eq=False)
 class KLCurve:
     """How much attention changes from each timestep to the next (DiffEGG, PeakKL).
@@ -130,6 +138,19 @@ class KLCurve:
     def peak_timestep(self) -> int:
         """The timestep PeakKL chooses."""
         return self.timesteps[self.peak]
+
+    @property
+    def largest_gap(self) -> int | None:
+        """Index of the largest gap, of equal ones the noisier; None where all are zero."""
+        return None if self.flat else self.gaps.index(max(self.gaps))
+
+    def pair(self, gap: int) -> tuple[int, int]:
+        """Return the two timesteps that a gap lies between, the noisier first."""
+        return self.timesteps[gap], self.timesteps[gap + 1]
+
+    def nearest(self, timestep: int) -> int:
+        """Return the index of the step nearest to a timestep."""
+        return nearest_timestep(self.timesteps, timestep)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,8 +195,7 @@ class AttentionTrace:
         """Index of the step whose edges count: the nearest to the fixed one, else PeakKL's."""
         if self.fixed_timestep is None:
             return self.curve.peak
-        apart = [abs(step.timestep - self.fixed_timestep) for step in self.steps]
-        return apart.index(min(apart))
+        return self.curve.nearest(self.fixed_timestep)
 
     @property
     def chosen(self) -> AttentionStep:

@@ -93,8 +93,7 @@ def _table(trace: AttentionTrace) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["timestep", "next_timestep", "gap"] + ["own_other"] * measured)
     for i, gap in enumerate(curve.gaps):
-        row = [curve.timesteps[i], curve.timesteps[i + 1], gap]
-        rows.writerow(row + [ratios[i + 1]] * measured)
+        rows.writerow([*curve.pair(i), gap] + [ratios[i + 1]] * measured)
     return text.getvalue()
 
 

@@ -151,9 +151,9 @@ def _draw_gaps(panel: Any, curve: KLCurve) -> None:
     middles = np.arange(len(gaps)) + 0.5
     panel.plot(middles, gaps, "-o", color=BLUE, linewidth=2, markersize=6)
     title = "No gap is above zero: there is no peak"
-    if not curve.flat:
-        largest = int(gaps.argmax())
-        before, after = curve.timesteps[largest : largest + 2]
+    largest = curve.largest_gap
+    if largest is not None:
+        before, after = curve.pair(largest)
         title = f"PeakKL keeps timestep {curve.peak_timestep}"
         panel.plot(middles[largest], gaps[largest], "D", color=VERMILION, markersize=12)
         left = largest < len(gaps) / 2

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -16,16 +16,17 @@ from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.targets import check_apart
 from segdemo.batch import PictureFile, find_images
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_setting, fraction, given
+from segdemo.commands.arguments import add_device
 from segdemo.commands.class_list import ClassList
 from segdemo.commands.kept import KeptPhotos
 from segdemo.commands.output import check_output
 from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles, InstanceFiles
 from segdemo.commands.refining import Refining
+from segdemo.commands.rip_arguments import add_rip
 from segdemo.commands.walk import follow
 from segdemo.datatypes import InputError
 from segdemo.images import image_size
-from segdemo.rip.refine import PRESETS, RIPSettings
+from segdemo.rip.settings import from_pairs
 
 
 def add_refine(verbs: Any) -> None:
@@ -62,29 +63,10 @@ def add_refine(verbs: Any) -> None:
         metavar="NAME",
         help="with --semantic: classes without instances, such as sky; `background` keeps 0 as one",
     )
-    parser.add_argument(
-        "--preset",
-        choices=tuple(PRESETS),
-        default="careful",
-        help="careful: changes masks only where whole borders stand out; robust: cuts at every "
-        "edge and closes gaps, for good edges; paper: for closed edges (default: %(default)s)",
-    )
+    add_rip(parser, default="careful")
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
-    _add_settings(parser)
     parser.set_defaults(run=partial(_run, parser))
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for every field of `RIPSettings`."""
-    for name in ("grid", "gap", "opening", "steps", "fill"):
-        add_setting(parser, RIPSettings, name, type=int, metavar="N")
-    for name in ("radius", "beta"):
-        add_setting(parser, RIPSettings, name, type=float, metavar="X")
-    for name in ("cut", "binarise", "merge_iou", "smallest_part", "smallest_instance", "join"):
-        add_setting(parser, RIPSettings, name, type=fraction, metavar="SHARE")
-    add_setting(parser, RIPSettings, "least_cover", type=fraction, metavar="SHARE")
-    add_setting(parser, RIPSettings, "contrast", type=float, metavar="X")
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
@@ -140,7 +122,7 @@ def _classes(arguments: argparse.Namespace) -> ClassList | None:
 
 def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> Refining:
     """Find photos, masks, edges and what an earlier run left; raises InputError."""
-    settings = replace(PRESETS[arguments.preset], **given(arguments, RIPSettings))
+    settings = from_pairs(arguments.preset, arguments.rip)
     edges = (
         EdgeFiles(arguments.edges)
         if arguments.edges

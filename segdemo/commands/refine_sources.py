@@ -19,8 +19,8 @@ from segdemo.commands.class_list import ClassList
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.rip.instances import refine_instances
-from segdemo.rip.refine import RIPSettings
 from segdemo.rip.semantic import refine_semantic
+from segdemo.rip.settings import RIPSettings
 
 _DIGITS = 32  # of a digest
 

@@ -18,7 +18,7 @@ from segdemo.commands.kept import KeptPhotos, MasksAsKept
 from segdemo.commands.refine_sources import EdgeSource, MaskSource, file_digest
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.images import load_rgb
-from segdemo.rip.refine import RIPSettings
+from segdemo.rip.settings import RIPSettings
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ class DiffDISSettings:
     size: int = field(
         default=0,
         metadata={
+            "label": "Working size",
             "help": "Side in pixels that the picture is squashed to, a multiple of 64; 0 takes the "
-            "size the model was trained at."
+            "size the model was trained at.",
         },
     )
     seed: int = field(
@@ -26,11 +27,15 @@ class DiffDISSettings:
     )
     augment: bool = field(
         default=False,
-        metadata={"help": "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size."},
+        metadata={
+            "label": "Test-time augmentation",
+            "help": "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
+        },
     )
     follow: bool = field(
         default=False,
         metadata={
+            "label": "Follow outlines",
             "help": "Let the mask's outline follow the photo's colours (guided filter): for models "
             "whose maps are coarser than the photo.",
         },

@@ -1,4 +1,7 @@
-"""The edge generator of DiffEGG's stage 2: a feature pyramid, then a small CNN."""
+"""The edge generator of stage 2 (Algorithm 3): a feature pyramid, then a small CNN.
+
+The published version calls stage 2 One-Step Self-Distillation.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,10 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
-from segdemo.datatypes import EdgeMap, RGBImage
-from segdemo.diffegg.backbones.base import Backbone
-from segdemo.diffegg.features import FeatureLevel, Reading, read_features
-from segdemo.diffusion import square_tensor
+from segdemo.diffegg.features import FeatureLevel
 
 STRIDE = 4  # pixels of the picture a cell of the output
 FIRST_PROBABILITY = 0.1  # edges are rare: starting at 0.5, the first steps would only learn that
-NOISE_SEED = 0
 
 
 class EdgeGenerator(ModelMixin, ConfigMixin):
@@ -82,52 +81,9 @@ class EdgeGenerator(ModelMixin, ConfigMixin):
         return self.head(values)
 
 
-def latents_for(
-    backbone: Backbone, generator: EdgeGenerator, latents: torch.Tensor
-) -> torch.Tensor:
-    """Return what the denoiser is shown of clean latents (B, C, h, w) at the timestep.
-
-    At 0 the latents themselves; above, with noise that is the same for every picture.
-    """
-    timestep = generator.config.timestep
-    if timestep == 0:
-        return latents
-    fixed = torch.Generator().manual_seed(NOISE_SEED)
-    noise = torch.randn(latents.shape[1:], generator=fixed).to(latents)
-    return backbone.add_noise(latents, noise.expand_as(latents), timestep)
-
-
-def read_for(
-    backbone: Backbone, generator: EdgeGenerator, latents: torch.Tensor, pictures: torch.Tensor
-) -> Reading:
-    """Run the denoiser once on clean latents (B, C, h, w) as the generator wants it.
-
-    pictures: (B, 3, S, S) in [-1, 1], which the latents are of; for photo features.
-    """
-    shown = latents_for(backbone, generator, latents)
-    hidden = [level for level in generator.levels if level.layers]
-    reading = read_features(backbone, hidden, shown, generator.config.timestep)
-    if backbone.photo_features is None or len(hidden) == len(generator.levels):
-        return reading
-    denoiser, photo = iter(reading.maps), iter(backbone.photo_features(pictures))
-    maps = [next(denoiser if level.layers else photo) for level in generator.levels]
-    return Reading(maps, reading.prediction)
-
-
-def enlarge(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def edge_probability(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Return probabilities (B, H, W) of logits (B, 1, h, w)."""
     return F.interpolate(logits.float(), size, mode="bilinear").sigmoid()[:, 0]
-
-
-@torch.inference_mode()
-def generate_edges(backbone: Backbone, generator: EdgeGenerator, image: RGBImage) -> EdgeMap:
-    """Return a picture's edges at its own size: one pass, with the backbone's adapter if any."""
-    square = square_tensor(image, generator.config.size).to(backbone.device)  # (1, 3, S, S)
-    with backbone.adapted():
-        reading = read_for(backbone, generator, backbone.encode(square), square)
-    height, width = image.shape[:2]
-    probability = enlarge(generator(reading.maps), (height, width))[0]  # (H, W)
-    return EdgeMap(probability.clamp(0, 1).cpu().numpy(), "diffegg")
 
 
 def _block(width: int, channels: int, groups: int) -> nn.Sequential:

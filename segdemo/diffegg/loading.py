@@ -1,4 +1,4 @@
-"""From a located text-to-image model to a working backbone."""
+"""From a located text-to-image model to a working pipeline."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
 from segdemo.diffegg.backbones.unet import UNetBackbone
 from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import photo_levels
+from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import LAST_TIMESTEP
 from segdemo.photo_features import PhotoFeatures
 
@@ -90,51 +91,34 @@ class EmptyPrompt:
     pooled: torch.Tensor | None = None
 
 
+def load_pipeline(
+    files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
+) -> DiffEGGPipeline:
+    """Load a located text-to-image model and what was trained for it; raises CheckpointError.
+
+    The adapter takes the precision of the network; the edge generator, which is small, stays in
+    float32.
+    """
+    backbone = load_backbone(files, device, dtype)
+    if files.adapter is not None:
+        load_adapter(backbone, files.adapter)
+    if files.edge_generator is None:
+        return DiffEGGPipeline(backbone)
+    generator = _load_generator(files.edge_generator, backbone)
+    if all(level.layers for level in generator.levels):
+        return DiffEGGPipeline(backbone, generator)
+    features = _load_photo_features(files.edge_generator, generator)
+    return DiffEGGPipeline(backbone, generator, features.to(device))
+
+
 def load_backbone(
     files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> Backbone:
-    """Load a located text-to-image model; raises CheckpointError.
+    """Load a located text-to-image model without what was added to it; raises CheckpointError.
 
-    The network takes the wanted precision, its adapter too. The autoencoder stays in float32
-    always: it runs once a picture, and Stable Diffusion's overflows in float16. So does the edge
-    generator, which is small. Text encoders are gone when this returns.
+    The network takes the wanted precision. The autoencoder stays in float32 always: it runs once an
+    image, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
     """
-    backbone = _load_model(files, device, dtype)
-    if files.adapter is not None:
-        load_adapter(backbone, files.adapter)
-    if files.edge_generator is not None:
-        generator = _load_generator(files.edge_generator, backbone)
-        if not all(level.layers for level in generator.levels):
-            backbone.photo_features = _load_photo_features(files.edge_generator, generator)
-            backbone.photo_features.to(device)
-        backbone.edge_generator = generator
-    return backbone
-
-
-def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
-    generator: EdgeGenerator = load_frozen(EdgeGenerator, folder, torch.float32)
-    modules = dict(backbone.network.named_modules())
-    strangers = [n for level in generator.levels for n in level.layers if n not in modules]
-    if strangers:
-        raise CheckpointError(
-            f"{folder} wants layer {strangers[0]}, which {backbone.name} does not have: give the "
-            "model that it was trained for."
-        )
-    return generator.to(backbone.device)
-
-
-def _load_photo_features(folder: Path, generator: EdgeGenerator) -> PhotoFeatures:
-    """Load what lies beside a generator that looks at it."""
-    source = folder.parent / PHOTO_FEATURES
-    features: PhotoFeatures = load_frozen(PhotoFeatures, source, torch.float32)
-    if photo_levels(features) != [level for level in generator.levels if not level.layers]:
-        raise CheckpointError(
-            f"{source} is not what {folder} was trained with: copy both from one model."
-        )
-    return features.eval()
-
-
-def _load_model(files: BackboneFiles, device: torch.device, dtype: torch.dtype) -> Backbone:
     network = load_frozen(NETWORKS[files.network.name], files.network, dtype)
     autoencoder = load_frozen(AutoencoderKL, files.folder / "vae", torch.float32)
     if network.config.in_channels != autoencoder.config.latent_channels:
@@ -163,6 +147,29 @@ def _load_model(files: BackboneFiles, device: torch.device, dtype: torch.dtype) 
         prompt.tokens,
         prompt.pooled,
     )
+
+
+def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
+    generator: EdgeGenerator = load_frozen(EdgeGenerator, folder, torch.float32)
+    modules = dict(backbone.network.named_modules())
+    strangers = [n for level in generator.levels for n in level.layers if n not in modules]
+    if strangers:
+        raise CheckpointError(
+            f"{folder} wants layer {strangers[0]}, which {backbone.name} does not have: give the "
+            "model that it was trained for."
+        )
+    return generator.to(backbone.device)
+
+
+def _load_photo_features(folder: Path, generator: EdgeGenerator) -> PhotoFeatures:
+    """Load what lies beside a generator that looks at it."""
+    source = folder.parent / PHOTO_FEATURES
+    features: PhotoFeatures = load_frozen(PhotoFeatures, source, torch.float32)
+    if photo_levels(features) != [level for level in generator.levels if not level.layers]:
+        raise CheckpointError(
+            f"{source} is not what {folder} was trained with: copy both from one model."
+        )
+    return features.eval()
 
 
 def _load_noise_schedule(file: Path) -> DDPMScheduler:

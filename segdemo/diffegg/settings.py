@@ -25,8 +25,9 @@ class TraceSettings:
     size: int = field(
         default=0,
         metadata={
+            "label": "Working size",
             "help": "Side in pixels that the picture is squashed to, a multiple of 64; 0 takes the "
-            "model's own."
+            "model's own.",
         },
     )
     seed: int = field(default=0, metadata={"help": "Seed of the noise."})
@@ -39,13 +40,18 @@ class TraceSettings:
         },
     )
     noise_draws: int = field(
-        default=1, metadata={"help": "Attention is averaged over this many draws of noise."}
+        default=1,
+        metadata={
+            "label": "Draws of noise",
+            "help": "Attention is averaged over this many draws of noise.",
+        },
     )
     layers: str = field(
         default="",
         metadata={
+            "label": "Layer filter",
             "help": "Parts of layer names, separated by |, such as mid_block|up_blocks.2; only "
-            "self-attention layers whose name holds one of them count. Empty: all (eq. 11)."
+            "self-attention layers whose name holds one of them count. Empty: all (eq. 11).",
         },
     )
     layer_weights: str = field(
@@ -59,6 +65,7 @@ class TraceSettings:
     key_norm: str = field(
         default="layer",
         metadata={
+            "label": "Normalisation",
             "help": "layer: every enlarged map keeps mass 1; end: maps are normalised only after "
             "they were added, so coarse layers weigh more.",
             "choices": ("layer", "end"),
@@ -83,6 +90,7 @@ class TraceSettings:
     keep: str = field(
         default="clean",
         metadata={
+            "label": "Kept step of a pair",
             "help": "Which step of the pair with the largest gap is chosen; clean: (499, 399) "
             "gives 399, as in the paper's figure 2.",
             "choices": ("clean", "noisy"),

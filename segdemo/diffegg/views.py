@@ -48,7 +48,15 @@ def colours(components: FloatMap) -> npt.NDArray[np.uint8]:
     return np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
 
 
-def own_other_ratio(attention: AttentionMap, labels: npt.NDArray[np.int64]) -> float | None:
+def downsample_labels(labels: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.int64]:
+    """Take the id at the centre of each of side x side cells of labels (H, W)."""
+    rows, columns = (
+        ((np.arange(side) + 0.5) * length / side).astype(int) for length in labels.shape
+    )
+    return labels[np.ix_(rows, columns)]
+
+
+def attention_ratio(attention: AttentionMap, labels: npt.NDArray[np.int64]) -> float | None:
     """Return how much more a cell looks at its own instance than at others equally far away.
 
     labels: (side, side), 0 = background. For every labelled cell and every exact distance at which

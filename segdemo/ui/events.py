@@ -1,7 +1,8 @@
-"""What all wiring shares: queues, Stop, work that starts and ends, and files that are saved."""
+"""How events are wired: queues, runs that can be stopped, downloads."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gradio as gr
@@ -9,31 +10,29 @@ import gradio as gr
 from segdemo.datatypes import Progress
 from segdemo.ui.errors import Stopped
 
+Updates = dict[Any, Any]
+"""New values by component."""
+
 MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
 # The assistant holds its models for one step at a time, so traces get a queue of their own
 TRACE_QUEUE: dict[str, Any] = {"concurrency_id": "trace", "concurrency_limit": 1}
 RIP_QUEUE: dict[str, Any] = {"concurrency_id": "rip", "concurrency_limit": 2}
-QUIET: dict[str, Any] = {
-    "queue": False,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-}
-LIGHT: dict[str, Any] = {  # never behind a model
-    "concurrency_limit": None,
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "trigger_mode": "always_last",
-}
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET = PRIVATE | {"queue": False}
+LIGHT = PRIVATE | {"concurrency_limit": None, "trigger_mode": "always_last"}  # never behind a model
 # Events that carry data: in Gradio 6.31 `always_last` runs again with the first event's data. One
 # at a time, so that they stay in order
-IN_ORDER = LIGHT | {"concurrency_limit": 1, "trigger_mode": "multiple"}
+IN_ORDER = PRIVATE | {"concurrency_limit": 1, "trigger_mode": "multiple"}
+# Emptied once it is saved: a button that holds a file saves it at a click, before the next is made
 SAVE_FILE = """
 (file) => {
-  if (!file) return;
-  const link = document.createElement("a");
-  link.href = file.url;
-  link.download = file.orig_name || "";
-  link.click();
+  if (file?.url) {
+    const link = document.createElement("a");
+    link.href = file.url;
+    link.download = file.orig_name || "";
+    link.click();
+  }
+  return null;
 }
 """
 
@@ -75,24 +74,60 @@ class StopSignal:
         return report
 
 
-def press_stop(stop: StopSignal) -> str:
-    """Ask the running work to end; value for the status line."""
-    stop.press()
-    return "Stopping after the current pass ..."
+def wire_run(
+    buttons: tuple[gr.Button, gr.Button],
+    stop: gr.State,
+    status: Any,
+    work: Callable[..., Any],
+    inputs: set[Any],
+    outputs: Iterable[Any],
+    needs_result: tuple[gr.State, Iterable[Any]] | None = None,
+    **options: Any,
+) -> None:
+    """Connect a button that starts `work`, and one that stops it.
 
+    buttons: Start and Stop; one of them can be pressed at a time. stop: the session's StopSignal.
+    status: says that work is stopping. needs_result: a state, and the buttons that can be pressed
+    while it holds something. options: of the event that works. Uploads reach `work` as Gradio's
+    records, not opened.
+    """
+    start, halt = buttons
+    result, dependent = needs_result or (None, ())
 
-def arm_stop(stop: StopSignal) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Before work: forget an earlier press; updates for (start button, Stop button)."""
-    stop.clear()
-    return gr.update(interactive=False), gr.update(interactive=True)
+    def arm(signal: StopSignal) -> Updates:
+        signal.clear()
+        return {start: gr.update(interactive=False), halt: gr.update(interactive=True)}
 
+    def reset_buttons(*kept: object) -> Updates:
+        there = gr.update(interactive=any(one is not None for one in kept))
+        return {
+            start: gr.update(interactive=True),
+            halt: gr.update(interactive=False),
+            **dict.fromkeys(dependent, there),
+        }
 
-def reset_buttons() -> tuple[dict[str, Any], dict[str, Any]]:
-    """After work: updates for (start button, Stop button)."""
-    return gr.update(interactive=True), gr.update(interactive=False)
+    def press_stop(signal: StopSignal) -> str:
+        signal.press()
+        return "Stopping after the current pass ..."
+
+    run = start.click(arm, stop, list(buttons), **QUIET).then(
+        work, inputs, list(outputs), preprocess=False, api_visibility="private", **options
+    )
+    finally_(run, reset_buttons, result, [*buttons, *dependent], **QUIET)
+    halt.click(press_stop, stop, status, **QUIET)
 
 
 def finally_(event: Any, *arguments: Any, **options: Any) -> None:
     """Run a handler once `event` is done, whether or not it failed."""
     event.then(*arguments, **options)
-    event.failure(*arguments, **options)  # in Gradio 6.31 `then` keeps still after an error
+    event.failure(*arguments, **options)  # in Gradio 6.31 `then` does not run after an error
+
+
+def wire_download(
+    button: gr.DownloadButton, make_file: Callable[..., Any], inputs: Any, **options: Any
+) -> None:
+    """Connect a download: the file is made when the button is pressed, then saved."""
+    outputs = options.pop("outputs", button)
+    button.click(make_file, inputs, outputs, **(PRIVATE | options)).success(
+        None, button, button, js=SAVE_FILE, **QUIET
+    )

@@ -15,7 +15,8 @@ from segdemo.editing.picture import EditedPicture
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.splits import fresh_ids
 from segdemo.editing.strokes import Labels
-from segdemo.ui.cutout.results import KeptResult, read_threshold, result_of
+from segdemo.ui.cutout.options import read_threshold
+from segdemo.ui.cutout.results import KeptResult, result_of
 from segdemo.ui.cutout.tab import CutoutTab
 from segdemo.ui.errors import user_errors
 from segdemo.ui.inspect.tab import InspectTab

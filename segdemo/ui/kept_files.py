@@ -1,16 +1,19 @@
-"""Files that the page makes: folders that are deleted after a day, names, zips."""
+"""Files that the page makes: folders that are deleted in time, names, zips."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import re
+import secrets
 import shutil
 import tempfile
 import time
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+
+from gradio.utils import get_upload_folder
 
 LONGEST_STEM = 180  # bytes; file systems allow 255, and endings are added
 RESULT_SECONDS = 3600.0
@@ -24,13 +27,24 @@ def _root() -> tempfile.TemporaryDirectory[str]:
 
 
 def new_folder() -> Path:
-    """Make an empty folder for one result, and delete those that are older than a day."""
+    """Make an empty folder for what a session keeps, and delete those older than a day."""
     yesterday = time.time() - LONGEST_KEPT
     for old in Path(_root().name).iterdir():
         with contextlib.suppress(OSError):  # another request may be as quick
             if old.stat().st_mtime < yesterday:
                 shutil.rmtree(old)
     return Path(tempfile.mkdtemp(dir=_root().name))
+
+
+def download_folder() -> Path:
+    """Make an empty folder for files that are handed out.
+
+    It lies in Gradio's cache, so that Gradio serves them without another copy, and deletes them
+    when `delete_cache` of the page says so.
+    """
+    folder = Path(get_upload_folder()) / secrets.token_urlsafe(16)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def file_name(name: str) -> str:

@@ -7,12 +7,17 @@ from typing import Any
 import gradio as gr
 
 from segdemo.ui.errors import user_errors
+from segdemo.ui.events import PRIVATE, QUIET
 from segdemo.ui.uploads import Upload, shown_version
 
 
 def photo_field(label: str, height: int, elem_id: str) -> gr.Image:
-    """Lay out the photo. Handlers take the file as it came, with `preprocess=False`."""
-    return gr.Image(
+    """Lay out the photo, which is checked as it arrives.
+
+    Handlers take the file as it came, with `preprocess=False`: Gradio would open it itself, with
+    errors of its own.
+    """
+    photo = gr.Image(
         type="filepath",
         image_mode=None,
         sources=["upload", "clipboard"],
@@ -21,6 +26,22 @@ def photo_field(label: str, height: int, elem_id: str) -> gr.Image:
         buttons=["fullscreen"],
         elem_id=elem_id,
     )
+    photo.upload(
+        receive,
+        photo,
+        photo,
+        preprocess=False,
+        concurrency_limit=None,  # but queued: what fails outside the queue shows no toast
+        **PRIVATE,
+    ).failure(lambda: None, None, photo, **QUIET)
+    return photo
+
+
+def receive(photo: Upload) -> Any:
+    """Check a photo as it arrives, so that a broken one is told at once."""
+    with user_errors():
+        replacement = shown_version(photo)
+    return gr.skip() if replacement is None else str(replacement)
 
 
 def run_and_stop(run: str, run_id: str, stop_id: str) -> tuple[gr.Button, gr.Button]:
@@ -29,10 +50,3 @@ def run_and_stop(run: str, run_id: str, stop_id: str) -> tuple[gr.Button, gr.But
         start = gr.Button(run, variant="primary", scale=3, elem_id=run_id)
         stop = gr.Button("Stop", interactive=False, scale=1, min_width=90, elem_id=stop_id)
     return start, stop
-
-
-def receive(photo: Upload) -> Any:
-    """Check a photo as it arrives, so that a broken one is told at once."""
-    with user_errors():
-        replacement = shown_version(photo)
-    return gr.skip() if replacement is None else str(replacement)

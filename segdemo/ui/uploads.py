@@ -1,12 +1,14 @@
-"""Uploads of many photos: laid into a folder under their own names, zips unpacked."""
+"""Files that come from and go to visitors and programs; uploads of many, zips unpacked."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
+from gradio import FileData
+from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
 
 from segdemo.batch import PictureFile, find_images, unpack_zip
@@ -32,6 +34,25 @@ def upload_name(upload: Upload) -> str:
     """Return an upload's own name, without folders."""
     name = upload.get("orig_name") or upload["path"]
     return name.replace("\\", "/").rsplit("/", 1)[-1] or "picture"
+
+
+def received(given: object) -> Upload | None:
+    """Read what a program sends as a file, or None for none; raises InputError.
+
+    Gradio has checked the path of every record that says it is a file: it names an upload. Any
+    other path may lead anywhere on this machine, so it is refused.
+    """
+    if given is None:
+        return None
+    if not is_file_obj_with_meta(given):
+        raise InputError("Upload the file first, as gradio_client.handle_file(path) does.")
+    assert isinstance(given, dict)
+    return Upload(path=given["path"], orig_name=given.get("orig_name"))
+
+
+def served(path: Path) -> Any:
+    """Return a file as Gradio serves it inside a component's value or an endpoint's result."""
+    return FileData(path=str(path), orig_name=path.name).model_dump()
 
 
 def shown_version(upload: Upload) -> Path | None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
 
-EXAMPLE = Path(__file__).parents[2] / "segdemo" / "assets" / "examples" / "car.jpg"
+EXAMPLE = Path(__file__).parents[2] / "segdemo" / "assets" / "examples" / "dog.jpg"
 
 
 def write_photo(path: Path, size: tuple[int, int] = (90, 60)) -> Path:
@@ -47,7 +47,7 @@ def download(page: Page, button: str) -> tuple[str, bytes]:
 
 
 def test_an_example_is_segmented_and_its_files_are_downloaded(page: Page) -> None:
-    page.get_by_role("button", name="Example photo car.jpg").click()
+    page.get_by_role("button", name="Example photo dog.jpg").click()
     page.locator("#photo img").wait_for()
     segment(page)
     expect(page.locator("#run-status")).to_contain_text("64 px, 1 pass, cpu")
@@ -57,15 +57,15 @@ def test_an_example_is_segmented_and_its_files_are_downloaded(page: Page) -> Non
     width_height = Image.open(EXAMPLE).size
     name, content = download(page, "Download mask")
     mask = Image.open(io.BytesIO(content))
-    assert (name, mask.mode, mask.size) == ("car_mask.png", "L", width_height)
+    assert (name, mask.mode, mask.size) == ("dog_mask.png", "L", width_height)
     name, content = download(page, "Download cut-out")
     cutout = Image.open(io.BytesIO(content))
-    assert (name, cutout.mode, cutout.size) == ("car_cutout.png", "RGBA", width_height)
+    assert (name, cutout.mode, cutout.size) == ("dog_cutout.png", "RGBA", width_height)
     name, content = download(page, "Download all")
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
     assert (name, sorted(names)) == (
-        "car_segdemo.zip",
-        ["car_cutout.png", "car_edge.png", "car_mask.png"],
+        "dog_segdemo.zip",
+        ["dog_cutout.png", "dog_edge.png", "dog_mask.png"],
     )
 
 

@@ -215,8 +215,8 @@ def test_a_pinned_run_stays_beside_the_next(tab: Page, tmp_path: Path) -> None:
 def test_a_mask_file_shows_whether_steps_separate_instances(tab: Page) -> None:
     expect(tab.locator("#trace-view .ratios")).to_be_hidden()
     tab.get_by_role("button", name="Instance check").click()
-    choose(tab, EXAMPLES / "instances" / "players.jpg")
-    mask = EXAMPLES / "instances" / "players_instances.png"
+    choose(tab, EXAMPLES / "instances" / "hens.jpg")
+    mask = EXAMPLES / "instances" / "hens_instances.png"
     tab.locator("#instance-mask input[type=file]").set_input_files(mask)
     tab.locator("#instance-mask img").wait_for()
     run(tab)

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from segdemo import batch, images
 from segdemo.__main__ import main
 from segdemo.commands import refining
-from segdemo.rip.refine import RIPSettings
+from segdemo.rip.settings import ALGORITHMS
 from tests.segdemo.refine_scenes import SIZE, refine, squares, write_work
 
 
@@ -126,9 +126,14 @@ def test_one_photos_edges_by_a_model(work: Path, tiny_backbone_folder: Path) -> 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--cut", "3"], "3 is not between 0 and 1"),
-        (["--grid", "4"], "grid 4 is outside 16 to 1024"),
-        (["--gap", "99"], "gap 99 is outside 0 to 32"),
+        (["--preset", "robust", "--cut", "3"], "edge_threshold 3.0 is outside 0 to 1"),
+        (["--rip", "grid=4"], "grid 4 is outside 16 to 1024"),
+        (
+            ["--gap", "9"],
+            "gap is not a parameter of preset careful, which runs region merging: "
+            "choose among grid, edge_contrast, min_component, join.",
+        ),
+        (["--rip", "grid"], "--rip grid: give NAME=NUMBER"),
         (["--format", "paper"], "invalid choice"),
         (["--format", "panoptic", "--output", "out"], "call it out.json"),
         (["--stuff", "sky"], "give --semantic as well"),
@@ -193,6 +198,5 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["refine", "--help"])
     said = "".join(capsys.readouterr().out.split())  # lines also break at hyphens
-    for setting in fields(RIPSettings):
-        assert f"--{setting.name}" in said
-        assert "".join(setting.metadata["help"].split()) in said
+    for setting in [entry for algorithm in ALGORITHMS for entry in fields(algorithm)]:
+        assert setting.name + "".join(setting.metadata["help"].split()) in said

@@ -102,7 +102,7 @@ def test_a_killed_run_goes_on(work: Path) -> None:
         shutil.copy(work / "edges" / "a_edge.png", work / "edges" / f"{name}_edge.png")
     one = read_masks(work / "merged.json")["a.png"]
     write_masks({f"{name}.png": one for name in [*names, "a", "b"]}, work / "many.json", "coco")
-    slow = ["--grid", "512", "--steps", "4096"]
+    slow = ["--rip", "grid=1024"]
     code = "import sys; from tests.segdemo.refine_scenes import *; from pathlib import Path\n"
     code += f"refine(Path({str(work)!r}), *{slow!r}, masks='many.json')"
     running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on(work: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--cut", "0.4"], "holds a run with cut 0.5, not 0.4"),
+        (["--contrast", "0.8"], "holds a run with edge_contrast 0.75, not 0.8"),
         (["--preset", "paper"], "holds a run with grid 512, not 128"),
         (["--semantic", "voc"], "holds a run with semantic unset, not voc"),
     ],

@@ -69,10 +69,12 @@ def test_page_and_endpoint_begin_with_them(folder: Path, tmp_path: Path) -> None
         block
         for block in page.blocks.values()
         if isinstance(block, gr.Checkbox)
-        and block.label in ("Test-time augmentation", "Follow outlines", "augment", "follow")
+        and block.label in ("Test-time augmentation", "Follow outlines")
     ]
-    assert len(boxes) == 4
-    assert all(box.value for box in boxes)
+    assert [box.value for box in boxes] == [True, True]
+    parameters = page.get_api_info()["named_endpoints"]["/segment"]["parameters"]
+    defaults = {one["parameter_name"]: one["parameter_default"] for one in parameters}
+    assert (defaults["augment"], defaults["follow"]) == (True, True)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ class Example:
     timestep: int | None = setting(None, "Timestep.", minimum=0, maximum=999, may_change=True)
 
     def __post_init__(self) -> None:
+        """Check."""
         check_settings(self)
 
 

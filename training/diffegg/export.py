@@ -37,8 +37,8 @@ def write_edge_model(
         shutil.rmtree(folder / part, ignore_errors=True)  # of an earlier export
     if model.backbone.has_adapter:
         save_adapter(model.backbone, folder / ADAPTER)
-    if model.backbone.photo_features is not None:
-        model.backbone.photo_features.save_pretrained(folder / PHOTO_FEATURES)
+    if model.pipeline.photo_features is not None:
+        model.pipeline.photo_features.save_pretrained(folder / PHOTO_FEATURES)
     model.generator.save_pretrained(folder / EDGE_GENERATOR, max_shard_size=LARGEST_SHARD)
     forget_origin(folder / EDGE_GENERATOR / "config.json")
     measured = [row for row in rows if row["step"] == step]

@@ -11,8 +11,10 @@ from torch import nn
 
 from segdemo.diffegg.adapters import adapter_parameters
 from segdemo.diffegg.backbones.base import Backbone
-from segdemo.diffegg.edge_generator import EdgeGenerator, enlarge, latents_for, read_for
+from segdemo.diffegg.edge_generator import EdgeGenerator, edge_probability
 from segdemo.diffegg.features import Reading
+from segdemo.diffegg.pipeline import DiffEGGPipeline
+from segdemo.photo_features import PhotoFeatures
 from training.diffegg.data import EdgeBatch
 from training.diffegg.losses import (
     masked_cross_entropy,
@@ -31,11 +33,18 @@ class DiffEGGModel(nn.Module):
     that a checkpoint has them.
     """
 
-    def __init__(self, backbone: Backbone, generator: EdgeGenerator, teacher: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        generator: EdgeGenerator,
+        photo_features: PhotoFeatures | None = None,
+        teacher: bool = False,
+    ) -> None:
         """Put the parts together; the backbone already has its adapter, enabled."""
         super().__init__()
         self.backbone = backbone
         self.generator = generator
+        self.pipeline = DiffEGGPipeline(backbone, generator, photo_features)
         # a parameter's name must not contain dots
         adapter = {name.replace(".", "/"): p for name, p in adapter_parameters(backbone).items()}
         self.adapter = nn.ParameterDict(adapter)
@@ -48,11 +57,11 @@ class DiffEGGModel(nn.Module):
     def forward(self, latents: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         """Return the edges (B, S, S) of images (B, 3, S, S) with clean latents (B, C, h, w)."""
         size = (images.shape[-2], images.shape[-1])
-        return enlarge(self.generator(self.read(latents, images).maps), size)
+        return edge_probability(self.generator(self.read(latents, images).maps), size)
 
     def read(self, latents: torch.Tensor, images: torch.Tensor) -> Reading:
         """Return the features of images with clean latents (B, C, h, w)."""
-        return read_for(self.backbone, self.generator, latents, images)
+        return self.pipeline.read(latents, images)
 
     @torch.no_grad()
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -117,14 +126,14 @@ class EdgeLosses:
             teacher_prediction = model.teacher_prediction(latents, batch.images)
             labels = relabel(labels, teacher_prediction, self.sure_edge, self.sure_interior)
         reading = model.read(latents, batch.images)
-        probability = enlarge(model.generator(reading.maps), (size, size))  # (B, S, S)
+        probability = edge_probability(model.generator(reading.maps), (size, size))  # (B, S, S)
         dice, counted = masked_dice(probability, labels)
         reconstruction = reconstruction_loss(
             self.reconstruction,
             model.backbone,
             batch.images,
             latents,
-            latents_for(model.backbone, model.generator, latents),
+            model.pipeline.generator_latents(latents),
             reading,
             model.generator.config.timestep,
         )

@@ -114,9 +114,10 @@ def build_model(
     small = files.family == OWN_FAMILY
     more = settings.more_layers or (finer_layers(backbone) if small else [])
     levels = feature_levels(backbone, [] if more == ["none"] else more)
+    photo_features = None
     if settings.photo_features:
-        backbone.photo_features = imagenet_features().to(backbone.device).eval()
-        levels += photo_levels(backbone.photo_features)
+        photo_features = imagenet_features().to(backbone.device).eval()
+        levels += photo_levels(photo_features)
     generator = EdgeGenerator(
         levels=[asdict(level) for level in levels],
         channels=settings.channels or (SMALL_CHANNELS if small else CHANNELS),
@@ -133,7 +134,7 @@ def build_model(
         add_adapter(backbone, layers[: last + 1], settings.rank)
     if settings.gradient_checkpointing:
         backbone.network.enable_gradient_checkpointing()
-    model = DiffEGGModel(backbone, generator, teacher=settings.relabel_every > 0)
+    model = DiffEGGModel(backbone, generator, photo_features, settings.relabel_every > 0)
     return model.to(backbone.device)
 
 

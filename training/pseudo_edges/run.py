@@ -18,13 +18,12 @@ from tqdm import tqdm
 from segdemo.assistant import PRECISIONS
 from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.datatypes import InputError, RGBImage
-from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.loading import load_backbone
+from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
 from training.loop.signals import catch_sigterm
-from training.pseudo_edges.edge_scores import chosen_layers, score_edges
 from training.pseudo_edges.files import (
     SUMMARY,
     ProcessSummary,
@@ -69,7 +68,7 @@ def make_pseudo_edges(settings: PseudoEdgeSettings) -> dict[str, Any]:
         state.wait_for_everyone()
     check_folder(output_dir, fixed)
     backbone = load_backbone(files, state.device, PRECISIONS[settings.precision])
-    scorer = _Scorer(backbone, tracing, settings)
+    scorer = _Scorer(DiffEGGPipeline(backbone), tracing, settings)
     with catch_sigterm() as stop_requested:
 
         def out_of_time() -> bool:
@@ -90,18 +89,16 @@ class _Scorer:
     """Makes the result of an image."""
 
     def __init__(
-        self, backbone: Backbone, tracing: TraceSettings, settings: PseudoEdgeSettings
+        self, pipeline: DiffEGGPipeline, tracing: TraceSettings, settings: PseudoEdgeSettings
     ) -> None:
-        self._backbone, self._tracing = backbone, tracing
-        self._layers = chosen_layers(backbone, tracing)
+        self._pipeline, self._tracing = pipeline, tracing
+        pipeline.attention_layers(tracing)  # complains before the first image
         self._rule, self._whole_curve = settings.rule, settings.curve
 
     def __call__(self, image: RGBImage) -> StoredEdge:
         """Score and split; raises InputError, also for too little memory."""
         try:
-            found = score_edges(
-                self._backbone, self._layers, image, self._tracing, self._whole_curve
-            )
+            found = self._pipeline.score_edges(image, self._tracing, self._whole_curve)
         except torch.OutOfMemoryError as error:
             raise InputError(
                 "The device's memory is too small: choose --precision fp16 or bf16, or a smaller "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from diffusers import AutoencoderKL
@@ -13,23 +12,15 @@ from torch import nn
 
 from segdemo.diffusion import encode_latents
 
-if TYPE_CHECKING:
-    from segdemo.diffegg.edge_generator import EdgeGenerator
-    from segdemo.photo_features import PhotoFeatures
-
 
 class Backbone(ABC):
     """A denoiser with its autoencoder, noising rule and empty prompt.
 
     name: what the user called it. native_size: side in pixels it was trained at. network: the
-    denoiser. autoencoder: from pictures to latents. edge_generator: makes edges of its hidden
-    states, or None. photo_features: what else it looks at, or None. has_adapter: the network has a
-    LoRA adapter, at rest outside of `adapted`.
-    All steps are differentiable.
+    denoiser. autoencoder: from images to latents. has_adapter: the network has a LoRA adapter,
+    disabled outside of `adapted`. All steps are differentiable.
     """
 
-    edge_generator: EdgeGenerator | None = None
-    photo_features: PhotoFeatures | None = None
     has_adapter = False
 
     def __init__(

@@ -1,81 +1,94 @@
-"""The endpoint `/segment`, for programs: one image in; mask, edge and cut-out files out."""
+"""The endpoints `/segment` and `/segment_batch`, for programs."""
 
-from __future__ import annotations
+# No `from __future__ import annotations`: Gradio reads the types of an endpoint's results as
+# objects, not as text
 
-from collections.abc import Callable
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.ui.cutout.results import (
-    KeptResult,
-    describe,
-    discard,
-    read_settings,
-    read_threshold,
-    segment_upload,
-    view_of,
-)
+from segdemo.ui.cutout.batch import HEADERS, pack_results, segment_many
+from segdemo.ui.cutout.options import read_threshold
+from segdemo.ui.cutout.results import segment_upload, write_files
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import MODEL_QUEUE, StopSignal
-from segdemo.ui.kept_files import RESULT_SECONDS
-from segdemo.ui.uploads import Upload
+from segdemo.ui.forms import read_settings
+from segdemo.ui.kept_files import download_folder
+from segdemo.ui.uploads import received, served
 
 
-def segment_for_programs(
-    assistant: AnnotationAssistant,
-    photo: Upload | None,
-    size: object,
-    seed: object,
-    augment: object,
-    ensemble: object,
-    soft: object,
-    threshold: object,
-    follow: object,
-    previous: KeptResult | None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008
-) -> tuple[str, str, str, dict[str, object], KeptResult]:
-    """Segment one picture: mask, edge and cut-out files, and what there is to say of them."""
-    with user_errors():
-        settings = read_settings(size, seed, augment, ensemble, follow)
-        limit = read_threshold(soft, threshold)
-        kept = segment_upload(assistant, photo, settings, StopSignal().watched(progress))
-        view = view_of(kept, limit)
-        discard(previous)
-        return str(view.mask), str(view.edge), str(view.cutout), describe(kept), kept
+def build_segment_api(assistant: AnnotationAssistant) -> None:
+    """Offer `/segment` and `/segment_batch`."""
+    defaults = assistant.segment_defaults
 
+    def segment(
+        photo: gr.FileData,
+        size: float = defaults.size,
+        seed: float = defaults.seed,
+        augment: bool = defaults.augment,
+        ensemble: float = defaults.ensemble,
+        soft: bool = True,
+        threshold: float = 0.5,
+        follow: bool = defaults.follow,
+    ) -> tuple[gr.FileData, gr.FileData, gr.FileData, dict[str, Any]]:
+        """Segment one image.
 
-def build_endpoint(handler: Callable[..., Any], suits: DiffDISSettings) -> None:
-    """Offer `/segment` to programs: hidden fields of its own, so that its signature is short."""
-    hidden: dict[str, Any] = {"visible": False}
-    kept = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard)
-    gr.Button(**hidden).click(
-        handler,
-        [
-            gr.File(label="photo", **hidden),
-            gr.Number(0, label="size", **hidden),
-            gr.Number(0, label="seed", **hidden),
-            gr.Checkbox(suits.augment, label="augment", **hidden),
-            gr.Number(1, label="ensemble", **hidden),
-            gr.Checkbox(True, label="soft", **hidden),
-            gr.Number(0.5, label="threshold", **hidden),
-            gr.Checkbox(suits.follow, label="follow", **hidden),
-            kept,
-        ],
-        [
-            gr.File(label="mask", **hidden),
-            gr.File(label="edge", **hidden),
-            gr.File(label="cutout", **hidden),
-            gr.JSON(label="info", **hidden),
-            kept,
-        ],
-        preprocess=False,
-        api_name="segment",
-        api_description=(
-            "Segment one picture. Returns mask and edge (8-bit PNG of its size), the cut-out (RGBA "
-            "PNG), and what there is to say of them. soft=false cuts the mask at the threshold."
-        ),
-        **MODEL_QUEUE,
-    )
+        Returns mask and edge (8-bit PNG of its size), the cut-out (RGBA PNG), and what there is to
+        say of them. soft=false cuts the mask at the threshold.
+        """
+        given = {
+            "size": size,
+            "seed": seed,
+            "augment": augment,
+            "ensemble": ensemble,
+            "follow": follow,
+        }
+        with user_errors():
+            limit = read_threshold(soft, threshold)
+            settings = read_settings(given, defaults)
+            segmented = segment_upload(assistant, received(photo), settings, lambda *_: None)
+            mask, edge, cutout = map(served, write_files(segmented, limit, download_folder()))
+            info = {
+                "name": segmented.name,
+                "summary": segmented.summary,
+                "found_something": segmented.result.found_something,
+            }
+            return mask, edge, cutout, info
+
+    def segment_batch(
+        files: list[gr.FileData],
+        size: float = defaults.size,
+        seed: float = defaults.seed,
+        augment: bool = defaults.augment,
+        ensemble: float = defaults.ensemble,
+        soft: bool = True,
+        threshold: float = 0.5,
+        follow: bool = defaults.follow,
+    ) -> tuple[dict[str, Any], gr.FileData | None, str]:
+        """Segment several images or zips.
+
+        Returns a table with a row a file, a zip of all results, and a line that counts them.
+        soft=false cuts the masks at the threshold.
+        """
+        given = {
+            "size": size,
+            "seed": seed,
+            "augment": augment,
+            "ensemble": ensemble,
+            "follow": follow,
+        }
+        with user_errors(), tempfile.TemporaryDirectory() as place:
+            settings, folder = read_settings(given, defaults), Path(place)
+            uploads = [upload for file in files or [] if (upload := received(file))]
+            *_, progress = segment_many(
+                assistant, uploads, settings, read_threshold(soft, threshold), StopSignal(), folder
+            )
+            archive = pack_results(progress.statuses, folder)
+            table = {"headers": HEADERS, "data": progress.rows, "metadata": None}
+            return table, archive and served(archive), progress.line
+
+    gr.api(segment, api_name="segment", **MODEL_QUEUE)
+    gr.api(segment_batch, api_name="segment_batch", **MODEL_QUEUE)

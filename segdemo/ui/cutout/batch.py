@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,13 @@ import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.batch import FileStatus, PictureFile, segment_files
+from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import SUFFIXES
 from segdemo.ui.cutout.options import Options
-from segdemo.ui.cutout.results import read_settings, read_threshold
 from segdemo.ui.errors import Stopped, user_errors
-from segdemo.ui.events import (
-    MODEL_QUEUE,
-    QUIET,
-    StopSignal,
-    arm_stop,
-    finally_,
-    press_stop,
-    reset_buttons,
-)
-from segdemo.ui.kept_files import RESULT_SECONDS, new_folder, pack
+from segdemo.ui.events import MODEL_QUEUE, StopSignal, Updates, wire_run
+from segdemo.ui.kept_files import RESULT_SECONDS, download_folder, new_folder, pack
+from segdemo.ui.photo_field import run_and_stop
 from segdemo.ui.uploads import FAILED, Rows, Upload, collect
 
 HEADERS = ["File", "Status", "Details"]
@@ -36,42 +30,31 @@ READY = "Add photos, then press Segment all. The settings under *Advanced* apply
 
 def segment_many(
     assistant: AnnotationAssistant,
-    files: list[Upload] | None,
-    size: object,
-    seed: object,
-    augment: object,
-    ensemble: object,
-    soft: object,
-    threshold: object,
-    follow: object,
+    files: list[Upload],
+    settings: DiffDISSettings,
+    threshold: float | None,
     stop: StopSignal,
-    previous: Path | None,
-) -> Iterator[tuple[Any, Any, str, Path | None]]:
-    """Segment files one by one, yielding (table, zip, status line, folder) after each.
+    folder: Path,
+) -> Iterator[BatchProgress]:
+    """Segment files one by one into `folder`, yielding how far it is before and after each.
 
     A file that fails is a row of the table and the rest goes on.
     """
-    with user_errors():
-        settings = read_settings(size, seed, augment, ensemble, follow)
-        limit = read_threshold(soft, threshold)
-        discard_folder(previous)
-        folder = new_folder()
-        pictures, rows = collect(files or [], folder / "uploads")
-        progress = BatchProgress(pictures, rows)
-        yield progress.rows, None, progress.line, folder
-        try:
-            for status in segment_files(
-                pictures,
-                folder / "results",
-                lambda image: assistant.segment(image, settings, stop.checked),
-                limit,
-            ):
-                progress.add(status)
-                yield progress.rows, gr.skip(), progress.line, folder
-        except Stopped:
-            progress.stop()
-        archive = pack_results(progress.statuses, folder)
-        yield progress.rows, archive and str(archive), progress.line, folder
+    pictures, rows = collect(files, folder / "uploads")
+    progress = BatchProgress(pictures, rows)
+    yield progress
+    try:
+        for status in segment_files(
+            pictures,
+            folder / "results",
+            lambda image: assistant.segment(image, settings, stop.checked),
+            threshold,
+        ):
+            progress.add(status)
+            yield progress
+    except Stopped:
+        progress.stop()
+        yield progress
 
 
 class BatchProgress:
@@ -122,7 +105,7 @@ def pack_results(statuses: list[FileStatus], folder: Path) -> Path | None:
     written = [file for status in statuses if status.files for file in status.files]
     if not written:
         return None
-    return pack(written, folder / "segdemo_results.zip", below=folder / "results")
+    return pack(written, download_folder() / "segdemo_results.zip", below=folder / "results")
 
 
 def discard_folder(folder: Path | None) -> None:
@@ -131,15 +114,20 @@ def discard_folder(folder: Path | None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def rest(archive: str | None) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """After work: updates for (start button, Stop button, download button)."""
-    return *reset_buttons(), gr.update(interactive=archive is not None)
+@dataclass(frozen=True)
+class BatchPanel:
+    """The panel's components, and what a session remembers of it."""
+
+    files: gr.File
+    status: gr.Markdown
+    table: gr.Dataframe
+    archive: gr.DownloadButton
+    stop: gr.State
+    folder: gr.State
 
 
 def build_batch_panel(assistant: AnnotationAssistant, options: Options) -> None:
     """Lay out the panel below the tab and wire it."""
-    stop = gr.State(StopSignal())
-    folder = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard_folder)
     with gr.Accordion("Many photos at once", open=False, elem_id="batch"):
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
@@ -150,11 +138,7 @@ def build_batch_panel(assistant: AnnotationAssistant, options: Options) -> None:
                     height=170,
                     elem_id="batch-files",
                 )
-                with gr.Row():
-                    start = gr.Button(
-                        "Segment all", variant="primary", scale=3, elem_id="segment-all"
-                    )
-                    halt = gr.Button("Stop", interactive=False, scale=1, min_width=90)
+                buttons = run_and_stop("Segment all", "segment-all", "batch-stop")
             with gr.Column(scale=7, min_width=320):
                 status = gr.Markdown(READY, label="summary", elem_id="batch-status")
                 table = gr.Dataframe(
@@ -172,18 +156,41 @@ def build_batch_panel(assistant: AnnotationAssistant, options: Options) -> None:
                 archive = gr.DownloadButton(
                     "Download all results", size="md", interactive=False, elem_id="take-batch"
                 )
-    run = start.click(arm_stop, stop, [start, halt], **QUIET).then(
-        functools.partial(segment_many, assistant),
-        [files, *options.all, stop, folder],
+    folder = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard_folder)
+    panel = BatchPanel(files, status, table, archive, gr.State(StopSignal()), folder)
+    wire_run(
+        buttons,
+        panel.stop,
+        status,
+        functools.partial(run_batch, assistant, options, panel),
+        {files, *options.all, panel.stop, folder},
         [table, archive, status, folder],
-        preprocess=False,
         show_progress="hidden",
-        api_name="segment_batch",
-        api_description=(
-            "Segment several pictures or zips. Returns a table with a row a file, a zip of all "
-            "results, and a line that counts them. soft=false cuts the masks at the threshold."
-        ),
         **MODEL_QUEUE,
     )
-    finally_(run, rest, archive, [start, halt, archive], **QUIET)
-    halt.click(press_stop, stop, status, **QUIET)
+
+
+def run_batch(
+    assistant: AnnotationAssistant,
+    options: Options,
+    panel: BatchPanel,
+    values: Mapping[Any, Any],
+) -> Iterator[Updates]:
+    """Segment what was uploaded; the table grows, and at the end there is a zip."""
+    with user_errors():
+        settings = options.settings.read(values)
+        threshold = options.read_threshold(values)
+        discard_folder(values[panel.folder])
+        folder = new_folder()
+        yield {
+            panel.folder: folder,
+            panel.archive: gr.update(value=None, interactive=False),
+        }
+        progress = None
+        for progress in segment_many(
+            assistant, values[panel.files] or [], settings, threshold, values[panel.stop], folder
+        ):
+            yield {panel.table: progress.rows, panel.status: progress.line}
+        archive = progress and pack_results(progress.statuses, folder)
+        if archive is not None:
+            yield {panel.archive: gr.update(value=str(archive), interactive=True)}

@@ -2,63 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.ui.cutout.result_panel import clear, show, unchanged
+from segdemo.datatypes import InputError
+from segdemo.ui.cutout.options import Options
+from segdemo.ui.cutout.result_panel import ResultPanel
 from segdemo.ui.cutout.results import (
     KeptResult,
+    Kind,
     discard,
-    read_settings,
-    read_threshold,
+    keep,
     segment_upload,
-    view_of,
+    write_all_downloads,
+    write_download,
 )
 from segdemo.ui.errors import Stopped, user_errors
-from segdemo.ui.events import StopSignal
-from segdemo.ui.uploads import Upload
+from segdemo.ui.events import Updates
 
 STOPPED = "Stopped. Press Segment to start again."
 
-
-def segment_photo(
-    assistant: AnnotationAssistant,
-    photo: Upload | None,
-    size: object,
-    seed: object,
-    augment: object,
-    ensemble: object,
-    soft: object,
-    threshold: object,
-    follow: object,
-    stop: StopSignal,
-    previous: KeptResult | None,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio finds the bar
-) -> list[Any]:
-    """Segment the photo and show the result; on Stop leave everything as it was."""
-    with user_errors():
-        try:
-            settings = read_settings(size, seed, augment, ensemble, follow)
-            limit = read_threshold(soft, threshold)
-            kept = segment_upload(assistant, photo, settings, stop.watched(progress))
-        except Stopped:
-            return [*unchanged(STOPPED), previous]
-        view = view_of(kept, limit)
-        discard(previous)
-        return [*show(view, kept), kept]
+Values = Mapping[Any, Any]
+"""The inputs of a handler, by component."""
 
 
-def redraw(kept: KeptResult | None, soft: object, threshold: object) -> list[Any]:
-    """Show the kept result with another threshold; no model runs."""
-    if kept is None:
-        return unchanged()
-    with user_errors():
-        return show(view_of(kept, read_threshold(soft, threshold)), kept)
+class CutoutHandlers:
+    """The handlers of the tab; each returns new values by component."""
 
+    def __init__(
+        self,
+        assistant: AnnotationAssistant,
+        photo: gr.Image,
+        options: Options,
+        panel: ResultPanel,
+        kept: gr.State,
+        stop: gr.State,
+    ) -> None:
+        """Work on the tab's components."""
+        self._assistant = assistant
+        self._photo, self._options, self._panel = photo, options, panel
+        self._kept, self._stop = kept, stop
 
-def forget(kept: KeptResult | None) -> list[Any]:
-    """Take away the result of a photo that was replaced."""
-    discard(kept)
-    return [*clear(), None]
+    @property
+    def run_inputs(self) -> set[Any]:
+        """What `run` takes."""
+        return {self._photo, *self._options.all, self._kept, self._stop}
+
+    @property
+    def result_inputs(self) -> set[Any]:
+        """What `redraw` and the downloads take."""
+        return {self._kept, self._options.soft, self._options.threshold}
+
+    def run(
+        self,
+        values: Values,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio finds the bar
+    ) -> Updates:
+        """Segment the image and show the result; on Stop leave everything as it was."""
+        options, stop = self._options, values[self._stop]
+        with user_errors():
+            try:
+                settings = options.settings.read(values)
+                threshold = options.read_threshold(values)
+                segmented = segment_upload(
+                    self._assistant, values[self._photo], settings, stop.watched(progress)
+                )
+            except Stopped:
+                return {self._panel.status: STOPPED}
+            kept = keep(segmented)
+            discard(values[self._kept])
+            return self._panel.show(kept, segmented.result, threshold) | {self._kept: kept}
+
+    def redraw(self, values: Values) -> Updates:
+        """Show the kept result with another threshold: no model, no file."""
+        kept: KeptResult | None = values[self._kept]
+        if kept is None:
+            return {self._panel.status: gr.skip()}
+        with user_errors():
+            return self._panel.show_mask(kept, self._options.read_threshold(values))
+
+    def forget(self, values: Values) -> Updates:
+        """Remove the result of a photo that was replaced."""
+        discard(values[self._kept])
+        return self._panel.clear() | {self._kept: None}
+
+    def download(self, kind: Kind, values: Values) -> Path:
+        """Make the file that a button stands for."""
+        with user_errors():
+            return write_download(self._given(values), kind, self._options.read_threshold(values))
+
+    def download_all(self, values: Values) -> Path:
+        """Make a zip of all files."""
+        with user_errors():
+            return write_all_downloads(self._given(values), self._options.read_threshold(values))
+
+    def _given(self, values: Values) -> KeptResult:
+        kept: KeptResult | None = values[self._kept]
+        if kept is None:
+            raise InputError("There is nothing to download yet: press Segment first.")
+        return kept

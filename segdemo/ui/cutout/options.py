@@ -1,14 +1,16 @@
-"""The advanced panel: how a photo is segmented. The tab and the batch panel share its fields."""
+"""The advanced panel: how an image is segmented. The tab and the batch panel share its fields."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.ui.forms import Form, build_field, read_number
 
 WORKING_SIZES = (256, 320, 384, 448, 512, 640, 768, 896, 1024)
 
@@ -17,40 +19,38 @@ WORKING_SIZES = (256, 320, 384, 448, 512, 640, 768, 896, 1024)
 class Options:
     """The advanced panel's fields."""
 
-    size: gr.Dropdown
-    seed: gr.Number
-    augment: gr.Checkbox
-    ensemble: gr.Slider
+    settings: Form[DiffDISSettings]
     soft: gr.Checkbox
     threshold: gr.Slider
-    follow: gr.Checkbox
 
     @property
-    def all(self) -> list[Any]:
-        """Return them in the order in which handlers take them."""
-        return [getattr(self, entry.name) for entry in fields(self)]
+    def all(self) -> set[Any]:
+        """Return the components."""
+        return {*self.settings.components.values(), self.soft, self.threshold}
+
+    def read_threshold(self, values: Mapping[Any, object]) -> float | None:
+        """Return None for a soft mask, else the threshold in [0, 1]; raises InputError."""
+        return read_threshold(values[self.soft], values[self.threshold])
+
+
+def read_threshold(soft: object, threshold: object) -> float | None:
+    """Return None for a soft mask, else the threshold in [0, 1]; raises InputError."""
+    return None if soft else read_number("Threshold", threshold, 0, 1)
 
 
 def build_options(assistant: AnnotationAssistant) -> Options:
     """Lay out the advanced panel; each field explains itself in the settings' own words."""
-    explained = {entry.name: entry.metadata["help"] for entry in fields(DiffDISSettings)}
+    defaults = assistant.segment_defaults
     sizes = [(f"{side} px", side) for side in WORKING_SIZES]
+    sizes.insert(0, (f"Model's own ({assistant.native_size} px)", 0))
     with gr.Accordion("Advanced", open=False):
         with gr.Row():
-            size = gr.Dropdown(
-                [(f"Model's own ({assistant.native_size} px)", 0), *sizes],
-                value=0,
-                label="Working size",
-                info=explained["size"],
-            )
-            seed = gr.Number(0, precision=0, minimum=0, label="Seed", info=explained["seed"])
-        ensemble = gr.Slider(1, 8, 1, step=1, label="Ensemble", info=explained["ensemble"])
-        suits = assistant.segment_defaults
+            size = build_field(defaults, "size", label="Working size", choices=sizes)
+            seed = build_field(defaults, "seed")
+        ensemble = build_field(defaults, "ensemble", component=gr.Slider, minimum=1, maximum=8)
         with gr.Row():
-            augment = gr.Checkbox(
-                suits.augment, label="Test-time augmentation", info=explained["augment"]
-            )
-            follow = gr.Checkbox(suits.follow, label="Follow outlines", info=explained["follow"])
+            augment = build_field(defaults, "augment", label="Test-time augmentation")
+            follow = build_field(defaults, "follow", label="Follow outlines")
         soft = gr.Checkbox(
             True, label="Soft mask", info="Grey values at hair and blur; off cuts at the threshold."
         )
@@ -64,4 +64,11 @@ def build_options(assistant: AnnotationAssistant) -> Options:
             interactive=False,
             elem_id="threshold",
         )
-    return Options(size, seed, augment, ensemble, soft, threshold, follow)
+    named = {
+        "size": size,
+        "seed": seed,
+        "ensemble": ensemble,
+        "augment": augment,
+        "follow": follow,
+    }
+    return Options(Form(defaults, named), soft, threshold)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from segdemo.ui.cutout.results import CutoutView, KeptResult
+from segdemo.datatypes import SegmentationResult
+from segdemo.images import to_grey
+from segdemo.ui.cutout.results import (
+    KeptResult,
+    Kind,
+    cutout_preview,
+    mask_preview,
+    preview,
+    reduced,
+)
+from segdemo.ui.events import Updates
 
 READY = "Choose a photo and press Segment."
 NOTHING_FOUND = "Nothing stood out in this picture"
@@ -29,47 +39,57 @@ class ResultPanel:
     uncertainty: gr.Image
     uncertainty_note: gr.Markdown
     status: gr.Markdown
-    take_mask: gr.DownloadButton
-    take_edge: gr.DownloadButton
-    take_cutout: gr.DownloadButton
-    take_all: gr.DownloadButton
+    downloads: dict[Kind, gr.DownloadButton]
+    download_all: gr.DownloadButton
+
+    @property
+    def images(self) -> list[Any]:
+        """Return the components that show the result."""
+        return [self.compare, self.mask, self.edge, self.cutout, self.uncertainty]
+
+    @property
+    def buttons(self) -> list[gr.DownloadButton]:
+        """Return the download buttons."""
+        return [*self.downloads.values(), self.download_all]
 
     @property
     def all(self) -> list[Any]:
-        """Return them in the order of `show` and `clear`."""
-        return [getattr(self, entry.name) for entry in fields(self)]
+        """Return every component."""
+        return [*self.images, self.uncertainty_note, self.status, *self.buttons]
 
+    def show(
+        self, kept: KeptResult, result: SegmentationResult, threshold: float | None
+    ) -> Updates:
+        """Show a result, its mask soft or cut at a threshold; for `postprocess=False`."""
+        summary = kept.summary if kept.found_something else f"**{NOTHING_FOUND}** · {kept.summary}"
+        doubt = result.uncertainty
+        shown = None if doubt is None else preview(to_grey(reduced(doubt)), "uncertainty.jpg")
+        return self.show_mask(kept, threshold) | {
+            self.edge: preview(to_grey(reduced(result.edge)), "edge.jpg"),
+            self.uncertainty: gr.update(value=shown, visible=doubt is not None),
+            self.uncertainty_note: NO_UNCERTAINTY if doubt is None else UNCERTAINTY,
+            self.status: summary,
+        }
 
-def show(view: CutoutView, kept: KeptResult) -> list[Any]:
-    """Return values for `ResultPanel.all`."""
-    summary = kept.summary if kept.found_something else f"**{NOTHING_FOUND}** · {kept.summary}"
-    unsure = view.uncertainty is not None
-    return [
-        (str(view.before), str(view.after)),
-        str(view.mask),
-        str(view.edge),
-        str(view.cutout),
-        gr.update(value=view.uncertainty and str(view.uncertainty), visible=unsure),
-        UNCERTAINTY if unsure else NO_UNCERTAINTY,
-        summary,
-        *(
-            gr.update(value=str(file), interactive=True)
-            for file in (view.mask, view.edge, view.cutout, view.archive)
-        ),
-    ]
+    def show_mask(self, kept: KeptResult, threshold: float | None) -> Updates:
+        """Show what a threshold changes; for events with `postprocess=False`."""
+        cutout = preview(cutout_preview(kept, threshold), "cutout.jpg")
+        return {
+            self.compare: [preview(kept.image, "photo.jpg"), cutout],
+            self.mask: preview(to_grey(mask_preview(kept, threshold)), "mask.jpg"),
+            self.cutout: cutout,
+        }
 
-
-def clear() -> list[Any]:
-    """Return values for `ResultPanel.all` that show nothing."""
-    nothing = gr.update(value=None, interactive=False)
-    hidden = gr.update(value=None, visible=False)
-    return [None, None, None, None, hidden, NO_UNCERTAINTY, READY, *[nothing] * 4]
-
-
-def unchanged(status: str | None = None) -> list[Any]:
-    """Return updates for `ResultPanel.all` that change nothing but the status line."""
-    said = gr.skip() if status is None else status
-    return [gr.skip()] * 6 + [said] + [gr.skip()] * 4
+    def clear(self) -> Updates:
+        """Show nothing."""
+        return {
+            **dict.fromkeys([self.mask, self.edge, self.cutout]),
+            self.compare: None,
+            self.uncertainty: gr.update(value=None, visible=False),
+            self.uncertainty_note: NO_UNCERTAINTY,
+            self.status: READY,
+            **dict.fromkeys(self.buttons, gr.update(interactive=False)),
+        }
 
 
 def build_result_panel() -> ResultPanel:
@@ -97,19 +117,19 @@ def build_result_panel() -> ResultPanel:
         with gr.Tab("Edge"):
             edge = gr.Image(label="Edge", elem_id="edge", **picture)
         with gr.Tab("Cut-out"):
-            cutout = gr.Image(label="Cut-out", elem_id="cutout", image_mode="RGBA", **picture)
+            cutout = gr.Image(label="Cut-out", elem_id="cutout", **picture)
         with gr.Tab("Uncertainty"):
             note = gr.Markdown(NO_UNCERTAINTY)
             unsure = gr.Image(label="Uncertainty", elem_id="uncertainty", visible=False, **picture)
     status = gr.Markdown(READY, elem_id="run-status")
     with gr.Row(elem_id="downloads"):
-        downloads = [
-            gr.DownloadButton(label, size="md", interactive=False, min_width=140, elem_id=name)
-            for label, name in (
-                ("Download mask", "take-mask"),
-                ("Download edge", "take-edge"),
-                ("Download cut-out", "take-cutout"),
-                ("Download all", "take-all"),
-            )
-        ]
-    return ResultPanel(compare, mask, edge, cutout, unsure, note, status, *downloads)
+        labels: dict[Kind, str] = {"mask": "mask", "edge": "edge", "cutout": "cut-out"}
+        downloads = {
+            kind: _download(f"Download {label}", f"take-{kind}") for kind, label in labels.items()
+        }
+        everything = _download("Download all", "take-all")
+    return ResultPanel(compare, mask, edge, cutout, unsure, note, status, downloads, everything)
+
+
+def _download(label: str, elem_id: str) -> gr.DownloadButton:
+    return gr.DownloadButton(label, size="md", interactive=False, min_width=140, elem_id=elem_id)

@@ -1,40 +1,49 @@
-"""What a session keeps of a photo's result: files in a folder of its own, not arrays in memory.
+"""A segmented image as a session keeps it: previews in memory, full maps on disk, no files yet.
 
-A result of a 12-megapixel photo is 100 MB of arrays; sessions may be many and idle.
+A result of a 12-megapixel image is 100 MB of arrays, and sessions may be many and idle. What is
+shown has at most `PREVIEW_SIDE` pixels a side: 12 MB, whatever the image's size.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.batch import write_segmentation
-from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
+from segdemo.batch import write_png
+from segdemo.datatypes import FloatMap, InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import cut_out, load_rgb, to_grey
-from segdemo.ui.kept_files import file_stem, new_folder, pack
+from segdemo.ui.kept_files import download_folder, file_stem, new_folder, pack
 from segdemo.ui.uploads import Upload, upload_name
 
-PREVIEW_SIDE = 1280  # pixels; what the comparing slider shows, the downloads are full size
+PREVIEW_SIDE = 1280  # pixels; downloads are full size
+PREVIEW_QUALITY = 90
 CHECKER_SIDE = 16  # pixels
+CHECKERS = 246, 214  # grey values
+
+Kind = Literal["mask", "edge", "cutout"]
+KINDS: tuple[Kind, ...] = ("mask", "edge", "cutout")
 
 
-@dataclass(frozen=True)
-class KeptResult:
-    """A result on disk. summary: one line, such as "256 px, 1 pass, cpu, 1.4 s"."""
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """An image with its maps. summary: one line, such as "256 px, 1 pass, cpu, 1.4 s"."""
 
-    folder: Path
-    photo: Path
+    path: Path
     name: str
+    image: RGBImage
+    result: SegmentationResult
     summary: str
-    found_something: bool
 
     @property
     def stem(self) -> str:
@@ -42,47 +51,21 @@ class KeptResult:
         return file_stem(self.name)
 
 
-@dataclass(frozen=True)
-class CutoutView:
-    """The files that the page shows and offers. before, after: previews of one size."""
+@dataclass(frozen=True, eq=False)
+class KeptResult:
+    """A result while it is shown.
 
-    before: Path
-    after: Path
-    mask: Path
-    edge: Path
-    cutout: Path
-    uncertainty: Path | None
-    archive: Path
+    folder: holds the full maps. photo: the upload. image, mask: previews of one size, (h, w, 3) in
+    0 to 255 and (h, w) in [0, 1].
+    """
 
-
-def read_settings(
-    size: object, seed: object, augment: object, ensemble: object, follow: object
-) -> DiffDISSettings:
-    """Check what the page's fields or a caller gave; raises InputError."""
-    numbers = {}
-    for label, value in (("Working size", size), ("Seed", seed), ("Ensemble", ensemble)):
-        try:
-            numbers[label] = int(str(value).removesuffix(".0"))
-        except ValueError as error:
-            raise InputError(f"{label} must be a whole number.") from error
-    if not 0 <= numbers["Seed"] < 2**63:
-        raise InputError("Seed must be a whole number from 0 up.")
-    return DiffDISSettings(
-        size=numbers["Working size"],
-        seed=numbers["Seed"],
-        augment=bool(augment),
-        follow=bool(follow),
-        ensemble=numbers["Ensemble"],
-    )
-
-
-def read_threshold(soft: object, threshold: object) -> float | None:
-    """Return None for a soft mask, else the threshold in [0, 1]; raises InputError."""
-    if soft:
-        return None
-    if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise InputError("Threshold must be a number from 0 to 1.")
-    return float(threshold)
+    folder: Path
+    photo: Path
+    name: str
+    summary: str
+    found_something: bool
+    image: RGBImage
+    mask: FloatMap
 
 
 def segment_upload(
@@ -90,8 +73,8 @@ def segment_upload(
     upload: Upload | None,
     settings: DiffDISSettings,
     progress: Progress,
-) -> KeptResult:
-    """Run the model on an upload and keep the maps on disk; raises InputError."""
+) -> Segmented:
+    """Run the model on an upload; raises InputError."""
     if upload is None:
         raise InputError("There is no photo yet: drop one, paste one, or click an example.")
     name = upload_name(upload)
@@ -106,48 +89,15 @@ def segment_upload(
     started = time.perf_counter()
     result = assistant.segment(image, settings, counted)
     seconds = time.perf_counter() - started
-    folder = new_folder()
-    _keep(result, folder)
     size = settings.size or assistant.native_size
-    summary = _summary(size, passes, assistant.device_name, seconds)
-    return KeptResult(folder, Path(upload["path"]), name, summary, result.found_something)
+    count = "1 pass" if passes == 1 else f"{passes} passes"
+    summary = f"{size} px, {count}, {assistant.device_name}, {seconds:.1f} s"
+    return Segmented(Path(upload["path"]), name, image, result, summary)
 
 
-def view_of(kept: KeptResult, threshold: float | None) -> CutoutView:
-    """Write the files of a kept result, soft or cut at a threshold; no model runs.
-
-    Raises InputError when the photo or the result is gone after a long pause.
-    """
-    result = result_of(kept)
-    image = load_rgb(kept.photo, kept.name)
-    files = write_segmentation(result, image, kept.stem, kept.folder, threshold)
-    uncertainty = None
-    if result.uncertainty is not None:
-        uncertainty = kept.folder / f"{kept.stem}_uncertainty.png"
-        Image.fromarray(to_grey(result.uncertainty)).save(uncertainty)
-    alpha = result.mask if threshold is None else result.binary(threshold).astype(np.float32)
-    before, after = _write_previews(kept, image, cut_out(image, alpha))
-    archive = kept.folder / f"{kept.stem}_segdemo.zip"
-    pack([*files, *([uncertainty] if uncertainty else [])], archive)
-    return CutoutView(before, after, files.mask, files.edge, files.cutout, uncertainty, archive)
-
-
-def describe(kept: KeptResult) -> dict[str, object]:
-    """Return what a program may want to know of a result."""
-    return {
-        "name": kept.name,
-        "summary": kept.summary,
-        "found_something": kept.found_something,
-    }
-
-
-def discard(kept: KeptResult | None) -> None:
-    """Delete a kept result's folder; what was already handed out stays downloadable."""
-    if kept is not None:
-        shutil.rmtree(kept.folder, ignore_errors=True)
-
-
-def _keep(result: SegmentationResult, folder: Path) -> None:
+def keep(segmented: Segmented) -> KeptResult:
+    """Write the full maps to disk, and make the previews."""
+    result, folder = segmented.result, new_folder()
     nothing = np.empty(0, np.float32)
     np.savez(
         folder / "maps.npz",
@@ -156,12 +106,21 @@ def _keep(result: SegmentationResult, folder: Path) -> None:
         mask_range=np.array(result.mask_range),
         uncertainty=nothing if result.uncertainty is None else result.uncertainty,
     )
+    return KeptResult(
+        folder,
+        segmented.path,
+        segmented.name,
+        segmented.summary,
+        result.found_something,
+        reduced(segmented.image),
+        reduced(result.mask),
+    )
 
 
 def result_of(kept: KeptResult) -> SegmentationResult:
-    """Read a result back; raises InputError when it or its photo is gone after a long pause."""
+    """Read a result back; raises InputError when it or its image is gone after a long pause."""
     if not (kept.folder / "maps.npz").exists() or not kept.photo.exists():
-        raise InputError("This result was tidied away after a long pause: press Segment again.")
+        raise InputError("This result was deleted after a long pause: press Segment again.")
     with np.load(kept.folder / "maps.npz") as maps:
         low, high = maps["mask_range"].tolist()
         uncertainty = maps["uncertainty"]
@@ -170,27 +129,91 @@ def result_of(kept: KeptResult) -> SegmentationResult:
         )
 
 
-def _summary(size: int, passes: int, device: str, seconds: float) -> str:
-    count = "1 pass" if passes == 1 else f"{passes} passes"
-    return f"{size} px, {count}, {device}, {seconds:.1f} s"
+def discard(kept: KeptResult | None) -> None:
+    """Delete a kept result's folder; what was already handed out stays downloadable."""
+    if kept is not None:
+        shutil.rmtree(kept.folder, ignore_errors=True)
 
 
-def _write_previews(
-    kept: KeptResult, image: RGBImage, cutout: npt.NDArray[np.uint8]
-) -> tuple[Path, Path]:
-    """Write photo and cut-out over a checkerboard as JPEGs; returns their paths."""
-    photo, subject = Image.fromarray(image), Image.fromarray(cutout)
-    for picture in (photo, subject):
-        picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
-    ground = _checkerboard(subject.size)
-    ground.paste(subject, mask=subject.getchannel("A"))
-    before, after = kept.folder / "photo.jpg", kept.folder / f"{kept.stem}_preview.jpg"
-    photo.save(before, quality=88)
-    ground.save(after, quality=88)
-    return before, after
+# Downloads ----------------------------------------------------------------------------------------
 
 
-def _checkerboard(size: tuple[int, int]) -> Image.Image:
-    columns, rows = (np.arange(side) // CHECKER_SIDE for side in size)
-    light = (rows[:, None] + columns) % 2 == 0  # (H, W)
-    return Image.fromarray(np.where(light, 246, 214).astype(np.uint8)).convert("RGB")
+def write_download(kept: KeptResult, kind: Kind, threshold: float | None) -> Path:
+    """Write one PNG of the image's size; threshold: None for a soft mask. Raises InputError."""
+    segmented = _restored(kept)
+    return _write(segmented, kind, threshold, download_folder())
+
+
+def write_all_downloads(kept: KeptResult, threshold: float | None) -> Path:
+    """Write all files of a result as one zip, the uncertainty among them where there is one."""
+    segmented, folder = _restored(kept), download_folder()
+    files = write_files(segmented, threshold, folder)
+    uncertainty = segmented.result.uncertainty
+    if uncertainty is not None:
+        files.append(folder / f"{segmented.stem}_uncertainty.png")
+        write_png(to_grey(uncertainty), files[-1])
+    archive = pack(files, folder / f"{segmented.stem}_segdemo.zip")
+    for file in files:
+        file.unlink()
+    return archive
+
+
+def write_files(segmented: Segmented, threshold: float | None, folder: Path) -> list[Path]:
+    """Write mask, edge and cut-out as PNGs of the image's size; returns them in this order."""
+    return [_write(segmented, kind, threshold, folder) for kind in KINDS]
+
+
+def _write(segmented: Segmented, kind: Kind, threshold: float | None, folder: Path) -> Path:
+    result = segmented.result
+    mask = result.mask if threshold is None else result.binary(threshold).astype(np.float32)
+    pixels = {
+        "mask": lambda: to_grey(mask),
+        "edge": lambda: to_grey(result.edge),
+        "cutout": lambda: cut_out(segmented.image, mask),
+    }[kind]()
+    path = folder / f"{segmented.stem}_{kind}.png"
+    write_png(pixels, path)
+    return path
+
+
+def _restored(kept: KeptResult) -> Segmented:
+    result = result_of(kept)
+    return Segmented(kept.photo, kept.name, load_rgb(kept.photo, kept.name), result, kept.summary)
+
+
+# Previews -----------------------------------------------------------------------------------------
+
+
+def preview(pixels: npt.NDArray[np.uint8], name: str) -> dict[str, Any]:
+    """Return pixels as an image component shows them, without a file: a JPEG inside the value.
+
+    pixels: (h, w) or (h, w, 3). For events with `postprocess=False`.
+    """
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=PREVIEW_QUALITY)
+    encoded = base64.b64encode(stream.getvalue()).decode()
+    return {"path": name, "orig_name": name, "url": f"data:image/jpeg;base64,{encoded}"}
+
+
+def mask_preview(kept: KeptResult, threshold: float | None) -> FloatMap:
+    """Return the mask (h, w) that is shown: soft, or cut at a threshold."""
+    return kept.mask if threshold is None else (kept.mask > threshold).astype(np.float32)
+
+
+def cutout_preview(kept: KeptResult, threshold: float | None) -> npt.NDArray[np.uint8]:
+    """Return the subject over a checkerboard, (h, w, 3)."""
+    alpha = mask_preview(kept, threshold)[..., None]  # (h, w, 1)
+    rows, columns = (np.arange(side) // CHECKER_SIDE for side in kept.mask.shape)
+    light = (rows[:, None] + columns) % 2 == 0  # (h, w)
+    ground = np.where(light, *CHECKERS).astype(np.float32)[..., None]  # (h, w, 1)
+    return np.rint(ground + alpha * (kept.image - ground)).astype(np.uint8)
+
+
+def reduced(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Reduce an image or a map to at most `PREVIEW_SIDE` pixels a side, by areas' means."""
+    picture = Image.fromarray(pixels)
+    scale = PREVIEW_SIDE / max(picture.size)
+    if scale >= 1:
+        return pixels
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    return np.asarray(picture.resize((width, height), Image.Resampling.BOX))

@@ -1,9 +1,10 @@
-"""The endpoints `/trace` and `/edges`, for programs: hidden fields with short signatures."""
+"""The endpoints `/trace` and `/edges`, for programs."""
 
-from __future__ import annotations
+# No `from __future__ import annotations`: Gradio reads the types of an endpoint's results as
+# objects, not as text
 
-import functools
 import re
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -17,18 +18,12 @@ from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
 from segdemo.images import load_rgb, to_grey
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import TRACE_QUEUE
-from segdemo.ui.inspect.options import read_trace_settings
-from segdemo.ui.inspect.traces import (
-    Chosen,
-    KeptTrace,
-    discard_trace,
-    export_trace,
-    score_of,
-    trace_photo,
-)
+from segdemo.ui.forms import read_settings
+from segdemo.ui.inspect.options import read_timesteps
+from segdemo.ui.inspect.traces import Chosen, write_export
 from segdemo.ui.inspect.values import summary
-from segdemo.ui.kept_files import RESULT_SECONDS, file_stem, new_folder
-from segdemo.ui.uploads import Upload, upload_name
+from segdemo.ui.kept_files import download_folder, file_stem
+from segdemo.ui.uploads import Upload, received, served, upload_name
 
 ORIGINS = {
     "edge_kl": "read from attention by EdgeKL; this model has no edge generator",
@@ -36,72 +31,83 @@ ORIGINS = {
 }
 
 
-def trace_for_programs(
-    assistant: AnnotationAssistant,
-    photo: Upload | None,
-    timesteps: str,
-    size: object,
-    seed: object,
-    layers: str,
-    edge_timestep: object,
-    rule: str,
-    previous: KeptTrace | None,
-) -> tuple[str, str, dict[str, Any], KeptTrace]:
-    """Trace one picture: all arrays, the curve as a table, and what there is to say of them."""
-    with user_errors():
-        given = {"timesteps": timesteps, "size": size, "seed": seed, "layers": layers}
-        settings = _with_edge_timestep(
-            read_trace_settings(given, assistant.trace_defaults), edge_timestep
-        )
-        photo = _given(photo)
-        image = load_rgb(photo["path"], upload_name(photo))
-        *_, kept = trace_photo(assistant, image, photo, settings)
-        try:
+def build_trace_api(assistant: AnnotationAssistant) -> None:
+    """Offer `/trace` and `/edges`."""
+
+    def trace(
+        photo: gr.FileData,
+        timesteps: str = " ".join(map(str, PAPER_TIMESTEPS)),
+        size: float = 0,
+        seed: float = 0,
+        layers: str = "",
+        edge_timestep: str = "",
+        rule: str = "paper",
+    ) -> tuple[gr.FileData, gr.FileData, dict[str, Any]]:
+        """Look into the attention of one image at several noise levels.
+
+        timesteps: a falling list, or start:stop:count. layers: parts of layer names, separated by
+        |. edge_timestep: the step whose edges are split, or peak for PeakKL's; empty: the model's
+        own. Returns all arrays (NPZ), the gaps (CSV, nats), and what PeakKL and the threshold rule
+        chose.
+        """
+        with user_errors():
+            given = {"timesteps": timesteps, "size": size, "seed": seed, "layers": layers}
+            settings = read_settings(given, assistant.trace_defaults, {"timesteps": read_timesteps})
+            settings = _with_edge_timestep(settings, edge_timestep)
+            upload = _required(received(photo))
+            image = load_rgb(upload["path"], upload_name(upload))
+            started = time.perf_counter()
+            *_, complete = assistant.trace(image, settings)
+            seconds = time.perf_counter() - started
             chosen = Chosen()
             chosen.start(settings.fixed_timestep)
-            shown = chosen.step_of(kept.curve)
-            edge = pseudo_edge(score_of(kept, shown), rule)
-            files = export_trace(kept, chosen, rule)
-        except InputError:
-            discard_trace(kept)
-            raise
-        discard_trace(previous)
-        info = {
-            "name": kept.name,
-            "summary": summary(kept, assistant.device_name),
-            "model": assistant.backbone_description,
-            "layers": list(kept.layers),
-            "timesteps": list(kept.curve.timesteps),
-            "gaps": list(kept.curve.gaps),
-            "peak_timestep": kept.curve.peak_timestep,
-            "edge_timestep": kept.curve.timesteps[shown],
-            "flat": kept.curve.flat,
-            "rule": edge.rule,
-            "guarded": edge.guarded,
-            "lower": edge.lower,
-            "upper": edge.upper,
-        }
-        return str(files.arrays), str(files.table), info, kept
+            shown = chosen.step_of(complete.curve)
+            edge = pseudo_edge(complete.steps[shown].edge_score, rule)
+            stem = file_stem(upload_name(upload))
+            files = write_export(complete, edge, settings, stem, shown)
+            curve = complete.curve
+            info = {
+                "name": upload_name(upload),
+                "summary": summary(complete, assistant.device_name, seconds),
+                "model": assistant.backbone_description,
+                "layers": list(complete.layers),
+                "timesteps": list(curve.timesteps),
+                "gaps": list(curve.gaps),
+                "peak_timestep": curve.peak_timestep,
+                "edge_timestep": curve.timesteps[shown],
+                "flat": curve.flat,
+                "rule": edge.rule,
+                "guarded": edge.guarded,
+                "lower": edge.lower,
+                "upper": edge.upper,
+            }
+            return served(files.arrays), served(files.table), info
 
+    def edges(
+        photo: gr.FileData, edge_timestep: str = "", rule: str = "paper"
+    ) -> tuple[gr.FileData, dict[str, Any]]:
+        """Find instance edges of one image.
 
-def edges_for_programs(
-    assistant: AnnotationAssistant, photo: Upload | None, edge_timestep: object, rule: str
-) -> tuple[str, dict[str, Any]]:
-    """Find one picture's instance edges: an 8-bit PNG of its size, and where they come from."""
-    with user_errors():
-        photo = _given(photo)
-        name = upload_name(photo)
-        image = load_rgb(photo["path"], name)
-        settings = _with_edge_timestep(assistant.trace_defaults, edge_timestep)
-        edge = assistant.edges(image, settings, rule)
-        path = new_folder() / f"{file_stem(name)}_edge.png"
-        Image.fromarray(to_grey(edge.probability)).save(path)
-        return str(path), {
-            "name": name,
-            "origin": edge.origin,
-            "note": ORIGINS[edge.origin],
-            "model": assistant.backbone_description,
-        }
+        Returns an 8-bit PNG of its size, middle grey at the threshold, and whether EdgeKL or an
+        edge generator drew it.
+        """
+        with user_errors():
+            upload = _required(received(photo))
+            name = upload_name(upload)
+            image = load_rgb(upload["path"], name)
+            settings = _with_edge_timestep(assistant.trace_defaults, edge_timestep)
+            edge = assistant.edges(image, settings, rule)
+            path = download_folder() / f"{file_stem(name)}_edge.png"
+            Image.fromarray(to_grey(edge.probability)).save(path)
+            return served(path), {
+                "name": name,
+                "origin": edge.origin,
+                "note": ORIGINS[edge.origin],
+                "model": assistant.backbone_description,
+            }
+
+    gr.api(trace, api_name="trace", **TRACE_QUEUE)
+    gr.api(edges, api_name="edges", **TRACE_QUEUE)
 
 
 def _with_edge_timestep(settings: TraceSettings, given: object) -> TraceSettings:
@@ -114,58 +120,7 @@ def _with_edge_timestep(settings: TraceSettings, given: object) -> TraceSettings
     return replace(settings, fixed_timestep=None if text == "peak" else int(text))
 
 
-def _given(photo: Upload | None) -> Upload:
+def _required(photo: Upload | None) -> Upload:
     if photo is None:
         raise InputError("There is no picture: send one as `photo`.")
     return photo
-
-
-def build_trace_endpoints(assistant: AnnotationAssistant) -> None:
-    """Offer `/trace` and `/edges`."""
-    hidden: dict[str, Any] = {"visible": False}
-    kept = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard_trace)
-    gr.Button(**hidden).click(
-        functools.partial(trace_for_programs, assistant),
-        [
-            gr.File(label="photo", **hidden),
-            gr.Textbox(" ".join(map(str, PAPER_TIMESTEPS)), label="timesteps", **hidden),
-            gr.Number(0, label="size", **hidden),
-            gr.Number(0, label="seed", **hidden),
-            gr.Textbox("", label="layers", **hidden),
-            gr.Textbox("", label="edge_timestep", **hidden),
-            gr.Textbox("paper", label="rule", **hidden),
-            kept,
-        ],
-        [
-            gr.File(label="arrays", **hidden),
-            gr.File(label="curve", **hidden),
-            gr.JSON(label="info", **hidden),
-            kept,
-        ],
-        preprocess=False,
-        api_name="trace",
-        api_description=(
-            "Look into the attention of one picture at several noise levels. timesteps: a falling "
-            "list, or start:stop:count. layers: parts of layer names, separated by |. "
-            "edge_timestep: the step whose edges are split, or peak for PeakKL's; empty: the "
-            "model's own. Returns all arrays (NPZ), the gaps (CSV, nats), and what PeakKL and "
-            "the threshold rule chose."
-        ),
-        **TRACE_QUEUE,
-    )
-    gr.Button(**hidden).click(
-        functools.partial(edges_for_programs, assistant),
-        [
-            gr.File(label="photo", **hidden),
-            gr.Textbox("", label="edge_timestep", **hidden),
-            gr.Textbox("paper", label="rule", **hidden),
-        ],
-        [gr.File(label="edge", **hidden), gr.JSON(label="info", **hidden)],
-        preprocess=False,
-        api_name="edges",
-        api_description=(
-            "Find instance edges of one picture: an 8-bit PNG of its size, middle grey at the "
-            "threshold, and whether EdgeKL or an edge generator drew it."
-        ),
-        **TRACE_QUEUE,
-    )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import gradio as gr
 from PIL import Image
@@ -12,9 +12,11 @@ from PIL import Image
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.diffegg.pseudo_edge import RULES
+from segdemo.diffegg.settings import TraceSettings
 from segdemo.images import load_rgb
-from segdemo.ui.errors import user_errors
-from segdemo.ui.events import Stopped, reset_buttons
+from segdemo.ui.errors import Stopped, user_errors
+from segdemo.ui.events import Updates
+from segdemo.ui.forms import Form
 from segdemo.ui.inspect.instances import (
     Drawing,
     LabelMap,
@@ -23,61 +25,233 @@ from segdemo.ui.inspect.instances import (
     read_drawing,
     read_instance_mask,
 )
-from segdemo.ui.inspect.options import read_trace_settings
 from segdemo.ui.inspect.traces import (
     PREVIEW_SIDE,
-    Chosen,
     KeptTrace,
     discard_trace,
     export_trace,
     trace_photo,
 )
-from segdemo.ui.inspect.values import PinnedCurve, curves_value, edge_value, pinned_curve, summary
+from segdemo.ui.inspect.values import curves_value, edge_value, pinned_curve, summary
 from segdemo.ui.kept_files import new_folder
-from segdemo.ui.uploads import Upload, upload_name
+from segdemo.ui.uploads import Upload, served, upload_name
+
+Values = Mapping[Any, Any]
+"""The inputs of a handler, by component."""
 
 
-def run_trace(
-    assistant: AnnotationAssistant,
-    names: tuple[str, ...],
-    photo: Upload | None,
-    *rest: Any,
-) -> Iterator[list[Any]]:
-    """Trace the photo, yielding values for (view, edge, status, layers, kept) after every step.
+class StepEvent(gr.EventData):
+    """A step was chosen; follow: PeakKL's, whichever it is."""
 
-    names: of the settings that come first in `rest`, before (mask, drawing, rule, stop, chosen,
-    pinned, kept). On Stop the steps that are there stay.
-    """
-    fields, (mask, drawing, rule, stop, chosen, pinned, previous) = rest[:-7], rest[-7:]
-    with user_errors():
-        given = dict(zip(names, fields, strict=True))
-        settings = read_trace_settings(given, assistant.trace_defaults)
-        chosen.start(settings.fixed_timestep)
-        if photo is None:
-            raise InputError("There is no photo yet: drop one, paste one, or click an example.")
-        image = load_rgb(photo["path"], upload_name(photo))
-        instances = _instances(image, mask, drawing)
-        yield [gr.skip(), gr.skip(), "Working on the first step ...", gr.skip(), gr.skip()]
-        kept = None
+    timestep: int
+    follow: bool
+
+
+class ThresholdEvent(gr.EventData):
+    """A step's thresholds were moved; by_hand is false when the rule's are back."""
+
+    timestep: int
+    lower: float
+    upper: float
+    by_hand: bool
+
+
+class DrawingEvent(gr.EventData):
+    """Instances were drawn; labels: base64 of rows * columns bytes."""
+
+    rows: int
+    columns: int
+    labels: str
+
+
+@dataclass(frozen=True)
+class InspectInput:
+    """The left side."""
+
+    photo: gr.Image
+    buttons: tuple[gr.Button, gr.Button]
+    status: gr.HTML
+    settings: Form[TraceSettings]
+    mask: gr.Image
+    painter: gr.HTML
+
+
+@dataclass(frozen=True)
+class InspectResult:
+    """The right side."""
+
+    view: gr.HTML
+    layers: gr.Textbox
+    rule: gr.Dropdown
+    rule_note: gr.Markdown
+    edge: gr.HTML
+    pin: gr.Button
+    unpin: gr.Button
+    downloads: dict[ExportKind, gr.DownloadButton]
+    send: gr.Button
+
+
+@dataclass(frozen=True)
+class InspectState:
+    """What a session remembers."""
+
+    kept: gr.State
+    pinned: gr.State
+    drawing: gr.State
+    stop: gr.State
+    chosen: gr.State
+
+
+ExportKind = Literal["arrays", "table", "archive"]
+
+
+class InspectHandlers:
+    """The handlers of the tab; each returns new values by component."""
+
+    def __init__(
+        self,
+        assistant: AnnotationAssistant,
+        left: InspectInput,
+        right: InspectResult,
+        state: InspectState,
+    ) -> None:
+        """Work on the tab's components."""
+        self._assistant = assistant
+        self._left, self._right, self._state = left, right, state
+
+    @property
+    def run_inputs(self) -> set[Any]:
+        """What `run` takes."""
+        left, state = self._left, self._state
+        return {
+            left.photo,
+            left.mask,
+            *left.settings.components.values(),
+            self._right.rule,
+            *(state.kept, state.pinned, state.drawing, state.stop, state.chosen),
+        }
+
+    @property
+    def result_inputs(self) -> set[Any]:
+        """What handlers of a finished or running trace take."""
+        return {self._state.kept, self._right.rule, self._state.chosen}
+
+    def run(self, values: Values) -> Iterator[Updates]:
+        """Trace the image and show every step as it comes; on Stop those that are there stay."""
+        status, state = self._left.status, self._state
+        stop, chosen, previous = (values[s] for s in (state.stop, state.chosen, state.kept))
+        with user_errors():
+            settings = self._left.settings.read(values, self._assistant.trace_defaults)
+            chosen.start(settings.fixed_timestep)
+            photo = values[self._left.photo]
+            if photo is None:
+                raise InputError("There is no photo yet: drop one, paste one, or click an example.")
+            image = load_rgb(photo["path"], upload_name(photo))
+            instances = _instances(image, values[self._left.mask], values[state.drawing])
+            yield {status: "Working on the first step ..."}
+            kept = None
+            try:
+                stop.check()  # it may have been pressed in the queue
+                for kept in trace_photo(self._assistant, image, photo, settings, instances):
+                    if len(kept.curve.timesteps) == 1:
+                        chosen.cuts.clear()
+                    yield self._shown(values, kept)
+                    if previous is not None:  # only now: a run that fails at once removes nothing
+                        discard_trace(previous)
+                        previous = None
+                    stop.check()
+            except Stopped:
+                said = "Stopped. Press Run to start again."
+                if kept is not None:
+                    said = f"Stopped: {self._summary(kept)}"
+                yield {status: said, state.kept: kept}
+
+    def look_at_step(self, values: Values, event: StepEvent) -> Updates:
+        """Note which step is looked at, and show its edge."""
+        with user_errors():
+            values[self._state.chosen].pick(None if event.follow else int(event.timestep))
+            return {self._right.edge: self._edge(values)}
+
+    def set_thresholds(self, values: Values, event: ThresholdEvent) -> None:
+        """Note thresholds that were moved, or that the rule's are back; the browser shows them."""
+        with user_errors():
+            chosen, timestep = values[self._state.chosen], int(event.timestep)
+            if event.by_hand:
+                chosen.cut(timestep, float(event.lower), float(event.upper))
+            else:
+                chosen.cuts.pop(timestep, None)
+
+    def change_rule(self, values: Values) -> Updates:
+        """Set the thresholds by another rule, and explain it."""
+        with user_errors():
+            values[self._state.chosen].cuts.clear()
+            note = RULES[values[self._right.rule]]
+            return {self._right.edge: self._edge(values), self._right.rule_note: note}
+
+    def pin(self, kept: KeptTrace | None) -> Updates:
+        """Keep this run's curve in the chart beside later ones."""
+        with user_errors():
+            if kept is None:
+                raise InputError("There is no run to pin yet: press Run first.")
+            pinned = pinned_curve(kept)
+            return {
+                self._right.view: curves_value(kept, pinned),
+                self._state.pinned: pinned,
+                self._right.unpin: gr.update(interactive=True),
+            }
+
+    def unpin(self, kept: KeptTrace | None) -> Updates:
+        """Remove the pinned curve from the chart."""
+        return {
+            self._right.view: curves_value(kept, None),
+            self._state.pinned: None,
+            self._right.unpin: gr.update(interactive=False),
+        }
+
+    def export(self, kind: ExportKind, values: Values) -> str:
+        """Write a run's files and return the wanted one."""
+        with user_errors():
+            kept = values[self._state.kept]
+            if kept is None:
+                raise InputError("There is nothing to download yet: press Run first.")
+            files = export_trace(kept, values[self._state.chosen], values[self._right.rule])
+            return str(getattr(files, kind))
+
+    def keep_drawing(self, event: DrawingEvent) -> Drawing | None:
+        """Keep what was drawn, for the next run."""
+        with user_errors():
+            return read_drawing(event.rows, event.columns, event.labels)
+
+    def new_photo(self, photo: Upload | None) -> Updates:
+        """Put a new photo under the brush.
+
+        Curve and edge stay: they show a photo and a name of their own. So does a mask file.
+        """
         try:
-            stop.check()  # it may have been pressed in the queue
-            for kept in trace_photo(assistant, image, photo, settings, instances):
-                if len(kept.curve.timesteps) == 1:
-                    chosen.cuts.clear()
-                done, total = len(kept.curve.timesteps), len(settings.timesteps)
-                line = f"Step {done} of {total} ..."
-                if done == total:
-                    line = summary(kept, assistant.device_name)
-                yield _shown(kept, chosen, rule, pinned, line, assistant)
-                if previous is not None:  # only now: a run that fails at once takes nothing away
-                    discard_trace(previous)
-                    previous = None
-                stop.check()
-        except Stopped:
-            said = "Stopped. Press Run to start again."
-            if kept is not None:
-                said = "Stopped: " + summary(kept, assistant.device_name)
-            yield [gr.skip(), gr.skip(), said, gr.skip(), kept]
+            canvas = _canvas(photo)
+        except InputError:
+            canvas = None  # a broken photo is reported as it arrives
+        return {self._left.painter: canvas, self._state.drawing: None}
+
+    def _shown(self, values: Values, kept: KeptTrace) -> Updates:
+        done, total = len(kept.curve.timesteps), len(kept.settings.timesteps)
+        line = self._summary(kept) if done == total else f"Step {done} of {total} ..."
+        layers = "\n".join([self._assistant.backbone_description, *kept.layers])
+        edge = edge_value(kept, values[self._state.chosen], values[self._right.rule])
+        return {
+            self._right.view: curves_value(kept, values[self._state.pinned]),
+            self._right.edge: edge,
+            self._left.status: line,
+            self._right.layers: layers,
+            self._state.kept: kept,
+        }
+
+    def _summary(self, kept: KeptTrace) -> str:
+        return summary(kept, self._assistant.device_name, kept.seconds)
+
+    def _edge(self, values: Values) -> dict[str, Any] | None:
+        chosen, rule = values[self._state.chosen], values[self._right.rule]
+        return edge_value(values[self._state.kept], chosen, rule)
 
 
 def _instances(image: RGBImage, mask: Upload | None, drawing: Drawing | None) -> LabelMap | None:
@@ -86,87 +260,6 @@ def _instances(image: RGBImage, mask: Upload | None, drawing: Drawing | None) ->
     if drawing is not None:
         return fitted(drawing.label_map(), image.shape[:2], "The drawing")
     return None
-
-
-def _shown(
-    kept: KeptTrace,
-    chosen: Chosen,
-    rule: str,
-    pinned: PinnedCurve | None,
-    line: str,
-    assistant: AnnotationAssistant,
-) -> list[Any]:
-    layers = "\n".join([assistant.backbone_description, *kept.layers])
-    edge = edge_value(kept, chosen, rule)
-    return [curves_value(kept, pinned), edge, line, layers, kept]
-
-
-def look_at_step(
-    kept: KeptTrace | None, rule: str, chosen: Chosen, event: gr.EventData
-) -> dict[str, Any] | None:
-    """Note which step is looked at, and show its edge."""
-    with user_errors():
-        timestep = event._data["timestep"]
-        chosen.pick(None if event._data["follow"] else int(timestep))
-        return edge_value(kept, chosen, rule)
-
-
-def cut_by_hand(chosen: Chosen, event: gr.EventData) -> None:
-    """Note thresholds that were moved, or that the rule's are back; the browser shows them."""
-    with user_errors():
-        moved = event._data
-        timestep = int(moved["timestep"])
-        if moved["by_hand"]:
-            chosen.cut(timestep, float(moved["lower"]), float(moved["upper"]))
-        else:
-            chosen.cuts.pop(timestep, None)
-
-
-def change_rule(kept: KeptTrace | None, rule: str, chosen: Chosen) -> tuple[Any, str]:
-    """Cut by another rule; values for (edge, the rule's explanation)."""
-    with user_errors():
-        chosen.cuts.clear()
-        return edge_value(kept, chosen, rule), RULES[rule]
-
-
-def pin(kept: KeptTrace | None) -> tuple[Any, Any, Any]:
-    """Keep this run's curve; values for (view, pinned, Unpin button)."""
-    with user_errors():
-        if kept is None:
-            raise InputError("There is no run to pin yet: press Run first.")
-        pinned = pinned_curve(kept)
-        return curves_value(kept, pinned), pinned, gr.update(interactive=True)
-
-
-def unpin(kept: KeptTrace | None) -> tuple[Any, None, Any]:
-    """Take the pinned curve out of the chart; values for (view, pinned, Unpin button)."""
-    return curves_value(kept, None), None, gr.update(interactive=False)
-
-
-def export(which: str, kept: KeptTrace | None, rule: str, chosen: Chosen) -> str:
-    """Write a run's files and return the wanted one: "arrays", "table" or "archive"."""
-    with user_errors():
-        if kept is None:
-            raise InputError("There is nothing to download yet: press Run first.")
-        path: Path = getattr(export_trace(kept, chosen, rule), which)
-        return str(path)
-
-
-def take_drawing(event: gr.EventData) -> Drawing | None:
-    """Keep what was drawn, for the next run."""
-    with user_errors():
-        return read_drawing(event._data)
-
-
-def begin_drawing(photo: Upload | None) -> tuple[dict[str, Any] | None, None]:
-    """Put a new photo under the brush; values for (painter, drawing).
-
-    Curve and edge stay: they show a photo and a name of their own. So does a mask file.
-    """
-    try:
-        return _canvas(photo), None
-    except InputError:
-        return None, None  # a broken photo is told as it arrives
 
 
 def _canvas(photo: Upload | None) -> dict[str, Any] | None:
@@ -178,11 +271,9 @@ def _canvas(photo: Upload | None) -> dict[str, Any] | None:
     image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
     folder = new_folder()
     image.save(folder / "photo.jpg", quality=85)
-    file = gr.FileData(path=str(folder / "photo.jpg")).model_dump()
-    return {"key": folder.name, "photo": file, "rows": rows, "columns": columns}
-
-
-def reset_trace_buttons(kept: KeptTrace | None) -> list[Any]:
-    """After work: updates for (Run, Stop, Pin, three downloads)."""
-    there = gr.update(interactive=kept is not None)
-    return [*reset_buttons(), there, there, there, there]
+    return {
+        "key": folder.name,
+        "photo": served(folder / "photo.jpg"),
+        "rows": rows,
+        "columns": columns,
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,18 +36,23 @@ class Drawing:
         return flat.reshape(self.rows, self.columns)
 
 
-def read_drawing(given: dict[str, Any]) -> Drawing | None:
-    """Check what the browser sent of a drawing; None for an empty one. Raises InputError."""
+def read_drawing(rows: object, columns: object, labels: object) -> Drawing | None:
+    """Check what the browser sent of a drawing; None for an empty one. Raises InputError.
+
+    labels: base64 of rows * columns bytes.
+    """
+    damaged = InputError("The drawing arrived damaged: reload the page and draw again.")
+    if not isinstance(rows, int) or not isinstance(columns, int) or not isinstance(labels, str):
+        raise damaged
     try:
-        rows, columns = int(given["rows"]), int(given["columns"])
-        labels = base64.b64decode(given["labels"], validate=True)
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise InputError("The drawing arrived damaged: reload the page and draw again.") from error
+        ids = base64.b64decode(labels, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise damaged from error
     if not (0 < rows <= PAINTED_SIDE and 0 < columns <= PAINTED_SIDE):
-        raise InputError("The drawing arrived damaged: reload the page and draw again.")
-    if len(labels) != rows * columns:
-        raise InputError("The drawing arrived damaged: reload the page and draw again.")
-    return Drawing(rows, columns, labels) if any(labels) else None
+        raise damaged
+    if len(ids) != rows * columns:
+        raise damaged
+    return Drawing(rows, columns, ids) if any(ids) else None
 
 
 def painted_size(width: int, height: int) -> tuple[int, int]:

@@ -26,12 +26,12 @@ from segdemo.diffegg.pseudo_edge import pseudo_edge, split_score
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.trace_files import write_trace
 from segdemo.ui.inspect.instances import LabelMap
-from segdemo.ui.kept_files import file_stem, new_folder, pack
+from segdemo.ui.kept_files import download_folder, file_stem, new_folder, pack
 from segdemo.ui.uploads import Upload, upload_name
 
 PREVIEW_SIDE = 640  # pixels
 PHOTO = "photo.jpg"
-TIDIED = "This run was tidied away after a long pause: press Run again."
+TIDIED = "This run was deleted after a long pause: press Run again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +89,7 @@ class Chosen:
 
     def step_of(self, curve: KLCurve) -> int:
         """Return the index of the step to show: the nearest one where a grid lacks it."""
-        wanted = self.timestep
-        if wanted is None:
-            return curve.peak
-        apart = [abs(timestep - wanted) for timestep in curve.timesteps]
-        return apart.index(min(apart))
+        return curve.peak if self.timestep is None else curve.nearest(self.timestep)
 
 
 def trace_photo(
@@ -210,7 +206,7 @@ def edge_of(step: AttentionStep, chosen: Chosen, rule: str) -> PseudoEdge:
 
 @dataclass(frozen=True)
 class Export:
-    """A trace's files under the photo's name: arrays, table, and everything packed."""
+    """A trace's files under the image's name: arrays, table, and everything packed."""
 
     arrays: Path
     table: Path
@@ -226,10 +222,17 @@ def export_trace(kept: KeptTrace, chosen: Chosen, rule: str) -> Export:
     edge = edge_of(trace.steps[index], chosen, rule)
     fixed = None if chosen.timestep is None else trace.steps[index].timestep
     settings = replace(kept.settings, fixed_timestep=fixed)
-    folder = kept.folder / "export"
-    shutil.rmtree(folder, ignore_errors=True)
-    files = write_trace(trace, edge, settings, folder / kept.stem, index)
-    archive = pack(files, folder / f"{kept.stem}_trace.zip", below=folder)
-    arrays = shutil.copyfile(files.arrays, folder / f"{kept.stem}_trace.npz")
-    table = shutil.copyfile(files.curve, folder / f"{kept.stem}_kl_curve.csv")
-    return Export(Path(arrays), Path(table), archive)
+    return write_export(trace, edge, settings, kept.stem, index)
+
+
+def write_export(
+    trace: AttentionTrace, edge: PseudoEdge, settings: TraceSettings, stem: str, index: int
+) -> Export:
+    """Write all files of a trace; index: of the step whose edge it is."""
+    folder = download_folder()
+    files = write_trace(trace, edge, settings, folder / stem, index)
+    archive = pack(files, folder / f"{stem}_trace.zip", below=folder)
+    arrays = files.arrays.rename(folder / f"{stem}_trace.npz")
+    table = files.curve.rename(folder / f"{stem}_kl_curve.csv")
+    shutil.rmtree(folder / stem)
+    return Export(arrays, table, archive)

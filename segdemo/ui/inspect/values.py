@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from gradio import FileData
-
-from segdemo.datatypes import PseudoEdge
+from segdemo.datatypes import AttentionTrace, PseudoEdge
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.ui.inspect.options import settings_words
 from segdemo.ui.inspect.traces import Chosen, KeptTrace, photo_of, picture_of, score_of
+from segdemo.ui.uploads import served
 from segdemo.visualize import LABEL_COLOURS, NATS
 
 _LABEL_NAMES = {
@@ -38,19 +36,19 @@ def pinned_curve(kept: KeptTrace) -> PinnedCurve:
     return PinnedCurve(_run_name(kept), kept.curve.timesteps, kept.curve.gaps, kept.ratios)
 
 
-def summary(kept: KeptTrace, device: str) -> str:
-    """Say how the trace was made and what came out."""
-    count = len(kept.curve.timesteps)
+def summary(trace: KeptTrace | AttentionTrace, device: str, seconds: float) -> str:
+    """Say how a trace was made and what came out."""
+    count = len(trace.curve.timesteps)
     parts = [
-        f"{kept.size} px",
+        f"{trace.size} px",
         f"{count} steps" if count > 1 else "1 step",
-        f"{len(kept.layers)} layers" if len(kept.layers) > 1 else "1 layer",
+        f"{len(trace.layers)} layers" if len(trace.layers) > 1 else "1 layer",
         device,
-        f"{kept.seconds:.1f} s",
+        f"{seconds:.1f} s",
     ]
-    if kept.curve.flat:
+    if trace.curve.flat:
         return ", ".join(parts) + ". No gap is above zero: PeakKL chooses nothing."
-    return ", ".join(parts) + f". PeakKL chooses timestep {kept.curve.peak_timestep}."
+    return ", ".join(parts) + f". PeakKL chooses timestep {trace.curve.peak_timestep}."
 
 
 def curves_value(kept: KeptTrace | None, pinned: PinnedCurve | None) -> dict[str, Any] | None:
@@ -69,11 +67,11 @@ def curves_value(kept: KeptTrace | None, pinned: PinnedCurve | None) -> dict[str
         "fixed": kept.settings.fixed_timestep,
         "peak": curve.peak,
         "peak_timestep": curve.peak_timestep,
-        "peak_pair": -1 if curve.flat else curve.peak - kept_of_pair,
+        "peak_pair": -1 if curve.largest_gap is None else curve.largest_gap,
         "kept_of_pair": kept_of_pair,
         "aspect": round(kept.aspect, 4),
-        "photo": _file(photo_of(kept)),
-        "pictures": [_file(picture_of(kept, i)) for i in range(len(curve.timesteps))],
+        "photo": served(photo_of(kept)),
+        "pictures": [served(picture_of(kept, i)) for i in range(len(curve.timesteps))],
     }
     return {"run": run, "pinned": pinned and _pinned_value(pinned)}
 
@@ -124,12 +122,6 @@ def _pinned_value(pinned: PinnedCurve) -> dict[str, Any]:
         "gaps": list(pinned.gaps),
         "ratios": list(pinned.ratios),
     }
-
-
-def _file(path: Path) -> dict[str, Any]:
-    """Return a file as Gradio serves it inside a component's value."""
-    described: dict[str, Any] = FileData(path=str(path)).model_dump()
-    return described
 
 
 def _css(colour: tuple[int, int, int]) -> str:

@@ -1,8 +1,8 @@
 """The endpoint `/refine`, for programs: one photo with its masks in, repaired masks out."""
 
-from __future__ import annotations
+# No `from __future__ import annotations`: Gradio reads the types of an endpoint's results as
+# objects, not as text
 
-import functools
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,12 +19,39 @@ from segdemo.ui.errors import user_errors
 from segdemo.ui.events import MODEL_QUEUE
 from segdemo.ui.refine.export import write_as_one_file
 from segdemo.ui.refine.opening import read_masks_of_one
-from segdemo.ui.uploads import Upload, upload_name
+from segdemo.ui.uploads import Upload, received, served, upload_name
 
 SOURCES = ("diffegg", "diffdis", "gradient")
 
 
-def refine_for_programs(
+def build_refine_api(assistant: AnnotationAssistant) -> None:
+    """Offer `/refine`."""
+
+    def refine(
+        photo: gr.FileData,
+        masks: gr.FileData,
+        edge: gr.FileData | None = None,
+        edge_source: str = "diffegg",
+        preset: str = "careful",
+        mask_format: str = "coco",
+    ) -> tuple[gr.FileData, dict[str, Any]]:
+        """Split merged and join broken instance masks of one image along edges (RIP).
+
+        masks: COCO JSON, label PNG, NPZ, YOLO, LabelMe or a zip. edge: a PNG of edges, or none:
+        then edge_source (diffegg, diffdis or gradient) finds them. preset: careful, robust or
+        paper. mask_format: coco, coco-polygons, panoptic, indexed, npz, yolo, labelme or cutouts;
+        several files come as one zip. Returns the file and how many masks were split, joined and
+        dropped.
+        """
+        with user_errors():
+            given = received(photo), received(masks), received(edge)
+            file, info = _refine(assistant, *given, edge_source, preset, mask_format)
+            return served(file), info
+
+    gr.api(refine, api_name="refine", **MODEL_QUEUE)
+
+
+def _refine(
     assistant: AnnotationAssistant,
     photo: Upload | None,
     masks: Upload | None,
@@ -32,37 +59,36 @@ def refine_for_programs(
     edge_source: str,
     preset: str,
     mask_format: str,
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[Path, dict[str, Any]]:
     """Split and merge the masks of one photo along edges; the file, and what happened."""
-    with user_errors():
-        if photo is None or masks is None:
-            raise InputError("Send a picture as `photo` and its masks as `masks`.")
-        if preset not in PRESETS:
-            raise InputError(f"Preset {preset[:40]!r}: choose one of {', '.join(PRESETS)}.")
-        wanted = next((known for known in get_args(MaskFormat) if known == mask_format), None)
-        if wanted is None:
-            known = ", ".join(get_args(MaskFormat))
-            raise InputError(f"Format {mask_format[:40]!r}: choose one of {known}.")
-        name = upload_name(photo)
-        image = load_rgb(photo["path"], name)
-        size = (image.shape[0], image.shape[1])
-        given = read_masks_of_one(masks, name, size)
-        if edge is None:
-            edges = edges_by(assistant, image, edge_source)
-        else:
-            edges = read_edge_map(Path(edge["path"]), size, upload_name(edge))
-        repaired, repair = refine_instances(given, edges.probability, PRESETS[preset])
-        file, losses = write_as_one_file({name: repaired}, wanted, {name: image})
-        return str(file), {
-            "name": name,
-            "edges": edges.origin,
-            "masks": len(given),
-            "split": repair.split,
-            "joined": repair.joined,
-            "dropped": repair.dropped,
-            "instances": repair.instances,
-            "losses": losses,
-        }
+    if photo is None or masks is None:
+        raise InputError("Send a picture as `photo` and its masks as `masks`.")
+    if preset not in PRESETS:
+        raise InputError(f"Preset {preset[:40]!r}: choose one of {', '.join(PRESETS)}.")
+    wanted = next((known for known in get_args(MaskFormat) if known == mask_format), None)
+    if wanted is None:
+        known = ", ".join(get_args(MaskFormat))
+        raise InputError(f"Format {mask_format[:40]!r}: choose one of {known}.")
+    name = upload_name(photo)
+    image = load_rgb(photo["path"], name)
+    size = (image.shape[0], image.shape[1])
+    given = read_masks_of_one(masks, name, size)
+    if edge is None:
+        edges = edges_by(assistant, image, edge_source)
+    else:
+        edges = read_edge_map(Path(edge["path"]), size, upload_name(edge))
+    repaired, repair = refine_instances(given, edges.probability, PRESETS[preset])
+    file, losses = write_as_one_file({name: repaired}, wanted, {name: image})
+    return file, {
+        "name": name,
+        "edges": edges.origin,
+        "masks": len(given),
+        "split": repair.split,
+        "joined": repair.joined,
+        "dropped": repair.dropped,
+        "instances": repair.instances,
+        "losses": losses,
+    }
 
 
 def edges_by(assistant: AnnotationAssistant, image: RGBImage, source: str) -> EdgeMap:
@@ -75,32 +101,3 @@ def edges_by(assistant: AnnotationAssistant, image: RGBImage, source: str) -> Ed
         case "gradient":
             return gradient_edges(image)
     raise InputError(f"Edges of {source[:40]!r}: choose one of {', '.join(SOURCES)}.")
-
-
-def build_refine_endpoint(assistant: AnnotationAssistant) -> None:
-    """Offer `/refine`."""
-    hidden: dict[str, Any] = {"visible": False}
-    gr.Button(**hidden).click(
-        functools.partial(refine_for_programs, assistant),
-        [
-            gr.File(label="photo", **hidden),
-            gr.File(label="masks", **hidden),
-            gr.File(label="edge", **hidden),
-            gr.Textbox("diffegg", label="edge_source", **hidden),
-            gr.Textbox("careful", label="preset", **hidden),
-            gr.Textbox("coco", label="mask_format", **hidden),
-        ],
-        [gr.File(label="refined", **hidden), gr.JSON(label="info", **hidden)],
-        preprocess=False,
-        api_name="refine",
-        api_description=(
-            "Split merged and join broken instance masks of one picture along edges (RIP). masks: "
-            "COCO JSON, label PNG, NPZ, YOLO, LabelMe or a zip. edge: a PNG of edges, or none: "
-            "then edge_source (diffegg, diffdis or gradient) finds them. preset: careful, robust "
-            "or paper. "
-            "mask_format: coco, coco-polygons, panoptic, indexed, npz, yolo, labelme or cutouts; "
-            "several files come as one zip. Returns the file and how many masks were split, "
-            "joined and dropped."
-        ),
-        **MODEL_QUEUE,
-    )

@@ -12,11 +12,12 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
 from segdemo.editing.sessions import SessionStore
 from segdemo.images import SUFFIXES
-from segdemo.rip.settings import PRESETS, RANGES, RIPSettings
+from segdemo.rip.settings import PRESETS
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import LIGHT, MODEL_QUEUE, RIP_QUEUE, SAVE_FILE
+from segdemo.ui.events import MODEL_QUEUE, RIP_QUEUE, wire_download
+from segdemo.ui.forms import label_of
 from segdemo.ui.mask_editor import mask_editor
-from segdemo.ui.refine.api import SOURCES, build_refine_endpoint
+from segdemo.ui.refine.api import SOURCES, build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
 from segdemo.ui.refine.handlers import METHODS, RefineHandlers
 from segdemo.ui.refine.service import EditorService
@@ -58,9 +59,8 @@ class ExportPanel:
 
     mask_format: gr.Dropdown
     scope: gr.Radio
-    export: gr.Button
+    export: gr.DownloadButton
     report: gr.HTML
-    taken: gr.File
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,6 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     editor = mask_editor(
         "mask-editor",
         EditorService(store).functions,
-        rip_fields(),
         rip_presets(),
         SOURCES,
         METHODS,
@@ -110,13 +109,14 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_QUEUE)
     editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_QUEUE)
     editor.preview(handlers.preview, None, editor, **EVENTS, **RIP_QUEUE)
-    take.export.click(
+    wire_download(
+        take.export,
         functools.partial(export, store),
         [tab.token, tab.current, take.scope, take.mask_format],
-        [take.taken, take.report],
+        outputs=[take.export, take.report],
         **EVENTS,
-    ).success(None, take.taken, None, js=SAVE_FILE, **LIGHT)
-    build_refine_endpoint(assistant)
+    )
+    build_refine_api(assistant)
     return tab
 
 
@@ -131,26 +131,22 @@ def export(
         return str(file), " ".join([f"{file.name} is ready.", *losses])
 
 
-def rip_fields() -> list[dict[str, Any]]:
-    """Describe RIP's settings for the page, in their own words."""
-    return [
-        {
-            "name": entry.name,
-            "label": entry.name.replace("_", " ").capitalize().replace(" iou", " IoU"),
-            "help": entry.metadata["help"],
-            "low": RANGES[entry.name][0],
-            "high": RANGES[entry.name][1],
-            "step": 1 if isinstance(entry.default, int) else "any",
-            "value": entry.default,
-        }
-        for entry in fields(RIPSettings)
-    ]
-
-
-def rip_presets() -> dict[str, dict[str, Any]]:
-    """Return the presets' values by name."""
+def rip_presets() -> dict[str, list[dict[str, Any]]]:
+    """Describe each preset's parameters for the page: those of its algorithm only."""
     return {
-        name: {entry.name: getattr(preset, entry.name) for entry in fields(RIPSettings)}
+        name: [
+            {
+                "name": entry.name,
+                "label": label_of(entry),
+                "help": entry.metadata["help"],
+                "low": entry.metadata["minimum"],
+                "high": entry.metadata["maximum"],
+                "unit": entry.metadata.get("unit", ""),
+                "step": 1 if isinstance(entry.default, int) else "any",
+                "value": getattr(preset, entry.name),
+            }
+            for entry in fields(preset)
+        ]
         for name, preset in PRESETS.items()
     }
 
@@ -180,7 +176,6 @@ def _build_export() -> ExportPanel:
         with gr.Row():
             mask_format = gr.Dropdown(FORMATS, value="coco", label="Format", elem_id="mask-format")
             scope = gr.Radio(SCOPES, value=SCOPES[0], label="Which photos")
-        button = gr.Button("Download masks", variant="primary", elem_id="take-masks")
+        button = gr.DownloadButton("Download masks", variant="primary", elem_id="take-masks")
         report = status_line("", "export-report")
-        taken = gr.File(visible=False)
-    return ExportPanel(mask_format, scope, button, report, taken)
+    return ExportPanel(mask_format, scope, button, report)

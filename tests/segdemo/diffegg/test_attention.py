@@ -14,7 +14,7 @@ from segdemo.diffegg import attention as recording
 from segdemo.diffegg.attention import AttentionLayers, AttentionMap, record_attention
 from segdemo.diffegg.edge_kl import edge_score
 from segdemo.diffegg.peak_kl import attention_gap, choose_peak
-from segdemo.diffegg.views import coarse_attention, own_other_ratio, principal_components
+from segdemo.diffegg.views import attention_ratio, coarse_attention, principal_components
 from tests.segdemo.diffegg import attention_oracle as oracle
 
 SIDE = 16  # latents
@@ -196,8 +196,8 @@ def test_the_instance_check_equals_a_loop_over_pairs(unet: UNet2DConditionModel)
     labels = np.zeros((SIDE, SIDE), np.int64)
     labels[2:9, 2:8], labels[2:9, 8:14], labels[10:14, 3:12] = 1, 2, 7
     expected = oracle.own_other(whole, labels)
-    assert own_other_ratio(attention, labels) == pytest.approx(expected, rel=1e-5)
-    assert own_other_ratio(attention, np.where(labels == 1, 1, 0)) is None
+    assert attention_ratio(attention, labels) == pytest.approx(expected, rel=1e-5)
+    assert attention_ratio(attention, np.where(labels == 1, 1, 0)) is None
 
 
 def test_the_instance_check_tells_instances_from_nearness() -> None:
@@ -206,9 +206,9 @@ def test_the_instance_check_tells_instances_from_nearness() -> None:
     near = (-torch.cdist(places, places)).softmax(1)
     labels = np.repeat([[1] * 4 + [2] * 4], 8, 0)
     flat = torch.from_numpy(labels.reshape(-1))
-    assert own_other_ratio(AttentionMap({8: near}), labels) == pytest.approx(1, abs=1e-5)
+    assert attention_ratio(AttentionMap({8: near}), labels) == pytest.approx(1, abs=1e-5)
     choosy = near * (1 + 2 * (flat[:, None] == flat))
-    assert own_other_ratio(AttentionMap({8: choosy}), labels) == pytest.approx(3, rel=1e-5)
+    assert attention_ratio(AttentionMap({8: choosy}), labels) == pytest.approx(3, rel=1e-5)
 
 
 def test_coarse_attention_keeps_the_mass() -> None:

@@ -20,9 +20,10 @@ from segdemo.checkpoints.card import ModelCard, write_card
 from segdemo.checkpoints.files import LORA_FILE, CheckpointError
 from segdemo.diffegg.adapters import adapter_parameters, add_adapter, save_adapter
 from segdemo.diffegg.backbones.base import Backbone
-from segdemo.diffegg.edge_generator import EdgeGenerator, enlarge, generate_edges, read_for
+from segdemo.diffegg.edge_generator import EdgeGenerator, edge_probability
 from segdemo.diffegg.features import feature_levels, finer_layers
-from segdemo.diffegg.loading import load_backbone
+from segdemo.diffegg.loading import load_pipeline
+from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from tests.segdemo.diffegg.backbones import latents_like
 
@@ -58,10 +59,12 @@ def _trained(backbone: Backbone, folder: Path, base: str) -> EdgeGenerator:
 def test_edges_have_a_quarter_of_the_pictures_side_whatever_the_family(backbone: Backbone) -> None:
     generator = _generator(backbone)
     with torch.no_grad():
-        logits = generator(read_for(backbone, generator, latents_like(backbone), SQUARES).maps)
+        logits = generator(
+            DiffEGGPipeline(backbone, generator).read(latents_like(backbone), SQUARES).maps
+        )
     assert logits.shape == (2, 1, SIZE // 4, SIZE // 4)
     # untrained, it expects a tenth of all pixels to be edges
-    assert 0.03 < float(enlarge(logits, (SIZE, SIZE)).mean()) < 0.3
+    assert 0.03 < float(edge_probability(logits, (SIZE, SIZE)).mean()) < 0.3
 
 
 def test_it_survives_being_saved_whatever_the_order_of_its_levels(
@@ -72,7 +75,7 @@ def test_it_survives_being_saved_whatever_the_order_of_its_levels(
     generator.save_pretrained(tmp_path)
     again = EdgeGenerator.from_pretrained(tmp_path)
     assert again.levels == generator.levels == feature_levels(backbone)
-    maps = read_for(backbone, generator, latents_like(backbone), SQUARES).maps
+    maps = DiffEGGPipeline(backbone, generator).read(latents_like(backbone), SQUARES).maps
     assert torch.equal(again(maps), generator(maps))
 
 
@@ -81,9 +84,10 @@ def test_above_timestep_0_every_picture_gets_the_same_noise(
 ) -> None:
     backbone = backbone_of("own")
     clean, noisy = (
-        generate_edges(backbone, _generator(backbone, t), PHOTO).probability for t in (0, 300)
+        DiffEGGPipeline(backbone, _generator(backbone, t)).generate_edges(PHOTO).probability
+        for t in (0, 300)
     )
-    again = generate_edges(backbone, _generator(backbone, 300), PHOTO).probability
+    again = DiffEGGPipeline(backbone, _generator(backbone, 300)).generate_edges(PHOTO).probability
     assert np.array_equal(noisy, again)
     assert not np.allclose(noisy, clean)
 
@@ -96,15 +100,13 @@ def test_adapter_and_generator_open_with_their_base_and_give_the_same_edges(
     family: str, fresh_backbone: FreshBackbone, backbone_folder: FolderOf, tmp_path: Path
 ) -> None:
     backbone = fresh_backbone(family)
-    plain = generate_edges(backbone, _generator(backbone), PHOTO).probability
+    plain = DiffEGGPipeline(backbone, _generator(backbone)).generate_edges(PHOTO).probability
     generator = _trained(backbone, tmp_path, str(backbone_folder(family)))
-    trained = generate_edges(backbone, generator, PHOTO).probability
+    trained = DiffEGGPipeline(backbone, generator).generate_edges(PHOTO).probability
     files = locate_backbone(str(tmp_path))
     assert (files.name, files.base) == (str(tmp_path), str(backbone_folder(family)))
 
-    opened = load_backbone(files, CPU)
-    assert opened.edge_generator is not None
-    edge = generate_edges(opened, opened.edge_generator, PHOTO)
+    edge = load_pipeline(files, CPU).edges(PHOTO, TraceSettings())
     assert edge.origin == "diffegg"
     assert edge.probability.shape == PHOTO.shape[:2]
     np.testing.assert_allclose(edge.probability, trained, atol=1e-6)
@@ -118,7 +120,7 @@ def test_attention_is_looked_into_without_the_adapter(
     with torch.no_grad():
         before = backbone.predict(latents, 99)
         _trained(backbone, tmp_path, str(backbone_folder("own")))
-        opened = load_backbone(locate_backbone(str(tmp_path)), CPU)
+        opened = load_pipeline(locate_backbone(str(tmp_path)), CPU).backbone
         assert torch.equal(opened.predict(latents, 99), before)
         with opened.adapted():
             assert not torch.allclose(opened.predict(latents, 99), before)
@@ -175,7 +177,7 @@ def test_both_may_lie_beside_the_model_itself(
     files = locate_backbone(str(whole))
     assert files.adapter == whole / "adapter" / LORA_FILE
     assert locate_backbone(str(trained)).adapter is None  # its own parts only
-    assert load_backbone(files, CPU).has_adapter
+    assert load_pipeline(files, CPU).backbone.has_adapter
 
 
 def test_a_base_may_be_named_relative_to_the_folder_or_by_its_registered_name(
@@ -205,17 +207,17 @@ def test_an_adapter_of_another_model_or_damaged_is_refused(
     file = tmp_path / "adapter" / LORA_FILE
     _trained(fresh_backbone("own"), tmp_path, str(backbone_folder("sd15")))
     with pytest.raises(CheckpointError, match="does not fit"):
-        load_backbone(locate_backbone(str(tmp_path)), CPU)
+        load_pipeline(locate_backbone(str(tmp_path)), CPU)
 
     write_card(ModelCard("tiny", "MIT", base=str(backbone_folder("own"))), tmp_path)
     weights = load_file(file)
     name = next(iter(weights))
     save_file(weights | {name: weights[name] * float("nan")}, file)
     with pytest.raises(CheckpointError, match="NaN"):
-        load_backbone(locate_backbone(str(tmp_path)), CPU)
+        load_pipeline(locate_backbone(str(tmp_path)), CPU)
     file.write_bytes(b"nonsense")
     with pytest.raises(CheckpointError, match="does not fit"):
-        load_backbone(locate_backbone(str(tmp_path)), CPU)
+        load_pipeline(locate_backbone(str(tmp_path)), CPU)
     file.unlink()
     with pytest.raises(CheckpointError, match="missing"):
         locate_backbone(str(tmp_path))
@@ -230,4 +232,4 @@ def test_a_generator_of_another_model_is_refused(
     entries["levels"][0]["layers"][0] = "up_blocks.7.attn"
     config.write_text(json.dumps(entries))
     with pytest.raises(CheckpointError, match=r"wants layer up_blocks\.7\.attn"):
-        load_backbone(locate_backbone(str(tmp_path)), CPU)
+        load_pipeline(locate_backbone(str(tmp_path)), CPU)

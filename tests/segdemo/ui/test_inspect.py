@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import zipfile
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,10 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, KLCurve, PseudoEdge
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
+from segdemo.ui.forms import read_settings
 from segdemo.ui.inspect.instances import fitted, painted_size, read_drawing, read_instance_mask
 from segdemo.ui.inspect.options import (
-    LABELS,
     read_timesteps,
-    read_trace_settings,
     settings_words,
     spaced_text,
 )
@@ -36,14 +34,11 @@ from segdemo.ui.inspect.traces import (
 from segdemo.ui.inspect.values import curves_value, edge_value, pinned_curve, rule_words
 from segdemo.ui.uploads import Upload
 
+READERS = {"timesteps": read_timesteps}
 STEPS = TraceSettings(timesteps=(900, 500, 100))
 
 
 class TestFields:
-    def test_every_setting_but_the_fixed_step_has_a_field(self) -> None:
-        names = [entry.name for entry in fields(TraceSettings)]
-        assert [name for name in names if name not in LABELS] == ["fixed_timestep"]
-
     @pytest.mark.parametrize(
         ("text", "steps"),
         [
@@ -74,11 +69,11 @@ class TestFields:
     )
     def test_a_bad_setting_is_named(self, given: dict[str, object], sentence: str) -> None:
         with pytest.raises(InputError, match=sentence):
-            read_trace_settings(given, TraceSettings())
+            read_settings(given, TraceSettings(), READERS)
 
     def test_what_is_not_given_is_the_models_own(self) -> None:
         own = TraceSettings(size=512, fixed_timestep=99)
-        read = read_trace_settings({"timesteps": "900 500", "seed": 3}, own)
+        read = read_settings({"timesteps": "900 500", "seed": 3}, own, READERS)
         assert read == TraceSettings((900, 500), size=512, seed=3, fixed_timestep=99)
 
     def test_start_stop_and_count_fill_the_list(self) -> None:
@@ -157,18 +152,17 @@ class TestInstanceMasks:
             fitted(labels, (2, 3), "mask.png")
 
     def test_a_drawing_arrives_as_its_ids_and_an_empty_one_as_none(self) -> None:
-        sent = {"rows": 2, "columns": 3}
         labels = base64.b64encode(self.IDS.astype(np.uint8).tobytes()).decode()
-        drawing = read_drawing(sent | {"labels": labels})
+        drawing = read_drawing(2, 3, labels)
         assert drawing is not None
         np.testing.assert_array_equal(drawing.label_map(), self.IDS)
-        assert read_drawing(sent | {"labels": base64.b64encode(bytes(6)).decode()}) is None
+        assert read_drawing(2, 3, base64.b64encode(bytes(6)).decode()) is None
 
     @pytest.mark.parametrize("wrong", [{"rows": 3}, {"columns": "x"}, {"labels": "?"}, {"rows": 0}])
     def test_a_damaged_drawing_is_refused(self, wrong: dict[str, object]) -> None:
         sent = {"rows": 2, "columns": 3, "labels": base64.b64encode(bytes(6)).decode()}
         with pytest.raises(InputError, match="draw again"):
-            read_drawing(sent | wrong)
+            read_drawing(**(sent | wrong))
 
     def test_a_drawing_has_the_photos_shape(self) -> None:
         assert painted_size(4000, 3000) == (192, 256)

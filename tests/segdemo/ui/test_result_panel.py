@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
+import numpy as np
+import pytest
+
+from segdemo.datatypes import SegmentationResult
 from segdemo.ui.cutout.result_panel import (
     NO_UNCERTAINTY,
     UNCERTAINTY,
     ResultPanel,
-    clear,
-    show,
-    unchanged,
+    build_result_panel,
 )
-from segdemo.ui.cutout.results import CutoutView, KeptResult
+from segdemo.ui.cutout.results import KeptResult
 
-KEPT = KeptResult(Path("/r"), Path("/r/u.png"), "cat.png", "256 px, 1 pass, cpu, 1.4 s", True)
-VIEW = CutoutView(*(Path(f"/r/{name}") for name in ("b", "a", "m", "e", "c")), None, Path("/r/z"))
-
-
-def said(values: list[object], field: str) -> object:
-    return values[[entry.name for entry in fields(ResultPanel)].index(field)]
-
-
-def test_every_component_gets_a_value() -> None:
-    lengths = {len(values) for values in (show(VIEW, KEPT), clear(), unchanged("Stopped"))}
-    assert lengths == {len(fields(ResultPanel))}
+MAP = np.full((2, 3), 0.5, np.float32)
+RESULT = SegmentationResult(MAP, MAP, (0.0, 1.0))
+KEPT = KeptResult(
+    Path("/r"), Path("/r/u.png"), "cat.png", "256 px, cpu", True, np.zeros((2, 3, 3), np.uint8), MAP
+)
 
 
-def test_the_line_says_so_when_nothing_stood_out() -> None:
-    assert said(show(VIEW, KEPT), "status") == KEPT.summary
-    line = str(said(show(VIEW, replace(KEPT, found_something=False)), "status"))
+@pytest.fixture
+def panel() -> ResultPanel:
+    with gr.Blocks():
+        return build_result_panel()
+
+
+def test_the_line_says_so_when_nothing_stood_out(panel: ResultPanel) -> None:
+    assert panel.show(KEPT, RESULT, None)[panel.status] == KEPT.summary
+    line = panel.show(replace(KEPT, found_something=False), RESULT, None)[panel.status]
     assert "Nothing stood out in this picture" in line and KEPT.summary in line
 
 
-def test_uncertainty_is_explained_where_there_is_none() -> None:
-    assert said(show(VIEW, KEPT), "uncertainty_note") == NO_UNCERTAINTY
-    with_map = replace(VIEW, uncertainty=Path("/r/d"))
-    assert said(show(with_map, KEPT), "uncertainty_note") == UNCERTAINTY
+def test_uncertainty_is_explained_where_there_is_none(panel: ResultPanel) -> None:
+    assert panel.show(KEPT, RESULT, None)[panel.uncertainty_note] == NO_UNCERTAINTY
+    with_map = replace(RESULT, uncertainty=MAP)
+    assert panel.show(KEPT, with_map, None)[panel.uncertainty_note] == UNCERTAINTY
 
 
-def test_stopping_touches_only_the_status_line() -> None:
-    values = unchanged("Stopped")
-    assert said(values, "status") == "Stopped"
-    assert sum(value == "Stopped" for value in values) == 1
+def test_a_new_photo_clears_everything(panel: ResultPanel) -> None:
+    assert set(panel.clear()) == set(panel.all)

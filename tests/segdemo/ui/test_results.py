@@ -1,10 +1,15 @@
-"""Names of downloads, and results that survive on disk."""
+"""Names of downloads, what is kept of a result, and what is made of it."""
 
 from __future__ import annotations
 
+import base64
+import io
 import os
-from pathlib import Path
+import zipfile
+from dataclasses import replace
+from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,7 +17,18 @@ from PIL import Image
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.ui.cutout.results import discard, segment_upload, view_of
+from segdemo.images import to_grey
+from segdemo.ui.cutout.result_panel import build_result_panel
+from segdemo.ui.cutout.results import (
+    PREVIEW_SIDE,
+    Segmented,
+    cutout_preview,
+    discard,
+    keep,
+    segment_upload,
+    write_all_downloads,
+    write_download,
+)
 from segdemo.ui.kept_files import file_stem, new_folder
 from segdemo.ui.uploads import Upload, upload_name
 
@@ -37,27 +53,71 @@ def test_an_uploads_folders_are_dropped() -> None:
     assert upload_name(Upload(path="u", orig_name="..\\..\\etc/cat.jpg")) == "cat.jpg"
 
 
-def test_a_kept_result_is_drawn_again_without_the_model(
-    tiny_diffdis_folder: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def segmented(
+    assistant: AnnotationAssistant, tmp_path_factory: pytest.TempPathFactory
+) -> Segmented:
+    """A result of an image that is larger than its previews."""
+    photo = tmp_path_factory.mktemp("upload") / "upload.png"
+    pixels = np.zeros((1000, 1600, 3), np.uint8)
+    pixels[200:800, 300:1300] = (200, 60, 40)
+    Image.fromarray(pixels).save(photo)
+    upload = Upload(path=str(photo), orig_name="night.png")
+    settings = DiffDISSettings(ensemble=2)
+    return segment_upload(assistant, upload, settings, lambda done, total: None)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_downloads_have_the_images_size_and_the_threshold(
+    segmented: Segmented, threshold: float | None
 ) -> None:
-    photo = tmp_path / "upload.png"
-    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(photo)
-    kept = segment_upload(
-        AnnotationAssistant(str(tiny_diffdis_folder), device="cpu"),
-        Upload(path=str(photo), orig_name="night.png"),
-        DiffDISSettings(ensemble=2),
-        lambda done, total: None,
-    )
-    soft = view_of(kept, None)
-    grey = np.asarray(Image.open(soft.mask))
-    assert soft.uncertainty is not None and soft.uncertainty.name == "night_uncertainty.png"
-    hard = view_of(kept, 0.5)
-    certain = grey != 127  # 127 of 255 holds values on either side of 0.5
-    cut = np.asarray(Image.open(hard.mask)) > 0
-    np.testing.assert_array_equal(cut[certain], grey[certain] > 127)
+    kept = keep(segmented)
+    mask = Image.open(write_download(kept, "mask", threshold))
+    result = segmented.result
+    wanted = to_grey(result.mask) if threshold is None else result.binary(threshold) * 255
+    np.testing.assert_array_equal(np.asarray(mask), wanted)
+    archive = write_all_downloads(kept, threshold)
+    assert archive.name == "night_segdemo.zip"
+    assert sorted(zipfile.ZipFile(archive).namelist()) == [
+        f"night_{kind}.png" for kind in ("cutout", "edge", "mask", "uncertainty")
+    ]
     discard(kept)
     with pytest.raises(InputError, match="press Segment again"):
-        view_of(kept, None)
+        write_download(kept, "mask", threshold)
+
+
+def test_a_threshold_move_reads_and_writes_no_file(segmented: Segmented) -> None:
+    kept = keep(segmented)
+    discard(kept)
+    with gr.Blocks():
+        panel = build_result_panel()
+    soft, hard = panel.show_mask(kept, None), panel.show_mask(kept, 0.5)
+    assert list(soft) == [panel.compare, panel.mask, panel.cutout]
+    assert soft[panel.compare][0] == hard[panel.compare][0]  # the photo
+    shown = np.asarray(decoded(hard[panel.mask]))
+    assert shown.shape == (800, PREVIEW_SIDE)
+    sure = np.abs(kept.mask - 0.5) > 0.1
+    np.testing.assert_array_equal(shown[sure] > 127, kept.mask[sure] > 0.5)
+
+
+def test_what_is_kept_in_memory_does_not_grow_with_the_image(segmented: Segmented) -> None:
+    kept = keep(segmented)
+    assert max(kept.image.shape) == max(kept.mask.shape) == PREVIEW_SIDE
+    assert kept.image.nbytes + kept.mask.nbytes <= 7 * PREVIEW_SIDE**2
+    discard(kept)
+
+
+def test_a_cutout_preview_lies_over_a_checkerboard(segmented: Segmented) -> None:
+    kept = replace(keep(segmented), mask=np.zeros((800, PREVIEW_SIDE), np.float32))
+    assert set(np.unique(cutout_preview(kept, None))) == {214, 246}
+    full = replace(kept, mask=np.ones_like(kept.mask))
+    np.testing.assert_array_equal(cutout_preview(full, None), kept.image)
+    discard(kept)
+
+
+def decoded(value: dict[str, Any]) -> Image.Image:
+    assert value["url"].startswith("data:image/jpeg;base64,")
+    return Image.open(io.BytesIO(base64.b64decode(value["url"].split(",")[1])))
 
 
 def test_what_nobody_took_away_is_deleted_after_a_day() -> None:

@@ -20,12 +20,11 @@ from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.datatypes import InputError
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.loading import load_backbone
+from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
-from segdemo.diffegg.tracing import trace
 from segdemo.images import load_rgb
 from training.pseudo_edges.__main__ import main
-from training.pseudo_edges.edge_scores import chosen_layers, score_edges
 from training.pseudo_edges.run import make_pseudo_edges
 from training.pseudo_edges.settings import PseudoEdgeSettings
 from training.stored_edges import StoredEdge, read_edge
@@ -78,42 +77,6 @@ def _summary(folder: Path) -> dict[str, object]:
     return dict(json.loads((folder / "summary.json").read_text()))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"keep": "noisy", "noise": "fresh"},
-        {"fixed_timestep": 450, "gap_metric": "js"},
-        {"fixed_timestep": 100, "noise_draws": 2, "edge_metric": "js", "border": "zero"},
-    ],
-)
-def test_the_numbers_are_those_of_a_trace(
-    backbone: Backbone, photos: Path, changes: dict[str, object]
-) -> None:
-    settings = TraceSettings(timesteps=(899, 699, 499, 299), **changes)
-    layers = chosen_layers(backbone, settings)
-    for name in ("a.png", "b.png"):
-        image = load_rgb(photos / name)
-        *_, whole = trace(backbone, image, settings)
-
-        found = score_edges(backbone, layers, image, settings)
-
-        assert found.timestep == whole.chosen.timestep
-        assert (found.curve.gaps, found.curve.peak) == (whole.curve.gaps, whole.curve.peak)
-        np.testing.assert_array_equal(found.score, whole.chosen.edge_score)
-
-
-def test_without_the_curve_the_fixed_step_scores_the_same(backbone: Backbone, photos: Path) -> None:
-    settings = TraceSettings(timesteps=(899, 499, 299), fixed_timestep=300, noise="fresh")
-    layers, image = chosen_layers(backbone, settings), load_rgb(photos / "a.png")
-    whole = score_edges(backbone, layers, image, settings)
-
-    alone = score_edges(backbone, layers, image, settings, whole_curve=False)
-
-    assert (alone.curve.timesteps, alone.curve.gaps, alone.timestep) == ((299,), (), 299)
-    np.testing.assert_array_equal(alone.score, whole.score)
-
-
 def test_a_folder_gives_a_file_a_picture_and_a_summary(
     arguments: list[str], backbone: Backbone, photos: Path, tmp_path: Path
 ) -> None:
@@ -123,8 +86,8 @@ def test_a_folder_gives_a_file_a_picture_and_a_summary(
     results = _results(folder)
     assert sorted(results) == ["a.npz", "b.npz", "c.d.npz", "more/a.npz"]
     stored = results["more/a.npz"]
-    *_, whole = trace(
-        backbone, load_rgb(photos / "more/a.png"), TraceSettings(timesteps=tuple(STEPS))
+    *_, whole = DiffEGGPipeline(backbone).trace(
+        load_rgb(photos / "more/a.png"), TraceSettings(timesteps=tuple(STEPS))
     )
     split = pseudo_edge(whole.chosen.edge_score)
     assert stored.score.dtype == np.float16

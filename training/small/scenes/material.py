@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from segdemo.datatypes import InputError
 
 LONGEST_CUTOUT = 320  # pixels; scenes are 256 to 384 px wide, so more would be thrown away
 IGNORED_INSTANCE = 65535
+KINDS = {
+    "photo": 0.32,
+    "3d": 0.16,
+    "emoji3d": 0.07,
+    "person": 0.13,
+    "thing": 0.25,
+    "silhouette": 0.07,
+}
+"""What is pasted, and how often."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +41,12 @@ class Material:
 
     def __init__(self, folder: Path) -> None:
         """Read `folder`; raises InputError when a part of it is missing."""
-        self.cutouts = {
-            kind: [_load_cutout(path) for path in _files(folder / f"cutouts_{kind}")]
+        self.kinds = KINDS
+        self.cutouts: dict[str, Sequence[Image.Image]] = {
+            kind: [load_cutout(path) for path in _files(folder / f"cutouts_{kind}")]
             for kind in ("photo", "3d", "emoji3d")
         }
-        self.silhouettes = _load_silhouettes(folder / "game-icons.json.gz")
+        self.silhouettes = load_silhouettes(folder / "game-icons.json.gz")
         self.people = _labelled(folder / "ccp" / "images", folder / "ccp" / "masks")
         self.photos = _labelled(folder / "coco" / "images", folder / "coco" / "instances")
         self.backgrounds = _files(folder / "photos_bsds")
@@ -84,14 +95,15 @@ def _labelled(images: Path, labels: Path) -> list[LabelledPhoto]:
     return [LabelledPhoto(path, labels / f"{path.stem}.png") for path in _files(images)]
 
 
-def _load_cutout(path: Path) -> Image.Image:
+def load_cutout(path: Path) -> Image.Image:
+    """Read an RGBA file, cropped to what is visible and reduced to `LONGEST_CUTOUT`."""
     cutout = Image.open(path).convert("RGBA")
     cutout = cutout.crop(cutout.getchannel("A").getbbox() or (0, 0, *cutout.size))
     cutout.thumbnail((LONGEST_CUTOUT, LONGEST_CUTOUT), reducing_gap=2.0)
     return cutout
 
 
-def _load_silhouettes(path: Path) -> list[str]:
+def load_silhouettes(path: Path) -> list[str]:
     """Read the outlines of an iconify collection, in the file's order."""
     if not path.is_file():
         raise InputError(f"{path} is missing: unpack the training material there.")

@@ -14,15 +14,6 @@ from training.small.scenes.crops import Box, box_of, jitter_colors
 from training.small.scenes.material import LONGEST_CUTOUT, Material, draw_silhouette
 from training.small.scenes.photos import LabelledImage, instance_photo, person
 
-KINDS = {
-    "photo": 0.32,
-    "3d": 0.16,
-    "emoji3d": 0.07,
-    "person": 0.13,
-    "thing": 0.25,
-    "silhouette": 0.07,
-}
-"""What is pasted, and how often."""
 CROWDING = ("photo", "person", "thing")
 """Kinds that a crowd of one kind may be of."""
 MOST_TRIES = 200  # to find a photograph in which an object dominates
@@ -111,10 +102,10 @@ def vary_cutout(
 
 def _choose_cutout(material: Material, kind: str | None, rng: np.random.Generator) -> Image.Image:
     for _ in range(MOST_TRIES):
-        chosen = kind or str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        chosen = kind or str(rng.choice(list(material.kinds), p=list(material.kinds.values())))
         if chosen in material.cutouts:
             pool = material.cutouts[chosen]
-            return pool[rng.integers(len(pool))]
+            return pool[int(rng.integers(len(pool)))]
         if chosen == "silhouette":
             return _textured_silhouette(material, rng)
         photo = person(material, rng) if chosen == "person" else instance_photo(material, rng)

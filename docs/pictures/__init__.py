@@ -1,0 +1,1 @@
+"""The pictures of this repository: photographs of packages, examples, screenshots, sheets."""

@@ -1,0 +1,1 @@
+"""From a box or clicks to the mask of one object."""

@@ -1,0 +1,100 @@
+"""Training of the compact models on a miniature of their material."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segdemo.compact_autoencoder import CompactAutoencoder
+from segdemo.prompting.network import PromptedU2Net
+from training.small.compact import autoencoder, prompting
+from training.small.compact.crops import CropSource
+from training.small.compact.material import find_material, in_validation
+from training.small.compact.prompt_data import PromptBatch, corrected
+
+LEARNT, KEPT = 1, 46
+"""Numbers on either side of the split."""
+
+
+@pytest.fixture(scope="module")
+def data_dir(material_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the miniature to both sides of the split, and add photos2/."""
+    folder = tmp_path_factory.mktemp("compact")
+    for source in (path for path in material_dir.rglob("*") if path.is_file()):
+        for number in (LEARNT, KEPT):
+            name = f"{number}{source.suffix}" if source.stem.isdigit() else source.name
+            copy = folder / "train_mix" / source.relative_to(material_dir).with_name(name)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+    shutil.copytree(folder / "train_mix" / "ccp", folder / "photos2" / "pseudo_things")
+    return folder
+
+
+def test_the_split_goes_by_the_source_photo() -> None:
+    assert not in_validation(Path("ccp/1.webp"))
+    assert in_validation(Path("ccp/images/0046.webp"))
+    assert in_validation(Path("pseudo_ccp_rest/masks/ccp_rest_46.png"))
+    sides = [in_validation(Path(f"cutouts_3d/chair_{view}.webp")) for view in range(10)]
+    assert len(set(sides)) == 1
+
+
+def test_both_sides_of_the_split_share_no_source(data_dir: Path) -> None:
+    learnt, kept = (find_material(data_dir, validation) for validation in (False, True))
+    assert {path.stem for path in learnt.photos + learnt.cutouts} == {str(LEARNT)}
+    assert {path.stem for path in kept.photos + kept.cutouts} == {str(KEPT)}
+
+
+def test_crops_are_in_range_and_a_function_of_the_seed(data_dir: Path) -> None:
+    source = CropSource(find_material(data_dir, validation=False), 32)
+    crops = source.batch(6, np.random.default_rng(3))
+    assert crops.shape == (6, 3, 32, 32)
+    assert crops.min() >= -1
+    assert crops.max() <= 1
+    assert torch.equal(crops, source.batch(6, np.random.default_rng(3)))
+
+
+def test_the_autoencoder_trains_resumes_and_is_saved(data_dir: Path, tmp_path: Path) -> None:
+    arguments = f"--data_dir {data_dir} --output_dir {tmp_path} --device cpu --crop_size 32 "
+    arguments += "--batch_size 2 --patch_size 4 --widths 8 8 --encoder_blocks 1 1 "
+    arguments += "--decoder_blocks 1 1 --validation_count 2 --validate_steps 2 --save_steps 1 "
+    assert autoencoder.main((arguments + "--max_steps 1").split()) == 0
+    assert autoencoder.main((arguments + "--max_steps 2").split()) == 0
+    assert (tmp_path / "validation.csv").exists()
+    network = CompactAutoencoder.from_pretrained(tmp_path / "vae")
+    assert network.config.block_out_channels == [8, 8]
+    mask = Image.open(next((data_dir / "train_mix/ccp/masks").iterdir()))
+    restored = autoencoder.round_trip(network, mask, 32)
+    assert restored.shape == mask.size[::-1]
+
+
+def test_prompting_trains_from_u2netp(data_dir: Path, tmp_path: Path) -> None:
+    arguments = f"--data_dir {data_dir} --output_dir {tmp_path} --device cpu --window_size 32 "
+    arguments += "--batch_size 2 --validation_count 8 --max_steps 1"
+    assert prompting.main(arguments.split()) == 0
+    trained = PromptedU2Net.from_pretrained(tmp_path / "network")
+    assert trained.config.channels == 64
+
+
+def test_missing_material_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prompting.main(["--data_dir", str(tmp_path)]) == 2
+    assert "train_mix is missing" in capsys.readouterr().err
+
+
+def test_a_correction_adds_the_answer_and_a_click_where_it_is_wrong() -> None:
+    masks = torch.zeros(1, 1, 40, 40)
+    masks[..., 5:25, 5:25] = 1
+    found = torch.zeros(1, 1, 40, 40)
+    batch = PromptBatch(torch.zeros(1, 3, 40, 40), masks, torch.zeros(1, 4, 40, 40))
+    prompts = corrected(batch, found, np.random.default_rng(0)).prompts[0]
+    assert (prompts[3] == -1).all()
+    rows, columns = np.nonzero(prompts[1].numpy())
+    assert 8 < rows.mean() < 21
+    assert 8 < columns.mean() < 21
+    assert not prompts[2].any()
