@@ -11,7 +11,20 @@ from transformers import HfArgumentParser
 
 from segdemo.datatypes import InputError
 
-NOT_FOR_ARGPARSE = ("minimum", "maximum", "unit", "may_change")
+ARGPARSE_OPTIONS = frozenset(
+    (
+        "action",
+        "choices",
+        "const",
+        "default",
+        "dest",
+        "help",
+        "nargs",
+        "required",
+        "type",
+        "version",
+    )
+)
 
 OK, FAILED, WRONG_USAGE = 0, 1, 2
 """Exit codes: done or stopped; a loss that is not a number; input that does not work."""
@@ -22,8 +35,7 @@ class SettingsParser(HfArgumentParser):
 
     def add_argument(self, *names: Any, **options: Any) -> Any:
         """Add an option; choices are listed in its help, and checked by the settings."""
-        for key in NOT_FOR_ARGPARSE:
-            options.pop(key, None)
+        options = {key: value for key, value in options.items() if key in ARGPARSE_OPTIONS}
         if choices := options.pop("choices", None):
             options["metavar"] = f"{{{','.join(filter(None, choices))}}}"
         if "help" in options:

@@ -38,7 +38,7 @@ def test_every_problem_is_listed_with_its_file_and_the_rest_is_paired(tmp_path: 
     write_score(np.ones((4, 4), np.float32), edges / "3" / "photo.npz")  # flat: no edge
     (edges / "4" / "photo.npz").unlink()
     found = find_edge_pairs(photos, edges)
-    assert [pair.picture.parent.name for pair in found.pairs] == ["5"]
+    assert [pair.image.parent.name for pair in found.pairs] == ["5"]
     assert found.without == 1
     told = {str(problem.file.relative_to(tmp_path)): str(problem) for problem in found.problems}
     assert sorted(told) == [
