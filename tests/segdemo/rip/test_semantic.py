@@ -56,7 +56,7 @@ def test_things_are_told_apart_and_stuff_is_whole(pets: tuple[np.ndarray, np.nda
     np.testing.assert_array_equal(found[3], class_map == SKY)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_drawn_scenes_keep_every_class_within_its_region(seed: int) -> None:
     labels = scenes.make_scene(seed)
     classes = np.random.default_rng(seed).choice([CAT, DOG], labels.max() + 1)
