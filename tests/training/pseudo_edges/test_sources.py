@@ -128,7 +128,7 @@ def test_damage_in_an_archive_is_told_and_the_next_one_follows(tmp_path: Path) -
 
     assert first.stem == "a/p"
     assert "a.tar is not a tar archive, or damaged" in _reason(second)
-    assert "b.tar is no tar archive" in _reason(third)
+    assert "b.tar is not a tar archive" in _reason(third)
     assert fourth.stem == "c/p"
     assert "leads out of the archive" in _reason(fifth)
 
@@ -141,7 +141,7 @@ def test_what_is_nothing_to_work_on_is_said(tmp_path: Path) -> None:
     for given, words in (
         ([tmp_path / "no"], "does not exist"),
         ([photo], "is a single image"),
-        ([tmp_path / "empty"], "no pictures in"),
+        ([tmp_path / "empty"], "no images in"),
         ([tmp_path, archive], "Give one folder"),
         ([tmp_path / "*.zip"], "matches no file"),
     ):
