@@ -56,7 +56,7 @@ def test_a_seed_names_an_augmentation() -> None:
 
 
 def test_small_pictures_are_not_cropped_away() -> None:
-    tiny = grey_planes().each(lambda plane: plane.resize((20, 12)))
+    tiny = grey_planes().map(lambda plane: plane.resize((20, 12)))
     assert augment(tiny, np.random.default_rng(0)).image.size == (20, 12)
 
 
