@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from evaluation.plots import COLOURS, save_figure
+from evaluation.report.plots import COLOURS, save_figure
 from segdemo.datatypes import InputError
 from training.diffdis.settings import DiffDISTraining
 from training.diffdis.train import train

@@ -44,17 +44,17 @@ def square_tensor(image: RGBImage, side: int) -> torch.Tensor:
     return values.permute(2, 0, 1)[None]  # (1, 3, S, S)
 
 
-def encode_latents(autoencoder: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
-    """Encode pictures to the mean of their posterior, scaled to about unit variance.
+def encode_latents(autoencoder: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
+    """Encode images to the mean of their posterior, scaled to about unit variance.
 
-    pictures: (B, 3, H, W) in [-1, 1], H and W multiples of 8. Returns (B, 4, H/8, W/8).
+    images: (B, 3, H, W) in [-1, 1], H and W multiples of 8. Returns (B, 4, H/8, W/8).
     """
-    moments = autoencoder.encode(pictures.to(autoencoder.dtype)).latent_dist
+    moments = autoencoder.encode(images.to(autoencoder.dtype)).latent_dist
     return moments.mean * autoencoder.config.scaling_factor  # (B, 4, H/8, W/8)
 
 
 def decode_latents(autoencoder: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
-    """Decode scaled latents (B, 4, h, w) to pictures (B, 3, 8h, 8w), nominally in [-1, 1]."""
+    """Decode scaled latents (B, 4, h, w) to images (B, 3, 8h, 8w), nominally in [-1, 1]."""
     latents = (latents / autoencoder.config.scaling_factor).to(autoencoder.dtype)
     return autoencoder.decode(latents).sample.float()  # (B, 3, 8h, 8w)
 

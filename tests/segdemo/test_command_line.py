@@ -1,4 +1,4 @@
-"""`python -m segdemo VERB`: usage, results, exit codes."""
+"""`python -m segdemo COMMAND`: usage, results, exit status."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TestWrongUsage:
             assert "".join(setting.metadata["help"].split()) in said
 
     def test_no_verb(self, capsys: pytest.CaptureFixture[str]):
-        assert "VERB" in usage_error([], capsys)
+        assert "COMMAND" in usage_error([], capsys)
 
     def test_no_output_folder(self, photo: Path, capsys: pytest.CaptureFixture[str]):
         assert "--output_dir" in usage_error(["segment", photo], capsys)
@@ -126,10 +126,10 @@ class TestWrongUsage:
             ("--threshold", "nan", "nan is not between 0 and 1"),
             ("--threshold", "high", "invalid"),
             ("--precision", "int8", "invalid choice"),
-            ("--seed", "-1", "-1 is not between 0 and"),
+            ("--seed", "-1", "seed -1 is outside 0 to"),
             ("--size", "large", "invalid int value"),
             ("--size", "100", "must be a multiple of 64"),
-            ("--ensemble", "0", "choose 1 to 32"),
+            ("--ensemble", "0", "ensemble 0 is outside 1 to 32 passes"),
             ("--model", "enormous", "No model 'enormous'"),
             ("--device", "abacus", "Device 'abacus' is not available"),
         ],
@@ -243,11 +243,11 @@ class TestWrongTraceSettings:
             (["--edge_metric", "l3"], "invalid choice"),
             (["--rule", "strict"], "invalid choice"),
             (["--size", "100"], "must be a multiple of 64"),
-            (["--seed", "-1"], "-1 is not between 0 and"),
-            (["--fixed_timestep", "1000"], "Fixed timestep 1000 is outside 0 to 999."),
+            (["--seed", "-1"], "seed -1 is outside 0 to"),
+            (["--fixed_timestep", "1000"], "fixed_timestep 1000 is outside 0 to 999."),
             (["--fixed_timestep", "soon"], "soon is neither a timestep nor peak"),
             (["--device", "cpu:zz"], "is not a device's name"),
-            (["--noise_draws", "0"], "0 draws of noise: choose 1 to 64."),
+            (["--noise_draws", "0"], "noise_draws 0 is outside 1 to 64."),
             (["--backbone", "enormous"], "No backbone 'enormous'"),
             (["--device", "abacus"], "Device 'abacus' is not available"),
         ],
