@@ -83,8 +83,6 @@ class PseudoEdgeSettings(Settings):
     def __post_init__(self) -> None:
         """Check ranges and choices; raises InputError."""
         super().__post_init__()
-        if self.seed < 0:
-            raise InputError(f"--seed {self.seed}: choose 0 or more.")
         if self.fixed_timestep not in ("", "peak") and not self.fixed_timestep.isdecimal():
             raise InputError(f"--fixed_timestep {self.fixed_timestep}: give a timestep or peak.")
 
