@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save
 from tqdm import tqdm
 
-from segdemo.batch import replacing
 from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.files import atomic_write
 from training.diffdis.augmentation import flipped, squash
 from training.diffdis.data import PairBatch, read_planes
 from training.diffdis.noise import NoiseSampler
@@ -70,7 +70,7 @@ class LatentCache:
             name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
             for name, value in tensors.items()
         }
-        with replacing(self._file(item)) as stream:
+        with atomic_write(self._file(item)) as stream:
             stream.write(save(stored))
 
     def read(self, item: str) -> dict[str, torch.Tensor]:

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from segdemo.batch import replacing
 from segdemo.datatypes import InputError
+from segdemo.files import write_json
 from segdemo.images import SUFFIXES, load_rgb
 from training.data_problems import DataProblem
 
@@ -86,8 +86,7 @@ def check_pairs(pairs: list[MaskPair], report: Path, quiet: bool = False) -> Fou
         }
     outcome = {key: (fresh | known)[key] for key in keys}
     if new:
-        with replacing(report) as stream:
-            stream.write(json.dumps(outcome, indent=1).encode())
+        write_json(outcome, report)
     good = [pair for pair, key in zip(pairs, keys, strict=True) if not outcome[key]]
     lines = [line.split("\n") for key in keys for line in outcome[key]]
     return FoundPairs(good, [DataProblem(Path(file), sentence) for file, sentence in lines])

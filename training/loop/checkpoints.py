@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from segdemo.batch import replacing
+from segdemo.files import atomic_write, write_text
 
 CHECKPOINT = re.compile(r"step_(\d+)\.pt")
 BEST = "best.pt"
@@ -41,7 +41,7 @@ class RunFiles:
         """Write a checkpoint, complete or not at all, and remove older ones."""
         path = self.folder / f"step_{step:07d}.pt"
         for target in (*([self.folder / BEST] if best else []), path):
-            with replacing(target) as stream:
+            with atomic_write(target) as stream:
                 torch.save(state, stream)
         for old in sorted(self._checkpoints(), key=_step)[: -self._keep]:
             old.unlink()
@@ -66,8 +66,7 @@ class RunFiles:
                 lines = file.read_text().splitlines(keepends=True)
                 kept = [line for line in lines if _step_of(line) <= step]
                 if len(kept) < len(lines):
-                    with replacing(file) as stream:
-                        stream.write("".join(kept).encode())
+                    write_text("".join(kept), file)
 
     def _checkpoints(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if CHECKPOINT.fullmatch(path.name)]
