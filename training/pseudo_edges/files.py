@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segdemo.datatypes import InputError, PseudoEdge
-from segdemo.files import atomic_write
+from segdemo.files import write_json
 from training.loop.settings import check_resumed
 from training.stored_edges import StoredEdge
 
@@ -133,9 +133,3 @@ def write_problems(folder: Path, parts: Sequence[ProcessSummary]) -> None:
     (folder / PROBLEMS).unlink(missing_ok=True)
     for name, reason in rows:
         note_problem(folder, name, reason)
-
-
-def write_json(values: dict[str, Any], path: Path) -> None:
-    """Write values as JSON, whole or not at all."""
-    with atomic_write(path) as stream:
-        stream.write((json.dumps(values, indent=1) + "\n").encode())

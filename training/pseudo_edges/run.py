@@ -23,6 +23,7 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
+from segdemo.files import write_json
 from training.loop.signals import catch_sigterm
 from training.pseudo_edges.files import (
     SUMMARY,
@@ -31,7 +32,6 @@ from training.pseudo_edges.files import (
     note_problem,
     start_folder,
     summarise,
-    write_json,
     write_problems,
 )
 from training.pseudo_edges.settings import PseudoEdgeSettings

@@ -190,7 +190,7 @@ def test_a_broken_picture_is_a_line_and_the_rest_is_done(
     with (folder / "problems.csv").open() as stream:
         (row,) = csv.DictReader(stream)
     assert row["picture"] == "a.png"
-    assert "a.png is not a picture" in row["problem"]
+    assert "a.png is not an image" in row["problem"]
     assert _summary(folder)["problems"] == 1
 
 
