@@ -84,9 +84,10 @@ def subject_losses(
 
 def mask_loss(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Return absolute error, weighted near borders, plus 1 - soft IoU; maps are (B, 1, S, S)."""
-    reach = {"kernel_size": BOUNDARY, "stride": 1, "padding": BOUNDARY // 2}
-    border = F.max_pool2d(truth, **reach) + F.max_pool2d(-truth, **reach)  # 1 near a border
-    weight = 1 + BOUNDARY_WEIGHT * border
+    highest, lowest = (
+        sign * F.max_pool2d(sign * truth, BOUNDARY, 1, BOUNDARY // 2) for sign in (1, -1)
+    )
+    weight = 1 + BOUNDARY_WEIGHT * (highest - lowest)
     absolute = ((found - truth).abs() * weight).sum() / weight.sum()
     bounded = found.clamp(0, 1)
     both = (bounded * truth).sum((1, 2, 3))

@@ -83,7 +83,9 @@ class SubjectStore:
         }
         pyramid = tuple(read[name] for name in (*PYRAMID, *PHOTO))
         truth, answer = (read[name][:, None] / 255 for name in ("truth", "answer"))
-        return SubjectBatch(*(read[name] for name in LATENTS), pyramid, truth, answer)
+        return SubjectBatch(
+            **{name: read[name] for name in LATENTS}, pyramid=pyramid, truth=truth, answer=answer
+        )
 
 
 @torch.inference_mode()
