@@ -18,16 +18,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segdemo.rip.refine import PAPER, ROBUST, RIPSettings, refine
-from segdemo.rip.settings import CAREFUL
+from segdemo.rip.refine import refine
+from segdemo.rip.settings import CAREFUL, PAPER, ROBUST, RIPSettings, WalkSettings
 from tests.segdemo.rip import scenes
 
-WAYS = {
+WAYS: dict[str, RIPSettings] = {
     "careful": CAREFUL,
     "careful, join 0.2": replace(CAREFUL, join=0.2),
     "paper": PAPER,
     "robust": ROBUST,
-    "opening 3, 128 steps": RIPSettings(gap=0, opening=3, steps=128),
+    "opening 3, 128 steps": WalkSettings(gap=0, opening=3, steps=128),
 }
 FIRST_SEED = 100
 

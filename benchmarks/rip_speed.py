@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from segdemo.rip.refine import refine
-from segdemo.rip.walk import propagate, transition_matrix
+from segdemo.rip.transition import apply_power, transition_matrix
 
 STEPS = 256  # eight squarings
 
@@ -46,7 +46,7 @@ def main() -> int:
 
     start = time.perf_counter()
     transition = transition_matrix(edge, 5.0, 10.0)
-    lean = propagate(transition, np.ascontiguousarray(masks), STEPS)
+    lean = apply_power(transition, np.ascontiguousarray(masks), STEPS)
     lean_seconds = time.perf_counter() - start
 
     start = time.perf_counter()

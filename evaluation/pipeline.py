@@ -41,7 +41,6 @@ from evaluation.repair_rows import (
     figures,
     measure_job,
     repaired,
-    rip_settings,
     stage_rows,
     table_row,
 )
@@ -49,7 +48,7 @@ from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
 from evaluation.uis import collect, file_digest
 from segdemo.datatypes import InputError, RGBImage
-from segdemo.rip.settings import PRESETS
+from segdemo.rip.settings import PRESETS, from_pairs
 
 DAMAGED: dict[Damage, str] = {
     "merge": "touching neighbours merged",
@@ -72,7 +71,7 @@ def evaluate(options: argparse.Namespace) -> int:
     settings = Settings(
         options.damage,
         options.seed,
-        rip_settings(options.preset, options.rip),
+        from_pairs(options.preset, options.rip),
         Protocol(tuple(options.iou)),
     )
     items = items_of(truth, base, edges.sources)

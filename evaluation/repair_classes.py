@@ -19,14 +19,14 @@ from evaluation.panoptic_sets import PanopticTruth, read_predictions, read_truth
 from evaluation.panoptic_sources import SegmentSource
 from evaluation.problems import settle
 from evaluation.reference_tables import rows_for
-from evaluation.repair_rows import STAGES, rip_settings
+from evaluation.repair_rows import STAGES
 from evaluation.report import Report, write_report
 from evaluation.streaming import Item, Row, measure_all
 from evaluation.uis import collect, file_digest
 from evaluation.wps import SECTIONS
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.rip.semantic import VOID, refine_semantic
-from segdemo.rip.settings import RIPSettings
+from segdemo.rip.settings import RIPSettings, from_pairs
 
 TRUTH = "truth"  # in place of a folder of class maps
 
@@ -112,7 +112,7 @@ def evaluate_classes(options: argparse.Namespace) -> int:
     ]
     if not items:
         raise InputError("No picture has truth, a class map and edges: check the names.")
-    settings = rip_settings(options.preset, options.rip)
+    settings = from_pairs(options.preset, options.rip)
     things = frozenset(number for number, thing in truth.things.items() if thing)
     function = partial(measure_job, things=things, settings=settings)
     identity = (settings, [file_digest(file) for file in truth.files], options.semantic == TRUTH)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from pycocotools import mask as mask_api
@@ -15,8 +15,8 @@ from evaluation.object_sources import ObjectSource, of_masks
 from evaluation.objects import Objects
 from evaluation.streaming import Row
 from segdemo.datatypes import InputError, InstanceMasks
-from segdemo.rip.instances import Repair, refine_instances
-from segdemo.rip.settings import PRESETS, RIPSettings
+from segdemo.rip.instances import RefinementCounts, refine_instances
+from segdemo.rip.settings import RIPSettings
 
 STAGES = ("before", "after")
 COMMON = ("name", "objects", "crowds", "touching")
@@ -67,7 +67,7 @@ class Repaired:
     truth: Objects
     base: InstanceMasks
     after: InstanceMasks
-    changes: Repair
+    changes: RefinementCounts
 
 
 def repaired(job: Job, settings: Settings) -> Repaired:
@@ -143,17 +143,3 @@ def counts(rows: Sequence[Row]) -> dict[str, int]:
 def table_row(row: Row) -> Row:
     """Return what the table of pictures shows."""
     return {name: value for name, value in row.items() if not isinstance(value, dict)}
-
-
-def rip_settings(preset: str, changes: Sequence[str]) -> RIPSettings:
-    """Return the preset with what `NAME=NUMBER` changes; raises InputError."""
-    values = asdict(PRESETS[preset])
-    for pair in changes:
-        name, _, text = pair.partition("=")
-        try:
-            values[name] = type(values[name])(text)
-        except (KeyError, ValueError) as error:
-            raise InputError(
-                f"--rip {pair}: give NAME=NUMBER with one of {', '.join(values)}."
-            ) from error
-    return RIPSettings(**values)

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 
 from segdemo.commands.edges import add_edges
+from segdemo.commands.progress import STOPPED
 from segdemo.commands.propose import add_propose
 from segdemo.commands.refine import add_refine
 from segdemo.commands.segment import add_segment
 from segdemo.commands.trace import add_trace
-from segdemo.commands.walk import STOPPED
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Which classes a class map may hold, and which of them have instances."""
+"""The classes of a class map, and which of them have instances."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _LARGEST = 65_535  # what 16 bits hold
 class ClassList:
     """The classes of a class map.
 
-    names: of all but void, by number. things: those with instances, the others are stuff. void:
-    numbers that are nothing.
+    names: of all but void, by number. things: classes with instances, the others are stuff. void:
+    numbers of unlabelled pixels.
     """
 
     names: Mapping[int, str]
@@ -32,7 +32,7 @@ class ClassList:
 
     @classmethod
     def of(cls, given: str, stuff: Iterable[str]) -> ClassList:
-        """Take the classes of a known set or a file; raises InputError.
+        """Return the classes of a known set or a file; raises InputError.
 
         given: voc, coco, coco-ids, or a file, see `read_class_names`. stuff: names or numbers of
         the classes without instances. Number 0 is the background unless the file calls it
@@ -44,7 +44,9 @@ class ClassList:
             names = read_class_names(Path(given))
         else:
             known = ", ".join(CLASS_NAMES)
-            raise InputError(f"--semantic {given} is no file of class names: give one, or {known}.")
+            raise InputError(
+                f"--semantic {given} is not a file of class names: give one, or {known}."
+            )
         names.setdefault(0, BACKGROUND)
         without_instances = {_number(label, names, given) for label in stuff}
         void = {VOID} - set(names)
@@ -59,7 +61,7 @@ class ClassList:
 
     @property
     def stuff(self) -> list[int]:
-        """The numbers of the classes without instances, rising."""
+        """The numbers of the classes without instances, in ascending order."""
         return sorted(set(self.names) - self.things)
 
     def check(self, class_map: npt.NDArray[np.integer], file: str) -> None:
@@ -67,8 +69,8 @@ class ClassList:
         found = set(np.unique(class_map).tolist())
         if unknown := found - set(self.names) - self.void:
             raise InputError(
-                f"{file} holds {min(unknown)}, which is none of its classes: save the numbers of "
-                "the classes, not their colours or greys."
+                f"{file} holds {min(unknown)}, which is not one of its classes: save the numbers "
+                "of the classes, not their colours or greys."
             )
 
 
@@ -90,7 +92,9 @@ def read_class_names(path: Path) -> dict[int, str]:
         bad = [i for i, line in enumerate(lines, 1) if not line]
         pairs = list(enumerate(lines, 0 if lines[:1] == [BACKGROUND] else 1))
     if bad:
-        raise InputError(f"{path}: line {bad[0]} is no class; write `number: name`, or only names.")
+        raise InputError(
+            f"{path}: line {bad[0]} is not a class; write `number: name`, or only names."
+        )
     names = dict(pairs)
     if not names or max(names) > _LARGEST:
         raise InputError(f"{path}: name 1 to {_LARGEST} classes, one a line.")
@@ -103,4 +107,4 @@ def _number(label: str, names: Mapping[int, str], given: str) -> int:
     for number, name in names.items():
         if label.casefold() == name.casefold() or label == str(number):
             return number
-    raise InputError(f"--stuff {label} is no class of {given}: check the spelling.")
+    raise InputError(f"--stuff {label} is not a class of {given}: check the spelling.")

@@ -13,7 +13,7 @@ from segdemo.batch import PictureFile, find_images, work_through
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
 from segdemo.commands.output import check_output
-from segdemo.commands.walk import follow
+from segdemo.commands.progress import report_progress
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.images import load_rgb
 from segdemo.uis.maskcut import MaskCutSettings
@@ -79,7 +79,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             done[picture.name] = propose(image)
             return (), f"{len(done[picture.name])} proposed"
 
-        status = follow(work_through(pictures, handle), len(pictures), arguments.output)
+        status = report_progress(work_through(pictures, handle), len(pictures), arguments.output)
         images = None
         if arguments.format == "cutouts":  # the others need no pixels
             images = {p.name: load_rgb(p.path, p.name) for p in pictures if p.name in done}

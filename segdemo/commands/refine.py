@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -16,16 +16,17 @@ from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.targets import check_apart
 from segdemo.batch import PictureFile, find_images
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_setting, fraction, given
+from segdemo.commands.arguments import add_device
 from segdemo.commands.class_list import ClassList
-from segdemo.commands.kept import KeptPhotos
 from segdemo.commands.output import check_output
+from segdemo.commands.progress import report_progress
+from segdemo.commands.refine_run import RefineRun
 from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles, InstanceFiles
-from segdemo.commands.refining import Refining
-from segdemo.commands.walk import follow
+from segdemo.commands.resumable_run import ResumableRun
+from segdemo.commands.rip_arguments import add_rip
 from segdemo.datatypes import InputError
 from segdemo.images import image_size
-from segdemo.rip.refine import PRESETS, RIPSettings
+from segdemo.rip.settings import from_pairs
 
 
 def add_refine(verbs: Any) -> None:
@@ -37,7 +38,7 @@ def add_refine(verbs: Any) -> None:
         "Masks may be COCO JSON, label pictures, NPZ, YOLO, LabelMe and more, or with --semantic "
         "class maps, and are matched to the photos by name. Edges are <stem>_edge.png in --edges, "
         "else the backbone's. Finished photos are kept in <output>.part until all are: a run that "
-        "was stopped goes on there when the same command is given again.",
+        "was stopped is resumed when the same command is given again.",
     )
     parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="INPUT")
     parser.add_argument("--masks", type=Path, required=True, metavar="DIR|FILE")
@@ -62,29 +63,10 @@ def add_refine(verbs: Any) -> None:
         metavar="NAME",
         help="with --semantic: classes without instances, such as sky; `background` keeps 0 as one",
     )
-    parser.add_argument(
-        "--preset",
-        choices=tuple(PRESETS),
-        default="careful",
-        help="careful: changes masks only where whole borders stand out; robust: cuts at every "
-        "edge and closes gaps, for good edges; paper: for closed edges (default: %(default)s)",
-    )
+    add_rip(parser, default="careful")
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
-    _add_settings(parser)
     parser.set_defaults(run=partial(_run, parser))
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for every field of `RIPSettings`."""
-    for name in ("grid", "gap", "opening", "steps", "fill"):
-        add_setting(parser, RIPSettings, name, type=int, metavar="N")
-    for name in ("radius", "beta"):
-        add_setting(parser, RIPSettings, name, type=float, metavar="X")
-    for name in ("cut", "binarise", "merge_iou", "smallest_part", "smallest_instance", "join"):
-        add_setting(parser, RIPSettings, name, type=fraction, metavar="SHARE")
-    add_setting(parser, RIPSettings, "least_cover", type=fraction, metavar="SHARE")
-    add_setting(parser, RIPSettings, "contrast", type=float, metavar="X")
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
@@ -97,21 +79,23 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         work = _plan(arguments, classes)
         if not mask_format.startswith("coco"):
             check_apart(picture.name for picture in work.pictures)
-        taken, changed = work.taken_over()
-        if taken or changed:
-            print(_going_on(work, len(taken), len(changed)))
-        with work.kept:
+        resumed, changed = work.find_finished()
+        if resumed or changed:
+            print(_resuming(work, len(resumed), len(changed)))
+        with work.store:
             try:
-                status = follow(work.statuses(taken), len(work.pictures), arguments.output)
-                if work.done:
+                status = report_progress(
+                    work.process(resumed), len(work.pictures), arguments.output
+                )
+                if work.finished:
                     stuff = classes.stuff if classes else ()
                     for sentence in work.write(arguments.output, mask_format, stuff):
                         print(sentence)
             except KeyboardInterrupt:
-                if not work.kept.is_empty:
+                if not work.store.is_empty:
                     print(
-                        f"Finished photos are kept in {work.kept.folder}: the same command goes on "
-                        "from there.",
+                        f"Finished photos are kept in {work.store.folder}: the same command "
+                        "resumes from there.",
                         file=sys.stderr,
                     )
                 raise
@@ -138,9 +122,9 @@ def _classes(arguments: argparse.Namespace) -> ClassList | None:
     return None
 
 
-def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> Refining:
+def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun:
     """Find photos, masks, edges and what an earlier run left; raises InputError."""
-    settings = replace(PRESETS[arguments.preset], **given(arguments, RIPSettings))
+    settings = from_pairs(arguments.preset, arguments.rip)
     edges = (
         EdgeFiles(arguments.edges)
         if arguments.edges
@@ -155,7 +139,7 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> Refining:
     for picture in pictures:
         with suppress(InputError):  # reported with the others, when its turn comes
             sizes[picture.name] = image_size(picture.path, picture.name)
-    kept = KeptPhotos(
+    store = ResumableRun(
         folder,
         {
             **edges.settings,
@@ -170,7 +154,7 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> Refining:
         if classes
         else InstanceFiles(arguments.masks, sizes)
     )
-    return Refining(pictures, masks, edges, settings, kept)
+    return RefineRun(pictures, masks, edges, settings, store)
 
 
 def _check_names(pictures: Sequence[PictureFile]) -> None:
@@ -185,8 +169,8 @@ def _check_names(pictures: Sequence[PictureFile]) -> None:
         taken[picture.name] = picture.path
 
 
-def _going_on(work: Refining, taken: int, changed: int) -> str:
-    sentence = f"{taken} of {len(work.pictures)} photos are taken over from {work.kept.folder}"
+def _resuming(work: RefineRun, resumed: int, changed: int) -> str:
+    sentence = f"{resumed} of {len(work.pictures)} photos are resumed from {work.store.folder}"
     if changed:
-        sentence += f", {changed} changed since and {'is' if changed == 1 else 'are'} done anew"
+        sentence += f", {changed} changed since and {'is' if changed == 1 else 'are'} done again"
     return f"{sentence}."

@@ -19,8 +19,8 @@ from segdemo.commands.class_list import ClassList
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.rip.instances import refine_instances
-from segdemo.rip.refine import RIPSettings
 from segdemo.rip.semantic import refine_semantic
+from segdemo.rip.settings import RIPSettings
 
 _DIGITS = 32  # of a digest
 
@@ -29,7 +29,7 @@ class MaskSource(Protocol):
     """Masks to be refined, by the names of their photos."""
 
     def digest(self, name: str) -> str:
-        """Return a number that changes with a photo's masks; raises InputError without any."""
+        """Return a hash of a photo's masks; raises InputError without any."""
 
     def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
         """Return what comes out, and a sentence that tells of it; raises InputError."""
@@ -48,7 +48,7 @@ class EdgeSource(Protocol):
     settings: Mapping[str, Any]
 
     def digest(self, picture: PictureFile) -> str:
-        """Return a number that changes with a photo's edges; raises InputError without any."""
+        """Return a hash of a photo's edges; raises InputError without any."""
 
     def finder(self) -> FindEdges:
         """Load what edges need; raises InputError."""
@@ -155,7 +155,7 @@ class EdgeFiles:
     def __init__(self, folder: Path) -> None:
         """Raise InputError if the folder is none."""
         if not folder.is_dir():
-            raise InputError(f"--edges {folder} is no folder.")
+            raise InputError(f"--edges {folder} is not a folder.")
         self._folder = folder
 
     def digest(self, picture: PictureFile) -> str:
@@ -204,7 +204,7 @@ class BackboneEdges:
 
 
 def file_digest(path: Path) -> str:
-    """Return a number that changes with a file's content; raises InputError."""
+    """Return a hash of a file's content; raises InputError."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "blake2b").hexdigest()[:_DIGITS]
@@ -213,7 +213,7 @@ def file_digest(path: Path) -> str:
 
 
 def _folder_digest(folder: Path) -> str | None:
-    """Return a number that changes with a folder's files; by size and time, models are large."""
+    """Return a hash of a folder's files, by size and time: models are large."""
     if not folder.is_dir():
         return None
     stats = [(path.as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]

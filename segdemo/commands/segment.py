@@ -20,7 +20,8 @@ from segdemo.commands.arguments import (
     given,
     seed,
 )
-from segdemo.commands.walk import follow, list_pictures, make_folder
+from segdemo.commands.inputs import create_folder, list_images
+from segdemo.commands.progress import report_progress
 from segdemo.datatypes import InputError, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import DiffDISSettings
 
@@ -62,13 +63,13 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     output_dir: Path = arguments.output_dir
     try:
         results = partial(SegmentationFiles.below, output_dir)
-        pictures = list_pictures(arguments.inputs, output_dir, results)
-        make_folder(output_dir)
+        pictures = list_images(arguments.inputs, output_dir, results)
+        create_folder(output_dir)
         segment = _segmenter(arguments)
     except InputError as error:
         parser.error(str(error))
     statuses = segment_files(pictures, output_dir, segment, arguments.threshold)
-    return follow(statuses, len(pictures), output_dir)
+    return report_progress(statuses, len(pictures), output_dir)
 
 
 def _segmenter(

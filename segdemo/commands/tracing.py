@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from segdemo.batch import Handle, work_through
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_files, add_setting, given, seed
-from segdemo.commands.walk import RefusedError, follow, list_pictures, make_folder, refuse_early
+from segdemo.commands.inputs import create_folder, list_images
+from segdemo.commands.progress import FailFastError, fail_fast, report_progress
 from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.diffegg.settings import TraceSettings
@@ -78,8 +79,8 @@ def run_on_pictures(
     try:
         chosen = given(arguments, TraceSettings)
         TraceSettings(**chosen)  # complains before anything is loaded
-        pictures = list_pictures(arguments.inputs, output_dir, results)
-        make_folder(output_dir)
+        pictures = list_images(arguments.inputs, output_dir, results)
+        create_folder(output_dir)
         from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
         assistant = AnnotationAssistant(
@@ -87,7 +88,7 @@ def run_on_pictures(
         )
         settings = replace(assistant.trace_defaults, **chosen)
         assistant.load_backbone()
-        handle = refuse_early(make_handle(assistant, settings, arguments.rule, output_dir))
-        return follow(work_through(pictures, handle), len(pictures), output_dir)
-    except (InputError, RefusedError) as error:
+        handle = fail_fast(make_handle(assistant, settings, arguments.rule, output_dir))
+        return report_progress(work_through(pictures, handle), len(pictures), output_dir)
+    except (InputError, FailFastError) as error:
         parser.error(str(error))

@@ -16,7 +16,7 @@ from segdemo.editing import journal
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
 from segdemo.editing.proposals import Proposals, accept, propose
 from segdemo.editing.strokes import HIGHEST_NUMBER, Labels
-from segdemo.rip.refine import ROBUST, RIPSettings
+from segdemo.rip.settings import ROBUST, RIPSettings
 
 LONGEST_JOURNAL = 16 * 2**20  # bytes; then the whole map is written anew
 BEHIND = "The page and the server hold different edits."

@@ -13,8 +13,11 @@ from scipy import ndimage
 from segdemo.datatypes import FloatMap, InputError
 from segdemo.editing.splits import fresh_ids
 from segdemo.editing.strokes import Labels
-from segdemo.rip.grid import with_nearest
-from segdemo.rip.refine import ROBUST, Refinement, RIPSettings, refine_labels
+from segdemo.rip.inputs import LabelledMasks
+from segdemo.rip.nearest import fill_with_nearest
+from segdemo.rip.per_class import refine_per_class
+from segdemo.rip.refinement import Refinement
+from segdemo.rip.settings import ROBUST, RIPSettings
 
 Kind = Literal["split", "merge", "regroup", "drop"]
 
@@ -76,12 +79,14 @@ def propose(
     changes: list[Proposal] = []
     boxes = ndimage.find_objects(labels)
     numbers = [n for n, box in enumerate(boxes, start=1) if box and n not in kept]
-    classes = {number: (categories or {}).get(number) for number in numbers}
-    for category in dict.fromkeys(classes.values()):
-        own = [number for number in numbers if classes[number] == category]
-        dense = np.zeros(len(boxes) + 1, np.int32)
-        dense[own] = np.arange(1, len(own) + 1)
-        refined = refine_labels(dense[labels], edge, None, settings)
+    renumber = np.zeros(len(boxes) + 1, np.int32)
+    renumber[numbers] = np.arange(1, len(numbers) + 1)
+    masks = LabelledMasks(renumber[labels], len(numbers))
+    known = categories or {}
+    classes = [-1 if known.get(number) is None else known[number] for number in numbers]
+    for each in refine_per_class(masks, np.array(classes, np.int64), edge, settings=settings):
+        own = [numbers[index] for index in each.inputs]
+        refined = each.result
         drawn_boxes = ndimage.find_objects(refined.labels)
         for inputs, outputs in _linked(refined):
             window = _around(
@@ -189,7 +194,7 @@ def _draw(
     names = tuple(range(first, first + len(present)))
     parts[np.array(present) + 1] = names
     drawn = parts[refined]  # (h, w)
-    preview[inside] = with_nearest(drawn)[inside]
+    preview[inside] = fill_with_nearest(drawn)[inside]
     if len(sources) > 1:  # what lies between fragments becomes theirs
         between = (drawn > 0) & (labels == 0) & (preview == 0)
         preview[between] = drawn[between]
@@ -217,7 +222,7 @@ def _overlap(refined: Refinement, inputs: tuple[int, ...]) -> float | None:
     """Return the highest IoU by which components of different inputs were joined."""
     found = []
     for merge in refined.merges:
-        joined = {refined.parts[index] for index in (*merge.first, *merge.second)}
+        joined = {refined.components[index] for index in (*merge.first, *merge.second)}
         if len(joined) > 1 and joined <= set(inputs):
             found.append(merge.iou)
     return max(found, default=None)

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError
 from segdemo.editing.strokes import HIGHEST_NUMBER, Labels, Point, paint
-from segdemo.rip.grid import with_nearest
+from segdemo.rip.nearest import fill_with_nearest
 from segdemo.rip.seeded import split_by_seeds
 
 SMALLEST_PART = 16  # pixels; smaller ones go to a neighbour
@@ -99,7 +99,7 @@ def _split(
     renumber[kept + 1] = [number, *fresh_ids(labels, len(kept) - 1)]
     named = renumber[parts]
     result = labels.copy()
-    result[boxes[0]][inside] = with_nearest(named)[inside]
+    result[boxes[0]][inside] = fill_with_nearest(named)[inside]
     return result
 
 

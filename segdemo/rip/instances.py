@@ -1,18 +1,22 @@
-"""RIP on instances as they come from files: classes stay apart, crowds stay as they are."""
+"""RIP on instance masks as they come from files: classes stay apart, crowds stay as they are."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from segdemo.datatypes import FloatMap, InstanceMasks
-from segdemo.rip.refine import ROBUST, Refinement, RIPSettings, refine
+from segdemo.rip.inputs import MaskStack
+from segdemo.rip.per_class import refine_per_class
+from segdemo.rip.refinement import Refinement
+from segdemo.rip.settings import ROBUST, RIPSettings
 
 
 @dataclass(frozen=True)
-class Repair:
-    """How many inputs were split, joined with others, dropped; and how many instances came out."""
+class RefinementCounts:
+    """How many inputs were split, merged with others or dropped, and how many instances result."""
 
     split: int
     joined: int
@@ -22,10 +26,10 @@ class Repair:
 
 def refine_instances(
     instances: InstanceMasks, edge: FloatMap, settings: RIPSettings = ROBUST
-) -> tuple[InstanceMasks, Repair]:
-    """Repair instances (N, H, W) by an edge map (H, W); merging happens within a class only.
+) -> tuple[InstanceMasks, RefinementCounts]:
+    """Refine instances (N, H, W) by an edge map (H, W); merging happens within a class only.
 
-    Crowds are regions of many objects and are returned untouched, after the others. Raises
+    Crowds are regions of many objects and are returned unchanged, after the others. Raises
     InputError as `refine` does.
     """
     count = len(instances)
@@ -33,41 +37,39 @@ def refine_instances(
     classes = np.zeros(count, np.int64)
     if instances.category_ids is not None:
         classes = instances.category_ids
-    masks, scores, ids = [instances.masks[:0]], [instances.scores[:0]], [classes[:0]]
-    repairs = []
-    for category in np.unique(classes[~crowd]):
-        own = ~crowd & (classes == category)
-        refined = refine(instances.masks[own], edge, instances.scores[own], settings)
-        repairs.append(refined)
-        masks.append(refined.masks)
-        scores.append(refined.scores.astype(np.float32))
-        ids.append(np.full(len(refined.sources), category))
-    masks.append(instances.masks[crowd])
-    scores.append(instances.scores[crowd])
-    ids.append(classes[crowd])
-    is_crowd = np.zeros(sum(map(len, masks)), bool)
-    is_crowd[len(is_crowd) - crowd.sum() :] = True
-    repaired = InstanceMasks(
-        np.concatenate(masks),
-        np.concatenate(scores),
-        None if instances.category_ids is None else np.concatenate(ids),
-        instances.names,
-        None if instances.crowd is None else is_crowd,
+    single = np.flatnonzero(~crowd)
+    found = refine_per_class(
+        MaskStack(instances.masks[single]),
+        classes[single],
+        edge,
+        instances.scores[single].astype(np.float64),
+        settings,
     )
-    return repaired, _summary(repairs)
+    results = [each.result for each in found]
+    new_classes = [np.full(len(each.result.sources), each.category, np.int64) for each in found]
+    crowds = int(crowd.sum())
+    refined = InstanceMasks(
+        np.concatenate([*(result.masks for result in results), instances.masks[crowd]]),
+        np.concatenate(
+            [*(result.scores.astype(np.float32) for result in results), instances.scores[crowd]]
+        ),
+        None if instances.category_ids is None else np.concatenate([*new_classes, classes[crowd]]),
+        instances.names,
+        None
+        if instances.crowd is None
+        else np.arange(sum(map(len, new_classes)) + crowds) >= sum(map(len, new_classes)),
+    )
+    return refined, _counts(results)
 
 
-def _summary(repairs: list[Refinement]) -> Repair:
-    joined = {
-        (number, index)
-        for number, repair in enumerate(repairs)
-        for source in repair.sources
-        if len(source) > 1
-        for index in source
-    }
-    return Repair(
-        split=sum(len(repair.split) for repair in repairs),
-        joined=len(joined),
-        dropped=sum(len(repair.dropped) for repair in repairs),
-        instances=sum(len(repair.sources) for repair in repairs),
+def _counts(results: Sequence[Refinement]) -> RefinementCounts:
+    joined = [
+        {index for source in result.sources if len(source) > 1 for index in source}
+        for result in results
+    ]
+    return RefinementCounts(
+        split=sum(len(result.split) for result in results),
+        joined=sum(map(len, joined)),
+        dropped=sum(len(result.dropped) for result in results),
+        instances=sum(len(result.sources) for result in results),
     )

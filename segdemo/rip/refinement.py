@@ -1,32 +1,34 @@
-"""What RIP made of masks."""
+"""The result of RIP."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.rip.grid import LabelMap
-from segdemo.rip.merging import BoolMasks, Merge
+from segdemo.rip.grid import BoolMasks, LabelImage
+from segdemo.rip.iou_merging import Merge
 
 
 @dataclass(frozen=True, eq=False)
 class Refinement:
-    """What RIP made of N input masks.
+    """What RIP made of `count` input masks.
 
-    labels: (H, W) int32, 0 = nothing, k = instance k - 1. scores: (K,) highest score of the inputs
-    an instance came from, times the share of it that inputs cover or, in the careful way, how
-    likely it is one object. sources: for each instance the inputs it came from. merges: joins of
-    `parts`, with their IoU; parts: the input of each component that the edges cut out.
+    labels: (H, W) int32, 0 = background, k = instance k - 1. scores: (K,) highest score of the
+    inputs an instance comes from, times a confidence: the share of it that inputs cover (walk), or
+    how likely it is one object (region merging). sources: for each instance the inputs it comes
+    from. merges: pairs of `components` that were merged, with their IoU. components: the input of
+    each component that the edges cut out.
     """
 
-    labels: LabelMap
+    labels: LabelImage
     scores: npt.NDArray[np.float64]
     sources: tuple[tuple[int, ...], ...]
     merges: tuple[Merge, ...]
-    parts: tuple[int, ...]
-    count: int  # of inputs
+    components: tuple[int, ...]
+    count: int
 
     @property
     def masks(self) -> BoolMasks:
@@ -36,12 +38,15 @@ class Refinement:
     @property
     def split(self) -> tuple[int, ...]:
         """Inputs that are in more than one instance now."""
-        return tuple(n for n in range(self.count) if self._uses(n) > 1)
+        return tuple(np.flatnonzero(self._uses > 1).tolist())
 
     @property
     def dropped(self) -> tuple[int, ...]:
         """Inputs of which nothing is left."""
-        return tuple(n for n in range(self.count) if self._uses(n) == 0)
+        return tuple(np.flatnonzero(self._uses == 0).tolist())
 
-    def _uses(self, index: int) -> int:
-        return sum(index in source for source in self.sources)
+    @cached_property
+    def _uses(self) -> npt.NDArray[np.int64]:
+        """How many instances each input is in, (count,)."""
+        inputs = [index for source in self.sources for index in source]
+        return np.bincount(np.array(inputs, np.int64), minlength=self.count)

@@ -1,4 +1,4 @@
-"""Divide one mask among scribbles: the walk that joins fragments also tells whose a cell is."""
+"""Divide one mask among seeds by the random walk of `walk`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError
-from segdemo.rip.grid import Grid, LabelMap, with_nearest
-from segdemo.rip.settings import ROBUST, RIPSettings
-from segdemo.rip.walk import propagate, transition_matrix
+from segdemo.rip.grid import BoolMask, Grid, LabelImage
+from segdemo.rip.nearest import fill_with_nearest
+from segdemo.rip.settings import ROBUST, WalkSettings
+from segdemo.rip.transition import apply_power, transition_matrix
 
-SHORTEST_WALK = 64  # steps
+MIN_STEPS = 64
 STEP_VARIANCE = 5.45  # cells**2 along each axis, of one step of radius 5
 
 
 def split_by_seeds(
-    mask: npt.NDArray[np.bool_],
-    seeds: LabelMap,
-    edge: FloatMap,
-    settings: RIPSettings = ROBUST,
-) -> LabelMap:
-    """Give every pixel of a mask (H, W) to the seed from which a random walk finds it soonest.
+    mask: BoolMask, seeds: LabelImage, edge: FloatMap, settings: WalkSettings = ROBUST
+) -> LabelImage:
+    """Give every pixel of a mask (H, W) to the seed from which a random walk is likeliest there.
 
-    seeds: (H, W) ints, 0 = none; seeds outside the mask are passed over. edge: (H, W) in [0, 1].
+    seeds: (H, W) ints, 0 = none; seeds outside the mask are ignored. edge: (H, W) in [0, 1].
     Returns (H, W) with the seeds' numbers inside the mask and 0 elsewhere; what the walk cannot
     reach, behind closed edges, goes to the nearest seed's part. Raises InputError without two
     different seeds on the mask, or where sizes disagree.
@@ -34,25 +32,32 @@ def split_by_seeds(
     if len(numbers) < 2:
         raise InputError("Mark at least two parts of the mask, each with a seed of its own.")
     (box,) = ndimage.find_objects(mask.astype(np.int32))
-    inside, marks, walls = mask[box], seeds[box], edge[box]
+    inside, marks = mask[box], seeds[box]
     grid = Grid(inside.shape, settings.grid)
-    coarse_mask = grid.share(inside) > 0
-    coarse_edge = np.where(coarse_mask, grid.strongest(walls), 1).astype(np.float32)
-    sources = np.stack([grid.share(inside & (marks == number)) > 0 for number in numbers])
-    # a seed drawn on an edge must be able to leave it
-    coarse_edge[sources.any(0)] = 0
-    transition = transition_matrix(coarse_edge, settings.radius, settings.beta)
-    start = sources.reshape(len(numbers), -1).T.astype(np.float32)
-    # as long as a walk takes to forget its start: longer ones end anywhere, whoever began them
-    across = max(coarse_mask.shape)
-    steps = max(SHORTEST_WALK, round(2 * across**2 / (np.pi**2 * STEP_VARIANCE)))
-    walked = propagate(transition, np.ascontiguousarray(start), steps).T
-    # a large seed must not win by its size alone
-    walked = walked / np.maximum(start.sum(0)[:, None], 1)
-    owner = np.where(walked.max(0) > 1e-7, 1 + walked.argmax(0), 0).reshape(coarse_mask.shape)
-    large = grid.repeat(with_nearest(owner))
+    cells = grid.touched(inside)  # (h, w)
+    sources = np.stack([grid.touched(inside & (marks == number)) for number in numbers])
+    barriers = np.where(cells, grid.max_pool(edge[box]), 1).astype(np.float32)
+    barriers[sources.any(0)] = 0  # a seed drawn on an edge must be able to leave it
+    owner = _likeliest_seed(sources, barriers, _steps(cells.shape), settings)
+    large = grid.upsample(fill_with_nearest(owner))
     for index, number in enumerate(numbers, start=1):
         large[marks == number] = index
     result = np.zeros(mask.shape, np.int32)
     result[box] = np.where(inside, numbers[large - 1], 0)
     return result
+
+
+def _likeliest_seed(
+    sources: npt.NDArray[np.bool_], barriers: FloatMap, steps: int, settings: WalkSettings
+) -> npt.NDArray[np.int64]:
+    """Return the seed of the largest share of each cell (h, w), from 1 on; 0 where none arrives."""
+    transition = transition_matrix(barriers, settings.radius, settings.beta)  # (h*w, h*w)
+    start = sources.reshape(len(sources), -1).T.astype(np.float32)  # (h*w, S)
+    walked = apply_power(transition, np.ascontiguousarray(start), steps).T  # (S, h*w)
+    walked = walked / np.maximum(start.sum(0)[:, None], 1)  # a large seed must not win by its size
+    return np.where(walked.max(0) > 1e-7, 1 + walked.argmax(0), 0).reshape(barriers.shape)
+
+
+def _steps(shape: tuple[int, ...]) -> int:
+    """Return how long a walk takes to cross: longer ones end anywhere, whichever seed they left."""
+    return max(MIN_STEPS, round(2 * max(shape) ** 2 / (np.pi**2 * STEP_VARIANCE)))

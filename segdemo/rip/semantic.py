@@ -1,33 +1,39 @@
-"""RIP on a class map: regions of a class become instances, stuff and void fill the rest."""
+"""RIP on a class map: regions of thing classes become instances (weakly-supervised panoptic, 4.4).
+
+Stuff classes stay whole, void fills the rest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.measure import label
 
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks
-from segdemo.rip.grid import Grid, LabelMap
-from segdemo.rip.refine import Refinement, refine, refine_labels
+from segdemo.rip.grid import LabelImage
+from segdemo.rip.inputs import LabelledMasks
+from segdemo.rip.per_class import ClassRefinement, refine_per_class
 from segdemo.rip.settings import ROBUST, RIPSettings
 
 VOID = 255
-SMALLEST_SEGMENT = 64  # pixels
+MIN_SEGMENT = 64  # pixels
+LEFTOVER_REACH = 3 / 128  # of the longer side: how near an instance must be to leftover pixels
 
 
 @dataclass(frozen=True, eq=False)
 class SemanticRefinement:
-    """A panoptic picture: every pixel is one segment's or void.
+    """A panoptic segmentation: every pixel is one segment's or void.
 
     segments: (H, W) int32, 0 = void, k = segment k - 1; things come first, in rising classes, then
     stuff, one segment a class. class_ids: (K,) int64. scores: (K,) float32; of a thing as
     in `Refinement`, of stuff 1. things: how many segments are instances.
     """
 
-    segments: LabelMap
+    segments: LabelImage
     class_ids: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32]
     things: int
@@ -51,22 +57,22 @@ def refine_semantic(
     things: classes with instances; all other classes are stuff, except those in `void`, which are
     nothing. clip_to_support: instances stay within their class's region; else they may grow to the
     edge, over what is stuff, void or another class's leftovers, the smaller instance first. Pixels
-    of a thing class that no instance has go to the nearest of the class within `fill` cells, else
-    to void, as do segments below 64 pixels. Raises InputError for other shapes, numbers below 0,
-    and classes that are both thing and void.
+    of a thing class that no instance has go to the nearest of the class within 3/128 of the image,
+    else to void, as do segments below 64 pixels. Raises InputError for other shapes, numbers below
+    0, and classes that are both thing and void.
     """
     present = _classes(class_map, edge, things, void)
-    kinds = [number for number in present if number in things]
-    found = [_parted(class_map == kind, edge, settings) for kind in kinds]
-    segments = _laid_out(class_map, kinds, found, clip_to_support)
-    class_ids = [kind for kind, each in zip(kinds, found, strict=True) for _ in each.sources]
-    scores = [score for each in found for score in each.scores.tolist()]
-    reach = settings.fill * Grid(edge.shape, settings.grid).factor
-    owners = np.array([-1, *class_ids])
-    for kind in kinds:
-        orphans = (class_map == kind) & (segments == 0)
-        _adopt(segments, orphans, owners == kind, reach)
+    thing_map = np.where(np.isin(class_map, list(things)), class_map.astype(np.int64), -1)
+    regions = label(thing_map, background=-1, connectivity=1)  # (H, W), inputs of RIP
+    regions[(np.bincount(regions.ravel()) < MIN_SEGMENT)[regions]] = 0  # noise: leftovers at best
+    categories = np.zeros(regions.max() + 1, np.int64)
+    categories[regions] = thing_map
+    found = refine_per_class(LabelledMasks(regions), categories[1:], edge, settings=settings)
+    segments = _combine(class_map, found, clip_to_support)
+    class_ids = [each.category for each in found for _ in each.result.sources]
+    scores = [score for each in found for score in each.result.scores.tolist()]
     instances = len(class_ids)
+    _assign_leftovers(segments, class_map, class_ids)
     for number in present:
         if number not in things and number not in void:
             class_ids.append(number)
@@ -75,55 +81,53 @@ def refine_semantic(
     return _without_small(segments, class_ids, scores, instances)
 
 
-def _parted(region: npt.NDArray[np.bool_], edge: FloatMap, settings: RIPSettings) -> Refinement:
-    """Find the instances of a class's region (H, W)."""
-    if settings.contrast:  # the careful way cuts no mask for lying in several places
-        return refine_labels(ndimage.label(region)[0], edge, settings=settings)
-    return refine(region[None], edge, settings=settings)
-
-
-def _laid_out(
-    class_map: npt.NDArray[np.integer],
-    kinds: list[int],
-    found: list[Refinement],
-    clip_to_support: bool,
-) -> LabelMap:
+def _combine(
+    class_map: npt.NDArray[np.integer], found: Sequence[ClassRefinement], clip_to_support: bool
+) -> LabelImage:
     """Number all classes' instances in one map (H, W): a pixel's own class, else the smallest."""
     segments = np.zeros(class_map.shape, np.int32)
-    contest = np.full(class_map.shape, np.inf, np.float32)  # the lowest claim wins a pixel
+    lowest = np.full(class_map.shape, np.inf, np.float32)  # the lowest priority wins a pixel
     before = 0
-    for kind, each in zip(kinds, found, strict=True):
-        region = class_map == kind
-        areas = np.bincount(each.labels.ravel()).astype(np.float32)
-        claim = np.where(region, 0, areas[each.labels])
-        won = (each.labels > 0) & (claim < contest)
+    for each in found:
+        labels = each.result.labels
+        region = class_map == each.category
+        areas = np.bincount(labels.ravel()).astype(np.float32)
+        priority = np.where(region, 0, areas[labels])
+        won = (labels > 0) & (priority < lowest)
         if clip_to_support:
             won &= region
-        segments[won] = each.labels[won] + before
-        contest[won] = claim[won]
-        before += len(each.sources)
+        segments[won] = labels[won] + before
+        lowest[won] = priority[won]
+        before += len(each.result.sources)
     return segments
 
 
-def _adopt(
-    segments: LabelMap, orphans: npt.NDArray[np.bool_], of_class: npt.NDArray[np.bool_], reach: int
+def _assign_leftovers(
+    segments: LabelImage, class_map: npt.NDArray[np.integer], class_ids: Sequence[int]
 ) -> None:
-    """Give orphans (H, W) the nearest segment of a class within `reach` pixels, in `segments`."""
-    if not (orphans.any() and of_class.any()):
-        return
-    (box,) = ndimage.find_objects(orphans.astype(np.uint8))
-    window = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in box)
-    near = segments[window]
-    away, nearest = ndimage.distance_transform_edt(~of_class[near], return_indices=True)
-    taken = orphans[window] & (away <= reach) & of_class[near[tuple(nearest)]]
-    near[taken] = near[tuple(nearest)][taken]
+    """Give pixels without an instance the nearest of their class within reach, in `segments`."""
+    reach = round(LEFTOVER_REACH * max(segments.shape))
+    category_of = np.array([-1, *class_ids])
+    for category in set(class_ids):
+        leftover = (class_map == category) & (segments == 0)
+        if not leftover.any():
+            continue
+        (box,) = ndimage.find_objects(leftover.astype(np.uint8))
+        window = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in box)
+        near = segments[window]  # a view
+        of_class = category_of[near] == category
+        if not of_class.any():
+            continue
+        distance, nearest = ndimage.distance_transform_edt(~of_class, return_indices=True)
+        taken = leftover[window] & (distance <= reach)
+        near[taken] = near[tuple(nearest)][taken]
 
 
 def _without_small(
-    segments: LabelMap, class_ids: list[int], scores: list[float], things: int
+    segments: LabelImage, class_ids: list[int], scores: list[float], things: int
 ) -> SemanticRefinement:
     areas = np.bincount(segments.ravel(), minlength=len(class_ids) + 1)[1:]
-    kept = np.flatnonzero(areas >= SMALLEST_SEGMENT)
+    kept = np.flatnonzero(areas >= MIN_SEGMENT)
     renumber = np.zeros(len(class_ids) + 1, np.int32)
     renumber[kept + 1] = np.arange(1, len(kept) + 1)
     return SemanticRefinement(
@@ -143,7 +147,7 @@ def _classes(
     """Check the input and return the classes that occur, rising."""
     if class_map.ndim != 2 or class_map.dtype.kind not in "iu" or not class_map.size:
         raise InputError(
-            f"The class map is {class_map.dtype} {class_map.shape}, expected whole (H, W)."
+            f"The class map is {class_map.dtype} {class_map.shape}, expected integers (H, W)."
         )
     if edge.shape != class_map.shape:
         raise InputError(

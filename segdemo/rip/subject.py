@@ -1,38 +1,40 @@
-"""A soft mask of all that stands out, cut into instances along edges: first masks to start from."""
+"""Divide a soft mask of all salient objects into instances along edges: first masks to edit."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks
-from segdemo.rip.gaps import close_gaps
-from segdemo.rip.grid import Grid, LabelMap, with_nearest
-from segdemo.rip.merging import BoolMasks, merge_overlapping
-from segdemo.rip.refine import components, refine_labels, spread
+from segdemo.rip.grid import BoolMask, LabelImage
+from segdemo.rip.nearest import fill_with_nearest
+from segdemo.rip.refine import refine_labels
 from segdemo.rip.settings import ROBUST, RIPSettings
 
-BoolMask = npt.NDArray[np.bool_]
+MIN_PART = 1e-3  # share of the image
 
 
 def subject_parts(
     mask: FloatMap, edge: FloatMap, threshold: float = 0.5, settings: RIPSettings = ROBUST
 ) -> InstanceMasks:
-    """Cut what exceeds `threshold` in a mask (H, W) in [0, 1] into parts along edges (H, W).
+    """Divide what exceeds `threshold` in a mask (H, W) in [0, 1] into parts along edges (H, W).
 
-    The parts do not overlap and make up the whole of it: RIP's components spread inside the mask,
-    those that come to overlap are one part, and every pixel without a part goes to the nearest in
-    its connected region. A region that no component was found in is one part; one smaller than
-    `settings.smallest_instance` is a crumb and goes to the nearest part, unless all are crumbs.
-    So without edges the parts are the connected regions; an empty mask has none. Scores are the
-    mask's mean over each part. Raises InputError where sizes differ or values leave [0, 1].
+    The parts do not overlap and cover all of it: each connected region is refined by RIP, instances
+    stay inside the mask, and every pixel without a part goes to the nearest in its region. A region
+    without instances is one part; one smaller than 0.1 % of the image goes to the nearest part,
+    unless all are small. So without edges the parts are the connected regions; an empty mask has
+    none. Scores are the mask's mean over each part. Raises InputError where sizes differ or values
+    leave [0, 1].
     """
     _check(mask, edge)
     inside = mask > threshold
     if not inside.any():
         return InstanceMasks.unscored(np.zeros((0, *mask.shape), bool))
-    instances = InstanceMasks.from_label_map(_divide(inside, edge, settings))
+    regions, _ = ndimage.label(inside)
+    parts = refine_labels(regions, edge, settings=settings, support=inside).labels
+    smallest = MIN_PART * inside.size
+    parts = np.where((np.bincount(parts.ravel()) < smallest)[parts], 0, parts)
+    instances = InstanceMasks.from_label_map(_complete(parts, regions, smallest))
     scores = np.array([mask[part].mean(dtype=np.float64) for part in instances.masks], np.float32)
     return InstanceMasks(instances.masks, scores)
 
@@ -47,58 +49,23 @@ def _check(mask: FloatMap, edge: FloatMap) -> None:
             raise InputError(f"The {name} must hold values from 0 to 1.")
 
 
-def _divide(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap:
-    """Label the pixels inside from 1 on; 0 is outside only."""
-    smallest = settings.smallest_instance * inside.size
-    if settings.contrast:
-        found = refine_labels(ndimage.label(inside)[0], edge, settings=settings).labels * inside
-    else:
-        found = _walked(inside, edge, settings)
-    areas = np.bincount(found.ravel())
-    found[(areas < smallest)[found]] = 0  # too small to be a part by itself
-    return _complete(found, inside, smallest)
+def _complete(parts: LabelImage, regions: LabelImage, smallest: float) -> LabelImage:
+    """Give every pixel of the regions a part: its region's nearest, else a new one.
 
-
-def _walked(inside: BoolMask, edge: FloatMap, settings: RIPSettings) -> LabelMap:
-    """Label what components between edges reach inside; 0 elsewhere."""
-    grid = Grid(inside.shape, settings.grid)
-    coarse_inside = grid.majority(inside)
-    coarse_edge = close_gaps(grid.strongest(edge), settings.cut, settings.gap)  # (h, w)
-    seeds, _ = components(coarse_inside[None], coarse_edge, settings)
-    labels = np.zeros(inside.shape, np.int32)
-    if len(seeds):
-        walls = np.where(coarse_inside, coarse_edge, 1).astype(np.float32)
-        coarse = _spread_and_merge(seeds, walls, settings)
-        is_edge = coarse_edge >= settings.cut
-        labels = grid.labels_at_full_size(coarse, is_edge, inside, settings.fill) * inside
-    return labels
-
-
-def _spread_and_merge(seeds: BoolMasks, walls: FloatMap, settings: RIPSettings) -> LabelMap:
-    """Let components (S, h, w) walk between walls; returns the cells' groups, 0 = nobody's."""
-    walked = spread(seeds, walls, settings)  # (S, h, w), each at most 1
-    _, groups, _ = merge_overlapping(walked >= settings.binarise, settings.merge_iou)
-    strength = np.stack([walked[list(group)].max(0) for group in groups])
-    reached = strength.max(0) >= settings.binarise
-    return np.where(reached, 1 + strength.argmax(0), 0).astype(np.int32)
-
-
-def _complete(labels: LabelMap, inside: BoolMask, smallest: float) -> LabelMap:
-    """Give every pixel inside a label: its region's nearest, else a new one, else the nearest."""
-    regions, _ = ndimage.label(inside)
-    complete = labels.copy()
-    crumbs = np.zeros_like(inside)
+    A small region without a part goes to the nearest of all.
+    """
+    complete = parts.copy()
+    small: BoolMask = np.zeros(parts.shape, bool)
     for number, box in enumerate(ndimage.find_objects(regions), start=1):
         region, own = regions[box] == number, complete[box]  # a view: writing fills `complete`
-        known = region & (labels[box] > 0)
+        known = region & (parts[box] > 0)
         if known.any():
-            own[region] = with_nearest(np.where(known, own, 0))[region]
+            own[region] = fill_with_nearest(np.where(known, own, 0))[region]
         elif region.sum() >= smallest:
             own[region] = complete.max() + 1
         else:
-            crumbs[box] |= region
-    if crumbs.any() and complete.any():
-        complete[crumbs] = with_nearest(complete)[crumbs]
-    elif crumbs.any():
-        complete = regions.astype(np.int32)
+            small[box] |= region
+    if not complete.any():
+        return regions
+    complete[small] = fill_with_nearest(complete)[small]
     return complete

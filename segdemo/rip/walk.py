@@ -1,153 +1,147 @@
-"""The random walk of RIP: affinities along paths, and T^t applied to masks without forming it.
+"""RIP as the paper has it (DiffEGG, Algorithm 4, appendix C.4): random-walk instance propagation.
 
-A cell reaches every other within a radius; the affinity of two cells is 1 - the strongest edge on
-the straight path between them (IRN, "Weakly Supervised Learning of Instance Segmentation with
-Inter-pixel Relations"). T = D^-1 A^beta has rows that sum to 1, and T^t X averages a mask X over
-the ends of t-step walks that start at each cell.
+Masks are cut into connected components by the edges (line 3), the components are propagated by a
+random walk that edges stop (lines 4 to 6: vec(M*) = T^t vec(M (1 - E))), and components that then
+overlap by more than an IoU are one instance (line 7). TRACE, the paper's earlier version, calls it
+Boundary-Guided Propagation (BGP).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
-from scipy.special import gammaln
+from scipy import ndimage
 
-FloatArray = npt.NDArray[np.float32]
-NEGLIGIBLE = 1e-12  # affinities below it only slow the products down
+from segdemo.datatypes import FloatMap
+from segdemo.rip.gaps import close_gaps
+from segdemo.rip.grid import BoolMask, BoolMasks, Grid, LabelImage
+from segdemo.rip.inputs import InputMasks
+from segdemo.rip.iou_merging import merge_overlapping
+from segdemo.rip.refinement import Refinement
+from segdemo.rip.settings import WalkSettings
+from segdemo.rip.transition import apply_power, transition_matrix
+
+FOUR_NEIGHBOURS = ndimage.generate_binary_structure(2, 1)  # with 8, lines one pixel wide leak
 
 
-def half_disc(radius: float) -> list[tuple[int, int]]:
-    """Return the offsets (dy, dx) within a radius, one of each mirrored pair: 34 for radius 5."""
-    reach = int(np.ceil(radius)) - 1
-    return [
-        (dy, dx)
-        for dy in range(reach + 1)
-        for dx in range(-reach, reach + 1)
-        if (dy > 0 or dx > 0) and dy * dy + dx * dx < radius * radius
+def propagate_instances(
+    masks: InputMasks,
+    edge: FloatMap,
+    scores: npt.NDArray[np.float64],
+    settings: WalkSettings,
+    support: BoolMask | None = None,
+) -> Refinement:
+    """Refine masks with scores (N,) by an edge map (H, W) in [0, 1]; see `refine`."""
+    grid = Grid(edge.shape, settings.grid)
+    cell_edge = close_gaps(grid.max_pool(edge), settings.edge_threshold, settings.gap)  # (h, w)
+    seeds, owners = find_components(masks, grid, cell_edge, settings)
+    if not owners:
+        return Refinement(np.zeros(edge.shape, np.int32), np.zeros(0), (), (), (), len(masks))
+    barriers = cell_edge
+    if support is not None:
+        barriers = np.where(grid.downsample(support), cell_edge, np.float32(1))
+    strength = propagate(seeds, barriers, settings)  # (S, h, w)
+    unions, groups, merges = merge_overlapping(
+        strength >= settings.mask_threshold, settings.merge_iou
+    )
+    instance_strength = np.stack([strength[list(group)].max(0) for group in groups]) * unions
+    covered = masks.covered
+    labels = grid.upsample_labels(
+        _strongest_instance(instance_strength),
+        cell_edge >= settings.edge_threshold,
+        covered,
+        settings.fill,
+    )
+    if support is not None:
+        labels *= support
+    sources = [tuple(sorted({owners[index] for index in group})) for group in groups]
+    labels, kept, coverage = _drop_small_and_uncovered(labels, covered, sources, settings)
+    kept_sources = tuple(sources[k] for k in kept)
+    best = np.array([scores[list(source)].max() for source in kept_sources])
+    return Refinement(
+        labels, best * coverage, kept_sources, tuple(merges), tuple(owners), len(masks)
+    )
+
+
+def find_components(
+    masks: InputMasks, grid: Grid, edge: FloatMap, settings: WalkSettings
+) -> tuple[BoolMasks, list[int]]:
+    """Cut masks along edges (h, w) into connected components (S, h, w).
+
+    Also returns the mask of each. With an opening, components are found away from edges; one that
+    it removes completely is kept as it is, so that small and thin instances are not lost.
+    """
+    smallest = max(1, settings.min_component * edge.size)
+    # far too small ones are left out early: of noise there may be thousands
+    indices = np.flatnonzero(masks.areas > settings.min_component * edge.size / 8)
+    inner = edge < settings.edge_threshold
+    deep = inner
+    if settings.opening and not inner.all():
+        deep = ndimage.distance_transform_edt(inner) > settings.opening
+    found: list[BoolMask] = []
+    owners: list[int] = []
+    for index, mask in zip(indices.tolist(), masks.select(indices).downsample(grid), strict=True):
+        cores, count = ndimage.label(mask & deep, FOUR_NEIGHBOURS)
+        whole, whole_count = ndimage.label(mask & inner, FOUR_NEIGHBOURS)
+        large = [k for k in range(1, count + 1) if (cores == k).sum() >= smallest]
+        used = set(np.unique(whole[np.isin(cores, large)])) if large else set()
+        components = [cores == k for k in large]
+        components += [
+            whole == k
+            for k in range(1, whole_count + 1)
+            if k not in used and (whole == k).sum() >= smallest
+        ]
+        found += components
+        owners += [index] * len(components)
+    return np.array(found, bool).reshape(-1, *edge.shape), owners
+
+
+def propagate(seeds: BoolMasks, edge: FloatMap, settings: WalkSettings) -> FloatMap:
+    """Propagate components (S, h, w) by the random walk; each divided by its own maximum.
+
+    A fragment's level is its share of its instance, so an absolute threshold would delete small
+    ones.
+    """
+    transition = transition_matrix(edge, settings.radius, settings.beta)  # (h*w, h*w)
+    start = (seeds * (1 - edge)).reshape(len(seeds), -1).T.astype(np.float32)  # (h*w, S)
+    walked = apply_power(transition, np.ascontiguousarray(start), settings.steps)  # (h*w, S)
+    strength = walked.T.reshape(seeds.shape).clip(0)  # (S, h, w)
+    return strength / np.maximum(strength.max((1, 2), keepdims=True), 1e-9)
+
+
+def _strongest_instance(strength: FloatMap) -> LabelImage:
+    """Give each cell to the instance of the highest strength (K, h, w), ties to the smaller one."""
+    areas = (strength > 0).sum((1, 2))
+    key = strength - 1e-6 * (areas / max(areas.max(), 1))[:, None, None] * (strength > 0)
+    return np.where(strength.max(0) > 0, 1 + key.argmax(0), 0).astype(np.int32)
+
+
+def _drop_small_and_uncovered(
+    labels: LabelImage, covered: BoolMask, sources: list[tuple[int, ...]], settings: WalkSettings
+) -> tuple[LabelImage, npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return renumbered labels, the indices of the instances kept, and each one's coverage.
+
+    An instance that inputs cover too little has flooded the background from a small part of a
+    coarse mask. Where it is all that is left of an input, it is cut back to the inputs; else it is
+    dropped.
+    """
+    count = len(sources)
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    inside = np.bincount(labels[covered], minlength=count + 1)[1:]
+    smallest = max(1, settings.min_instance * labels.size)
+    good = inside >= np.maximum(settings.min_coverage * areas, 1)
+    good &= areas >= smallest
+    present = {n for k in np.flatnonzero(good) for n in sources[k]}
+    cut_back = [
+        k
+        for k in np.flatnonzero(~good & (inside >= smallest))
+        if any(n not in present for n in sources[k])
     ]
-
-
-def path_cells(dy: int, dx: int) -> list[tuple[int, int]]:
-    """Return the cells of the box between (0, 0) and (dy, dx) nearer than 1 to their line."""
-    columns = range(min(0, dx), max(0, dx) + 1)
-    length = dy * dy + dx * dx
-    return [(y, x) for y in range(dy + 1) for x in columns if (dy * x - dx * y) ** 2 < length]
-
-
-def transition_matrix(edge: FloatArray, radius: float, beta: float) -> sparse.csr_array:
-    """Return T for an edge map (h, w) in [0, 1], (h*w, h*w) float32, rows sum to 1.
-
-    Degrees are summed in float64: a row sum in float32 is off by 1e-7, which hundreds of steps
-    make visible.
-    """
-    height, width = edge.shape
-    cells = np.arange(height * width, dtype=np.int32).reshape(height, width)
-    rows, columns, values = [cells.ravel()], [cells.ravel()], [np.ones(cells.size)]
-    for dy, dx in half_disc(radius):
-        if dy >= height or abs(dx) >= width:
-            continue
-        left, tall, wide = max(0, -dx), height - dy, width - abs(dx)
-        strongest = np.maximum.reduce(
-            [edge[y : y + tall, left + x : left + x + wide] for y, x in path_cells(dy, dx)]
-        )
-        affinity = ((1.0 - strongest.astype(np.float64)) ** beta).ravel()
-        kept = affinity > NEGLIGIBLE
-        here = cells[:tall, left : left + wide].ravel()[kept]
-        there = cells[dy:, left + dx : left + dx + wide].ravel()[kept]
-        rows += [here, there]
-        columns += [there, here]
-        values += [affinity[kept], affinity[kept]]
-    affinities = sparse.csr_array(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
-        shape=(cells.size, cells.size),
-    )
-    degrees: npt.NDArray[np.float64] = np.asarray(affinities.sum(1)).ravel()
-    return (sparse.diags_array(1 / degrees) @ affinities).tocsr().astype(np.float32)
-
-
-def propagate(
-    transition: sparse.csr_array, masks: FloatArray, steps: int, tolerance: float = 1e-6
-) -> FloatArray:
-    """Return T^steps X for masks X (cells, N), to `tolerance` of its largest value.
-
-    Only what masks can reach is computed; masks that live in different connected parts of the
-    graph share a column; and T^t is expanded in Chebyshev polynomials, which takes about
-    sqrt(2 t ln(2 / tolerance)) products instead of t (T is similar to a symmetric matrix with
-    eigenvalues in [-1, 1]).
-    """
-    count, part = connected_components(transition, directed=False)
-    touched = [np.unique(part[np.flatnonzero(mask)]) for mask in masks.T]
-    live = np.zeros(count, bool)
-    for parts in touched:
-        live[parts] = True
-    cells = np.flatnonzero(live[part])
-    column_of = _shared_columns(touched)
-    packed = np.zeros((len(cells), max(column_of, default=-1) + 1), np.float32)
-    for mask, column in zip(masks.T, column_of, strict=True):
-        packed[:, column] += mask[cells]
-    walked = _chebyshev_power(transition[cells][:, cells], packed, steps, tolerance)
-    result = np.zeros_like(masks)
-    for index, (parts, column) in enumerate(zip(touched, column_of, strict=True)):
-        own = np.zeros(count, bool)
-        own[parts] = True
-        result[cells, index] = np.where(own[part[cells]], walked[:, column], 0)
-    return result
-
-
-def _shared_columns(touched: list[npt.NDArray[np.int32]]) -> list[int]:
-    """Give each mask a column that no other mask of the same parts of the graph uses."""
-    columns: list[set[int]] = []
-    column_of = [0] * len(touched)
-    for index in sorted(range(len(touched)), key=lambda i: -len(touched[i])):
-        parts = set(touched[index].tolist())
-        free = next((c for c, used in enumerate(columns) if not used & parts), len(columns))
-        if free == len(columns):
-            columns.append(set())
-        columns[free] |= parts
-        column_of[index] = free
-    return column_of
-
-
-def _chebyshev_power(
-    transition: sparse.csr_array, values: FloatArray, steps: int, tolerance: float
-) -> FloatArray:
-    total = np.zeros_like(values)
-    series = _chebyshev_series(transition, values)
-    for coefficient, term in zip(power_coefficients(steps, tolerance), series, strict=False):
-        if coefficient:
-            total += np.float32(coefficient) * term
-    return total
-
-
-def _chebyshev_series(transition: sparse.csr_array, values: FloatArray) -> Iterator[FloatArray]:
-    """Yield T_0(M) X, T_1(M) X .. of the Chebyshev polynomials by their recurrence."""
-    before, now = values, transition @ values
-    yield before
-    while True:
-        yield now
-        before, now = now, 2 * (transition @ now) - before
-
-
-def power_coefficients(steps: int, tolerance: float) -> npt.NDArray[np.float64]:
-    """Return the Chebyshev coefficients of x^steps, cut where the rest sums to <= tolerance.
-
-    c_k = 2^(1 - t) C(t, (t - k) / 2) for k of t's parity, half of that for k = 0: none is
-    negative and all sum to 1, so what is cut off bounds the error.
-    """
-    degrees = np.arange(steps % 2, steps + 1, 2)
-    logs = (
-        gammaln(steps + 1)
-        - gammaln((steps - degrees) / 2 + 1)
-        - gammaln((steps + degrees) / 2 + 1)
-        - steps * np.log(2)
-    )
-    values = np.exp(logs) * np.where(degrees == 0, 1.0, 2.0)
-    rest = np.cumsum(values[::-1])[::-1]  # of this degree and all above
-    kept = max(1, int((rest > tolerance).sum()))
-    coefficients = np.zeros(degrees[kept - 1] + 1)
-    coefficients[degrees[:kept]] = values[:kept]
-    return coefficients
+    labels = labels.copy()
+    labels[np.isin(labels, np.array(cut_back) + 1) & ~covered] = 0
+    areas[cut_back] = inside[cut_back]
+    good[cut_back] = True
+    kept = np.flatnonzero(good)
+    renumber = np.zeros(count + 1, np.int32)
+    renumber[kept + 1] = np.arange(1, len(kept) + 1)
+    return renumber[labels], kept, inside[kept] / np.maximum(areas[kept], 1)

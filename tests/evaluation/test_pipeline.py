@@ -93,7 +93,7 @@ def test_a_backbone_draws_edges_once(bench, tmp_path, tiny_backbone_folder):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--edges", "true", "--rip", "stps=3"], "--rip stps=3: give NAME=NUMBER"),
+        (["--edges", "true", "--rip", "stps=3"], "stps is not a parameter of preset robust"),
         (["--edges", "true", "--rip", "steps=-3"], "steps -3 is outside"),
         (["--edges", "nowhere"], "nowhere"),
     ],

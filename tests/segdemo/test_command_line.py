@@ -98,7 +98,7 @@ class TestWrongUsage:
 
     def test_output_folder_below_a_file(self, photo: Path, capsys: pytest.CaptureFixture[str]):
         said = usage_error(["segment", photo, "--output_dir", photo / "out"], capsys)
-        assert "cannot be made (Not a directory): choose another folder." in said
+        assert "cannot be created (Not a directory): choose another folder." in said
 
     def test_output_folder_is_the_input_folder(
         self, photo: Path, capsys: pytest.CaptureFixture[str]

@@ -17,7 +17,7 @@ from PIL import Image
 
 from segdemo.annotations import read_masks, write_masks
 from segdemo.commands import refine_sources
-from segdemo.commands.kept import KeptPhotos, MasksAsKept
+from segdemo.commands.resumable_run import ResumableRun, StoredMasks
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.rip.instances import refine_instances
 from tests.segdemo.refine_scenes import SIZE, refine, squares, write_work
@@ -82,8 +82,8 @@ def test_the_same_command_does_the_rest_only(
     capsys.readouterr()
     assert refine(begun) == 0
     said = capsys.readouterr().out
-    assert f"1 of 2 photos are taken over from {begun / PART}." in said
-    assert "a.png: taken over" in said
+    assert f"1 of 2 photos are resumed from {begun / PART}." in said
+    assert "a.png: resumed" in said
     assert "b.png: 1 masks, 1 split" in said
     assert not (begun / PART).exists()
     assert refine(begun, output="whole.json") == 0
@@ -102,7 +102,7 @@ def test_a_killed_run_goes_on(work: Path) -> None:
         shutil.copy(work / "edges" / "a_edge.png", work / "edges" / f"{name}_edge.png")
     one = read_masks(work / "merged.json")["a.png"]
     write_masks({f"{name}.png": one for name in [*names, "a", "b"]}, work / "many.json", "coco")
-    slow = ["--grid", "512", "--steps", "4096"]
+    slow = ["--rip", "grid=1024"]
     code = "import sys; from tests.segdemo.refine_scenes import *; from pathlib import Path\n"
     code += f"refine(Path({str(work)!r}), *{slow!r}, masks='many.json')"
     running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on(work: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--cut", "0.4"], "holds a run with cut 0.5, not 0.4"),
+        (["--contrast", "0.8"], "holds a run with edge_contrast 0.75, not 0.8"),
         (["--preset", "paper"], "holds a run with grid 512, not 128"),
         (["--semantic", "voc"], "holds a run with semantic unset, not voc"),
     ],
@@ -133,7 +133,7 @@ def test_other_settings_are_refused(
 ) -> None:
     said = refused(begun, capsys, *flags)
     assert words in said
-    assert "give its settings to go on, choose another --output, or delete that folder" in said
+    assert "give its settings to resume it, choose another --output, or delete" in said
 
 
 def test_a_photo_whose_edges_changed_is_done_anew(
@@ -142,8 +142,8 @@ def test_a_photo_whose_edges_changed_is_done_anew(
     Image.new("L", SIZE[::-1]).save(begun / "edges" / "a_edge.png")
     assert refine(begun) == 0
     said = capsys.readouterr().out
-    assert "0 of 2 photos are taken over" in said
-    assert "1 changed since and is done anew." in said
+    assert "0 of 2 photos are resumed" in said
+    assert "1 changed since and is done again." in said
     assert [len(found) for found in read_masks(begun / "out.json").values()] == [1, 2]
 
 
@@ -162,7 +162,7 @@ def test_a_photo_that_changed_is_done_anew(
             masks[photo] = InstanceMasks.unscored(pixels, np.array([4]), {4: name})
         write_masks(masks, begun / "merged.json", "coco")
     assert refine(begun) == 0
-    assert "1 changed since and is done anew." in capsys.readouterr().out
+    assert "1 changed since and is done again." in capsys.readouterr().out
 
 
 def test_a_photo_that_lost_its_edges_is_not_taken_over(begun: Path) -> None:
@@ -177,7 +177,7 @@ def test_files_that_were_only_touched_are_taken_over(
     for path in (begun / "photos" / "a.png", begun / "edges" / "a_edge.png"):
         path.touch()
     assert refine(begun) == 0
-    assert "1 of 2 photos are taken over" in capsys.readouterr().out
+    assert "1 of 2 photos are resumed" in capsys.readouterr().out
 
 
 def test_a_damaged_photo_is_done_anew(begun: Path) -> None:
@@ -234,10 +234,10 @@ def masks_of_all_kinds() -> dict[str, InstanceMasks]:
 @pytest.mark.parametrize("kind", masks_of_all_kinds())
 def test_kept_masks_come_back_as_they_were(kind: str, tmp_path: Path) -> None:
     masks = masks_of_all_kinds()[kind]
-    with KeptPhotos(tmp_path / "part", {}) as kept:
-        kept.keep("sea/fish.v1", "12", masks)
+    with ResumableRun(tmp_path / "part", {}) as kept:
+        kept.store("sea/fish.v1", "12", masks)
         assert kept.fingerprint("sea/fish.v1") == "12"
-        back = MasksAsKept(kept, {"fish": "sea/fish.v1"})["fish"]
+        back = StoredMasks(kept, {"fish": "sea/fish.v1"})["fish"]
     assert np.array_equal(back.masks, masks.masks)
     for field in ("scores", "category_ids", "crowd"):
         before, after = getattr(masks, field), getattr(back, field)
@@ -247,8 +247,8 @@ def test_kept_masks_come_back_as_they_were(kind: str, tmp_path: Path) -> None:
 
 
 def test_damaged_masks_are_refused(tmp_path: Path) -> None:
-    with KeptPhotos(tmp_path / "part", {}) as kept:
-        kept.keep("a", "1", InstanceMasks.unscored((squares() > 0)[None]))
+    with ResumableRun(tmp_path / "part", {}) as kept:
+        kept.store("a", "1", InstanceMasks.unscored((squares() > 0)[None]))
         file = tmp_path / "part" / "photos" / "a.json"
         file.write_text(file.read_text().replace('"size": [90', '"size": [91'))
         with pytest.raises(InputError, match=r"a\.json is damaged: delete it"):

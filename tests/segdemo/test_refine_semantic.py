@@ -84,7 +84,10 @@ def test_one_class_map_for_one_photo(work: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda pixels: np.where(pixels == 2, 77, pixels), "b.png holds 77, which is none of its"),
+        (
+            lambda pixels: np.where(pixels == 2, 77, pixels),
+            "b.png holds 77, which is not one of its",
+        ),
         (lambda pixels: pixels[1:], "b.png is 140 x 89, its photo 140 x 90: give class maps"),
         (None, "maps holds no class map of this photo"),
     ],
@@ -107,8 +110,11 @@ def test_one_bad_class_map_fails_alone(
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--semantic", "ade20k"], "--semantic ade20k is no file of class names: give one, or voc"),
-        (["--semantic", "voc", "--stuff", "sky"], "--stuff sky is no class of voc"),
+        (
+            ["--semantic", "ade20k"],
+            "--semantic ade20k is not a file of class names: give one, or voc",
+        ),
+        (["--semantic", "voc", "--stuff", "sky"], "--stuff sky is not a class of voc"),
         (["--semantic", "voc", "--masks", "edges"], "edges holds no class maps of these photos"),
         (["--semantic", "voc", "--masks", "nowhere"], "nowhere does not exist"),
         (["--semantic", "voc", "--masks", "twice"], "are both class maps of a.png: remove one"),
@@ -152,8 +158,8 @@ def test_class_names_come_with_numbers_or_without(
     [
         ("", "name 1 to 65535 classes"),
         ("70000: far\n", "name 1 to 65535 classes"),
-        ("person\n\nsky\n", "line 2 is no class"),
-        ("1: person\nsky\n", "line 2 is no class"),
+        ("person\n\nsky\n", "line 2 is not a class"),
+        ("1: person\nsky\n", "line 2 is not a class"),
         ("1: person\n1: sky\n", "has a number or a name twice"),
         ("sky\nSky\n", "has a number or a name twice"),
     ],

@@ -28,8 +28,7 @@ SCRIPTS = (
 def mask_editor(
     elem_id: str,
     server_functions: Sequence[Callable[..., Any]],
-    rip_fields: Sequence[Mapping[str, Any]],
-    rip_presets: Mapping[str, Mapping[str, float]],
+    rip_presets: Mapping[str, Sequence[Mapping[str, Any]]],
     sources: Sequence[Sequence[str]],
     methods: Sequence[Sequence[str]],
     debug: bool = False,
@@ -44,8 +43,8 @@ def mask_editor(
     Args:
         elem_id: Id of the element.
         server_functions: The five functions above.
-        rip_fields: Parameters of RIP: {"name", "label", "help", "low", "high", "step", "value"}.
-        rip_presets: Values of these parameters by name of the preset; the first is the default.
+        rip_presets: RIP's parameters by name of the preset, the first is the default; each is
+            {"name", "label", "help", "low", "high", "unit", "step", "value"}.
         sources: Where edges can come from: [value, label].
         methods: What can propose first masks: [value, label].
         debug: Whether the element shows its state and timings to benchmarks (`maskEditor`).
@@ -58,8 +57,7 @@ def mask_editor(
         apply_default_css=False,
         elem_id=elem_id,
         server_functions=list(server_functions),
-        rip_fields=[dict(entry) for entry in rip_fields],
-        rip_presets={name: dict(values) for name, values in rip_presets.items()},
+        rip_presets={name: [dict(one) for one in some] for name, some in rip_presets.items()},
         sources=[list(entry) for entry in sources],
         methods=[list(entry) for entry in methods],
         debug=debug,

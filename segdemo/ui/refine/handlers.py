@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import fields, replace
 from typing import Any
 
 import gradio as gr
@@ -15,7 +13,7 @@ from segdemo.editing.laying import laid_flat
 from segdemo.editing.picture import EditedPicture
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.images import load_rgb
-from segdemo.rip.settings import ROBUST, RIPSettings
+from segdemo.rip.settings import RIPSettings, with_changes
 from segdemo.ui.errors import UNEXPECTED, user_errors
 from segdemo.ui.examples import MERGED_MASKS
 from segdemo.ui.refine.api import edges_by
@@ -143,7 +141,7 @@ class RefineHandlers:
         _, index, picture = self._picture(data)
         if picture.revision != int(data["revision"]):
             raise InputError("The last edits have not arrived yet: press Preview again.")
-        proposals = picture.preview(read_rip_settings(data.get("settings") or {}))
+        proposals = picture.preview(read_rip_settings(data))
         return proposals_message(picture, index, proposals)
 
     def _propose(self, data: Message) -> Message:
@@ -159,15 +157,12 @@ class RefineHandlers:
         return picture_message(session, index, f"{count} proposed. Nothing here is certain.")
 
 
-def read_rip_settings(given: dict[str, Any]) -> RIPSettings:
-    """Check the numbers that the page sends; raises InputError."""
-    chosen: dict[str, Any] = {}
-    for entry in fields(RIPSettings):
-        value = given.get(entry.name, getattr(ROBUST, entry.name))
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"{entry.name} must be a number.")
-        chosen[entry.name] = round(value) if isinstance(entry.default, int) else float(value)
-    return replace(ROBUST, **chosen)
+def read_rip_settings(data: Message) -> RIPSettings:
+    """Read the preset and the parameters that the page sends; raises InputError."""
+    given = data.get("settings") or {}
+    if not isinstance(given, dict):
+        raise InputError("settings must be numbers by the parameters' names.")
+    return with_changes(str(data.get("preset") or "robust"), given)
 
 
 def shown(session: Session, index: int, note: str | None = None) -> Shown:

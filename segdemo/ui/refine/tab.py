@@ -12,9 +12,10 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
 from segdemo.editing.sessions import SessionStore
 from segdemo.images import SUFFIXES
-from segdemo.rip.settings import PRESETS, RANGES, RIPSettings
+from segdemo.rip.settings import PRESETS
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import MODEL_QUEUE, RIP_QUEUE, wire_download
+from segdemo.ui.forms import label_of
 from segdemo.ui.mask_editor import mask_editor
 from segdemo.ui.refine.api import SOURCES, build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
@@ -89,7 +90,6 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     editor = mask_editor(
         "mask-editor",
         EditorService(store).functions,
-        rip_fields(),
         rip_presets(),
         SOURCES,
         METHODS,
@@ -131,26 +131,22 @@ def export(
         return str(file), " ".join([f"{file.name} is ready.", *losses])
 
 
-def rip_fields() -> list[dict[str, Any]]:
-    """Describe RIP's settings for the page, in their own words."""
-    return [
-        {
-            "name": entry.name,
-            "label": entry.name.replace("_", " ").capitalize().replace(" iou", " IoU"),
-            "help": entry.metadata["help"],
-            "low": RANGES[entry.name][0],
-            "high": RANGES[entry.name][1],
-            "step": 1 if isinstance(entry.default, int) else "any",
-            "value": entry.default,
-        }
-        for entry in fields(RIPSettings)
-    ]
-
-
-def rip_presets() -> dict[str, dict[str, Any]]:
-    """Return the presets' values by name."""
+def rip_presets() -> dict[str, list[dict[str, Any]]]:
+    """Describe each preset's parameters for the page: those of its algorithm only."""
     return {
-        name: {entry.name: getattr(preset, entry.name) for entry in fields(RIPSettings)}
+        name: [
+            {
+                "name": entry.name,
+                "label": label_of(entry),
+                "help": entry.metadata["help"],
+                "low": entry.metadata["minimum"],
+                "high": entry.metadata["maximum"],
+                "unit": entry.metadata.get("unit", ""),
+                "step": 1 if isinstance(entry.default, int) else "any",
+                "value": getattr(preset, entry.name),
+            }
+            for entry in fields(preset)
+        ]
         for name, preset in PRESETS.items()
     }
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from segdemo.datatypes import InputError
 from segdemo.editing.proposals import accept, propose
-from segdemo.rip.refine import PAPER
+from segdemo.rip.settings import PAPER
 
 SIDE = 160
 

@@ -24,8 +24,7 @@ def ring() -> np.ndarray:
     return edge
 
 
-@pytest.mark.parametrize("width", [1, 2, 4, 6])
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("width", "turned"), [(1, False), (4, True), (6, False), (6, True)])
 def test_a_gap_in_a_line_is_closed(ring: np.ndarray, width: int, turned: bool) -> None:
     ring[28 : 28 + width, 20] = 0
     edge = ring.T.copy() if turned else ring
@@ -70,7 +69,7 @@ def test_soft_values_below_the_cut_stay_and_nothing_is_changed_in_place(ring: np
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (30, 40)])
+@pytest.mark.parametrize("shape", [(1, 1), (30, 40)])
 def test_maps_of_one_value_stay_as_they_are(value: float, shape: tuple[int, int]) -> None:
     edge = np.full(shape, value, np.float32)
     np.testing.assert_array_equal(close_gaps(edge, 0.5, WIDEST), edge)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from segdemo.datatypes import InputError
-from segdemo.rip.refine import PRESETS, Refinement, RIPSettings, refine, refine_labels
+from segdemo.rip.refine import refine, refine_labels
+from segdemo.rip.refinement import Refinement
+from segdemo.rip.settings import PRESETS, RIPSettings, WalkSettings
 from tests.segdemo.rip import scenes
 
 
@@ -17,7 +19,7 @@ def assert_equal(one: Refinement, other: Refinement) -> None:
     np.testing.assert_array_equal(one.scores, other.scores)
     assert one.sources == other.sources
     assert one.merges == other.merges
-    assert one.parts == other.parts
+    assert one.components == other.components
     assert one.count == other.count
 
 
@@ -45,7 +47,7 @@ def test_half_covered_blocks_count_alike() -> None:
     labels[::2, :] = 1
     edge = np.zeros(labels.shape, np.float32)
     for grid in (16, 48, 96, 100, 144):
-        settings = RIPSettings(grid=grid)
+        settings = WalkSettings(grid=grid)
         assert_equal(
             refine_labels(labels, edge, settings=settings),
             refine((labels == 1)[None], edge, settings=settings),
@@ -74,7 +76,7 @@ def test_no_instances_at_all() -> None:
 @pytest.mark.parametrize(
     ("labels", "scores", "words"),
     [
-        (np.zeros((4, 4), np.float32), None, "expected whole"),
+        (np.zeros((4, 4), np.float32), None, "expected integers"),
         (np.zeros((4, 5), np.int32), None, "4 x 4.*5 x 4"),
         (np.full((4, 4), -1), None, "start at 0"),
         (np.full((4, 4), 3), np.ones(2), "Label 3 has no score"),

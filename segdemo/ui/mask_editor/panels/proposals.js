@@ -1,16 +1,17 @@
 // RIP: its parameters, and its proposals to accept or reject.
-const fields = new Map(); // name -> input
+const fields = new Map(); // name -> input, of the algorithm of the preset
+let basePreset; // the preset that the parameters were changed from
 
-function ripField({ name, label, help, low, high, step }) {
-  const input = make("input", { type: "number", min: low, max: high, step });
+function ripField({ name, label, help, low, high, unit, step, value }) {
+  const input = make("input", { type: "number", min: low, max: high, step, value });
   input.setAttribute("aria-describedby", "mask-editor-rip-" + name);
   input.addEventListener("input", () => (find(".preset").value = ""));
   fields.set(name, input);
+  const text = unit ? `${help} Unit: ${unit}.` : help;
   return make("label", { className: "field" }, make("span", {}, label), input,
-    make("small", { id: "mask-editor-rip-" + name }, help));
+    make("small", { id: "mask-editor-rip-" + name }, text));
 }
 
-find(".fields").append(...props.rip_fields.map(ripField));
 find(".preset").append(
   ...Object.keys(props.rip_presets).map((name) =>
     make("option", { value: name }, "preset " + name)),
@@ -18,10 +19,10 @@ find(".preset").append(
 find(".preset").addEventListener("change", () => setPreset(find(".preset").value));
 
 function setPreset(name) {
-  const values = props.rip_presets[name] || {};
-  for (const { name: field, value } of props.rip_fields) {
-    if (name) fields.get(field).value = values[field] ?? value;
-  }
+  if (!name) return;
+  basePreset = name;
+  fields.clear();
+  find(".fields").replaceChildren(...props.rip_presets[name].map(ripField));
 }
 setPreset(find(".preset").value);
 
@@ -37,7 +38,7 @@ function preview() {
   state.proposals = null;
   tell("proposals");
   const settings = Object.fromEntries(given);
-  return ask("preview", { settings }, "RIP looks for splits and merges ...");
+  return ask("preview", { preset: basePreset, settings }, "RIP looks for splits and merges ...");
 }
 
 const open = () =>

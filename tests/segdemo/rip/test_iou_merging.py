@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segdemo.rip.merging import iou_matrix, merge_overlapping
+from segdemo.rip.iou_merging import iou_matrix, merge_overlapping
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7), (16, 16)])

@@ -1,4 +1,4 @@
-"""Masks that overlap by more than a threshold become one, until nothing changes."""
+"""Merge masks whose IoU exceeds a threshold, until nothing changes (DiffEGG, section 4.4)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-BoolMasks = npt.NDArray[np.bool_]
+from segdemo.rip.grid import BoolMasks
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,21 @@ def iou_matrix(masks: BoolMasks) -> npt.NDArray[np.float64]:
     bits = np.packbits(masks.reshape(count, -1), axis=1)
     bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
     words = np.ascontiguousarray(bits).view(np.uint64)
-    shared = np.empty((count, count))
+    intersections = np.empty((count, count))
     for i in range(count):
-        shared[i, i:] = np.bitwise_count(words[i:] & words[i]).sum(1, dtype=np.int64)
-        shared[i:, i] = shared[i, i:]
-    areas = np.diag(shared)
-    united = areas[:, None] + areas - shared
-    return np.divide(shared, united, out=np.zeros_like(shared), where=united > 0)
+        intersections[i, i:] = np.bitwise_count(words[i:] & words[i]).sum(1, dtype=np.int64)
+        intersections[i:, i] = intersections[i, i:]
+    areas = np.diag(intersections)
+    unions = areas[:, None] + areas - intersections
+    return np.divide(intersections, unions, out=np.zeros_like(intersections), where=unions > 0)
 
 
 def merge_overlapping(
     masks: BoolMasks, threshold: float
 ) -> tuple[BoolMasks, list[tuple[int, ...]], list[Merge]]:
-    """Join every pair above `threshold`, transitively, and measure the unions again, until stable.
+    """Merge every pair above `threshold`, transitively, and compare the unions again, until stable.
 
-    Returns the unions (K, H, W), the input indices of each, and what was joined.
+    Returns the unions (K, H, W), the input indices of each, and what was merged.
     """
     groups: list[tuple[int, ...]] = [(index,) for index in range(len(masks))]
     merges: list[Merge] = []

@@ -1,7 +1,4 @@
-"""Photos that are done, kept one by one beside the output until all are.
-
-A run that was stopped leaves them behind, and the next one goes on from there.
-"""
+"""A run over many images that can be resumed: results are stored one by one until all are there."""
 
 from __future__ import annotations
 
@@ -20,17 +17,17 @@ from segdemo.annotations.coco import MALFORMED, write_json
 from segdemo.datatypes import InputError, InstanceMasks
 
 
-class KeptPhotos:
-    """A folder with a JSON for each photo that is done: its instances to the pixel, all of them.
+class ResumableRun:
+    """A folder with a JSON for each finished image: its instances, exact to the pixel.
 
-    Each comes with a fingerprint of all that it was made of, and the folder with the settings. To
-    be used in a `with`; a folder in which no photo was kept goes at its end.
+    Each has a fingerprint of all its inputs, and the folder has the settings. A context manager; a
+    folder without finished images is removed at its end.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Look for an earlier run; raises InputError where it had other settings.
+        """Look for an earlier run; raises InputError where its settings differ.
 
-        settings: values that JSON holds, under what the user calls them.
+        settings: JSON values by the names that the user knows.
         """
         self.folder = folder
         self._photos = folder / "photos"
@@ -40,48 +37,48 @@ class KeptPhotos:
             self._compare(self._earlier_settings())
 
     def __enter__(self) -> Self:
-        """Make the folder; raises InputError."""
+        """Create the folder; raises InputError."""
         try:
             self._photos.mkdir(parents=True, exist_ok=True)
             write_json(self._settings, self._settings_file)
         except OSError as error:
             raise InputError(
-                f"{self.folder} cannot be made ({error.strerror}): choose another --output."
+                f"{self.folder} cannot be created ({error.strerror}): choose another --output."
             ) from error
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Remove the folder if it holds no photo."""
+        """Remove the folder if no image is finished."""
         if self.is_empty:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def is_empty(self) -> bool:
-        """Whether no photo is kept."""
+        """Whether no image is finished."""
         return not any(self._photos.rglob("*.json"))
 
-    def keep(self, stem: str, fingerprint: str, masks: InstanceMasks) -> None:
-        """Keep what came out for a photo, whole or not at all; raises OSError."""
+    def store(self, stem: str, fingerprint: str, masks: InstanceMasks) -> None:
+        """Store the result of an image atomically; raises OSError."""
         content = {
             "fingerprint": fingerprint,
             "size": masks.size,
             "runs": [rle.encode(mask)["counts"] for mask in masks.masks],
             "scores": masks.scores.tolist(),
-            "category_ids": _listed(masks.category_ids),
+            "category_ids": _to_list(masks.category_ids),
             "names": {str(number): name for number, name in masks.names.items()},
-            "crowd": _listed(masks.crowd),
+            "crowd": _to_list(masks.crowd),
         }
         write_json(content, self._file(stem))
 
     def fingerprint(self, stem: str) -> str | None:
-        """Return the fingerprint of a photo that is kept, None where it is not or is damaged."""
+        """Return the fingerprint of a finished image, None where it is missing or damaged."""
         try:
             return str(json.loads(self._file(stem).read_bytes())["fingerprint"])
         except (OSError, *MALFORMED):
             return None
 
     def read(self, stem: str) -> InstanceMasks:
-        """Return what was kept for a photo; raises InputError where it is damaged."""
+        """Return the result of a finished image; raises InputError where it is damaged."""
         file = self._file(stem)
         try:
             content = json.loads(file.read_bytes())
@@ -92,9 +89,9 @@ class KeptPhotos:
             return InstanceMasks(
                 masks,
                 np.array(content["scores"], np.float32),
-                _array(content["category_ids"], np.int64),
+                _to_array(content["category_ids"], np.int64),
                 {int(number): name for number, name in content["names"].items()},
-                _array(content["crowd"], np.bool_),
+                _to_array(content["crowd"], np.bool_),
             )
         except (OSError, *MALFORMED) as error:
             raise InputError(
@@ -102,11 +99,11 @@ class KeptPhotos:
             ) from error
 
     @contextmanager
-    def replaced_by(self, output: Path) -> Iterator[Path]:
-        """Give a path to write all results to; then they take `output`'s place.
+    def publish(self, output: Path) -> Iterator[Path]:
+        """Yield a path to write all results to; then move them to `output`.
 
-        What is written beside that path comes along, folders first; then this folder goes. Raises
-        InputError where something is in the way.
+        What is written beside that path is moved too, folders first; then this folder is removed.
+        Raises InputError where something exists there.
         """
         draft = self.folder / "draft"  # on the same disk: moving takes no time
         shutil.rmtree(draft, ignore_errors=True)
@@ -132,8 +129,8 @@ class KeptPhotos:
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             return self._settings
         raise InputError(
-            f"{self.folder} exists and holds no earlier run that could be gone on with: move it "
-            "away, or choose another --output."
+            f"{self.folder} exists and holds no earlier run that could be resumed: move it away, "
+            "or choose another --output."
         )
 
     def _compare(self, earlier: Mapping[str, Any]) -> None:
@@ -144,41 +141,41 @@ class KeptPhotos:
             if before != now:
                 other = f"other {name}"
                 if not isinstance(before, list) and not isinstance(now, list):
-                    other = f"{name} {_said(before)}, not {_said(now)}"
+                    other = f"{name} {_text(before)}, not {_text(now)}"
                 raise InputError(
-                    f"{self.folder} holds a run with {other}: give its settings to go on, choose "
-                    "another --output, or delete that folder to begin anew."
+                    f"{self.folder} holds a run with {other}: give its settings to resume it, "
+                    "choose another --output, or delete that folder to start again."
                 )
 
 
-class MasksAsKept(Mapping[str, InstanceMasks]):
-    """Photos' masks by name, read one by one when asked for: all together may exceed memory."""
+class StoredMasks(Mapping[str, InstanceMasks]):
+    """The finished images' masks by name, read on access: all together may exceed memory."""
 
-    def __init__(self, kept: KeptPhotos, stems: Mapping[str, str]) -> None:
-        """Hold the photos of these names, in this order, kept under these stems."""
-        self._kept = kept
+    def __init__(self, run: ResumableRun, stems: Mapping[str, str]) -> None:
+        """Take the images' names, in this order, and the stems of their results."""
+        self._run = run
         self._stems = stems
 
     def __getitem__(self, name: str) -> InstanceMasks:
-        """Read a photo's masks; raises InputError."""
-        return self._kept.read(self._stems[name])
+        """Read an image's masks; raises InputError."""
+        return self._run.read(self._stems[name])
 
     def __iter__(self) -> Iterator[str]:
-        """Go through the names."""
+        """Iterate over the names."""
         return iter(self._stems)
 
     def __len__(self) -> int:
-        """Return the number of photos."""
+        """Return the number of images."""
         return len(self._stems)
 
 
-def _listed(values: Any) -> list[Any] | None:
+def _to_list(values: Any) -> list[Any] | None:
     return None if values is None else values.tolist()
 
 
-def _array(values: list[Any] | None, dtype: Any) -> Any:
+def _to_array(values: list[Any] | None, dtype: Any) -> Any:
     return None if values is None else np.array(values, dtype)
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     return "unset" if value is None else str(value)

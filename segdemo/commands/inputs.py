@@ -1,0 +1,58 @@
+"""The images that a verb reads, and its output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from segdemo.batch import PictureFile, find_images
+from segdemo.datatypes import InputError
+
+
+def list_images(
+    inputs: Sequence[Path], output_dir: Path, results: Callable[[str], Iterable[Path]]
+) -> list[PictureFile]:
+    """List the images to process, named as typed; raises InputError.
+
+    Refused are no images at all, and results that would replace an image or be read as one.
+
+    results: names the files that will be written for a stem.
+    """
+    if output_dir.exists() and not output_dir.is_dir():
+        raise InputError(f"--output_dir {output_dir} is a file: name a folder.")
+    if any(given.resolve() == output_dir.resolve() for given in inputs):
+        raise InputError(
+            f"{output_dir} is both an input and --output_dir: results would be taken for photos "
+            "the next time; choose another folder."
+        )
+    found = find_images(inputs, output_dir)
+    if not found:
+        raise InputError(f"Nothing to do: no photos in {', '.join(map(str, inputs))}.")
+    pictures = [replace(picture, name=str(picture.path)) for picture in found]
+    _check_overwriting(pictures, results)
+    return pictures
+
+
+def create_folder(folder: Path) -> None:
+    """Create --output_dir; raises InputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--output_dir {folder} cannot be created ({error.strerror}): choose another folder."
+        ) from error
+
+
+def _check_overwriting(
+    pictures: Iterable[PictureFile], results: Callable[[str], Iterable[Path]]
+) -> None:
+    """Raise InputError if a result would replace one of the images."""
+    photos = {picture.path.resolve() for picture in pictures}
+    for picture in pictures:
+        for file in results(picture.stem):
+            if file.resolve() in photos:
+                raise InputError(
+                    f"{file} is one of the photos, and the results of {picture.name} would replace "
+                    "it: choose another --output_dir."
+                )

@@ -1,0 +1,64 @@
+"""The progress of a verb over many images: a line each, the outcome, the exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from segdemo.batch import FileStatus, Handle, PictureFile
+from segdemo.datatypes import InputError, RGBImage
+
+DONE, SOME_FAILED, STOPPED = 0, 1, 130  # argparse leaves by 2 on wrong usage
+
+
+def report_progress(statuses: Iterator[FileStatus], total: int, output_dir: Path) -> int:
+    """Print a line for each image, a progress bar and the outcome; returns the exit code."""
+    with tqdm(total=total, unit="image", disable=None) as bar:
+        failed = []
+        for status in statuses:
+            if status.succeeded:
+                bar.write(f"{status.name}: {status.message}, {status.seconds:.1f} s")
+            else:
+                failed.append(status)
+            bar.update()
+    return _report(failed, total, output_dir)
+
+
+class FailFastError(Exception):
+    """A model does not work with these settings, whatever the image."""
+
+
+def fail_fast(handle: Handle) -> Handle:
+    """Turn an InputError into a FailFastError, which ends the run, until an image has succeeded.
+
+    Some settings can only be checked by a loaded model, such as a filter on its layers; images that
+    cannot be read fail before they come here, so its first error holds for all.
+    """
+    succeeded = False
+
+    def handle_or_stop(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+        nonlocal succeeded
+        try:
+            outcome = handle(picture, image)
+        except InputError as error:
+            if succeeded:
+                raise
+            raise FailFastError(str(error)) from error
+        succeeded = True
+        return outcome
+
+    return handle_or_stop
+
+
+def _report(failed: Sequence[FileStatus], total: int, output_dir: Path) -> int:
+    """Print the outcome, one line a failed image; returns the exit code."""
+    print(f"{total - len(failed)} of {total} done, results in {output_dir}")
+    if not failed:
+        return DONE
+    print(f"{len(failed)} failed:", file=sys.stderr)
+    for status in failed:
+        print(f"  {status.message}", file=sys.stderr)
+    return SOME_FAILED
