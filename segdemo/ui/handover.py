@@ -19,11 +19,11 @@ from segdemo.ui.cutout.options import read_threshold
 from segdemo.ui.cutout.results import KeptResult, result_of
 from segdemo.ui.cutout.tab import CutoutTab
 from segdemo.ui.errors import user_errors
+from segdemo.ui.events import PRIVATE, Updates
 from segdemo.ui.inspect.tab import InspectTab
 from segdemo.ui.inspect.traces import Chosen, KeptTrace, edge_of, restored
-from segdemo.ui.refine.handlers import Shown, shown
+from segdemo.ui.refine.handlers import RefineTab
 from segdemo.ui.refine.opening import add_photo
-from segdemo.ui.refine.tab import RefineTab
 
 REFINE = "refine"  # the tab's id
 # what mask_editor keeps over a reload; private windows may refuse storage
@@ -38,20 +38,27 @@ TOKEN_OF_BROWSER = """
 """
 HARD = 0.5  # a soft mask's threshold: an instance has a pixel or has it not
 
-Sent = tuple[*Shown, Any]
-"""Values for `Shown` and (tabs)."""
-
 
 class Handover:
     """Puts what other tabs made into a session: the photo is opened where it is not yet."""
 
-    def __init__(self, store: SessionStore) -> None:
-        """Send to the sessions of a store."""
-        self._store = store
+    def __init__(self, store: SessionStore, refine: RefineTab, tabs: gr.Tabs) -> None:
+        """Send to the sessions of a store, which the tab "Refine" shows."""
+        self._store, self._refine, self._tabs = store, refine, tabs
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What sending changes."""
+        return [*self._refine.all, self._tabs]
+
+    @property
+    def token(self) -> gr.State:
+        """The session's token."""
+        return self._refine.token
 
     def send_mask(
         self, kept: KeptResult | None, soft: object, threshold: object, token: str
-    ) -> Sent:
+    ) -> Updates:
         """Send the subject as one instance, with its edge."""
         with user_errors():
             if kept is None:
@@ -63,9 +70,9 @@ class Handover:
             _add_instance(picture, result.binary(HARD if limit is None else limit))
             picture.set_edges(result.edge, "diffdis", "DiffDIS")
             note = "The mask is here, with its edge."
-            return *shown(session, index, note), gr.update(selected=REFINE)
+            return self._shown(session, index, note)
 
-    def send_edge(self, kept: KeptTrace | None, chosen: Chosen, rule: str, token: str) -> Sent:
+    def send_edge(self, kept: KeptTrace | None, chosen: Chosen, rule: str, token: str) -> Updates:
         """Send the edge of the step that is looked at."""
         with user_errors():
             if kept is None:
@@ -76,14 +83,17 @@ class Handover:
             upper = edge_of(step, chosen, rule).upper
             edge: EdgeMap = edge_map(step.edge_score, upper, picture.size)
             picture.set_edges(edge.probability, "diffegg", f"EdgeKL, t = {step.timestep}")
-            return *shown(session, index, "The edge is here."), gr.update(selected=REFINE)
+            return self._shown(session, index, "The edge is here.")
 
     def remember(self, token: str) -> str:
-        """Take the token that the browser kept over a reload, before the editor is opened."""
+        """Read the token that the browser kept over a reload, before the editor is opened."""
         try:
             return self._store.open(token).token
         except InputError:
             return ""
+
+    def _shown(self, session: Session, index: int, note: str) -> Updates:
+        return self._refine.show(session, index, note) | {self._tabs: gr.update(selected=REFINE)}
 
     def _opened(self, token: str, photo: Path, name: str) -> tuple[Session, int]:
         known = self.remember(token)
@@ -96,26 +106,23 @@ def wire_handover(
     handover: Handover,
     cutout: CutoutTab,
     inspect: InspectTab,
-    refine: RefineTab,
-    tabs: gr.Tabs,
 ) -> None:
     """Connect the buttons that send."""
-    outputs = [*refine.shown, tabs]
+    outputs, token = handover.outputs, handover.token
     options = cutout.options
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     kept = gr.Textbox(visible=False)
-    demo.load(handover.remember, kept, refine.token, js=TOKEN_OF_BROWSER, **quiet)
+    demo.load(handover.remember, kept, token, js=TOKEN_OF_BROWSER, **PRIVATE)
     cutout.send.click(
         handover.send_mask,
-        [cutout.kept, options.soft, options.threshold, refine.token],
+        [cutout.kept, options.soft, options.threshold, token],
         outputs,
-        **quiet,
+        **PRIVATE,
     )
     inspect.send.click(
         handover.send_edge,
-        [inspect.kept, inspect.chosen, inspect.rule, refine.token],
+        [inspect.kept, inspect.chosen, inspect.rule, token],
         outputs,
-        **quiet,
+        **PRIVATE,
     )
 
 

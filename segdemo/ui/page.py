@@ -1,4 +1,4 @@
-"""The page: layout and handlers. Each handler collects, asks for one verb, and shows."""
+"""The page: its tabs, the queue, and the help text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
                 refine = build_refine_tab(assistant, store)
             with gr.Tab("Help"):
                 gr.Markdown(HELP)
-        wire_handover(demo, Handover(store), cutout, inspect, refine, tabs)
+        wire_handover(demo, Handover(store, refine, tabs), cutout, inspect)
         demo.load(None, js=HELP_READERS)
     demo.queue(max_size=QUEUE_LENGTH)
     return demo

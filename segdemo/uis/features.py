@@ -21,25 +21,25 @@ from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import locate
 from segdemo.datatypes import RGBImage
 
-SIDE = 480  # pixels that pictures are squashed to; 60 patches of 8
+SIDE = 480  # pixels that images are resized to; 60 patches of 8
 PREPARATION = "preprocessor_config.json"
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class PatchFeatures:
-    """A vision transformer and how its pictures are prepared."""
+    """A vision transformer and the preprocessing of its images."""
 
-    def __init__(self, network: Any, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
-        """Take a ViTModel, and the colours' mean and standard deviation that it learnt with."""
+    def __init__(self, network: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Take a ViTModel, and the colors' mean and standard deviation of its training."""
         self._network = network.eval()
         self._mean = torch.tensor(mean)[:, None, None]
-        self._deviation = torch.tensor(deviation)[:, None, None]
+        self._std = torch.tensor(std)[:, None, None]
 
     @torch.inference_mode()
     def keys(self, image: RGBImage, side: int = SIDE) -> npt.NDArray[np.float32]:
         """Return the patches' keys in the last self-attention, all heads joined, (h, w, d).
 
-        The picture is squashed to a square of about `side` pixels, a multiple of the patch; the
+        The image is resized to a square of about `side` pixels, a multiple of the patch; the
         network's position embeddings are interpolated to it.
         """
         patch = self._network.config.patch_size
@@ -47,7 +47,7 @@ class PatchFeatures:
         square = (patches * patch, patches * patch)
         small = Image.fromarray(image).resize(square, Image.Resampling.LANCZOS)
         pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1) / 255  # (3, S, S)
-        pixels = (pixels - self._mean) / self._deviation
+        pixels = (pixels - self._mean) / self._std
         weight = self._network.embeddings.patch_embeddings.projection.weight
         caught: list[torch.Tensor] = []
         projection = self._network.layers[-1].attention.k_proj
@@ -56,7 +56,7 @@ class PatchFeatures:
             self._network(pixels[None].to(weight), interpolate_pos_encoding=True)
         finally:
             hook.remove()
-        keys = caught[0][0, 1:].float()  # (h*w, d): the first token stands for the whole picture
+        keys = caught[0][0, 1:].float()  # (h*w, d): the first token stands for the whole image
         result: npt.NDArray[np.float32] = keys.reshape(patches, patches, -1).cpu().numpy()
         return result
 
@@ -79,21 +79,21 @@ def load_features(
     weight_files(folder, TRANSFORMERS_STEM)
     # what lies above its layers is not needed
     network = load_frozen(ViTModel, folder, dtype, add_pooling_layer=False)
-    return PatchFeatures(network.to(device), *_colour_statistics(folder / PREPARATION))
+    return PatchFeatures(network.to(device), *_color_statistics(folder / PREPARATION))
 
 
-def _colour_statistics(file: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the colours' mean and deviation that a network learnt with; ImageNet's by default."""
+def _color_statistics(file: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of a network's training; ImageNet's by default."""
     settings = read_json(file) if file.exists() else {}
     mean = settings.get("image_mean", IMAGENET_MEAN)
-    deviation = settings.get("image_std", IMAGENET_DEVIATION)
+    std = settings.get("image_std", IMAGENET_STD)
     try:
-        mean, deviation = (tuple(float(value) for value in given) for given in (mean, deviation))
+        mean, std = (tuple(float(value) for value in given) for given in (mean, std))
     except (TypeError, ValueError):
-        mean = deviation = ()
-    if not (len(mean) == len(deviation) == 3 and all(value > 0 for value in deviation)):
+        mean = std = ()
+    if not (len(mean) == len(std) == 3 and all(value > 0 for value in std)):
         raise CheckpointError(
             f"{file}: image_mean and image_std must be three numbers each, those of image_std "
             "above 0: copy or download it again."
         )
-    return mean, deviation
+    return mean, std

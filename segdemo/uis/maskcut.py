@@ -10,7 +10,7 @@ coarse. RIP brings them to edges.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,13 @@ from PIL import Image
 from scipy import ndimage
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.datatypes import InstanceMasks
+from segdemo.settings import check_settings, setting
 
 FloatArray = npt.NDArray[np.float64]
 BoolMask = npt.NDArray[np.bool_]
 WEAK = 1e-5  # the affinity of unlike patches: above zero, so that the graph stays connected
-MOST_CORNERS = 2  # of the picture that a foreground may hold
+MOST_CORNERS = 2  # of the image that a foreground may hold
 LARGEST_OVERLAP = 0.5  # IoU with an earlier mask, above which a mask is a repetition
 
 
@@ -31,20 +32,20 @@ LARGEST_OVERLAP = 0.5  # IoU with an earlier mask, above which a mask is a repet
 class MaskCutSettings:
     """How patches are cut into objects; the defaults are the paper's."""
 
-    tau: float = field(
-        default=0.15, metadata={"help": "Cosine similarity above which two patches are alike."}
+    tau: float = setting(
+        0.15, "Cosine similarity above which two patches are alike.", minimum=-1, maximum=1
     )
-    rounds: int = field(default=3, metadata={"help": "Cuts, and so objects at most."})
-    smallest: float = field(
-        default=0.01, metadata={"help": "Objects of at most this share of the picture are dropped."}
+    rounds: int = setting(3, "Cuts, and so objects at most.", minimum=1, maximum=32)
+    smallest: float = setting(
+        0.01,
+        "Objects of at most this share of the image are dropped.",
+        minimum=0,
+        maximum=1,
     )
 
     def __post_init__(self) -> None:
         """Check the ranges; raises InputError."""
-        for name, low, high in (("tau", -1, 1), ("rounds", 1, 32), ("smallest", 0, 1)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise InputError(f"{name} {value} is outside {low} to {high}.")
+        check_settings(self)
 
 
 PAPER_CUTS = MaskCutSettings()
@@ -55,7 +56,7 @@ def mask_cut(
     size: tuple[int, int],
     settings: MaskCutSettings = PAPER_CUTS,
 ) -> InstanceMasks:
-    """Cut a picture of (height, width) into object masks by its patches' features (h, w, d).
+    """Cut an image of (height, width) into object masks by its patches' features (h, w, d).
 
     The masks do not overlap on the patches; they are enlarged bilinearly and may touch. There are
     0 to `settings.rounds` of them, scores are 1: MaskCut has none.
@@ -76,26 +77,26 @@ def mask_cut(
 def cut_patches(keys: npt.NDArray[np.float32], settings: MaskCutSettings) -> list[BoolMask]:
     """Find objects among patches (h, w, d), the most prominent first; each (h, w).
 
-    After each cut the object's patches are painted over: their features become zero, so that they
+    After each cut the object's patches are masked out: their features become zero, so that they
     are like nothing, and the next cut finds another object. What is too small, or repeats an
-    earlier object, is painted over too but not returned.
+    earlier object, is masked out too but not returned.
     """
     height, width, depth = keys.shape
-    painted = np.zeros((height, width), bool)
+    masked = np.zeros((height, width), bool)
     found: list[BoolMask] = []
     for _ in range(settings.rounds):
-        features = np.where(painted[..., None], 0, keys).reshape(-1, depth)
+        features = np.where(masked[..., None], 0, keys).reshape(-1, depth)
         weights = affinities(features, settings.tau)
         if weights.min() == weights.max():  # all alike: any cut is as good as another
             break
-        part = salient_part(second_eigenvector(weights).reshape(height, width), painted)
+        part = salient_part(second_eigenvector(weights).reshape(height, width), masked)
         if part is None:
             break
-        fresh = part & ~painted
+        new_part = part & ~masked
         repeated = any(_iou(part, earlier) > LARGEST_OVERLAP for earlier in found)
-        if fresh.mean() > settings.smallest and not repeated:
-            found.append(fresh)
-        painted |= part
+        if new_part.mean() > settings.smallest and not repeated:
+            found.append(new_part)
+        masked |= part
     return found
 
 
@@ -125,7 +126,7 @@ def second_eigenvector(weights: FloatArray) -> FloatArray:
         product: FloatArray = (weights @ (vector / roots)) / roots
         return product + vector - 2 * known * (known @ vector)
 
-    # a fixed start: the same picture, the same masks
+    # a fixed start: the same image, the same masks
     start = np.random.default_rng(0).standard_normal(len(weights))
     operator = LinearOperator(weights.shape, matvec=apply, dtype=np.float64)
     _, vectors = eigsh(operator, k=1, which="LA", v0=start)
@@ -133,24 +134,24 @@ def second_eigenvector(weights: FloatArray) -> FloatArray:
     return vector
 
 
-def salient_part(vector: FloatArray, painted: BoolMask) -> BoolMask | None:
-    """Choose the object in an eigenvector laid out on the patches (h, w).
+def salient_part(vector: FloatArray, masked: BoolMask) -> BoolMask | None:
+    """Choose the object in an eigenvector on the patches (h, w).
 
     The mean cuts the patches in two. Foreground is the side of the largest absolute value, unless
-    it holds three or more of the picture's corners: then it is the other side. (An eigenvector's
+    it holds three or more of the image's corners: then it is the other side. (An eigenvector's
     sign is arbitrary, so no rule may rest on it.) The object is the 4-connected part of the
-    foreground around its most extreme patch, holes filled. `painted` patches are neither sought nor
+    foreground around its most extreme patch, holes filled. `masked` patches are neither sought nor
     counted; returns None where no others are left in the foreground.
     """
     above = vector > vector.mean()
-    open_patches = ~painted
-    if not open_patches.any():
+    free = ~masked
+    if not free.any():
         return None
-    peak = np.unravel_index(np.where(open_patches, np.abs(vector), -1).argmax(), vector.shape)
+    peak = np.unravel_index(np.where(free, np.abs(vector), -1).argmax(), vector.shape)
     foreground = above == above[peak]
     if foreground[[0, 0, -1, -1], [0, -1, 0, -1]].sum() > MOST_CORNERS:
         foreground = ~foreground
-    sought = foreground & open_patches
+    sought = foreground & free
     if not sought.any():
         return None
     outward = vector - vector.mean()

@@ -21,7 +21,7 @@ from segdemo.ui.refine.export import write_as_one_file
 from segdemo.ui.refine.opening import read_masks_of_one
 from segdemo.ui.uploads import Upload, received, served, upload_name
 
-SOURCES = ("diffegg", "diffdis", "gradient")
+EDGE_SOURCES = ("diffegg", "diffdis", "gradient")
 
 
 def build_refine_api(assistant: AnnotationAssistant) -> None:
@@ -100,4 +100,4 @@ def edges_by(assistant: AnnotationAssistant, image: RGBImage, source: str) -> Ed
             return EdgeMap(assistant.segment(image).edge, "diffdis")
         case "gradient":
             return gradient_edges(image)
-    raise InputError(f"Edges of {source[:40]!r}: choose one of {', '.join(SOURCES)}.")
+    raise InputError(f"Edges of {source[:40]!r}: choose one of {', '.join(EDGE_SOURCES)}.")

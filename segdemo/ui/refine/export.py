@@ -10,7 +10,7 @@ from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.editing.laying import UNLABELLED, to_masks
 from segdemo.editing.sessions import Session
 from segdemo.images import load_rgb
-from segdemo.ui.kept_files import file_stem, new_folder, pack
+from segdemo.ui.kept_files import download_folder, file_stem, pack
 from segdemo.ui.refine.opening import PHOTO
 
 FORMATS: list[tuple[str, MaskFormat]] = [
@@ -56,7 +56,7 @@ def write_as_one_file(
     images: Mapping[str, RGBImage] | None,
 ) -> tuple[Path, list[str]]:
     """Write masks by picture name, several files as one zip; see `write_masks`."""
-    folder = new_folder()
+    folder = download_folder()
     names = list(masks)
     stem = f"{file_stem(names[0]) if len(names) == 1 else 'masks'}_{mask_format}"
     single = mask_format in ONE_FILE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -15,6 +16,7 @@ from segdemo.editing.sessions import Session, SessionStore
 from segdemo.images import load_rgb
 from segdemo.rip.settings import RIPSettings, with_changes
 from segdemo.ui.errors import UNEXPECTED, user_errors
+from segdemo.ui.events import Updates
 from segdemo.ui.examples import MERGED_MASKS
 from segdemo.ui.refine.api import edges_by
 from segdemo.ui.refine.messages import (
@@ -40,16 +42,70 @@ METHODS = [
 EDGE_WORDS = {"diffegg": "DiffEGG", "diffdis": "DiffDIS", "gradient": "gradient"}
 
 FOLDED = gr.update(open=False)  # so that the canvas comes into view
-Shown = tuple[Message, Any, Any, Any]
-"""Values for (editor, token, current, panel of files)."""
+
+
+class EditorEvent(gr.EventData):
+    """What the editor asks for; which of these it says depends on the event."""
+
+    token: str
+    picture: int
+    lease: str
+    revision: int
+    source: str
+    method: str
+    preset: str
+    settings: dict[str, Any]
+
+    @property
+    def said(self) -> Message:
+        """Return what it says, by name."""
+        return {name: getattr(self, name) for name in EDITOR_SAYS if hasattr(self, name)}
+
+
+EDITOR_SAYS = tuple(EditorEvent.__annotations__)
+
+
+@dataclass(frozen=True)
+class RefineTab:
+    """What showing an image changes: the editor, what a session remembers, the panel of files.
+
+    token: the session's, "" for none yet. current: index of the image shown. panel: folded once
+    there is something to see.
+    """
+
+    editor: gr.HTML
+    token: gr.State
+    current: gr.State
+    panel: gr.Accordion
+
+    @property
+    def all(self) -> list[Any]:
+        """Return the components."""
+        return [self.editor, self.token, self.current, self.panel]
+
+    def show(self, session: Session, index: int, note: str | None = None) -> Updates:
+        """Show an image of a session."""
+        return {
+            self.editor: picture_message(session, index, note),
+            self.token: session.token,
+            self.current: index,
+            self.panel: FOLDED,
+        }
+
+    def show_nothing(self, token: str, note: str | None = None) -> Updates:
+        """Show that nothing is open."""
+        return {self.editor: empty_message(note), self.token: token, self.current: 0}
 
 
 class RefineHandlers:
-    """The handlers of one page; each returns a message for the editor."""
+    """The handlers of one page; each returns new values by component."""
 
-    def __init__(self, assistant: AnnotationAssistant, store: SessionStore) -> None:
-        """Work with an assistant's models on a store's sessions."""
+    def __init__(
+        self, assistant: AnnotationAssistant, store: SessionStore, tab: RefineTab, report: gr.HTML
+    ) -> None:
+        """Work with an assistant's models on a store's sessions; report: a line on what opened."""
         self._assistant, self._store = assistant, store
+        self._tab, self._report = tab, report
 
     def open(
         self,
@@ -57,8 +113,8 @@ class RefineHandlers:
         masks: list[Upload] | None,
         edges: list[Upload] | None,
         token: str,
-    ) -> tuple[Message, Any, Any, Any, str]:
-        """Open files in the session, or in a new one; values for `Shown` and the report."""
+    ) -> Updates:
+        """Open files in the session, or in a new one."""
         with user_errors():
             if not photos:
                 raise InputError("There is no photo yet: add photos first, then press Open.")
@@ -67,55 +123,58 @@ class RefineHandlers:
             lines = open_files(session, photos, masks or [], edges or [])
             count = len(session) - before
             words = "1 photo opened." if count == 1 else f"{count} photos opened."
-            return *shown(session, before), " ".join([words, *lines])
+            return self._tab.show(session, before) | {self._report: " ".join([words, *lines])}
 
-    def open_example(self, token: str) -> tuple[Message, Any, Any, Any, str]:
-        """Open the example; opened before, it is shown again. Values as of `open`."""
+    def open_example(self, token: str) -> Updates:
+        """Open the example; opened before, it is shown again."""
         photo, masks, edge = (Upload(path=str(file), orig_name=file.name) for file in MERGED_MASKS)
         with user_errors():
             session = self._session(token)
             if MERGED_MASKS[0].name in session.names:
-                return *shown(session, session.names.index(MERGED_MASKS[0].name)), ""
+                index = session.names.index(MERGED_MASKS[0].name)
+                return self._tab.show(session, index) | {self._report: ""}
         return self.open([photo], [masks], [edge], session.token)
 
-    def hello(self, event: gr.EventData) -> Shown:
-        """Take up a session where a reload left it."""
-        token = event._data.get("token")
-        if not token:
-            return empty_message(), "", 0, gr.skip()
+    def hello(self, event: EditorEvent) -> Updates:
+        """Resume a session where a reload left it."""
+        said = event.said
+        if not said.get("token"):
+            return self._tab.show_nothing("")
         try:
-            session = self._store.open(token)
-            index = int(event._data.get("picture") or 0)
+            session = self._store.open(said["token"])
+            index = int(said.get("picture") or 0)
             if not 0 <= index < len(session):
-                return empty_message(), session.token, 0, gr.skip()
-            return shown(session, index, "Your work is as you left it.")
+                return self._tab.show_nothing(session.token)
+            return self._tab.show(session, index, "Your work is as you left it.")
         except (InputError, ValueError, TypeError) as error:
-            return empty_message(str(error)), "", 0, gr.skip()
+            return self._tab.show_nothing("", str(error))
 
-    def show(self, event: gr.EventData) -> Shown:
-        """Show another picture of the session."""
-        message = _told(lambda: self._show(event._data))
-        current = message["picture"]["index"] if "picture" in message else gr.skip()
-        return message, gr.skip(), current, gr.skip()
+    def show(self, event: EditorEvent) -> Updates:
+        """Show another image of the session."""
+        message = _reported(lambda: self._show(event.said))
+        shown = {self._tab.editor: message}
+        if "picture" in message:
+            shown[self._tab.current] = message["picture"]["index"]
+        return shown
 
-    def find_edges(self, event: gr.EventData) -> Message:
-        """Find a picture's edges by a model, or by gradients."""
-        return _told(lambda: self._find_edges(event._data))
+    def find_edges(self, event: EditorEvent) -> Updates:
+        """Find an image's edges by a model, or by gradients."""
+        return {self._tab.editor: _reported(lambda: self._find_edges(event.said))}
 
-    def preview(self, event: gr.EventData) -> Message:
+    def preview(self, event: EditorEvent) -> Updates:
         """Ask RIP for proposals."""
-        return _told(lambda: self._preview(event._data))
+        return {self._tab.editor: _reported(lambda: self._preview(event.said))}
 
-    def propose(self, event: gr.EventData) -> Message:
-        """Put first masks onto a picture that has none."""
-        return _told(lambda: self._propose(event._data))
+    def propose(self, event: EditorEvent) -> Updates:
+        """Put first masks onto an image that has none."""
+        return {self._tab.editor: _reported(lambda: self._propose(event.said))}
 
     def _session(self, token: str) -> Session:
         if token:
             try:
                 return self._store.open(token)
             except InputError:
-                pass  # too old: begin anew
+                pass  # too old: a new one
         return self._store.create()
 
     def _picture(self, data: Message) -> tuple[Session, int, EditedPicture]:
@@ -165,12 +224,7 @@ def read_rip_settings(data: Message) -> RIPSettings:
     return with_changes(str(data.get("preset") or "robust"), given)
 
 
-def shown(session: Session, index: int, note: str | None = None) -> Shown:
-    """Show a picture of a session."""
-    return picture_message(session, index, note), session.token, index, FOLDED
-
-
-def _told(work: Callable[[], Message]) -> Message:
+def _reported(work: Callable[[], Message]) -> Message:
     """Run work; what goes wrong is a note in the editor's own status line."""
     try:
         with user_errors():

@@ -14,30 +14,26 @@ from segdemo.editing.sessions import SessionStore
 from segdemo.images import SUFFIXES
 from segdemo.rip.settings import PRESETS
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import MODEL_QUEUE, RIP_QUEUE, wire_download
+from segdemo.ui.events import MODEL_QUEUE, PRIVATE, RIP_QUEUE, Updates, wire_download
 from segdemo.ui.forms import label_of
 from segdemo.ui.mask_editor import mask_editor
-from segdemo.ui.refine.api import SOURCES, build_refine_api
+from segdemo.ui.refine.api import build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
-from segdemo.ui.refine.handlers import METHODS, RefineHandlers
+from segdemo.ui.refine.handlers import METHODS, SOURCES, RefineHandlers, RefineTab
 from segdemo.ui.refine.service import EditorService
 from segdemo.ui.status_line import status_line
 
 MASK_FILES = [".json", ".png", ".npz", ".npy", ".txt", ".zip", ".tif", ".tiff", ".bmp", ".gif"]
 INTRODUCTION = (
     "Bring photos with masks of any method. Edges split what is merged and join what is broken "
-    "(**RIP**); you accept or reject each change, mend the rest by hand, and export."
+    "(**RIP**); you accept or reject each change, correct the rest by hand, and export."
 )
 FILES = (
     "Masks: COCO JSON, indexed or panoptic PNG, NPZ, YOLO, LabelMe, or a zip of these, matched to "
     "the photos by name. Edge maps: PNG, white is edge, `<photo>_edge.png`."
 )
 # One at a time for each visitor's browser, in order: `always_last` repeats the first event's data
-EVENTS: dict[str, Any] = {
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "trigger_mode": "multiple",
-}
+EVENTS = PRIVATE | {"trigger_mode": "multiple"}
 
 
 @dataclass(frozen=True)
@@ -63,28 +59,8 @@ class ExportPanel:
     report: gr.HTML
 
 
-@dataclass(frozen=True)
-class RefineTab:
-    """What other parts of the page take from this one: the editor, and what a session remembers.
-
-    token: the session's, "" for none yet. current: index of the picture shown. panel: folded once
-    there is something to see.
-    """
-
-    editor: gr.HTML
-    token: gr.State
-    current: gr.State
-    panel: gr.Accordion
-
-    @property
-    def shown(self) -> list[Any]:
-        """Return what showing a picture changes."""
-        return [self.editor, self.token, self.current, self.panel]
-
-
 def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> RefineTab:
     """Lay out the tab and wire it."""
-    handlers = RefineHandlers(assistant, store)
     gr.Markdown(INTRODUCTION)
     bring = _build_open()
     editor = mask_editor(
@@ -96,22 +72,23 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     )
     take = _build_export()
     tab = RefineTab(editor, gr.State(""), gr.State(0), bring.panel)
+    handlers = RefineHandlers(assistant, store, tab, bring.report)
     bring.open.click(
         handlers.open,
         [bring.photos, bring.masks, bring.edges, tab.token],
-        [*tab.shown, bring.report],
+        [*tab.all, bring.report],
         preprocess=False,
         **EVENTS,
     )
-    bring.example.click(handlers.open_example, tab.token, [*tab.shown, bring.report], **EVENTS)
-    editor.hello(handlers.hello, None, tab.shown, **EVENTS)
-    editor.show(handlers.show, None, tab.shown, **EVENTS)
+    bring.example.click(handlers.open_example, tab.token, [*tab.all, bring.report], **EVENTS)
+    editor.hello(handlers.hello, None, tab.all, **EVENTS)
+    editor.show(handlers.show, None, tab.all, **EVENTS)
     editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_QUEUE)
     editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_QUEUE)
     editor.preview(handlers.preview, None, editor, **EVENTS, **RIP_QUEUE)
     wire_download(
         take.export,
-        functools.partial(export, store),
+        functools.partial(export, store, take),
         [tab.token, tab.current, take.scope, take.mask_format],
         outputs=[take.export, take.report],
         **EVENTS,
@@ -121,14 +98,15 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
 
 
 def export(
-    store: SessionStore, token: str, current: int, scope: str, mask_format: Any
-) -> tuple[str, str]:
-    """Write the masks; values for (file, report)."""
+    store: SessionStore, take: ExportPanel, token: str, current: int, scope: str, mask_format: Any
+) -> Updates:
+    """Write the masks as one file, and say what the format could not hold."""
     with user_errors():
         if not token:
             raise InputError("There is nothing to export yet: open photos first.")
         file, losses = export_masks(store.open(token), current, scope, mask_format)
-        return str(file), " ".join([f"{file.name} is ready.", *losses])
+        said = " ".join([f"{file.name} is ready.", *losses])
+        return {take.export: str(file), take.report: said}
 
 
 def rip_presets() -> dict[str, list[dict[str, Any]]]:

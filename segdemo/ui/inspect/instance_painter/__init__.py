@@ -12,7 +12,8 @@ HERE = Path(__file__).parent
 def instance_painter(elem_id: str) -> gr.HTML:
     """Build the component; `drawn` tells {"rows", "columns", "labels": base64 of uint8 ids}.
 
-    Its value is {"key": str, "photo": file, "rows": int, "columns": int}; another key begins anew.
+    Its value is {"key": str, "photo": file, "rows": int, "columns": int}; another key starts a
+    new drawing.
     """
     return gr.HTML(
         value=None,
