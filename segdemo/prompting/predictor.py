@@ -11,7 +11,8 @@ from PIL import Image
 
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.prompting.network import PromptedU2Net
-from segdemo.prompting.prompts import Prompt, Window, prompt_map
+from segdemo.prompting.prompts import Prompt, prompt_map
+from segdemo.windows import Window
 
 MARGIN = 1.5
 """Side of the window around a box, relative to the box."""
