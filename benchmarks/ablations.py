@@ -24,7 +24,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from transformers import HfArgumentParser
 
-from evaluation.plots import COLOURS, save_figure
+from evaluation.report.plots import COLOURS, save_figure
 from segdemo.datatypes import InputError
 from training.diffdis.settings import DiffDISTraining
 from training.diffdis.train import train

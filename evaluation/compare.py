@@ -1,10 +1,10 @@
-"""Compare two results of one measuring program, picture by picture.
+"""Compare two results of one measuring program, image by image.
 
     python -m evaluation.compare results/a results/b --output_dir results/a_b
     python -m evaluation.compare results/a results/b --fail_below maxF=0.90 IoU=0.8
 
 A and B are output folders. Of every measure: the means, the mean difference B - A with its
-bootstrap interval over pictures, Wilcoxon's signed-rank test on the pairs, and how many pictures
+bootstrap interval over images, Wilcoxon's signed-rank test on the pairs, and how many images
 rose or fell. Exit code 1 where a figure of B misses a --fail_below or --fail_above, 2 for wrong
 usage.
 """
@@ -25,13 +25,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from evaluation.arguments import Parser, count, exit_status
-from evaluation.plots import save_figure, scatter_figure
-from evaluation.problems import Problem, settle
-from evaluation.report import Report, tables, write_report
+from evaluation.core.benchmark import exit_status
+from evaluation.core.cli import Parser, count
+from evaluation.data.validation import FileError, report_errors
+from evaluation.report.plots import scatter_figure
+from evaluation.report.tables import Report, tables, write_report
 from segdemo.datatypes import InputError
 
 LEVEL = 0.95
+RENAMED = {"pipeline": "rip"}  # programs of earlier results
 CHUNK = 2_000_000  # numbers drawn at once
 
 Values = npt.NDArray[np.float64]
@@ -39,22 +41,22 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Result:
-    """A result folder: its figures by name, its rows by picture, and everything else it says."""
+    """A result folder: its figures by name, its rows by image, and everything else it says."""
 
     folder: Path
     figures: Mapping[str, float | None]
     rows: Mapping[str, Mapping[str, str]]
-    said: Mapping[str, Any]
+    content: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What changed from A to B in one measure over the pictures that have it in both.
+    """What changed from A to B in one measure over the images that have it in both.
 
     low, high: the 95 % interval of the mean difference. p: of the pairs' test, 1 if all are equal.
     """
 
-    pictures: int
+    images: int
     a: float
     b: float
     difference: float
@@ -75,30 +77,31 @@ class Difference:
             "p": self.p,
             "rose": self.rose,
             "fell": self.fell,
-            "pictures": self.pictures,
+            "images": self.images,
         }
 
 
 def read_result(folder: Path) -> Result:
     """Read results.json and per_image.csv; raises InputError."""
     try:
-        said = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         with (folder / "per_image.csv").open(encoding="utf-8", newline="") as file:
             listed = list(csv.DictReader(file))
         rows = {row["name"]: row for row in listed}
-        figures = dict(said["figures"])
+        figures = dict(content["figures"])
+        content["program"] = RENAMED.get(content.get("program"), content.get("program"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} does not hold results.json and per_image.csv of a measuring program: name "
             "its --output_dir."
         ) from error
     if len(rows) != len(listed):
-        raise InputError(f"{folder / 'per_image.csv'} names a picture twice: measure it again.")
-    return Result(folder, figures, rows, said)
+        raise InputError(f"{folder / 'per_image.csv'} names an image twice: measure it again.")
+    return Result(folder, figures, rows, content)
 
 
 def paired(a: Result, b: Result, names: Sequence[str], column: str) -> tuple[Values, Values]:
-    """Return a measure's values of the pictures that have it in both, in the order of `names`."""
+    """Return a measure's values of the images that have it in both, in the order of `names`."""
     pairs = [(_number(a.rows[n].get(column)), _number(b.rows[n].get(column))) for n in names]
     kept = [pair for pair in pairs if not math.isnan(sum(pair))]
     before, after = np.array(kept, np.float64).reshape(-1, 2).T
@@ -111,7 +114,7 @@ def compare(before: Values, after: Values, draws: int, seed: int) -> Difference:
     low, high = bootstrap_interval(change, draws, seed)
     p = float(stats.wilcoxon(change).pvalue) if change.any() else 1.0
     return Difference(
-        pictures=len(change),
+        images=len(change),
         a=float(before.mean()),
         b=float(after.mean()),
         difference=float(change.mean()),
@@ -162,32 +165,33 @@ def run(options: argparse.Namespace) -> int:
     notes = _check(a, b, options.allow_missing)
     names = [name for name in a.rows if name in b.rows]
     if not names:
-        raise InputError(f"{a.folder} and {b.folder} share no picture: compare equal data.")
+        raise InputError(f"{a.folder} and {b.folder} share no image: compare equal data.")
     columns = options.metrics or _measures(a, b, names)
     pairs = {column: paired(a, b, names, column) for column in columns}
     if absent := [column for column, (before, _) in pairs.items() if not len(before)]:
-        raise InputError(f"No picture has {', '.join(absent)} in both results: check --metrics.")
+        raise InputError(f"No image has {', '.join(absent)} in both results: check --metrics.")
     differences = {c: compare(*pair, options.draws, options.seed) for c, pair in pairs.items()}
     report = Report(
         program="compare",
-        protocol=f"A = {a.folder}, B = {b.folder}; {a.said.get('protocol')}",
+        protocol=f"A = {a.folder}, B = {b.folder}; {a.content.get('protocol')}",
         figures={
             f"{column}/{name}": value
             for column, difference in differences.items()
             for name, value in difference.figures().items()
         },
         per_image=[_changes(a, b, name, columns) for name in names],
-        counts={"pictures in both": len(names)},
+        counts={"images in both": len(names)},
+        plots={
+            column.replace("/", "_"): scatter_figure(*pair, column, (str(a.folder), str(b.folder)))
+            for column, pair in (pairs.items() if options.output_dir else ())
+        },
         notes=[
             *notes,
-            "A, B: plain means over pictures; a maximum of mean curves is another figure.",
+            "A, B: plain means over images; a maximum of mean curves is another figure.",
             f"low, high: {LEVEL:.0%} interval of B - A, {options.draws} resamplings. p: Wilcoxon.",
         ],
     )
     if options.output_dir:
-        for column, pair in pairs.items():
-            plot = scatter_figure(*pair, column, (str(a.folder), str(b.folder)))
-            save_figure(plot, options.output_dir / "plots" / f"{column.replace('/', '_')}.png")
         files = [folder / "per_image.csv" for folder in (a.folder, b.folder)]
         write_report(report, options.output_dir, files)
     else:
@@ -213,24 +217,24 @@ def _judge(result: Result, options: argparse.Namespace) -> int:
 
 def _check(a: Result, b: Result, allow_missing: bool) -> list[str]:
     """Refuse what cannot be compared, and note what should be known."""
-    if a.said.get("program") != b.said.get("program"):
+    if a.content.get("program") != b.content.get("program"):
         raise InputError(
-            f"{a.folder} is of evaluation.{a.said.get('program')}, {b.folder} of "
-            f"evaluation.{b.said.get('program')}: compare results of one program."
+            f"{a.folder} is of evaluation.{a.content.get('program')}, {b.folder} of "
+            f"evaluation.{b.content.get('program')}: compare results of one program."
         )
-    if a.said.get("protocol") != b.said.get("protocol"):
+    if a.content.get("protocol") != b.content.get("protocol"):
         raise InputError(
-            f"{a.folder} is measured as {a.said.get('protocol')}, {b.folder} as "
-            f"{b.said.get('protocol')}: measure both alike."
+            f"{a.folder} is measured as {a.content.get('protocol')}, {b.folder} as "
+            f"{b.content.get('protocol')}: measure both alike."
         )
-    problems = [
-        Problem(name, f"is not in {other.folder}: measure it there too.", may_lack=True)
+    errors = [
+        FileError(name, f"is not in {other.folder}: measure it there too.", optional=True)
         for one, other in ((a, b), (b, a))
         for name in one.rows
         if name not in other.rows
     ]
-    notes = settle(problems, allow_missing)
-    versions = a.said.get("versions", {}), b.said.get("versions", {})
+    notes = report_errors(errors, allow_missing)
+    versions = a.content.get("versions", {}), b.content.get("versions", {})
     for name in sorted(set(versions[0]) | set(versions[1])):
         old, new = (listed.get(name, "none") for listed in versions)
         if old != new:
@@ -278,10 +282,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.add_argument(
             name, type=_bound, nargs="+", default=[], metavar="FIGURE=X", help=sentence
         )
-    parser.add_argument("--draws", type=count, default=1000, help="resamplings of the pictures")
+    parser.add_argument("--draws", type=count, default=1000, help="resamplings of the images")
     parser.add_argument("--seed", type=int, default=0, help="of the resamplings")
     parser.add_argument(
-        "--allow_missing", action="store_true", help="compare the pictures that are in both"
+        "--allow_missing", action="store_true", help="compare the images that are in both"
     )
     return parser.parse_args(argv)
 

@@ -1,47 +1,73 @@
-"""Measure masks of dichotomous segmentation: DIS5K's splits, or any folder of pairs.
+"""Measure masks of dichotomous segmentation: DIS5K's splits, or any folders of images and masks.
 
     python -m evaluation.dis --ground_truth DIS5K --predictions runs/masks --output_dir results
-    python -m evaluation.dis --ground_truth DIS5K --model small --output_dir results
+    python -m evaluation.dis --ground_truth BENCH --model small --output_dir results
+    python -m evaluation.dis --ground_truth BENCH --model small --round_trip --output_dir results
 
-Two protocols stand side by side: `diffdis` cuts maps at 0.5 first, as DiffDIS' own script does;
-`sod` measures soft maps, as most other papers do. Their figures must not be compared.
+Two protocols stand side by side: `diffdis` thresholds maps at 0.5 first, as DiffDIS' own script
+does; `sod` measures soft maps, as most other papers do. Their figures must not be compared. IoU is
+averaged per image. With --round_trip it is the autoencoder that is measured: what is left of true
+masks that go through its latents.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
-from evaluation.arguments import Parser, add_model_settings, add_run, check_output, exit_status
-from evaluation.dis_files import (
+import numpy as np
+
+from evaluation.core.benchmark import Benchmark, exit_status, run
+from evaluation.core.cli import Parser, add_model_settings, add_run
+from evaluation.core.row_file import Row
+from evaluation.core.runner import Sample
+from evaluation.data.mask_pairs import (
     FILTERS,
-    Pair,
+    MaskPair,
+    Subset,
     check_pair,
+    find_image,
     find_subsets,
     match,
     prediction_folder,
     read_prediction,
     read_truth,
 )
-from evaluation.dis_metrics import PROTOCOLS, TRUTH_ABOVE, Means, measure_pair, row_of
-from evaluation.dis_report import counts, draw, draw_worst, figures_of, notes
-from evaluation.problems import Problem, settle
-from evaluation.reference_tables import rows_for
-from evaluation.report import Report, write_report
-from evaluation.streaming import Item, Row, Workers, measure_all
-from segdemo.datatypes import InputError
+from evaluation.metrics.dis import (
+    CURVES,
+    PROTOCOLS,
+    TRUTH_ABOVE,
+    Means,
+    binarize,
+    mean_of,
+    measure_pair,
+    to_row,
+)
+from evaluation.report.panels import WorstPanels
+from evaluation.report.paper_tables import OVERALL, rows_for
+from evaluation.report.plots import (
+    Curve,
+    Figure,
+    error_panel,
+    precision_recall_figure,
+    threshold_figure,
+)
+from evaluation.report.tables import Report
+from segdemo.datatypes import InputError, RGBImage
+from segdemo.images import image_size, load_rgb
+
+TESTS = ("DIS-TE1", "DIS-TE2", "DIS-TE3", "DIS-TE4")
+
+MeansBySubset = Mapping[tuple[str, str], Means]
+"""(subset, protocol) -> means over its images."""
 
 
-def check_files(pair: Pair, resize: str) -> Row:
-    """Return the problems of one pair of files, each (file, sentence)."""
-    found = check_pair(pair, resize)
-    return {"problems": [(problem.file, problem.sentence) for problem in found]}
-
-
-def measure_files(pair: Pair, resize: str, strict: bool) -> Row:
+def measure_files(pair: MaskPair, resize: str, strict: bool) -> Row:
     """Measure one pair of files; raises InputError."""
     truth = read_truth(pair.truth)
     prediction = read_prediction(pair.prediction, truth.shape, resize)
@@ -54,74 +80,147 @@ def measure_files(pair: Pair, resize: str, strict: bool) -> Row:
         "constant": bool(prediction.min() == prediction.max()),
     }
     measured = measure_pair(truth, prediction, strict)
-    row["quarter_lacks"] = measured["sod"].quarter_lacks
-    return row | row_of(measured)
+    row["empty_quadrant"] = measured["sod"].empty_quadrant
+    return row | to_row(measured)
 
 
-def evaluate(options: argparse.Namespace) -> int:
-    """Match, check, measure, report; raises InputError."""
-    check_output(options.output_dir, options.ground_truth, options.predictions, options.images)
+@dataclass(frozen=True, kw_only=True)
+class MaskBenchmark(Benchmark[MaskPair]):
+    """Predicted masks beside true ones, subset by subset."""
+
+    program: ClassVar[str] = "dis"
+    subsets: Mapping[str, Subset]
+    options: argparse.Namespace
+
+    def report(self, rows: Iterator[Row], notes: Sequence[str]) -> Report:
+        """Average each subset; curves are added up and not kept."""
+        means, kept = collect_means(rows)
+        return Report(
+            program=self.program,
+            protocol="diffdis (maps cut at 0.5) and sod (soft maps)",
+            figures=figures_of(means),
+            per_image=kept,
+            counts=counts_of(kept),
+            notes=[*notes, *notes_of(kept, self.options)],
+            papers=rows_for("dis"),
+            plots=draw(means),
+            worst=WorstPanels([row["diffdis/IoU"] for row in kept], self.panel),
+        )
+
+    def panel(self, index: int) -> RGBImage:
+        """Draw image, truth, prediction and errors of a sample."""
+        pair = self.samples[index].payload
+        truth = read_truth(pair.truth)
+        prediction = read_prediction(pair.prediction, truth.shape, self.options.resize)
+        images = self.options.images or self.options.ground_truth
+        file = find_image(images, self.subsets[pair.subset], pair.stem)
+        image = load_rgb(file) if file and image_size(file) == truth.shape else None
+        return error_panel(image, truth > TRUTH_ABOVE, binarize(prediction))
+
+
+def collect(options: argparse.Namespace) -> MaskBenchmark:
+    """Match predictions to the truth, after a model was run if one is named; raises InputError."""
     subsets = find_subsets(options.ground_truth, options.splits)
-    problems, pairs = [], []
-    root: Path = options.predictions or options.output_dir / "predictions"
+    folder: Path = options.predictions or options.output_dir / "predictions"
+    if options.round_trip and not options.model:
+        raise InputError("--round_trip needs --model: it measures a model's autoencoder.")
+    errors, pairs, notes = [], [], []
     if options.model:
-        from evaluation.dis_model import predict  # seconds: it brings PyTorch
+        from evaluation.core.predict_masks import predict  # seconds: it brings PyTorch
 
-        problems += predict(subsets, root, options)
+        found, note = predict(subsets, folder, options)
+        errors += found
+        notes.append(note)
     for subset in subsets:
-        folder = prediction_folder(root, subset, len(subsets) == 1)
-        found, wrong = match(subset, folder, options.suffix)
-        pairs += found
-        problems += wrong
-    items = [Item(pair.name, (pair.truth, pair.prediction), pair) for pair in pairs]
-    with Workers(options.workers) as workers:
-        problems += check(items, workers, options)
-        left_out = settle(problems, options.allow_missing)
-        if not pairs:
-            raise InputError(
-                f"No file in {root} has the stem of a ground truth: check both folders."
-            )
-        function = partial(measure_files, resize=options.resize, strict=options.strict_reference)
-        settings = (options.resize, options.strict_reference)
-        rows = measure_all(items, function, workers, options.output_dir, settings)
-        means, kept = collect(rows)
-    report = Report(
-        program="dis",
-        protocol="diffdis (maps cut at 0.5) and sod (soft maps)",
-        figures=figures_of(means),
-        per_image=kept,
-        counts=counts(kept),
-        notes=left_out + notes(kept, options),
-        papers=rows_for("dis"),
+        place = prediction_folder(folder, subset, len(subsets) == 1)
+        matched, unmatched = match(subset, place, options.suffix)
+        pairs += matched
+        errors += unmatched
+    return MaskBenchmark(
+        samples=[Sample(pair.name, (pair.truth, pair.prediction), pair) for pair in pairs],
+        measure=partial(measure_files, resize=options.resize, strict=options.strict_reference),
+        check=partial(check_pair, resize=options.resize),
+        errors=errors,
+        notes=notes,
+        subsets={subset.name: subset for subset in subsets},
+        options=options,
     )
-    draw(means, options.output_dir / "plots")
-    draw_worst(subsets, pairs, kept, options)
-    files = [file for pair in pairs for file in (pair.truth, pair.prediction)]
-    write_report(report, options.output_dir, files)
-    return 0
 
 
-def check(
-    items: Sequence[Item[Pair]], workers: Workers, options: argparse.Namespace
-) -> list[Problem]:
-    """Decode every file before anything is measured; return all that is wrong."""
-    function = partial(check_files, resize=options.resize)
-    rows = measure_all(items, function, workers, options.output_dir, ("check", options.resize))
-    return [Problem(file, sentence) for row in rows for file, sentence in row["problems"]]
-
-
-def collect(rows: Iterator[Row]) -> tuple[dict[tuple[str, str], Means], list[Row]]:
+def collect_means(rows: Iterator[Row]) -> tuple[MeansBySubset, list[Row]]:
     """Add rows up by (subset, protocol); return the means and the rows without their curves."""
     means: dict[tuple[str, str], Means] = {}
     kept = []
     for row in rows:
         curves = row.pop("curves")
         for protocol in PROTOCOLS:
-            ahead = f"{protocol}/"
-            values = {n.removeprefix(ahead): v for n, v in row.items() if n.startswith(ahead)}
-            means.setdefault((row["subset"], protocol), Means()).add(values, curves[protocol])
+            prefix = f"{protocol}/"
+            values = {n.removeprefix(prefix): v for n, v in row.items() if n.startswith(prefix)}
+            by_name = dict(zip(CURVES, curves[protocol], strict=True))
+            means.setdefault((row["subset"], protocol), Means()).add(values, by_name)
         kept.append(row)
     return means, kept
+
+
+def figures_of(means: MeansBySubset) -> dict[str, float]:
+    """Name the figures subset/protocol/metric, with the papers' Overall of DIS-TE1 to 4.
+
+    Subsets of other data sets get the plain mean of their figures, "mean of subsets".
+    """
+    sets = {key: one.figures() for key, one in means.items()}
+    subsets = list(dict.fromkeys(subset for subset, _ in sets))
+    if set(TESTS) <= set(subsets):
+        whole, parts = OVERALL, list(TESTS)
+    else:
+        whole, parts = "mean of subsets", [] if subsets[0].startswith("DIS-") else subsets
+    if len(parts) > 1:
+        for protocol in PROTOCOLS:
+            sets[whole, protocol] = mean_of(sets[part, protocol] for part in parts)
+    return {
+        f"{subset}/{protocol}/{metric}": value
+        for (subset, protocol), figures in sets.items()
+        for metric, value in figures.items()
+    }
+
+
+def draw(means: MeansBySubset) -> dict[str, Figure]:
+    """Draw the curves of the soft maps: precision and recall, F and E by threshold."""
+    soft = {subset: one for (subset, protocol), one in means.items() if protocol == "sod"}
+    thresholds = np.arange(255, -1, -1) / 255
+    pr: dict[str, Curve] = {n: (m.curve("recall"), m.curve("precision")) for n, m in soft.items()}
+    figures = {"precision_recall": precision_recall_figure(pr)}
+    for short, measure in (("f", "F"), ("e", "E")):
+        curves: dict[str, Curve] = {n: (thresholds, m.curve(short)) for n, m in soft.items()}
+        figures[f"{short}_measure"] = threshold_figure(curves, measure)
+    return figures
+
+
+def counts_of(rows: Sequence[Row]) -> dict[str, int]:
+    """Count images, and those whose figures need care."""
+    return {
+        "images": len(rows),
+        "empty ground truths": sum(row["foreground"] == 0 for row in rows),
+        "ground truths with greys": sum(row["grey_truth"] for row in rows),
+        "predictions of one value": sum(row["constant"] for row in rows),
+        "S with an empty quadrant": sum(row["empty_quadrant"] for row in rows),
+    }
+
+
+def notes_of(rows: Sequence[Row], options: argparse.Namespace) -> list[str]:
+    """Say what a reader of the figures must know."""
+    notes = [
+        "diffdis: adpE is the E of DiffDIS' tables. sod: meanE is the E of most papers.",
+        f"Predictions of another size: {options.resize or 'refused'} (Pillow's filter).",
+    ]
+    if options.round_trip:
+        notes.append("predictions: the true masks after the model's autoencoder, not a model's.")
+    if any(row["empty_quadrant"] for row in rows):
+        notes.append(
+            "S is undefined where a subject's centroid lies in the last row or column (see "
+            "counts): "
+            + ("left undefined." if options.strict_reference else "the empty quadrant counts 0.")
+        )
+    return notes
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -132,7 +231,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--predictions", type=Path, metavar="DIR", help="folder of grey maps")
     source.add_argument("--model", help="run this model: name, folder, file or Hub id")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="photographs for --model")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="images for --model")
+    parser.add_argument(
+        "--round_trip", action="store_true", help="measure --model's autoencoder on the true masks"
+    )
     add_run(parser)
     parser.add_argument("--splits", nargs="+", default=[], help="subsets, such as VD TE1")
     parser.add_argument("--resize", choices=sorted(FILTERS), default="", help="for other sizes")
@@ -149,7 +251,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; 2 for wrong usage and for problems with files."""
     options = parse(argv)
-    return exit_status(lambda: evaluate(options))
+    return exit_status(lambda: run(collect, options))
 
 
 if __name__ == "__main__":

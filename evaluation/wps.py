@@ -4,140 +4,131 @@
     python -m evaluation.wps --annotations panoptic_val2017.json --predictions pred.json \
 --output_dir out
 
-The rules are panopticapi's. Truth is COCO's panoptic JSON with its pictures, or VOC's root (20
-classes of things, background as stuff, 255 void). Predictions are a panoptic JSON with its
-pictures, or a folder of codes: class in red and instance in green, class * 1000 + instance, ..
+The rules are panopticapi's. Truth is COCO's panoptic JSON with its PNGs, or VOC's root (20 classes
+of things, background as stuff, 255 void). Predictions are a panoptic JSON with its PNGs, or a
+folder of codes: class in red and instance in green, class * 1000 + instance, ..
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from evaluation.arguments import Parser, add_run, check_output, exit_status
-from evaluation.panels import save_worst, segments_panel
-from evaluation.panoptic_quality import Tally, class_quality, panoptic_quality, tally
-from evaluation.panoptic_sets import PanopticTruth, Predicted, read_predictions, read_truth
-from evaluation.panoptic_sources import CODINGS, SegmentSource
-from evaluation.plots import bars_figure, save_figure
-from evaluation.problems import settle
-from evaluation.reference_tables import rows_for
-from evaluation.report import Report, write_report
-from evaluation.streaming import Item, Row, measure_all
-from evaluation.uis import collect, file_digest
-from segdemo.datatypes import InputError, RGBImage
-
-SECTIONS = {"voc2012": "VOC2012", "coco2017": "COCO2017"}
+from evaluation.core.benchmark import Benchmark, exit_status, run
+from evaluation.core.cli import Parser, add_run
+from evaluation.core.row_file import Row
+from evaluation.core.runner import Sample
+from evaluation.data.layouts import PANOPTIC_SECTIONS
+from evaluation.data.panoptic_readers import CODINGS, SegmentReader
+from evaluation.data.panoptic_sets import PanopticTruth, read_predictions, read_truth
+from evaluation.metrics.panoptic_quality import (
+    SegmentCounts,
+    class_quality,
+    count_segments,
+    counts_by_class,
+    image_quality,
+    panoptic_quality,
+    to_row,
+)
+from evaluation.report.panels import WorstPanels, segments_panel
+from evaluation.report.paper_tables import rows_for
+from evaluation.report.plots import bars_figure
+from evaluation.report.tables import Report
+from segdemo.datatypes import RGBImage
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One picture's true and predicted segments."""
+class PanopticSample:
+    """One image's true and predicted segments."""
 
-    truth: SegmentSource
-    found: SegmentSource
+    truth: SegmentReader
+    predictions: SegmentReader
 
 
-def measure_pair(pair: Pair) -> Row:
-    """Read and count one picture; what is wrong with its files stands in `problem`."""
-    try:
-        counts = tally(pair.truth.load(), pair.found.load())
-    except InputError as error:
-        return {"problem": str(error)}
-    quality = panoptic_quality([counts], dict.fromkeys(counts, True))
+def measure_sample(sample: PanopticSample) -> Row:
+    """Read and count one image; raises InputError."""
+    counts = count_segments(sample.truth.load(), sample.predictions.load())
     return {
-        **{name: 100 * quality[name] for name in ("PQ", "SQ", "RQ") if counts},
+        **{name: 100 * value for name, value in image_quality(counts).items()},
         "matched": sum(one.matched for one in counts.values()),
         "false": sum(one.false for one in counts.values()),
         "missed": sum(one.missed for one in counts.values()),
-        "classes": {str(category): list(one) for category, one in counts.items()},
+        "classes": to_row(counts),
     }
 
 
-def evaluate(options: argparse.Namespace) -> int:
-    """Find, check, measure, report; raises InputError."""
-    check_output(options.output_dir, options.annotations, options.predictions)
-    truth = read_truth(options.annotations, options.subset)
-    found = read_predictions(options.predictions, truth, options.coding)
-    notes = settle([*truth.problems, *found.problems], options.allow_missing)
-    items = items_of(truth, found)
-    if not items:
-        raise InputError(
-            f"No prediction in {options.predictions} belongs to a picture of the truth."
+@dataclass(frozen=True, kw_only=True)
+class PanopticBenchmark(Benchmark[PanopticSample]):
+    """Predicted segments beside true ones."""
+
+    program: ClassVar[str] = "wps"
+    truth: PanopticTruth
+    section: str
+
+    def report(self, rows: Iterator[Row], notes: Sequence[str]) -> Report:
+        """Sum the counts of all images."""
+        kept = list(rows)
+        figures = figures_of(kept, self.truth, self.section)
+        by_class = {
+            name.split("/")[1]: value
+            for name, value in figures.items()
+            if ", by class/" in name and name.endswith("/PQ")
+        }
+        return Report(
+            program=self.program,
+            protocol="panopticapi's rules, percent",
+            figures=figures,
+            per_image=[{k: v for k, v in row.items() if k != "classes"} for row in kept],
+            counts={"images": len(kept)}
+            | {name: sum(row[name] for row in kept) for name in ("matched", "false", "missed")},
+            notes=[*notes, *notes_of(self.truth)],
+            papers=rows_for("wps", [self.section]),
+            plots={"pq_by_class": bars_figure(by_class, "PQ")},
+            worst=WorstPanels([row.get("PQ") for row in kept], self.panel),
         )
-    files = [*truth.files, *found.files]
-    settings = (options.coding, [file_digest(file) for file in files])
-    rows = collect(measure_all(items, measure_pair, options.workers, options.output_dir, settings))
-    tallies = [tallies_of(row) for row in rows]
-    section = SECTIONS.get(options.dataset) or options.annotations.stem
-    report = Report(
-        program="wps",
-        protocol="panopticapi's rules, percent",
-        figures=figures_of(tallies, truth, section),
-        per_image=[{k: v for k, v in row.items() if k != "classes"} for row in rows],
-        counts={"pictures": len(rows)}
-        | {name: sum(row[name] for row in rows) for name in ("matched", "false", "missed")},
-        notes=[*notes, *notes_of(truth)],
-        papers=rows_for("wps", [section]),
+
+    def panel(self, index: int) -> RGBImage:
+        """Draw what was matched, false and missed in a sample."""
+        sample = self.samples[index].payload
+        return segments_panel(sample.truth.load(), sample.predictions.load())
+
+
+def collect(options: argparse.Namespace) -> PanopticBenchmark:
+    """Match predictions to the truth; raises InputError."""
+    truth = read_truth(options.annotations, options.subset)
+    predictions = read_predictions(options.predictions, truth, options.coding)
+    return PanopticBenchmark(
+        samples=[
+            Sample(image.name, (*image.files, *files), PanopticSample(image.reader, reader))
+            for place, image in enumerate(truth.images)
+            if (entry := predictions.readers.get(place)) is not None
+            for reader, files in [entry]
+        ],
+        measure=measure_sample,
+        errors=[*truth.errors, *predictions.errors],
+        files=[*truth.files, *predictions.files],
+        truth=truth,
+        section=PANOPTIC_SECTIONS.get(options.dataset) or options.annotations.stem,
     )
-    draw([item.payload for item in items], rows, report.figures, options)
-    write_report(report, options.output_dir, files + [f for item in items for f in item.files])
-    return 0
 
 
-def items_of(truth: PanopticTruth, found: Predicted) -> list[Item[Pair]]:
-    """Pair the pictures that have a prediction."""
-    return [
-        Item(picture.name, (*picture.files, *files), Pair(picture.source, source))
-        for place, picture in enumerate(truth.pictures)
-        if (entry := found.sources.get(place)) is not None
-        for source, files in [entry]
-    ]
-
-
-def tallies_of(row: Row) -> dict[int, Tally]:
-    """Read a row's counts by class."""
-    return {int(category): Tally(*counts) for category, counts in row["classes"].items()}
-
-
-def figures_of(
-    tallies: Sequence[Mapping[int, Tally]], truth: PanopticTruth, section: str
-) -> dict[str, float]:
+def figures_of(rows: Sequence[Row], truth: PanopticTruth, section: str) -> dict[str, float]:
     """Return percent: of all classes under `section`, then those of each class."""
-    whole = panoptic_quality(tallies, truth.things)
+    images = [counts_by_class(row["classes"]) for row in rows]
+    whole = panoptic_quality(images, truth.things)
     figures = {f"{section}/ours/{name}": 100 * value for name, value in whole.items()}
-    for category in sorted({category for counts in tallies for category in counts}):
-        summed = Tally()
-        for counts in tallies:
-            summed = summed.plus(counts.get(category, Tally()))
+    for category in sorted({category for counts in images for category in counts}):
+        summed = SegmentCounts()
+        for counts in images:
+            summed = summed.plus(counts.get(category, SegmentCounts()))
         name = truth.names[category].replace("/", " or ")
         for metric, value in zip(("PQ", "SQ", "RQ"), class_quality(summed), strict=True):
             figures[f"{section}, by class/{name}/{metric}"] = 100 * value
     return figures
-
-
-def draw(
-    pairs: Sequence[Pair],
-    rows: Sequence[Row],
-    figures: Mapping[str, float],
-    options: argparse.Namespace,
-) -> None:
-    """Draw PQ by class, and the pictures of lowest PQ."""
-    by_class = {
-        name.split("/")[1]: value
-        for name, value in figures.items()
-        if ", by class/" in name and name.endswith("/PQ")
-    }
-    save_figure(bars_figure(by_class, "PQ"), options.output_dir / "plots" / "pq_by_class.png")
-
-    def panel(place: int) -> RGBImage:
-        return segments_panel(pairs[place].truth.load(), pairs[place].found.load())
-
-    names, values = [row["name"] for row in rows], [row.get("PQ") for row in rows]
-    save_worst(options.output_dir / "worst", names, values, options.panels, panel)
 
 
 def notes_of(truth: PanopticTruth) -> list[str]:
@@ -164,14 +155,14 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=Path,
         required=True,
         metavar="FILE|DIR",
-        help="a panoptic JSON with its pictures, or a folder of codes",
+        help="a panoptic JSON with its PNGs, or a folder of codes",
     )
-    parser.add_argument("--dataset", choices=tuple(SECTIONS), help="for the papers' rows")
+    parser.add_argument("--dataset", choices=tuple(PANOPTIC_SECTIONS), help="for the papers' rows")
     parser.add_argument(
         "--coding", choices=CODINGS, help="of a folder's files (default: by the first file)"
     )
     parser.add_argument(
-        "--subset", type=Path, metavar="FILE", help="names of VOC's pictures instead of val.txt"
+        "--subset", type=Path, metavar="FILE", help="names of VOC's images instead of val.txt"
     )
     add_run(parser)
     return parser.parse_args(argv)
@@ -180,7 +171,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, write and print; 2 for wrong usage and for problems with files."""
     options = parse(argv)
-    return exit_status(lambda: evaluate(options))
+    return exit_status(lambda: run(collect, options))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The command line: `python -m segdemo VERB ...`.
+"""The command line: `python -m segdemo COMMAND ...`.
 
 Example: python -m segdemo segment photos/ cat.jpg --output_dir masks
 
-Ends with 0 when all is done, 1 when some pictures failed, 2 on wrong usage, 130 when stopped by
-Ctrl-C. PyTorch is imported only once the arguments are found good, since that takes seconds.
+Exit status: 0 when all is done, 1 when some images failed, 2 on wrong usage, 130 after Ctrl-C.
+PyTorch is imported only after the arguments are checked, since that takes seconds.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from segdemo.commands.trace import add_trace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code; wrong usage leaves by SystemExit(2)."""
+    """Run one command and return the exit status; wrong usage raises SystemExit(2)."""
     parser = argparse.ArgumentParser(
         prog="python -m segdemo",
-        description="Precise object masks from diffusion models, and a look inside these.",
+        description="Precise object masks from diffusion models, and their self-attention.",
     )
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    add_segment(verbs)
-    add_trace(verbs)
-    add_edges(verbs)
-    add_propose(verbs)
-    add_refine(verbs)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_segment(commands)
+    add_trace(commands)
+    add_edges(commands)
+    add_propose(commands)
+    add_refine(commands)
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -56,13 +56,12 @@ def main() -> int:
 
 def photos(gcompris: Path, folder: Path | None) -> Iterator[Image.Image]:
     """Read the photos of a folder, or else those of the packages."""
-    if folder:
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in SUFFIXES:
-                yield Image.fromarray(load_rgb(path))
+    if folder is None:
+        yield from (one.open(gcompris) for one in PHOTOS)
         return
-    for one in PHOTOS:
-        yield one.open(gcompris)
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES:
+            yield Image.fromarray(load_rgb(path))
 
 
 def pair(photo: Image.Image, assistant: AnnotationAssistant) -> Image.Image:

@@ -32,8 +32,8 @@ class Server:
         """What it has said so far."""
         return (self._folder / "server.log").read_text()
 
-    def start(self) -> None:
-        """Start, and wait until the page answers; fails the test where it does not."""
+    def start(self, patience: float = START_SECONDS) -> None:
+        """Start, and wait for the page; fails if it does not answer within `patience` seconds."""
         with (self._folder / "server.log").open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "app.py", *self._models, "--port", str(self.port)],
@@ -48,7 +48,7 @@ class Server:
                 stderr=subprocess.STDOUT,
             )
         started = time.monotonic()
-        while time.monotonic() - started < START_SECONDS:
+        while time.monotonic() - started < patience:
             if self._process.poll() is not None:
                 raise AssertionError(f"app.py ended with {self._process.returncode}:\n{self.log}")
             try:
@@ -56,7 +56,7 @@ class Server:
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.2)
-        raise AssertionError(f"no page within {START_SECONDS} s:\n{self.log}")
+        raise AssertionError(f"no page within {patience:.0f} s:\n{self.log}")
 
     def kill(self) -> None:
         """End it at once, as a crash does."""

@@ -1,119 +1,136 @@
-"""Boundary figures behave as the protocol says."""
+"""The program of boundaries: forms of truth, folders of edges, problems, a backbone's traces."""
 
 from __future__ import annotations
 
-import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
-from scipy.spatial.distance import cdist
+from PIL import Image
+from scipy import io
 
-from evaluation.boundary_matching import (
-    boundary_counts,
-    boundary_figures,
-    match,
-    suppress_non_maxima,
-)
+from evaluation import boundaries
+from evaluation.data.boundary_annotations import instance_boundaries, read_boundaries
 
-THRESHOLDS = (0.25, 0.5, 0.75)
+SIZE = (48, 64)
 
 
-def _line(column: int, size: int = 60) -> np.ndarray:
-    plane = np.zeros((size, size), bool)
-    plane[:, column] = True
+def line() -> np.ndarray:
+    plane = np.zeros(SIZE, bool)
+    plane[:, 30] = True
     return plane
 
 
-def test_the_truth_itself_is_perfect() -> None:
-    truth = _line(30)
-    figures = boundary_figures(
-        [boundary_counts(truth.astype(np.float32), truth[None], THRESHOLDS)], THRESHOLDS
+@pytest.fixture
+def bench(tmp_path: Path) -> Path:
+    """Two photos of a step in grey, with the step as boundary."""
+    folder = tmp_path / "bench"
+    for name in ("images", "boundaries"):
+        (folder / name).mkdir(parents=True)
+    grey = np.zeros((*SIZE, 3), np.uint8)
+    grey[:, 30:] = 200
+    for stem in ("1", "2"):
+        Image.fromarray(grey).save(folder / "images" / f"{stem}.png")
+        packed = np.packbits(np.stack([line(), line()]), axis=-1)
+        np.savez(folder / "boundaries" / f"{stem}.npz", boundaries=packed, width=SIZE[1])
+    return folder
+
+
+def save_edges(folder: Path, stems: str) -> Path:
+    folder.mkdir()
+    for stem in stems:
+        edges = Image.fromarray(np.where(line(), 255, 0).astype(np.uint8))
+        edges.save(folder / f"{stem}_edge.png")
+    return folder
+
+
+def results(out: Path) -> dict:
+    return json.loads((out / "results.json").read_text())
+
+
+def test_a_folder_of_edges_is_measured_beside_gradients(bench, tmp_path, capsys):
+    edges, out = save_edges(tmp_path / "edges", "12"), tmp_path / "out"
+    options = ["--bench", str(bench), "--edges", str(edges), "--output-dir", str(out)]
+    assert boundaries.main([*options, "--bins", "5", "--nms", "none"]) == 0
+    figures = results(out)["figures"]
+    assert figures["bench/edges/ODS"] == figures["bench/edges/OIS"] == 1
+    assert "bench/gradient/ODS" in figures
+    assert "| **edges** | 1.000 | 1.000 |" in capsys.readouterr().out
+    assert (out / "plots" / "precision_recall.png").exists()
+
+
+def test_figures_do_not_depend_on_workers(bench, tmp_path):
+    edges = save_edges(tmp_path / "edges", "12")
+    options = ["--bench", str(bench), "--edges", str(edges), "--bins", "3"]
+    for workers in ("1", "2"):
+        out = ["--output_dir", str(tmp_path / workers), "--workers", workers]
+        assert boundaries.main([*options, *out]) == 0
+    assert results(tmp_path / "1")["figures"] == results(tmp_path / "2")["figures"]
+
+
+def test_a_missing_edge_map_is_named_and_may_be_allowed(bench, tmp_path, capsys):
+    edges, out = save_edges(tmp_path / "edges", "1"), tmp_path / "out"
+    options = ["--bench", str(bench), "--edges", str(edges), "--output_dir", str(out)]
+    assert boundaries.main(options) == 2
+    assert "2.png  has no edge map" in capsys.readouterr().err
+    assert boundaries.main([*options, "--allow-missing", "--bins", "3"]) == 0
+    assert results(out)["counts"] == {"images": 1}
+
+
+def test_a_truth_of_another_size_is_named(bench, tmp_path, capsys):
+    packed = np.packbits(np.zeros((1, 8, 8), bool), axis=-1)
+    np.savez(bench / "boundaries" / "2.npz", boundaries=packed, width=8)
+    edges = save_edges(tmp_path / "edges", "12")
+    assert boundaries.main(["--bench", str(bench), "--edges", str(edges), "--bins", "3"]) == 2
+    assert "2.npz and its photo differ in size" in capsys.readouterr().err
+
+
+def test_a_backbone_is_traced_and_without_output_dir_nothing_stays(
+    bench, tiny_backbone_folder, capsys
+):
+    before = sorted(bench.rglob("*"))
+    options = ["--bench", str(bench), "--backbone", str(tiny_backbone_folder), "--count", "1"]
+    assert boundaries.main([*options, "--bins", "3", "--timesteps", "699", "399"]) == 0
+    table = capsys.readouterr().out
+    assert all(f"| **{name}** |" in table for name in ("gradient", "PeakKL", "699", "399"))
+    assert sorted(bench.rglob("*")) == before
+
+
+def test_bsds_splits_are_folders(bench, tmp_path):
+    for split, stem in (("train", "1"), ("test", "2")):
+        for name, ending in (("images", "png"), ("boundaries", "npz")):
+            (bench / name / split).mkdir()
+            (bench / name / f"{stem}.{ending}").rename(bench / name / split / f"{stem}.{ending}")
+    edges, out = save_edges(tmp_path / "edges", "2"), tmp_path / "out"
+    options = ["--bench", str(bench), "--edges", str(edges), "--output_dir", str(out)]
+    assert boundaries.main([*options, "--bins", "3", "--split", "test"]) == 0
+    assert results(out)["counts"] == {"images": 1}
+    assert [path.name for path in (out / "worst").iterdir()] == ["01_2.png"]
+
+
+def test_bsds_own_files_are_read(tmp_path):
+    cells = np.empty((1, 2), object)
+    for place in range(2):
+        cells[0, place] = {"Boundaries": line().astype(np.uint8), "Segmentation": line() + 1}
+    io.savemat(tmp_path / "1.mat", {"groundTruth": cells})
+    found = read_boundaries(tmp_path / "1.mat")
+    np.testing.assert_array_equal(found, np.stack([line(), line()]))
+
+
+def test_borders_of_instances_are_one_pixel_wide():
+    labels = np.zeros(SIZE, int)
+    labels[:, 30:] = 7
+    np.testing.assert_array_equal(instance_boundaries(labels), line())
+
+
+def test_edge_maps_are_measured_without_torch(bench, tmp_path):
+    edges = save_edges(tmp_path / "edges", "12")
+    code = (
+        "import sys; from evaluation import boundaries; "
+        f"status = boundaries.main(['--bench', {str(bench)!r}, '--edges', {str(edges)!r}, "
+        "'--bins', '2']); assert status == 0; assert 'torch' not in sys.modules"
     )
-    assert (figures.ods, figures.ois) == (1, 1)
-
-
-@pytest.mark.parametrize(("shift", "expected"), [(0, 1.0), (1, 0.0)])
-def test_a_line_beyond_the_distance_does_not_match(shift: int, expected: float) -> None:
-    # 0.0075 of the diagonal of 60 x 60 is 0.64 pixels
-    edge = _line(30 + shift).astype(np.float32)
-    counts = boundary_counts(edge, _line(30)[None], THRESHOLDS)
-    assert boundary_figures([counts], THRESHOLDS).ods == expected
-
-
-def test_precision_counts_any_annotator_and_recall_all() -> None:
-    first, second = _line(10), _line(40)
-    counts = boundary_counts(first.astype(np.float32), np.stack([first, second]), (0.5,))
-    assert counts.tolist() == [[60, 120, 60, 60]]
-
-
-def test_matching_is_one_to_one_and_largest_then_nearest() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        predicted, truth = rng.integers(0, 5, (4, 2)), rng.integers(0, 5, (3, 2))
-        close = [[bool(np.hypot(*(p - t)) <= 1.5) for t in truth] for p in predicted]
-        largest = max(
-            sum(i is not None and close[i][j] for j, i in enumerate(choice))
-            for choice in itertools.product([None, 0, 1, 2, 3], repeat=3)
-            if len({i for i in choice if i is not None}) == sum(i is not None for i in choice)
-        )
-        matched = match(predicted, truth, 1.5)
-        assert len(matched) == len(set(matched.tolist())) == largest
-
-
-def _matched_at_a_price(predicted: np.ndarray, truth: np.ndarray, radius: float) -> int:
-    """Pair all points at once, each with an own place to stay alone for a price of 100."""
-    n, m = len(predicted), len(truth)
-    distance = cdist(predicted, truth)
-    i, j = np.nonzero(distance <= radius)
-    points, places = np.arange(n), np.arange(m)
-    rows = [i, points, n + places, n + j]
-    columns = [j, m + points, places, m + i]
-    prices = [distance[i, j] + 1e-9, np.full(n, 100.0), np.full(m, 100.0), np.full(len(i), 1e-9)]
-    graph = coo_array((np.hstack(prices), (np.hstack(rows), np.hstack(columns)))).tocsr()
-    row, column = min_weight_full_bipartite_matching(graph)
-    return int(((row < n) & (column < m)).sum())
-
-
-def test_as_many_match_as_by_the_benchmarks_prices_for_staying_alone() -> None:
-    rng = np.random.default_rng(3)
-    for _ in range(8):
-        truth = np.argwhere(rng.random((24, 30)) < 0.15)
-        predicted = np.argwhere(rng.random((24, 30)) < 0.12)
-        found = match(predicted, truth, 1.5)
-        assert len(found) == _matched_at_a_price(predicted, truth, 1.5)
-        assert 0 < len(found) < len(predicted)
-
-
-def test_figures_by_hand() -> None:
-    counts = np.array([[161, 200, 80, 200], [101, 200, 50, 100], [41, 200, 41, 41]])
-    figures = boundary_figures([counts, counts], THRESHOLDS)
-    steps = np.linspace(0, 1, 100)
-    recall = np.concatenate([0.805 - 0.3 * steps, 0.505 - 0.3 * steps])
-    precision = np.concatenate([0.4 + 0.1 * steps, 0.5 + 0.5 * steps])
-    assert figures.ods == pytest.approx((2 * recall * precision / (recall + precision)).max())
-    assert figures.ois == pytest.approx(2 * 0.805 * 0.4 / 1.205)
-    grid = np.arange(21, 81) / 100
-    area = np.interp(grid, [0.205, 0.505, 0.805], [1, 0.5, 0.4]).sum() * 0.01
-    assert figures.ap == pytest.approx(area)
-
-
-def test_one_recall_for_all_thresholds_has_no_area() -> None:
-    counts = np.array([[5, 10, 5, 10]] * 3)
-    assert boundary_figures([counts], THRESHOLDS).ap == 0
-
-
-def test_nothing_predicted_or_nothing_true_is_no_error() -> None:
-    empty = np.zeros((20, 20), np.float32)
-    assert boundary_counts(empty, _line(5, 20)[None], (0.5,)).tolist() == [[0, 20, 0, 0]]
-    counts = boundary_counts(_line(5, 20).astype(np.float32), empty[None].astype(bool), (0.5,))
-    assert counts.tolist() == [[0, 0, 0, 20]]
-
-
-def test_only_ridges_survive() -> None:
-    columns = np.arange(40)
-    ridge = np.tile(np.exp(-((columns - 20.0) ** 2) / 8), (40, 1)).astype(np.float32)
-    kept = suppress_non_maxima(ridge)
-    assert kept[5:-5, 20].min() == 1
-    assert kept[5:-5, [16, 17, 18, 22, 23, 24]].max() == 0
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation import compare
-from evaluation.report import Report, write_report
+from evaluation.report.tables import Report, write_report
 
 
 def result(folder: Path, values: dict[str, float], protocol: str = "soft") -> Path:
@@ -35,7 +35,7 @@ def test_a_steady_gain_is_found_and_its_interval_excludes_zero(pair):
     a, b = (compare.read_result(folder) for folder in pair)
     before, after = compare.paired(a, b, list(a.rows), "sod/maxF")
     found = compare.compare(before, after, draws=1000, seed=0)
-    assert found.pictures == 80
+    assert found.images == 80
     assert found.low < found.difference < found.high
     assert found.low > 0
     assert found.p < 0.001

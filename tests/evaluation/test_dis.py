@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from evaluation import dis
-from evaluation.streaming import PARTIAL
+from evaluation.core.runner import PARTIAL
 
 ROOT = Path(__file__).parents[2]
 FIGURE_FILES = {"results.json", "results.md", "results.csv", "per_image.csv"}
@@ -104,10 +104,10 @@ def test_all_problems_come_in_one_table_before_anything_is_measured(dis5k, tmp_p
         "1#a#b.png  has no prediction",
         "9.png      has no ground truth",
         "60 x 41 pixels",
-        "16-bit picture with values up to 255",
-        "palette picture",
-        "not a picture that can be read",
-        "damaged or incomplete",
+        "16-bit image with values up to 255",
+        "palette image",
+        "not an image that can be read",
+        "corrupt or incomplete",
         "holds 0 and 1",
         "8 problems (2 missing or extra, 6 broken)",
     ):
@@ -122,7 +122,7 @@ def test_missing_predictions_are_left_out_only_on_request_and_named(dis5k, tmp_p
     assert run(truth, predictions, tmp_path / "out") == 2
     assert run(truth, predictions, tmp_path / "out", "--allow-missing") == 0
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["counts"]["pictures"] == 9
+    assert results["counts"]["images"] == 9
     assert any("left out" in note and "1#a#b.png" in note for note in results["notes"])
 
 
@@ -172,12 +172,12 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
     command = [sys.executable, "-m", "evaluation.dis", *options, f"--output_dir={tmp_path / 'out'}"]
     killed = subprocess.Popen(command, cwd=ROOT)
     partial, deadline = tmp_path / "out" / PARTIAL, time.monotonic() + 240
-    while not (partial.exists() and partial.read_bytes().count(b"\n") >= 2):
+    while not (partial.exists() and partial.read_bytes().count(b'"name"') >= 2):
         assert time.monotonic() < deadline and killed.poll() is None
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert 2 <= partial.read_bytes().count(b"\n") < 12
+    assert 2 <= partial.read_bytes().count(b'"name"') < 12
     for out in ("out", "whole"):
         assert run(*folders, tmp_path / out, "--panels", "0") == 0
     for name in ("results.md", "per_image.csv"):
@@ -186,7 +186,7 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
 
 def test_torch_stays_out_unless_a_model_is_run():
     program = (
-        "import sys, evaluation.dis, evaluation.compare, evaluation.dis_metrics\n"
+        "import sys, evaluation.dis, evaluation.compare, evaluation.metrics.dis\n"
         "print({'torch', 'diffusers', 'transformers'} & set(sys.modules))"
     )
     done = subprocess.run(
@@ -204,4 +204,14 @@ def test_a_model_is_run_on_the_photographs_beside_the_truth(tiny_diffdis_folder,
     options = ["--ground_truth", str(tmp_path / "set"), "--model", str(tiny_diffdis_folder)]
     assert dis.main([*options, "--device", "cpu", "--output_dir", str(out)]) == 0
     assert {path.name for path in (out / "predictions/set").iterdir()} == {"a.png", "b.png"}
-    assert json.loads((out / "results.json").read_text())["counts"]["pictures"] == 2
+    assert json.loads((out / "results.json").read_text())["counts"]["images"] == 2
+
+
+def test_a_round_trip_measures_the_autoencoder_on_the_true_masks(tiny_diffdis_folder, tmp_path):
+    save(tmp_path / "set/masks/a.png", picture())
+    out = tmp_path / "out"
+    options = ["--ground_truth", str(tmp_path / "set"), "--model", str(tiny_diffdis_folder)]
+    assert dis.main([*options, "--round_trip", "--device", "cpu", "--output_dir", str(out)]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert 0 <= results["figures"]["set/diffdis/IoU"] <= 1
+    assert any("autoencoder" in note for note in results["notes"])

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from evaluation import uis
-from evaluation.object_sets import read_predictions, read_truth
-from evaluation.streaming import PARTIAL
+from evaluation.core.runner import PARTIAL
+from evaluation.data.instance_sets import read_predictions, read_truth
 from segdemo.annotations import rle, write_masks
 from segdemo.datatypes import InstanceMasks
 
@@ -97,7 +97,7 @@ def test_a_perfect_prediction_reaches_100_everywhere(coco, tmp_path):
     out = tmp_path / "out"
     assert run(coco, predictions(tmp_path / "found.json"), out) == 0
     found = figures(out)
-    for label in ("masks", "boxes", "outlines"):
+    for label in ("masks", "boxes", "boundaries"):
         assert found[f"truth/{label}/AP"] == found[f"truth/{label}, problem A/AR100"] == 100
     with (out / "per_image.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -155,9 +155,9 @@ def test_all_problems_stand_in_one_table(coco, tmp_path, capsys):
     assert run(coco, found, tmp_path / "out") == 2
     table = capsys.readouterr().err
     for words in (
-        "1 masks have another size than their picture: export them at its size",
+        "1 masks have another size than their image: export them at its size",
         "prediction 1: 20 x 20 for 50 x 40",
-        "1 scores are no numbers (prediction 1: 'high')",
+        "1 scores are not numbers (prediction 1: 'high')",
         "1 predictions are for images the truth lacks (prediction 2: image 99)",
     ):
         assert words in table
@@ -218,7 +218,7 @@ def test_65535_is_a_crowd(tmp_path):
     ids = label_map(MASKS["b"])
     ids[30:] = 65535
     Image.fromarray(ids).save(truth / "b.png")
-    objects = read_truth(truth).pictures[1].source.load()
+    objects = read_truth(truth).images[1].reader.load()
     assert objects.crowd.tolist() == [False, True]
 
 
@@ -237,9 +237,9 @@ def test_maskcut_writes_swapped_sizes_and_other_ids(coco, tmp_path):
     (tmp_path / "found.json").write_text(json.dumps(content))
     truth = read_truth(coco)
     found = read_predictions(tmp_path / "found.json", truth)
-    assert found.problems == []
+    assert found.errors == []
     assert found.constant
-    assert [len(source.load()) for source, _ in found.sources] == [2, 1]
+    assert [len(reader.load()) for reader, _ in found.readers] == [2, 1]
 
 
 def test_a_list_of_pictures_limits_the_truth(coco, tmp_path):
@@ -247,7 +247,7 @@ def test_a_list_of_pictures_limits_the_truth(coco, tmp_path):
     out = tmp_path / "out"
     options = ["--subset", str(tmp_path / "names.txt"), "--allow-missing"]
     assert run(coco, predictions(tmp_path / "found.json"), out, *options) == 0
-    assert json.loads((out / "results.json").read_text())["counts"]["pictures"] == 1
+    assert json.loads((out / "results.json").read_text())["counts"]["images"] == 1
 
 
 def test_masks_are_measured_without_torch(coco, tmp_path):
@@ -255,7 +255,7 @@ def test_masks_are_measured_without_torch(coco, tmp_path):
     paths = ["--annotations", str(coco), "--predictions", str(found)]
     arguments = [*paths, "--output_dir", str(tmp_path / "out")]
     code = (
-        "import sys; from evaluation import uis, wps, pipeline; "
+        "import sys; from evaluation import uis, wps; import evaluation.rip.__main__; "
         f"assert uis.main({arguments!r}) == 0; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

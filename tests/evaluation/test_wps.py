@@ -91,7 +91,7 @@ def test_colours_in_place_of_indices_are_told(voc, tmp_path, capsys):
     grey[:4] = 75
     found = save(tmp_path / "found", grey)
     assert run(voc, found, tmp_path / "out", "--coding", "semantic") == 2
-    assert "a palette picture may have been read as grey" in capsys.readouterr().err
+    assert "a palette image may have been read as grey" in capsys.readouterr().err
 
 
 def test_problems_of_files_stand_in_one_table(voc, tmp_path, capsys):
@@ -99,8 +99,8 @@ def test_problems_of_files_stand_in_one_table(voc, tmp_path, capsys):
     save(found, np.zeros(SIZE, np.uint8), "two.png")
     assert run(voc, found, tmp_path / "out") == 2
     table = capsys.readouterr().err
-    assert "one.png  is 9 x 9, its picture 30 x 20" in table
-    assert "two.png  belongs to no picture" in table
+    assert "one.png  is 9 x 9, its image 30 x 20" in table
+    assert "two.png  belongs to no image" in table
 
 
 @pytest.fixture
@@ -138,6 +138,6 @@ def test_json_and_picture_must_agree(panoptic, tmp_path, capsys):
     found.write_text(json.dumps(content))
     save(tmp_path / "truth.found", np.asarray(Image.open(tmp_path / "truth" / "one.png")))
     assert run(panoptic, found, tmp_path / "out") == 2
-    assert "image 6  is no image of the truth" in capsys.readouterr().err
+    assert "image 6  is not an image of the truth" in capsys.readouterr().err
     assert run(panoptic, found, tmp_path / "out", "--allow_missing") == 2
-    assert "holds segment 9, its list lacks" in capsys.readouterr().err
+    assert "holds segment 9, which its list lacks" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`python -m segdemo VERB`: usage, results, exit codes."""
+"""`python -m segdemo COMMAND`: usage, results, exit status."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TestWrongUsage:
             assert "".join(setting.metadata["help"].split()) in said
 
     def test_no_verb(self, capsys: pytest.CaptureFixture[str]):
-        assert "VERB" in usage_error([], capsys)
+        assert "COMMAND" in usage_error([], capsys)
 
     def test_no_output_folder(self, photo: Path, capsys: pytest.CaptureFixture[str]):
         assert "--output_dir" in usage_error(["segment", photo], capsys)

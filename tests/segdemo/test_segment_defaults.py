@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.masks import main as measure
+from evaluation.dis import main as measure
 from segdemo.__main__ import main
 from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.files import CheckpointError
@@ -94,18 +94,22 @@ def test_the_command_line_takes_them_unless_told_otherwise(
 
 
 def test_measuring_takes_them_unless_told_otherwise(
-    folder: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, photo: Path, tmp_path: Path
 ) -> None:
     bench = tmp_path / "bench" / "set"
     for kind in ("images", "masks"):
         (bench / kind).mkdir(parents=True)
         shutil.copy(photo, bench / kind)
-    options = ["--bench", str(bench.parent), "--subsets", "set", "--model", str(folder)]
+    options = ["--ground_truth", str(bench), "--model", str(folder), "--device", "cpu"]
+    image = np.asarray(Image.open(photo))
     for flags, changes in (([], {}), (["--no-follow", "--size", "128"], {"follow": False})):
-        assert measure([*options, *flags]) == 0
-        printed = json.loads(capsys.readouterr().out)
-        assert {name: printed[name] for name in SUITS} == SUITS | changes
-        assert printed["size"] == (128 if flags else 64)
+        out = tmp_path / f"out{len(flags)}"
+        assert measure([*options, *flags, "--output_dir", str(out)]) == 0
+        settings = DiffDISSettings(**(SUITS | changes), size=128 if flags else 0)
+        expected = AnnotationAssistant(str(folder), device="cpu").segment(image, settings)
+        written = np.asarray(Image.open(out / "predictions" / "set" / "cat.png"))
+        np.testing.assert_array_equal(written, to_grey(expected.mask))
+        assert f"{settings}" in (out / "results.md").read_text()
 
 
 def test_a_card_can_start_from_the_noises_mean(folder: Path, photo: Path) -> None:

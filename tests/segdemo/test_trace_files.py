@@ -44,43 +44,61 @@ def written(folder: Path, trace: AttentionTrace | None = None) -> TraceFiles:
     return write_trace(trace, pseudo_edge(trace.chosen.edge_score), SETTINGS, folder)
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> TraceFiles:
+    return written(tmp_path_factory.mktemp("trace") / "sea" / "cat")
+
+
+@pytest.fixture(scope="module")
+def one_step(tmp_path_factory: pytest.TempPathFactory) -> TraceFiles:
+    return written(tmp_path_factory.mktemp("one"), trace_of((999,), (None,)))
+
+
+WITH_RATIOS = trace_of(ratios=(1.5, None, 0.5))
+
+
+@pytest.fixture(scope="module")
+def with_ratios(tmp_path_factory: pytest.TempPathFactory) -> TraceFiles:
+    edge = pseudo_edge(WITH_RATIOS.chosen.edge_score, "log")
+    return write_trace(WITH_RATIOS, edge, SETTINGS, tmp_path_factory.mktemp("ratios"))
+
+
 def rows_of(file: Path) -> list[list[str]]:
     with file.open(newline="") as stream:
         return list(csv.reader(stream))
 
 
-def test_all_files_and_nothing_else(tmp_path: Path):
-    files = written(tmp_path / "sea" / "cat")
+def test_all_files_and_nothing_else(files: TraceFiles):
+    folder = files.arrays.parent
     names = ["kl_curve.csv", "kl_curve.png", "pca_999.png", "pca_499.png", "pca_99.png"]
     names += ["edge_score.png", "pseudo_edge.png", "trace.npz"]
     assert [file.name for file in files] == names
-    assert sorted(files) == sorted((tmp_path / "sea" / "cat").iterdir())
-    assert files == TraceFiles.below(tmp_path / "sea" / "cat", (999, 499, 99))
+    assert sorted(files) == sorted(folder.iterdir())
+    assert files == TraceFiles.below(folder, (999, 499, 99))
 
 
 class TestCurveTable:
-    def test_a_row_a_pair(self, tmp_path: Path):
-        assert rows_of(written(tmp_path).curve) == [
+    def test_a_row_a_pair(self, files: TraceFiles):
+        assert rows_of(files.curve) == [
             ["timestep", "next_timestep", "gap"],
             ["999", "499", "0.1"],
             ["499", "99", "0.2"],
         ]
 
-    def test_the_ratio_is_that_of_the_next_step(self, tmp_path: Path):
-        rows = rows_of(written(tmp_path, trace_of(ratios=(1.5, 1.25, None))).curve)
-        assert [row[3] for row in rows] == ["own_other", "1.25", ""]
+    def test_the_ratio_is_that_of_the_next_step(self, with_ratios: TraceFiles):
+        rows = rows_of(with_ratios.curve)
+        assert [row[3] for row in rows] == ["own_other", "", "0.5"]
 
-    def test_one_step_has_no_row(self, tmp_path: Path):
-        rows = rows_of(written(tmp_path, trace_of((999,), (None,))).curve)
+    def test_one_step_has_no_row(self, one_step: TraceFiles):
+        rows = rows_of(one_step.curve)
         assert rows == [["timestep", "next_timestep", "gap"]]
 
 
 class TestArrays:
-    def test_everything_is_there_without_pickles(self, tmp_path: Path):
-        trace = trace_of(ratios=(1.5, None, 0.5))
+    def test_everything_is_there_without_pickles(self, with_ratios: TraceFiles):
+        trace = WITH_RATIOS
         edge = pseudo_edge(trace.chosen.edge_score, "log")
-        files = write_trace(trace, edge, SETTINGS, tmp_path)
-        with np.load(files.arrays, allow_pickle=False) as arrays:
+        with np.load(with_ratios.arrays, allow_pickle=False) as arrays:
             assert arrays["timesteps"].tolist() == [999, 499, 99]
             assert arrays["gaps"].tolist() == [0.1, 0.2]
             assert arrays["peak_timestep"] == arrays["shown_timestep"] == 99
@@ -98,24 +116,23 @@ class TestArrays:
                 "timesteps": [999, 499, 99]
             }
 
-    def test_one_step_alone(self, tmp_path: Path):
-        with np.load(written(tmp_path, trace_of((999,), (None,))).arrays) as arrays:
+    def test_one_step_alone(self, one_step: TraceFiles):
+        with np.load(one_step.arrays) as arrays:
             assert arrays["gaps"].shape == (0,)
             assert arrays["pictures"].shape == (1, 4, 4, 3)
             assert arrays["flat"]
 
 
 class TestPictures:
-    def test_every_step_is_enlarged_in_hard_squares(self, tmp_path: Path):
-        trace = trace_of()
-        for file, step in zip(written(tmp_path, trace).pictures, trace.steps, strict=True):
+    def test_every_step_is_enlarged_in_hard_squares(self, files: TraceFiles):
+        for file, step in zip(files.pictures, trace_of().steps, strict=True):
             with Image.open(file) as picture:
                 assert (picture.size, picture.mode) == ((512, 512), "RGB")
                 assert np.array_equal(np.asarray(picture)[::128, ::128], step.picture)
 
-    def test_figures_can_be_opened(self, tmp_path: Path):
-        files = written(tmp_path, trace_of(ratios=(1.5, None, 0.5)))
-        for file in (files.curve_figure, files.edge_score, files.pseudo_edge):
+    def test_figures_can_be_opened(self, with_ratios: TraceFiles):
+        figures = (with_ratios.curve_figure, with_ratios.edge_score, with_ratios.pseudo_edge)
+        for file in figures:
             with Image.open(file) as picture:
                 picture.load()
                 assert min(picture.size) > 400
@@ -133,11 +150,13 @@ class TestPictures:
 
 
 class TestReplacing:
-    def test_the_same_trace_is_the_same_bytes(self, tmp_path: Path):
-        for first, second in zip(written(tmp_path / "a"), written(tmp_path / "b"), strict=True):
+    def test_the_same_trace_is_the_same_bytes(self, files: TraceFiles, tmp_path: Path):
+        for first, second in zip(files, written(tmp_path), strict=True):
             assert first.read_bytes() == second.read_bytes(), first.name
 
-    def test_an_earlier_trace_is_replaced_and_other_files_stay(self, tmp_path: Path):
+    def test_an_earlier_trace_is_replaced_whole_or_not_at_all(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
         (tmp_path / "notes.txt").touch()
         written(tmp_path)
         files = written(tmp_path, replace(trace_of(), size=64))
@@ -145,10 +164,6 @@ class TestReplacing:
         with np.load(files.arrays) as arrays:
             assert arrays["size"] == 64
 
-    def test_a_write_that_fails_leaves_the_old_file_whole(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ):
-        files = written(tmp_path)
         before = files.arrays.read_bytes()
 
         def full_disk(stream, **_):
@@ -157,6 +172,6 @@ class TestReplacing:
 
         monkeypatch.setattr(np, "savez_compressed", full_disk)
         with pytest.raises(OSError, match="No space"):
-            written(tmp_path, replace(trace_of(), size=64))
+            written(tmp_path)
         assert files.arrays.read_bytes() == before
         assert not list(tmp_path.glob(".*"))

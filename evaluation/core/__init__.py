@@ -1,0 +1,1 @@
+"""How every measuring program rle: streaming, resume, versions, command line, models."""

@@ -1,0 +1,1 @@
+"""What is measured: where data sets lie, how files are read, what may be wrong with them."""

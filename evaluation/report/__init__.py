@@ -1,0 +1,1 @@
+"""Tables, plots and panels of results, and the figures that papers print."""

@@ -1,0 +1,1 @@
+"""What RIP makes of masks: AP (`instances`) or PQ (`panoptic`) before and after."""
