@@ -52,7 +52,7 @@ def add_segment(verbs: Any) -> None:
     )
     add_setting(parser, DiffDISSettings, "size", type=int, metavar="PIXELS")
     add_setting(parser, DiffDISSettings, "seed", type=seed, metavar="N")
-    for name in ("augment", "follow"):
+    for name in ("augment", "follow", "second_opinion"):
         add_switch(parser, DiffDISSettings, name)
     add_setting(parser, DiffDISSettings, "ensemble", type=int, metavar="N")
     parser.set_defaults(run=partial(_run, parser))

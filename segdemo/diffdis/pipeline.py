@@ -28,6 +28,7 @@ from segdemo.diffusion import (
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
+from segdemo.subject import find_subject, load_subject_network
 
 LAST_TIMESTEP = 999
 
@@ -255,6 +256,9 @@ class DiffDISPipeline:
         result = _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
         if settings.follow:
             result = replace(result, mask=follow_outlines(result.mask, image))
+        if settings.second_opinion:
+            opinion = find_subject(image, load_subject_network())
+            result = replace(result, mask=(result.mask + opinion) * np.float32(0.5))
         return result
 
 

@@ -12,7 +12,7 @@ LARGEST_SIDE = 2048
 
 @dataclass(frozen=True)
 class DiffDISSettings:
-    """How one picture is segmented; a model's card may switch `augment` and `follow` on."""
+    """How one picture is segmented; a model's card may switch some of its flags on."""
 
     size: int = field(
         default=0,
@@ -38,6 +38,14 @@ class DiffDISSettings:
             "label": "Follow outlines",
             "help": "Let the mask's outline follow the photo's colours (guided filter): for models "
             "whose maps are coarser than the photo.",
+        },
+    )
+    second_opinion: bool = field(
+        default=False,
+        metadata={
+            "label": "Second opinion",
+            "help": "Average the mask with that of U2NetP, a small network trained to find the "
+            "subject of a photo, which looks twice: for models that know few objects.",
         },
     )
     ensemble: int = field(
