@@ -21,15 +21,9 @@ from typing import TYPE_CHECKING
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
     from segdemo.assistant import AnnotationAssistant
-    from segdemo.datatypes import AttentionTrace, Progress, RGBImage, SegmentationResult
-    from segdemo.diffdis.settings import DiffDISSettings
-    from segdemo.diffegg.settings import TraceSettings
 
 logger = logging.getLogger("segdemo.app")
 
@@ -81,58 +75,22 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def build_assistant(
     model: str, device: str, precision: str, backbone: str = DEFAULT_MODEL, features: str = ""
 ) -> AnnotationAssistant:
-    """Build the assistant, on ZeroGPU Spaces one that borrows the GPU for each call.
+    """Build the assistant; on ZeroGPU Spaces each call of a model borrows the GPU.
 
     Raises InputError for a model, device or precision that does not exist.
     """
+    gpu = None
     if os.environ.get("SPACES_ZERO_GPU"):
-        return _build_borrowing_assistant(model, device, precision, backbone, features)
+        import spaces  # it wants to be there before torch
+
+        gpu = spaces.GPU
     from segdemo.assistant import AnnotationAssistant
 
-    return AnnotationAssistant(model, device, precision, backbone, features)
-
-
-def _build_borrowing_assistant(
-    model: str, device: str, precision: str, backbone: str, features: str
-) -> AnnotationAssistant:
-    import spaces  # it wants to be there before torch
-
-    from segdemo.assistant import AnnotationAssistant
-
-    class BorrowingAssistant(AnnotationAssistant):
-        def segment(
-            self,
-            image: RGBImage,
-            settings: DiffDISSettings | None = None,
-            progress: Progress | None = None,
-        ) -> SegmentationResult:
-            # the GPU is in another process, where neither the bar nor Stop can reach
-            if progress is not None:
-                progress(0, 1)
-            return borrowed(image, settings)
-
-        def trace(
-            self,
-            image: RGBImage,
-            settings: TraceSettings | None = None,
-            instances: NDArray[np.int64] | None = None,
-        ) -> Iterator[AttentionTrace]:
-            return borrowed_trace(image, settings, instances)
-
-    assistant = BorrowingAssistant(model, device, precision, backbone, features)
-    for load in (assistant.load, assistant.load_backbone):
-        load_or_log(load)  # ZeroGPU wants the weights placed at start
-
-    @spaces.GPU
-    def borrowed(image: RGBImage, settings: DiffDISSettings | None) -> SegmentationResult:
-        return AnnotationAssistant.segment(assistant, image, settings)
-
-    @spaces.GPU
-    def borrowed_trace(
-        image: RGBImage, settings: TraceSettings | None, instances: NDArray[np.int64] | None
-    ) -> Iterator[AttentionTrace]:
-        yield from AnnotationAssistant.trace(assistant, image, settings, instances)
-
+    assistant = AnnotationAssistant(model, device, precision, backbone, features, gpu)
+    if gpu is not None:  # it wants the weights placed at start
+        loads = [assistant.load, assistant.load_backbone]
+        for load in loads + ([assistant.load_features] if features else []):
+            load_or_log(load)
     return assistant
 
 

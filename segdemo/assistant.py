@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -18,19 +17,21 @@ from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
+    EdgeSource,
     InputError,
     InstanceMasks,
     Progress,
     RGBImage,
     SegmentationResult,
 )
-from segdemo.diffdis.loading import load_pipeline
+from segdemo.diffdis.loading import load_pipeline as load_diffdis
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.diffegg.loading import load_pipeline as load_diffegg
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
+from segdemo.model_gate import Borrow, ModelGate, model_call
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
 from segdemo.uis.features import PatchFeatures, load_features
@@ -39,12 +40,12 @@ from segdemo.uis.maskcut import PAPER_CUTS, MaskCutSettings, mask_cut
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ProposalMethod = Literal["diffdis", "maskcut"]
 """What first masks come from: the subject's mask cut by edges, or cuts over patch features."""
-EdgeSource = Literal["diffegg", "diffdis"]
+ProposalEdges = Literal["diffegg", "diffdis"]
 """Whose edges cut the subject's mask: the backbone's, or those that come with the mask."""
 
 
 class AnnotationAssistant:
-    """Owns the device and the models; one pass of a model at a time, whoever asks."""
+    """Owns the device and the models; one call of a model at a time, whoever asks (`ModelGate`)."""
 
     def __init__(
         self,
@@ -53,14 +54,15 @@ class AnnotationAssistant:
         precision: str = "fp32",
         backbone: str = DEFAULT_MODEL,
         features: str = "",
+        gpu: Borrow | None = None,
     ) -> None:
         """Find the models and the device; nothing is loaded yet.
 
         model: what segments: a registered name, a folder, a U-Net file or a Hub id. backbone: the
         text-to-image model whose attention is looked into: a registered name, a folder or a Hub id.
         It is looked for when first needed. precision: fp32, bf16 or fp16. features: a DINO ViT for
-        MaskCut, a folder or a Hub id, looked for when first needed. Raises InputError
-        (CheckpointError for the model).
+        MaskCut, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where calls
+        borrow a GPU. Raises InputError (CheckpointError for the model).
         """
         if precision not in PRECISIONS:
             raise InputError(f"Precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
@@ -69,10 +71,11 @@ class AnnotationAssistant:
         self._files: DiffDISFiles = locate_diffdis(model)
         self._backbone_name = backbone
         self._features_name = features
-        self._pipeline: DiffDISPipeline | None = None
+        self._diffdis: DiffDISPipeline | None = None
         self._diffegg: DiffEGGPipeline | None = None
         self._features: PatchFeatures | None = None
-        self._lock = threading.Lock()
+        self._gate = ModelGate(gpu)
+        self._gate.guard(self)
 
     @property
     def native_size(self) -> int:
@@ -100,9 +103,10 @@ class AnnotationAssistant:
 
     def load(self) -> None:
         """Load the weights now rather than at the first picture; raises CheckpointError."""
-        with self._lock:
-            self._loaded()
+        with self._gate.lock:
+            self._loaded_diffdis()
 
+    @model_call
     def segment(
         self,
         image: RGBImage,
@@ -110,15 +114,22 @@ class AnnotationAssistant:
         progress: Progress | None = None,
     ) -> SegmentationResult:
         """Find the subject of a picture; see `DiffDISPipeline.__call__`."""
-        with self._lock:
-            return self._loaded()(image, settings or self.segment_defaults, progress)
+        return self._loaded_diffdis()(image, settings or self.segment_defaults, progress)
+
+    @property
+    def edge_source(self) -> EdgeSource:
+        """How the backbone gives edges: by its edge generator if it has one, else by EdgeKL."""
+        files = self._backbone_files
+        kind: Literal["edge_generator", "edge_kl"]
+        kind = "edge_kl" if files.edge_generator is None else "edge_generator"
+        return EdgeSource(kind, files.name, files.licence)
 
     @property
     def backbone_description(self) -> str:
         """Return one line: whose attention is looked into, and its licence."""
-        files = self._backbone_files
-        generator = " · with its edge generator" if files.edge_generator else ""
-        return f"{files.name}{generator} · {files.licence}"
+        source = self.edge_source
+        generator = " · with its edge generator" if source.kind == "edge_generator" else ""
+        return f"{source.name}{generator} · {source.licence}"
 
     @property
     def trace_size(self) -> int:
@@ -132,54 +143,41 @@ class AnnotationAssistant:
 
     def load_backbone(self) -> None:
         """Load the backbone now rather than at the first trace; raises CheckpointError."""
-        with self._lock:
-            self._loaded_backbone()
+        with self._gate.lock:
+            self._loaded_diffegg()
 
     @cached_property
     def _backbone_files(self) -> BackboneFiles:
         return locate_backbone(self._backbone_name)
 
+    @model_call
     def trace(
         self,
         image: RGBImage,
         settings: TraceSettings | None = None,
         instances: npt.NDArray[np.int64] | None = None,
     ) -> Iterator[AttentionTrace]:
-        """Look into the backbone's attention step by step; see `segdemo.diffegg.tracing.trace`.
+        """Read the backbone's attention step by step; see `DiffEGGPipeline.trace`."""
+        yield from self._loaded_diffegg().trace(image, self._sized(settings), instances)
 
-        The model is held for one step at a time, so that others need not wait for a whole trace.
-        """
-        settings = settings or self.trace_defaults
-        settings = replace(settings, size=settings.size or self.trace_size)
-        with self._lock:
-            steps = self._loaded_backbone().trace(image, settings, instances)
-        while True:
-            with self._lock:
-                grown = next(steps, None)
-            if grown is None:
-                return
-            yield grown
-
+    @model_call
     def edges(
         self, image: RGBImage, settings: TraceSettings | None = None, rule: str = "paper"
     ) -> EdgeMap:
-        """Return a picture's instance edges at its own size; `origin` says how they were found.
+        """Return an image's instance edges at its own size; see `DiffEGGPipeline.edges`."""
+        return self._loaded_diffegg().edges(image, self._sized(settings), rule)
 
-        From the backbone's edge generator where it has one, in one pass. Else from EdgeKL at the
-        step that `settings` or PeakKL choose; rule: sets the threshold that becomes 0.5 (see
-        `segdemo.diffegg.pseudo_edge`). The generator knows neither.
-        """
+    def _sized(self, settings: TraceSettings | None) -> TraceSettings:
+        """Return the settings with a working size, by default those that suit the backbone."""
         settings = settings or self.trace_defaults
-        settings = replace(settings, size=settings.size or self.trace_size)
-        with self._lock:
-            return self._loaded_backbone().edges(image, settings, rule)
+        return replace(settings, size=settings.size or self.trace_size)
 
     def load_features(self) -> None:
         """Load MaskCut's features now rather than at the first picture.
 
         Raises CheckpointError, and InputError where none were named.
         """
-        with self._lock:
+        with self._gate.lock:
             self._loaded_features()
 
     def propose(
@@ -189,7 +187,7 @@ class AnnotationAssistant:
         threshold: float = 0.5,
         parts: RIPSettings = ROBUST,
         cuts: MaskCutSettings = PAPER_CUTS,
-        edges: EdgeSource = "diffegg",
+        edges: ProposalEdges = "diffegg",
     ) -> InstanceMasks:
         """Propose first instances of a picture that has none; they may number 0.
 
@@ -197,7 +195,7 @@ class AnnotationAssistant:
         nothing stands out. maskcut: objects by MaskCut on the `features` given. Raises InputError
         for another method or source of edges, and for maskcut without features.
         """
-        if edges not in get_args(EdgeSource):
+        if edges not in get_args(ProposalEdges):
             raise InputError(f"Edges {edges!r}: choose diffegg or diffdis.")
         if method == "diffdis":
             subject = self.segment(image)
@@ -207,9 +205,11 @@ class AnnotationAssistant:
             return subject_parts(subject.mask, edge, threshold, parts)
         if method != "maskcut":
             raise InputError(f"Method {method!r}: choose diffdis or maskcut.")
-        with self._lock:
-            keys = self._loaded_features().keys(image)
-        return mask_cut(keys, (image.shape[0], image.shape[1]), cuts)
+        return mask_cut(self._patch_keys(image), (image.shape[0], image.shape[1]), cuts)
+
+    @model_call
+    def _patch_keys(self, image: RGBImage) -> npt.NDArray[np.float32]:
+        return self._loaded_features().keys(image)
 
     def _loaded_features(self) -> PatchFeatures:
         if not self._features_name:
@@ -221,12 +221,12 @@ class AnnotationAssistant:
             self._features = load_features(self._features_name, self._device, self._dtype)
         return self._features
 
-    def _loaded_backbone(self) -> DiffEGGPipeline:
+    def _loaded_diffegg(self) -> DiffEGGPipeline:
         if self._diffegg is None:
             self._diffegg = load_diffegg(self._backbone_files, self._device, self._dtype)
         return self._diffegg
 
-    def _loaded(self) -> DiffDISPipeline:
-        if self._pipeline is None:
-            self._pipeline = load_pipeline(self._files, self._device, self._dtype)
-        return self._pipeline
+    def _loaded_diffdis(self) -> DiffDISPipeline:
+        if self._diffdis is None:
+            self._diffdis = load_diffdis(self._files, self._device, self._dtype)
+        return self._diffdis

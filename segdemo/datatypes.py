@@ -65,11 +65,23 @@ class SegmentationResult:
         return high - low > 0.3
 
 
+@dataclass(frozen=True)
+class EdgeSource:
+    """How a text-to-image model gives edges: by its edge generator, or by EdgeKL of its attention.
+
+    name: what the user called the model. licence: that of its weights.
+    """
+
+    kind: Literal["edge_generator", "edge_kl"]
+    name: str
+    licence: str
+
+
 @dataclass(frozen=True, eq=False)
 class EdgeMap:
     """How likely each pixel is an edge between instances.
 
-    probability: (H, W) float32 in [0, 1]. origin: "edge_kl", "diffegg" (its edge generator),
+    probability: (H, W) float32 in [0, 1]. origin: "edge_generator" or "edge_kl" (see `EdgeSource`),
     "diffdis", "gradient" or "upload".
     """
 
@@ -160,15 +172,16 @@ class AttentionStep:
     picture: (h, w, 3) uint8, principal components of each cell's attention, turned to fit the step
     before: neighbours can be compared by colour, over many steps colours drift. edge_score: (h, w)
     float32 >= 0, EdgeKL. attention: (h, w, k, k) float16, each cell's attention, its keys summed
-    over blocks to at most 16 x 16, mass 1. own_other: how much more a cell looks at its own
-    instance than at others as far away, or None where no instances were given.
+    over blocks to at most 16 x 16, mass 1. attention_ratio:
+    intra- over inter-instance attention, how much more a cell looks at its own instance than at
+    others as far away, or None where no instances were given.
     """
 
     timestep: int
     picture: npt.NDArray[np.uint8]
     edge_score: FloatMap
     attention: npt.NDArray[np.float16]
-    own_other: float | None = None
+    attention_ratio: float | None = None
 
     def __post_init__(self) -> None:
         """Make the arrays read-only."""

@@ -50,13 +50,13 @@ def square_tensor(image: RGBImage, side: int) -> torch.Tensor:
 
 
 def encode_latents(
-    autoencoder: AutoencoderKL | CompactAutoencoder, pictures: torch.Tensor
+    autoencoder: AutoencoderKL | CompactAutoencoder, images: torch.Tensor
 ) -> torch.Tensor:
-    """Encode pictures to latents of about unit variance: the posterior's mean, where there is one.
+    """Encode images to latents of about unit variance: the posterior's mean, where there is one.
 
-    pictures: (B, 3, H, W) in [-1, 1], H and W multiples of 8. Returns (B, C, H/8, W/8).
+    images: (B, 3, H, W) in [-1, 1], H and W multiples of 8. Returns (B, C, H/8, W/8).
     """
-    encoded = autoencoder.encode(pictures.to(autoencoder.dtype))
+    encoded = autoencoder.encode(images.to(autoencoder.dtype))
     latents = encoded.latents if "latents" in encoded else encoded.latent_dist.mean
     return latents * autoencoder.config.scaling_factor  # (B, C, H/8, W/8)
 
@@ -64,7 +64,7 @@ def encode_latents(
 def decode_latents(
     autoencoder: AutoencoderKL | CompactAutoencoder, latents: torch.Tensor
 ) -> torch.Tensor:
-    """Decode scaled latents (B, C, h, w) to pictures (B, 3, 8h, 8w), nominally in [-1, 1]."""
+    """Decode scaled latents (B, C, h, w) to images (B, 3, 8h, 8w), nominally in [-1, 1]."""
     latents = (latents / autoencoder.config.scaling_factor).to(autoencoder.dtype)
     return autoencoder.decode(latents).sample.float()  # (B, 3, 8h, 8w)
 

@@ -59,7 +59,7 @@ class PhotoFeatures(ModelMixin, ConfigMixin):
 
     @property
     def strides(self) -> tuple[float, ...]:
-        """Pixels of the picture that a cell of each map stands for."""
+        """Pixels of the image that a cell of each map stands for."""
         return tuple(4.0 * 2**level for level in range(len(self.widths)))
 
     @property
@@ -68,21 +68,21 @@ class PhotoFeatures(ModelMixin, ConfigMixin):
         first, second, third, last = self.widths
         return 4 * first + second, third, last, last
 
-    def conditions(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return maps at 1/8, 1/16, 1/32 and 1/64 of pictures (B, 3, S, S) in [-1, 1].
+    def conditions(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return maps at 1/8, 1/16, 1/32 and 1/64 of images (B, 3, S, S) in [-1, 1].
 
         Those are the sizes at which a U-Net over latents works. At 1/8 the four cells at 1/4 lie
         side by side in front; at 1/64 it is the average of 1/32.
         """
-        quarter, eighth, *rest = self(pictures)
+        quarter, eighth, *rest = self(images)
         finest = torch.cat([F.pixel_unshuffle(quarter, 2), eighth], 1)  # (B, 4 c0 + c1, S/8, S/8)
         return finest, *rest, F.avg_pool2d(rest[-1], 2)
 
-    def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-        """Return maps at 1/4, 1/8, 1/16 and 1/32 of pictures (B, 3, S, S) in [-1, 1]."""
-        mean = torch.tensor(MEAN).to(pictures)[:, None, None]
-        deviation = torch.tensor(DEVIATION).to(pictures)[:, None, None]
-        values = self.stem(((pictures + 1) / 2 - mean) / deviation)  # (B, 32, S/2, S/2)
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return maps at 1/4, 1/8, 1/16 and 1/32 of images (B, 3, S, S) in [-1, 1]."""
+        mean = torch.tensor(MEAN).to(images)[:, None, None]
+        deviation = torch.tensor(DEVIATION).to(images)[:, None, None]
+        values = self.stem(((images + 1) / 2 - mean) / deviation)  # (B, 32, S/2, S/2)
         maps = []
         for index, block in enumerate(self.blocks):
             values = block(values)

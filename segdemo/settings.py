@@ -4,7 +4,7 @@ Settings are frozen dataclasses whose fields are made by `setting`. The metadata
 
 help: a sentence for a person. choices: the values there are, for those of a kind that can be
 listed. minimum, maximum: the range of a number, both included. unit: what a number counts, such as
-"pixels". A class may add keys of its own.
+"pixels". label: what a form calls it, where the name does not say it. A class may add keys.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 
 from segdemo.datatypes import InputError
 
+LARGEST_SEED = 2**63 - 1  # that PyTorch takes
+
 
 def setting(
     default: Any,
@@ -24,11 +26,13 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     unit: str = "",
+    label: str = "",
     choices: Sequence[str] = (),
     **more: Any,
 ) -> Any:
     """Declare a field of a settings class; only what is given becomes metadata."""
-    said = {"minimum": minimum, "maximum": maximum, "unit": unit, "choices": tuple(choices)} | more
+    said = {"minimum": minimum, "maximum": maximum, "unit": unit, "label": label} | more
+    said["choices"] = tuple(choices)
     kept = {key: value for key, value in said.items() if value not in (None, "", ())}
     return field(default=default, metadata={"help": help} | kept)
 
@@ -52,7 +56,7 @@ def check_settings(settings: Any) -> None:
 def _range(low: float, high: float, unit: str) -> str:
     unit = f" {unit}" if unit else ""
     if math.isinf(high):
-        return f": choose {low:g}{unit} or more"
+        return f": choose {low}{unit} or more"
     if math.isinf(low):
-        return f": choose {high:g}{unit} or less"
-    return f" is outside {low:g} to {high:g}{unit}"
+        return f": choose {high}{unit} or less"
+    return f" is outside {low} to {high}{unit}"

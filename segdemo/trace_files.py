@@ -68,7 +68,7 @@ def write_trace(
     shown = trace.chosen_index if shown is None else shown
     files = TraceFiles.below(folder, trace.curve.timesteps)
     folder.mkdir(parents=True, exist_ok=True)
-    ratios = [step.own_other for step in trace.steps]
+    ratios = [step.attention_ratio for step in trace.steps]
     step = trace.steps[shown]
     for path, content in (
         (files.curve, _table(trace).encode()),
@@ -85,9 +85,12 @@ def write_trace(
 
 
 def _table(trace: AttentionTrace) -> str:
-    """Return the curve as CSV, one row a pair; own_other is the next timestep's."""
+    """Return the curve as CSV, one row a pair.
+
+    own_other: the intra/inter-instance attention ratio of the next timestep.
+    """
     curve = trace.curve
-    ratios = [step.own_other for step in trace.steps]
+    ratios = [step.attention_ratio for step in trace.steps]
     measured = any(ratio is not None for ratio in ratios)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -102,11 +105,11 @@ def _write_arrays(
 ) -> None:
     """Write everything as arrays that `numpy.load(path, allow_pickle=False)` reads.
 
-    own_other is nan where it was not measured; shown_timestep is the one that labels, lower, upper
-    and rule belong to.
+    own_other is the intra/inter-instance attention ratio, nan where it was not measured;
+    shown_timestep is the one that labels, lower, upper and rule belong to.
     """
     steps = trace.steps
-    ratios = [np.nan if step.own_other is None else step.own_other for step in steps]
+    ratios = [np.nan if step.attention_ratio is None else step.attention_ratio for step in steps]
     with replacing(path) as stream:
         np.savez_compressed(
             stream,

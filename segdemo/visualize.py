@@ -36,14 +36,14 @@ LABEL_COLOURS = {
 NATS = ("kl", "symmetric", "js")  # edge metrics that have this unit
 
 
-def kl_curve_figure(curve: KLCurve, own_other: Sequence[float | None] = ()) -> Figure:
+def kl_curve_figure(curve: KLCurve, attention_ratios: Sequence[float | None] = ()) -> Figure:
     """Draw the gaps between neighbouring timesteps, in nats, with the largest one marked.
 
-    own_other: a ratio a timestep, None where it was not measured; where there is any, it stands
+    attention_ratios: one a timestep, None where it was not measured; where there is any, it stands
     below the gaps with a line at 1.0, above which cells prefer their own instance. A curve without
     gaps or with none above zero says so in its title.
     """
-    ratios = [(i, ratio) for i, ratio in enumerate(own_other) if ratio is not None]
+    ratios = [(i, ratio) for i, ratio in enumerate(attention_ratios) if ratio is not None]
     figure = Figure(figsize=(8, 7 if ratios else 4.5), dpi=DPI, layout="constrained")
     panels = figure.subplots(2 if ratios else 1, 1, sharex=True, squeeze=False)[:, 0]
     _draw_gaps(panels[0], curve)
@@ -171,7 +171,7 @@ def _draw_gaps(panel: Any, curve: KLCurve) -> None:
 
 
 def _draw_ratios(panel: Any, ratios: Sequence[tuple[int, float]], curve: KLCurve) -> None:
-    """Draw the own/other ratio of each timestep that has one."""
+    """Draw the intra/inter-instance attention ratio of each timestep that has one."""
     steps, values = zip(*ratios, strict=True)
     panel.plot(steps, values, "-s", color=BLUE, linewidth=2, markersize=6)
     panel.axhline(1.0, color="black", linestyle="--", linewidth=1.5, label="1.0: no preference")
@@ -179,8 +179,8 @@ def _draw_ratios(panel: Any, ratios: Sequence[tuple[int, float]], curve: KLCurve
         words = f"PeakKL's choice, {curve.peak_timestep}"
         panel.axvline(curve.peak, color=VERMILION, linestyle=":", linewidth=1.5, label=words)
     panel.legend(fontsize=TEXT)
-    title = "Attention to the own instance over others as far away"
-    _finish(panel, title, "", "own / other")
+    title = "Attention within the instance over attention to others as far away"
+    _finish(panel, title, "", "intra / inter")
 
 
 def _finish(panel: Any, title: str, across: str, up: str) -> None:

@@ -89,7 +89,7 @@ def with_traces(
     )
     place = output_dir / "traces"
     place.mkdir(parents=True, exist_ok=True)
-    generator = "edge generator" in assistant.backbone_description
+    generator = assistant.edge_source.kind == "edge_generator"
 
     def trace_one(files: tuple[Path, Path]) -> Row:
         photo, target = files

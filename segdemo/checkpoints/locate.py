@@ -71,7 +71,7 @@ def locate_base(base: str, folder: Path, kind: Kind, patterns: Sequence[str]) ->
     if not HUB_ID.fullmatch(base):
         raise CheckpointError(
             f"{folder / CARD} names {base!r} as its base, which is not here: write there where "
-            "that model lies now."
+            "that model is now."
         )
     return download(base, patterns)
 

@@ -7,8 +7,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-LARGEST_SEED = 2**63 - 1
-
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add INPUT... and --output_dir."""
@@ -33,27 +31,38 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_settings(
+    parser: argparse.ArgumentParser, settings: type, **special: dict[str, Any]
+) -> None:
+    """Add a flag for every field of a settings class. special: argparse's options by field."""
+    for entry in fields(settings):
+        add_setting(parser, settings, entry.name, **special.get(entry.name, {}))
+
+
 def add_setting(parser: argparse.ArgumentParser, settings: type, name: str, **options: Any) -> None:
-    """Add `--name`; not given, it is absent from the arguments: defaults stay in one place."""
+    """Add `--name`, for a switch `--no-name` too, by what the field says (`segdemo.settings`).
+
+    Not given, it is absent from the arguments: defaults stay in one place. options: argparse's,
+    where they cannot be derived.
+    """
     (entry,) = (entry for entry in fields(settings) if entry.name == name)
-    default = entry.default
-    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-    sentence = entry.metadata["help"] + ("" if shown in ("", None) else f" (default: {shown})")
+    default, sentence = entry.default, entry.metadata["help"]
+    if isinstance(default, bool):
+        # a model's card may switch it, too
+        options = {"action": argparse.BooleanOptionalAction} | options
+        sentence += " (default: what suits the model)"
+    elif default not in ("", None):
+        shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+        sentence += f" (default: {shown})"
+    if isinstance(default, int | float | tuple) and not isinstance(default, bool):
+        values = {"nargs": "+"} if isinstance(default, tuple) else {}
+        kind = type(default[0] if isinstance(default, tuple) else default)
+        metavar = entry.metadata.get("unit", "n").upper()
+        options = {"type": kind, "metavar": metavar} | values | options
     if "choices" in entry.metadata:
         options["choices"] = entry.metadata["choices"]
     parser.add_argument(
         f"--{name}", default=argparse.SUPPRESS, help=sentence.replace("%", "%%"), **options
-    )
-
-
-def add_switch(parser: argparse.ArgumentParser, settings: type, name: str) -> None:
-    """Add `--name` and `--no-name`; not given, it is absent, and the model's card decides."""
-    (entry,) = (entry for entry in fields(settings) if entry.name == name)
-    parser.add_argument(
-        f"--{name}",
-        default=argparse.SUPPRESS,
-        action=argparse.BooleanOptionalAction,
-        help=f"{entry.metadata['help']} (default: what suits the model)".replace("%", "%%"),
     )
 
 
@@ -70,12 +79,4 @@ def fraction(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def seed(text: str) -> int:
-    """Read a whole number that PyTorch takes as a seed."""
-    value = int(text)
-    if not 0 <= value <= LARGEST_SEED:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {LARGEST_SEED}")
     return value

@@ -17,7 +17,7 @@ from segdemo.images import to_grey
 if TYPE_CHECKING:
     from segdemo.assistant import AnnotationAssistant
 
-ORIGINS = {"edge_kl": "EdgeKL", "diffegg": "the edge generator"}
+ORIGINS = {"edge_kl": "EdgeKL", "edge_generator": "the edge generator"}
 
 
 def add_edges(verbs: Any) -> None:

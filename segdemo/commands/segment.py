@@ -11,15 +11,7 @@ from typing import Any
 
 from segdemo.batch import SegmentationFiles, segment_files
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import (
-    add_device,
-    add_files,
-    add_setting,
-    add_switch,
-    fraction,
-    given,
-    seed,
-)
+from segdemo.commands.arguments import add_device, add_files, add_settings, fraction, given
 from segdemo.commands.inputs import create_folder, list_images
 from segdemo.commands.progress import report_progress
 from segdemo.datatypes import InputError, RGBImage, SegmentationResult
@@ -50,11 +42,7 @@ def add_segment(verbs: Any) -> None:
         metavar="T",
         help="write hard masks: 255 where the soft mask exceeds T in [0, 1] (default: soft masks)",
     )
-    add_setting(parser, DiffDISSettings, "size", type=int, metavar="PIXELS")
-    add_setting(parser, DiffDISSettings, "seed", type=seed, metavar="N")
-    for name in ("augment", "follow", "second_opinion"):
-        add_switch(parser, DiffDISSettings, name)
-    add_setting(parser, DiffDISSettings, "ensemble", type=int, metavar="N")
+    add_settings(parser, DiffDISSettings)
     parser.set_defaults(run=partial(_run, parser))
 
 

@@ -1,4 +1,4 @@
-"""What `trace` and `edges` share: a backbone, the settings of a trace, and the walk."""
+"""What `trace` and `edges` share: a backbone, the settings of a trace, and the loop over images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from segdemo.batch import Handle, work_through
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_files, add_setting, given, seed
+from segdemo.commands.arguments import add_device, add_files, add_settings, given
 from segdemo.commands.inputs import create_folder, list_images
 from segdemo.commands.progress import FailFastError, fail_fast, report_progress
 from segdemo.datatypes import InputError
@@ -35,17 +35,13 @@ def add_trace_flags(parser: argparse.ArgumentParser) -> None:
         "Hub id of a Stable Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5 (default: %(default)s)",
     )
     add_device(parser)
-    add_setting(parser, TraceSettings, "timesteps", type=int, nargs="+", metavar="T")
-    add_setting(parser, TraceSettings, "size", type=int, metavar="PIXELS")
-    add_setting(parser, TraceSettings, "seed", type=seed, metavar="N")
-    add_setting(parser, TraceSettings, "noise")
-    add_setting(parser, TraceSettings, "noise_draws", type=int, metavar="N")
-    add_setting(parser, TraceSettings, "layers", metavar="PARTS")
-    for name in ("layer_weights", "key_norm", "text_keys", "gap_metric", "keep"):
-        add_setting(parser, TraceSettings, name)
-    add_setting(parser, TraceSettings, "fixed_timestep", type=timestep_or_peak, metavar="T|peak")
-    add_setting(parser, TraceSettings, "edge_metric")
-    add_setting(parser, TraceSettings, "border")
+    add_settings(
+        parser,
+        TraceSettings,
+        timesteps={"metavar": "T"},
+        fixed_timestep={"type": timestep_or_peak, "metavar": "T|peak"},
+        layers={"metavar": "PARTS"},
+    )
     sentences = " ".join(f"{rule}: {sentence}" for rule, sentence in RULES.items())
     parser.add_argument(
         "--rule",

@@ -95,7 +95,7 @@ def load_unet(source: Path) -> DiffDISUNet:
     except ValueError as error:
         raise CheckpointError(
             f"{folder / 'config.json'} does not describe a network of this version ({error}): "
-            "copy the folder again, or train it anew."
+            "copy the folder again, or train it again."
         ) from error
     _check_weights(source, unet.state_dict(), weights)
     floats = {n: t.float() if t.is_floating_point() else t for n, t in weights.items()}

@@ -32,10 +32,13 @@ from segdemo.subject import find_subject, load_subject_network
 
 LAST_TIMESTEP = 999
 
+OPINION_WEIGHT = np.float32(2 / 3)
+"""Share of U2NetP's map in a mask with a second opinion; chosen on validation photos."""
+
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of looking at a picture: mirrored or not, at a multiple of the working size."""
+    """One way of looking at an image: mirrored or not, at a multiple of the working size."""
 
     flip: bool
     scale: float
@@ -44,14 +47,14 @@ class Variant:
         """Return the scaled side, rounded to what the U-Net's three halvings allow."""
         return max(1, round(side * self.scale / SIDE_MULTIPLE)) * SIDE_MULTIPLE
 
-    def apply(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Mirror and scale square pictures (B, C, S, S)."""
-        side = pictures.shape[-1]
-        pictures = pictures.flip(-1) if self.flip else pictures
-        return _resized(pictures, self.size(side))
+    def apply(self, images: torch.Tensor) -> torch.Tensor:
+        """Mirror and scale square images (B, C, S, S)."""
+        side = images.shape[-1]
+        images = images.flip(-1) if self.flip else images
+        return _resized(images, self.size(side))
 
     def undo(self, maps: torch.Tensor, side: int) -> torch.Tensor:
-        """Bring maps (B, C, s, s) of a varied picture back to (B, C, side, side)."""
+        """Bring maps (B, C, s, s) of a varied image back to (B, C, side, side)."""
         maps = _resized(maps, side)
         return maps.flip(-1) if self.flip else maps
 
@@ -76,9 +79,9 @@ class DiffDISPipeline:
     ) -> None:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
-        noise: deviation of what `__call__` starts from. At 0 that is the mean of all noise, and the
-        seed means nothing; a network that is small answers to each draw with another mask. The
-        members of an ensemble always start from drawn noise.
+        noise: standard deviation of what `__call__` starts from. At 0 that is the mean of all
+        noise, and the seed means nothing; a network that is small answers to each draw with another
+        mask. The members of an ensemble always start from drawn noise.
         photo_features: for a network that was made to see them, no other.
         """
         self.unet = unet.eval()
@@ -96,7 +99,7 @@ class DiffDISPipeline:
 
     @property
     def tasks(self) -> int:
-        """How many maps the network gives of a picture: mask and edge, or the mask alone."""
+        """How many maps the network gives of an image: mask and edge, or the mask alone."""
         return 2 if self.unet.config.edge_task else 1
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> DiffDISPipeline:
@@ -119,26 +122,26 @@ class DiffDISPipeline:
 
     # Differentiable steps -------------------------------------------------------------------------
 
-    def encode(self, pictures: torch.Tensor) -> torch.Tensor:
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Encode (B, 3, H, W) in [-1, 1] to latents (B, 4, H/8, W/8)."""
-        return encode_latents(self.autoencoder, pictures)
+        return encode_latents(self.autoencoder, images)
 
-    def condition_pyramid(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Encode the picture again at 1/2, 1/4 and 1/8 of its size (SWCI).
+    def condition_pyramid(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Encode the image again at 1/2, 1/4 and 1/8 of its size (SWCI).
 
-        The picture is reduced and encoded anew, without antialiasing, as the released weights
+        The image is reduced and encoded again, without antialiasing, as the released weights
         expect; latents are never resized. Photo features, where the network sees them, follow as
         further maps. Empty for a network with neither injectors nor photo features.
         """
-        height, width = pictures.shape[-2:]
+        height, width = images.shape[-2:]
         levels = tuple(
-            self.encode(F.interpolate(pictures, (height // k, width // k), mode="bilinear"))
+            self.encode(F.interpolate(images, (height // k, width // k), mode="bilinear"))
             for k in (2, 4, 8)[: len(self.unet.injectors)]
         )
         if self.photo_features is None:
             return levels
-        maps = self.photo_features.conditions(pictures.to(self.photo_features.dtype))
-        return levels + tuple(values.to(pictures.dtype) for values in maps)
+        maps = self.photo_features.conditions(images.to(self.photo_features.dtype))
+        return levels + tuple(values.to(images.dtype) for values in maps)
 
     def denoise(
         self,
@@ -149,7 +152,7 @@ class DiffDISPipeline:
     ) -> torch.Tensor:
         """Take the one step (eq. 4): noisy latents at a timestep to clean ones, float32.
 
-        latents: (B, 4, h, w), the pictures'. condition_pyramid: from `condition_pyramid`, (B or
+        latents: (B, 4, h, w), the images'. condition_pyramid: from `condition_pyramid`, (B or
         2B, ..). noisy: (2B, 4, h, w), mask items then edge items. Returns (2B, 4, h, w). Without
         the edge task there are B items instead of 2B.
         """
@@ -174,13 +177,13 @@ class DiffDISPipeline:
 
     # The whole way --------------------------------------------------------------------------------
 
-    def predict(self, pictures: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Run one pass on a picture (1, 3, H, W); noise (1, 4, H/8, W/8) serves both streams.
+    def predict(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Run one pass on an image (1, 3, H, W); noise (1, 4, H/8, W/8) serves both streams.
 
         Returns mask and edge, (2, H, W) in [0, 1], not stretched. A network that was trained
         without the edge task gets the band along its mask's outline as edge.
         """
-        latents, pyramid = self.encode(pictures), self.condition_pyramid(pictures)
+        latents, pyramid = self.encode(images), self.condition_pyramid(images)
         noisy = noise.repeat(self.tasks, 1, 1, 1)
         steps = denoising_timesteps(self.unet.config.denoising_steps)
         clean = self.denoise(latents, pyramid, noisy, steps[0])
@@ -192,20 +195,20 @@ class DiffDISPipeline:
 
     def predict_averaged(
         self,
-        pictures: torch.Tensor,
+        images: torch.Tensor,
         variants: Sequence[Variant],
         noises: Sequence[torch.Tensor],
         after_pass: Callable[[], None] = lambda: None,
     ) -> tuple[torch.Tensor, tuple[float, float]]:
-        """Average passes over variants of a picture (1, 3, S, S), each stretched by itself.
+        """Average passes over variants of an image (1, 3, S, S), each stretched by itself.
 
         noises: one (1, 4, s/8, s/8) for each variant of side s. Returns the mean maps (2, S, S)
         and the range of the masks before stretching.
         """
-        side = pictures.shape[-1]
+        side = images.shape[-1]
         maps, lows, highs = [], [], []
         for variant, noise in zip(variants, noises, strict=True):
-            raw = self.predict(variant.apply(pictures), noise)  # (2, s, s)
+            raw = self.predict(variant.apply(images), noise)  # (2, s, s)
             lows.append(float(raw[0].min()))
             highs.append(float(raw[0].max()))
             maps.append(variant.undo(stretch(raw)[None], side)[0])  # (2, S, S)
@@ -220,13 +223,13 @@ class DiffDISPipeline:
         settings: DiffDISSettings | None = None,
         progress: Progress | None = None,
     ) -> SegmentationResult:
-        """Segment one picture of any size; maps come back at its size.
+        """Segment one image of any size; maps come back at its size.
 
         Raises InputError where the network's answer is not a number.
         """
         settings = settings or DiffDISSettings()
         side = settings.size or self.native_size
-        picture = square_tensor(image, side).to(self.device)  # (1, 3, S, S)
+        square = square_tensor(image, side).to(self.device)  # (1, 3, S, S)
         variants = AUGMENTED if settings.augment else PLAIN
         generator = torch.Generator().manual_seed(settings.seed)
         scale = self.noise if settings.ensemble == 1 else 1.0  # members differ by their noise
@@ -246,7 +249,7 @@ class DiffDISPipeline:
             noises = [
                 scale * torch.randn(1, 4, s, s, generator=generator).to(self.device) for s in sides
             ]
-            maps, mask_range = self.predict_averaged(picture, variants, noises, after_pass)
+            maps, mask_range = self.predict_averaged(square, variants, noises, after_pass)
             members.append(maps)
             ranges.append(mask_range)
         mean_range = (
@@ -258,7 +261,8 @@ class DiffDISPipeline:
             result = replace(result, mask=follow_outlines(result.mask, image))
         if settings.second_opinion:
             opinion = find_subject(image, load_subject_network())
-            result = replace(result, mask=(result.mask + opinion) * np.float32(0.5))
+            mask = (1 - OPINION_WEIGHT) * result.mask + OPINION_WEIGHT * opinion
+            result = replace(result, mask=mask)
         return result
 
 
@@ -290,7 +294,7 @@ def combine(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _result(
     members: torch.Tensor, mask_range: tuple[float, float], size: tuple[int, int]
 ) -> SegmentationResult:
-    """Merge predictions (E, 2, S, S) and bring them to the picture's (height, width)."""
+    """Merge predictions (E, 2, S, S) and bring them to the image's (height, width)."""
     if not torch.isfinite(members).all():
         raise InputError(
             "The model answered with values that are not numbers: its weights are damaged, or half "

@@ -1,10 +1,11 @@
-"""How DiffDIS segments a picture. No torch, so that a page or a command line can explain it."""
+"""How DiffDIS segments an image. No torch, so that a page or a command line can explain it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from segdemo.datatypes import InputError
+from segdemo.settings import LARGEST_SEED, check_settings, setting
 
 SIDE_MULTIPLE = 64  # the autoencoder divides by 8, the U-Net by 8 more
 LARGEST_SIDE = 2048
@@ -12,47 +13,46 @@ LARGEST_SIDE = 2048
 
 @dataclass(frozen=True)
 class DiffDISSettings:
-    """How one picture is segmented; a model's card may switch some of its flags on."""
+    """How one image is segmented; a model's card may switch some of its flags on."""
 
-    size: int = field(
-        default=0,
-        metadata={
-            "label": "Working size",
-            "help": "Side in pixels that the picture is squashed to, a multiple of 64; 0 takes the "
-            "size the model was trained at.",
-        },
+    size: int = setting(
+        0,
+        "Side in pixels that the image is squashed to, a multiple of 64; 0 takes the size the "
+        "model was trained at.",
+        minimum=0,
+        maximum=LARGEST_SIDE,
+        unit="pixels",
+        label="Working size",
     )
-    seed: int = field(
-        default=0, metadata={"help": "Seed of the starting noise; the same seed, the same mask."}
+    seed: int = setting(
+        0,
+        "Seed of the starting noise; the same seed, the same mask.",
+        minimum=0,
+        maximum=LARGEST_SEED,
     )
-    augment: bool = field(
-        default=False,
-        metadata={
-            "label": "Test-time augmentation",
-            "help": "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
-        },
+    augment: bool = setting(
+        False,
+        "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
+        label="Test-time augmentation",
     )
-    follow: bool = field(
-        default=False,
-        metadata={
-            "label": "Follow outlines",
-            "help": "Let the mask's outline follow the photo's colours (guided filter): for models "
-            "whose maps are coarser than the photo.",
-        },
+    follow: bool = setting(
+        False,
+        "Let the mask's outline follow the photo's colours (guided filter): for models whose maps "
+        "are coarser than the photo.",
+        label="Follow outlines",
     )
-    second_opinion: bool = field(
-        default=False,
-        metadata={
-            "label": "Second opinion",
-            "help": "Average the mask with that of U2NetP, a small network trained to find the "
-            "subject of a photo, which looks twice: for models that know few objects.",
-        },
+    second_opinion: bool = setting(
+        False,
+        "Average the mask with that of U2NetP, a small network trained to find the subject of a "
+        "photo, which looks twice: for models that know few objects.",
+        label="Second opinion",
     )
-    ensemble: int = field(
-        default=1,
-        metadata={
-            "help": "Passes with different noise whose median is taken; also measures doubt."
-        },
+    ensemble: int = setting(
+        1,
+        "Passes with different noise whose median is taken; also measures doubt.",
+        minimum=1,
+        maximum=32,
+        unit="passes",
     )
 
     def __post_init__(self) -> None:
@@ -62,5 +62,4 @@ class DiffDISSettings:
                 f"Working size {self.size} must be a multiple of {SIDE_MULTIPLE} up to "
                 f"{LARGEST_SIDE}, or 0 for the model's own."
             )
-        if not 1 <= self.ensemble <= 32:
-            raise InputError(f"Ensemble of {self.ensemble} passes: choose 1 to 32.")
+        check_settings(self)

@@ -2,7 +2,7 @@
 
 Batch-discriminative embedding (BDE) tells mask items from edge items, detail-balancing interactive
 attention (DBIA) lets the two exchange what they know, and scale-wise conditional injection (SWCI)
-brings the re-encoded picture back into the skip connections. The paper's ablations leave parts
+brings the re-encoded image back into the skip connections. The paper's ablations leave parts
 of these away; a network's config says which.
 """
 
@@ -33,9 +33,9 @@ LABELLED = {"class_embed_type": "projection", "projection_class_embeddings_input
 """The part of a config that lets a network tell mask items from edge items."""
 
 
-def class_labels(pictures: int) -> torch.Tensor:
-    """Return the labels of a batch, (2 * pictures, 4): mask items, then edge items."""
-    return torch.tensor([MASK_LABEL] * pictures + [EDGE_LABEL] * pictures)
+def class_labels(images: int) -> torch.Tensor:
+    """Return the labels of a batch, (2 * images, 4): mask items, then edge items."""
+    return torch.tensor([MASK_LABEL] * images + [EDGE_LABEL] * images)
 
 
 class InteractiveTransformerBlock(nn.Module):
@@ -86,7 +86,7 @@ class InteractiveTransformerBlock(nn.Module):
 
 
 class ConditionInjector(nn.Module):
-    """One scale of SWCI: what is known of the picture scales and shifts a skip connection."""
+    """One scale of SWCI: what is known of the image scales and shifts a skip connection."""
 
     def __init__(self, condition_channels: int, channels: int) -> None:
         """Build an injector that changes nothing until it is trained (zero convolutions)."""
@@ -106,7 +106,7 @@ class ConditionInjector(nn.Module):
         """Return skip * scale + shift + skip.
 
         skip: (n, C, h, w). condition: (n, c, h, w), or (n/2, c, h, w) when both halves of the batch
-        show the same pictures, which saves half of the work.
+        show the same images, which saves half of the work.
         """
         features = self.features(condition)
         repeats = (len(skip) // len(condition), 1, 1, 1)
@@ -162,7 +162,7 @@ class DiffDISUNet(UNet2DConditionModel):
 
         edge_task: without it a batch holds mask items only. interaction: one of `INTERACTIONS`.
         scale_injection: whether there is SWCI. denoising_steps: how many steps it was trained for.
-        photo_widths: channels of photo features at 1/8, 1/16, 1/32 and 1/64 of the picture, which
+        photo_widths: channels of photo features at 1/8, 1/16, 1/32 and 1/64 of the image, which
         join the hidden states there; none in the paper.
         Raises ValueError for an interaction that does not exist or has no edges to see, and for
         another number of photo widths.
@@ -213,11 +213,11 @@ class DiffDISUNet(UNet2DConditionModel):
         labels: torch.Tensor | None,
         condition_pyramid: tuple[torch.Tensor, ...],
     ) -> torch.Tensor:
-        """Predict for B mask items followed by B edge items; item i and i + B share a picture.
+        """Predict for B mask items followed by B edge items; item i and i + B share an image.
 
-        sample: (2B, 8, L, L), the picture's latent then the noisy latent. encoder_hidden_states:
+        sample: (2B, 8, L, L), the image's latent then the noisy latent. encoder_hidden_states:
         (2B, n, D), the empty prompt. labels: (2B, 4) from `class_labels`. condition_pyramid:
-        latents of the picture at 1/2, 1/4 and 1/8 of its size, (B or 2B, 4, L/2 ..) each, followed
+        latents of the image at 1/2, 1/4 and 1/8 of its size, (B or 2B, 4, L/2 ..) each, followed
         by photo features (B or 2B, c, L ..) where the network was made for them.
         Without the edge task there are B items and no labels, without injection no latents.
         Raises ValueError when the batch is odd, so that no edge item lacks its mask item.
@@ -256,7 +256,7 @@ class DiffDISUNet(UNet2DConditionModel):
 
     @property
     def condition_count(self) -> int:
-        """How many maps it sees of a picture beside its latents: re-encoded ones, then features."""
+        """How many maps it sees of an image beside its latents: re-encoded ones, then features."""
         return len(self.injectors) + len(self.photo_fusions)
 
     def _fused(
@@ -271,7 +271,7 @@ class DiffDISUNet(UNet2DConditionModel):
     def from_stable_diffusion(cls, unet: UNet2DConditionModel, **variant: Any) -> DiffDISUNet:
         """Start from a plain latent-diffusion U-Net, as training does (paper, section 4.1).
 
-        The input convolution is repeated over (picture, noisy) and halved; mutual attention copies
+        The input convolution is repeated over (image, noisy) and halved; mutual attention copies
         self-attention; the injectors start as identities. `unet` is left as it was. variant: the
         constructor's own arguments, for ablations.
         """

@@ -24,7 +24,7 @@ def add_adapter(backbone: Backbone, layers: Sequence[str], rank: int) -> None:
     """Give the backbone's network a new LoRA on the projections of some attention layers.
 
     Its weights are float32 whatever the network's are, take gradients and change nothing yet. It
-    works at once: `Backbone.adapted` would put it to rest.
+    is enabled at once, outside of `Backbone.adapted` too.
     """
     targets = [f"{layer}.{projection}" for layer in layers for projection in PROJECTIONS]
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
@@ -64,7 +64,7 @@ def save_adapter(backbone: Backbone, folder: Path) -> None:
 
 
 def load_adapter(backbone: Backbone, file: Path) -> None:
-    """Give the backbone's network the LoRA of a file, at rest; raises CheckpointError.
+    """Give the backbone's network the LoRA of a file, disabled; raises CheckpointError.
 
     Every layer in the file must be one of the network's, in its shape.
     """

@@ -103,9 +103,9 @@ class AttentionLayers:
 
 @contextmanager
 def record_attention(layers: AttentionLayers, side: int) -> Iterator[AttentionMap]:
-    """Record the self-attention of one picture's forward passes into the map it yields.
+    """Record the self-attention of one image's forward passes into the map it yields.
 
-    side: tokens along a side of the picture at full resolution; layer maps divide it. While it is
+    side: tokens along a side of the image at full resolution; layer maps divide it. While it is
     open, the layers compute their attention in blocks of rows, equal to rounding; then everything
     is as it was, after an error too. Several passes (draws of noise) are averaged. Only layers that
     call PyTorch's `scaled_dot_product_attention`, diffusers' default, are seen.
@@ -203,7 +203,7 @@ class _Recorder(TorchFunctionMode):
         return output[None]  # (1, heads, n, d)
 
     def _side(self, tokens: int) -> int:
-        """Return the side of a layer's map: the picture's tokens, or a whole fraction of them."""
+        """Return the side of a layer's map: the image's tokens, or a whole fraction of them."""
         return next(
             self.full // factor
             for factor in range(1, self.full + 1)

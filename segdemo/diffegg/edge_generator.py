@@ -16,12 +16,12 @@ from torch.nn import functional as F
 
 from segdemo.diffegg.features import FeatureLevel
 
-STRIDE = 4  # pixels of the picture a cell of the output
+STRIDE = 4  # pixels of the image a cell of the output
 FIRST_PROBABILITY = 0.1  # edges are rare: starting at 0.5, the first steps would only learn that
 
 
 class EdgeGenerator(ModelMixin, ConfigMixin):
-    """From a backbone's hidden states to edge logits at a quarter of the picture's side.
+    """From a backbone's hidden states to edge logits at a quarter of the image's side.
 
     It may look at photo features as well, which are levels like the others.
 
@@ -41,7 +41,7 @@ class EdgeGenerator(ModelMixin, ConfigMixin):
         """Make one with random weights.
 
         levels: the fields of each `FeatureLevel`, finest first. size: side in pixels at which
-        pictures are looked at. timestep: the backbone's; at 0 latents are free of noise.
+        images are looked at. timestep: the backbone's; at 0 latents are free of noise.
         """
         super().__init__()
         levels = sorted(levels, key=lambda level: level["stride"])

@@ -29,7 +29,7 @@ class FeatureLevel:
     """One scale of the features.
 
     layers: the denoiser's modules whose maps are put side by side; none for a level of photo
-    features. width: their channels together. stride: pixels of the picture that a cell stands for.
+    features. width: their channels together. stride: pixels of the image that a cell stands for.
     scale: how the layers' maps are enlarged to have it.
     """
 
@@ -101,7 +101,7 @@ def feature_levels(backbone: Backbone, more_layers: Sequence[str] = ()) -> list[
 def finer_layers(backbone: Backbone) -> list[str]:
     """Return the last resnet of every U-Net block whose maps are finer than those of attention.
 
-    The embedded model has self-attention at 1/16 of the picture and below only, and edges from
+    The embedded model has self-attention at 1/16 of the image and below only, and edges from
     such cells are coarse: these layers, at 1/8, sharpen them. XL has such blocks too; other
     families have none.
     """
@@ -151,7 +151,7 @@ def _as_map(kept: dict[str, torch.Tensor], name: str, grid: tuple[int, int]) -> 
         if height * width == tokens:
             return values.transpose(1, 2).unflatten(2, (height, width))  # (B, C, h, w)
     raise InputError(
-        f"Layer {name} puts out {tuple(values.shape)}, no map of the picture: choose another."
+        f"Layer {name} puts out {tuple(values.shape)}, no map of the image: choose another."
     )
 
 

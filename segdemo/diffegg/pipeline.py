@@ -89,7 +89,7 @@ class DiffEGGPipeline:
         """
         if instances is not None and instances.shape != image.shape[:2]:
             raise InputError(
-                f"The instance mask is {instances.shape[1]} x {instances.shape[0]}, its picture "
+                f"The instance mask is {instances.shape[1]} x {instances.shape[0]}, its image "
                 f"{image.shape[1]} x {image.shape[0]}: give one of the same size."
             )
         layers = tuple(self.attention_layers(settings).modules)
@@ -103,8 +103,8 @@ class DiffEGGPipeline:
             ratio = None
             if instances is not None:
                 ratio = attention_ratio(attention, downsample_labels(instances, attention.side))
-            picture, kept = colours(components), coarse.astype(np.float16)
-            steps.append(AttentionStep(timestep, picture, score, kept, ratio))
+            pca_image, kept = colours(components), coarse.astype(np.float16)
+            steps.append(AttentionStep(timestep, pca_image, score, kept, ratio))
             fixed = settings.fixed_timestep
             yield AttentionTrace(tuple(steps), curve, layers, self._side(settings), fixed)
 
@@ -213,7 +213,7 @@ class DiffEGGPipeline:
             reading = self.read(self.backbone.encode(square), square)
         logits = self.edge_generator(reading.maps)  # (1, 1, S/4, S/4)
         probability = edge_probability(logits, (image.shape[0], image.shape[1]))[0]  # (H, W)
-        return EdgeMap(probability.clamp(0, 1).cpu().numpy(), "diffegg")
+        return EdgeMap(probability.clamp(0, 1).cpu().numpy(), "edge_generator")
 
     def generator_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """Return what the denoiser is shown of clean latents (B, C, h, w) for the generator.

@@ -9,14 +9,14 @@ import torch
 from segdemo.datatypes import FloatMap
 from segdemo.diffegg.attention import AttentionMap
 
-MOST_KEYS = 16  # a side
+MAX_KEYS = 16  # a side
 COLOUR_RANGE = 2.5  # standard deviations from the middle to the end of a colour channel
 
 
 def coarse_attention(attention: AttentionMap) -> FloatMap:
     """Return each cell's attention summed over blocks of keys, (side, side, k, k), k <= 16."""
     side = attention.side
-    factor = next(f for f in range(1, side + 1) if side % f == 0 and side // f <= MOST_KEYS)
+    factor = next(f for f in range(1, side + 1) if side % f == 0 and side // f <= MAX_KEYS)
     k = side // factor
     bands = [rows.view(-1, k, factor, k, factor).sum((2, 4)) for *_, rows in attention.row_blocks()]
     return torch.cat(bands).view(side, side, k, k).cpu().numpy()
@@ -43,7 +43,7 @@ def principal_components(coarse: FloatMap, reference: FloatMap | None = None) ->
 
 
 def colours(components: FloatMap) -> npt.NDArray[np.uint8]:
-    """Turn components into a picture (side, side, 3); a component's mean is middle grey."""
+    """Turn components into an image (side, side, 3); a component's mean is middle grey."""
     scaled = 0.5 + components / (2 * COLOUR_RANGE)
     return np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
 

@@ -37,21 +37,21 @@ class Backbone(ABC):
         """Where the network lives."""
         return next(self.network.parameters()).device
 
-    def encode(self, pictures: torch.Tensor) -> torch.Tensor:
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Encode (B, 3, S, S) in [-1, 1] to the scaled posterior mean (B, C, S/8, S/8), float32."""
         config = self.autoencoder.config
         shift = (config.shift_factor or 0.0) * config.scaling_factor  # (mean - shift) * scale
-        return encode_latents(self.autoencoder, pictures).float() - shift  # (B, C, S/8, S/8)
+        return encode_latents(self.autoencoder, images).float() - shift  # (B, C, S/8, S/8)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Decode latents of `encode` to pictures (B, 3, S, S), nominally in [-1, 1], float32."""
+        """Decode latents of `encode` to images (B, 3, S, S), nominally in [-1, 1], float32."""
         config = self.autoencoder.config
         unscaled = latents / config.scaling_factor + (config.shift_factor or 0.0)
         return self.autoencoder.decode(unscaled.to(self.autoencoder.dtype)).sample.float()
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels along a side of the picture that one latent stands for."""
+        """Pixels along a side of the image that one latent stands for."""
         return 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
 
     @contextmanager
@@ -102,4 +102,4 @@ class Backbone(ABC):
 
     @abstractmethod
     def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
-        """Return (h, w) of the picture's tokens at full resolution for latents (B, C, h, w)."""
+        """Return (h, w) of the image's tokens at full resolution for latents (B, C, h, w)."""

@@ -12,7 +12,7 @@ FEATURE_SCALES = (2.0, 1.0, 0.5, 0.25)  # of the tokens, which all have one size
 
 
 class MMDiTBackbone(Backbone):
-    """Stable Diffusion 3 and 3.5: picture and text tokens in one attention, flow matching."""
+    """Stable Diffusion 3 and 3.5: image and text tokens in one attention, flow matching."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class MMDiTBackbone(Backbone):
         self._null_pooled = null_pooled.to(network.device, network.dtype)
 
     def attention_layers(self) -> dict[str, nn.Module]:
-        """Return the joint `attn` of every block and, in some, `attn2` of the picture alone."""
+        """Return the joint `attn` of every block and, in some, `attn2` of the image alone."""
         return {
             f"transformer_blocks.{number}.{kind}": module
             for number, block in enumerate(self.network.transformer_blocks)

@@ -26,7 +26,7 @@ class UNetBackbone(Backbone):
         """Put the parts together.
 
         null_text: the empty prompt, (1, n, D). null_pooled: the same in one vector, (1, P), which
-        XL wants together with the size of an uncropped picture.
+        XL wants together with the size of an uncropped image.
         """
         super().__init__(name, native_size, network, autoencoder)
         self._scheduler = scheduler

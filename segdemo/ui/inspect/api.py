@@ -27,7 +27,7 @@ from segdemo.ui.uploads import Upload, received, served, upload_name
 
 ORIGINS = {
     "edge_kl": "read from attention by EdgeKL; this model has no edge generator",
-    "diffegg": "from the model's edge generator",
+    "edge_generator": "from the model's edge generator",
 }
 
 

@@ -38,8 +38,8 @@ TIDIED = "This run was deleted after a long pause: press Run again."
 class KeptTrace:
     """A trace on disk, as far as it has come; its steps lie in `folder`.
 
-    photo: the file it is of. name: what that is called. ratios: own_other of each step. aspect:
-    the photo's width over its height. seconds: how long it took so far.
+    photo: the file it is of. name: what that is called. ratios: `attention_ratio` of each step.
+    aspect: the photo's width over its height. seconds: how long it took so far.
     """
 
     folder: Path
@@ -119,7 +119,7 @@ def trace_photo(
                 upload_name(photo),
                 settings,
                 trace.curve,
-                tuple(step.own_other for step in trace.steps),
+                tuple(step.attention_ratio for step in trace.steps),
                 trace.layers,
                 trace.size,
                 width / height,

@@ -117,7 +117,8 @@ def _picture(recorded: dict[str, torch.Tensor]) -> torch.Tensor:
     if "image" in recorded:
         return recorded["image"]
     image = load_rgb(parity_folder() / "image.png")
-    squashed = Image.fromarray(image).resize((256, 256), Image.Resampling.BILINEAR)
+    side = 8 * recorded["noise"].shape[-1]
+    squashed = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
     values = torch.from_numpy(np.asarray(squashed, np.float32) / 255 * 2 - 1)
     return values.permute(2, 0, 1)[None]
 

@@ -95,7 +95,7 @@ def edge_score(whole: torch.Tensor) -> np.ndarray:
     return score
 
 
-def own_other(whole: torch.Tensor, labels: np.ndarray) -> float | None:
+def attention_ratio(whole: torch.Tensor, labels: np.ndarray) -> float | None:
     """The instance check, a pair of cells at a time."""
     side = math.isqrt(len(whole))
     own = other = 0.0

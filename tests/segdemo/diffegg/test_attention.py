@@ -195,7 +195,7 @@ def test_the_instance_check_equals_a_loop_over_pairs(unet: UNet2DConditionModel)
     attention, whole = _recorded(unet)
     labels = np.zeros((SIDE, SIDE), np.int64)
     labels[2:9, 2:8], labels[2:9, 8:14], labels[10:14, 3:12] = 1, 2, 7
-    expected = oracle.own_other(whole, labels)
+    expected = oracle.attention_ratio(whole, labels)
     assert attention_ratio(attention, labels) == pytest.approx(expected, rel=1e-5)
     assert attention_ratio(attention, np.where(labels == 1, 1, 0)) is None
 

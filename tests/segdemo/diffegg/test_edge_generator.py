@@ -18,6 +18,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.checkpoints.card import ModelCard, write_card
 from segdemo.checkpoints.files import LORA_FILE, CheckpointError
+from segdemo.datatypes import EdgeSource
 from segdemo.diffegg.adapters import adapter_parameters, add_adapter, save_adapter
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator, edge_probability
@@ -107,7 +108,7 @@ def test_adapter_and_generator_open_with_their_base_and_give_the_same_edges(
     assert (files.name, files.base) == (str(tmp_path), str(backbone_folder(family)))
 
     edge = load_pipeline(files, CPU).edges(PHOTO, TraceSettings())
-    assert edge.origin == "diffegg"
+    assert edge.origin == "edge_generator"
     assert edge.probability.shape == PHOTO.shape[:2]
     np.testing.assert_allclose(edge.probability, trained, atol=1e-6)
     assert np.abs(trained - plain).max() > 1e-3
@@ -157,9 +158,10 @@ def test_the_assistant_takes_edges_from_the_generator_and_traces_as_before(
     generator = _trained(fresh_backbone("own"), tmp_path, base)
     assistant = AnnotationAssistant(device="cpu", backbone=str(tmp_path))
     edge = assistant.edges(PHOTO, settings)
-    assert edge.origin == "diffegg"
+    assert edge.origin == "edge_generator"
     assert edge.probability.shape == PHOTO.shape[:2]
-    assert "edge generator" in assistant.backbone_description
+    assert bare.edge_source == EdgeSource("edge_kl", base, "MIT")
+    assert assistant.edge_source == EdgeSource("edge_generator", str(tmp_path), "MIT")
     assert generator.config.size == SIZE
     *_, expected = bare.trace(PHOTO, settings)
     *_, trace = assistant.trace(PHOTO, settings)

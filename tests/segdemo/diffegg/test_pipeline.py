@@ -67,7 +67,7 @@ def test_a_trace_grows_step_by_step(backbone: Backbone, image: np.ndarray) -> No
     for step in complete.steps:
         assert step.picture.shape == (side, side, 3)
         assert step.edge_score.shape == (side, side)
-        assert step.own_other is None
+        assert step.attention_ratio is None
     assert complete.layers == tuple(backbone.attention_layers())
 
 
@@ -112,7 +112,7 @@ def test_instances_are_checked_at_every_step(backbone: Backbone, image: np.ndarr
     instances = np.zeros(image.shape[:2], np.int64)
     instances[20:70, 10:60], instances[20:70, 60:110] = 3, 9
     *_, complete = DiffEGGPipeline(backbone).trace(image, SETTINGS, instances)
-    assert all(0.2 < step.own_other < 5 for step in complete.steps)
+    assert all(0.2 < step.attention_ratio < 5 for step in complete.steps)
     with pytest.raises(InputError, match=r"50 x 40.*120 x 90"):
         next(DiffEGGPipeline(backbone).trace(image, SETTINGS, np.zeros((40, 50), np.int64)))
 

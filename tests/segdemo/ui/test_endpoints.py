@@ -84,7 +84,7 @@ def test_a_hard_mask_is_black_and_white(client: Client, photo: Path) -> None:
         ({"size": 100}, "Working size 100 must be a multiple of 64"),
         ({"seed": -1}, "Seed must be a whole number from 0 up"),
         ({"seed": 1.5}, "Seed must be a whole number"),
-        ({"ensemble": 99}, "Ensemble of 99 passes"),
+        ({"ensemble": 99}, "ensemble 99 is outside 1 to 32"),
         ({"soft": False, "threshold": 3}, "Threshold must be a number from 0 to 1"),
     ],
 )

@@ -232,7 +232,7 @@ class TestKept:
             np.testing.assert_array_equal(mine.picture, theirs.picture)
             np.testing.assert_array_equal(mine.edge_score, theirs.edge_score)
             np.testing.assert_array_equal(mine.attention, theirs.attention)
-            assert mine.own_other is not None and theirs.own_other is None
+            assert mine.attention_ratio is not None and theirs.attention_ratio is None
 
     def test_the_chart_names_the_pair_that_peakkl_chose(self, kept: KeptTrace) -> None:
         value = curves_value(kept, None)

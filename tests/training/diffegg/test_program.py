@@ -96,7 +96,7 @@ def test_a_few_steps_teach_it_edges_and_one_flag_opens_the_result(
     assistant = AnnotationAssistant(device="cpu", backbone=str(folder))
     image = load_rgb(drawn[0] / "0" / "photo.png")
     edge = assistant.edges(image)
-    assert edge.origin == "diffegg"
+    assert edge.origin == "edge_generator"
     assert edge.probability.shape == image.shape[:2]
     assert np.ptp(edge.probability) > 0.3
 

@@ -151,7 +151,7 @@ def test_a_generator_learns_from_it_with_photo_features_and_without_a_lora(
     assert (folder / "photo_features" / "config.json").exists()
     image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
     edge = AnnotationAssistant(device="cpu", backbone=str(folder)).edges(image)
-    assert edge.origin == "diffegg"
+    assert edge.origin == "edge_generator"
     assert edge.probability.shape == (70, 90)
 
 

@@ -83,7 +83,7 @@ def test_the_variant_with_imagenet_features_borrows_the_rest_from_the_embedded_m
     assert assistant.native_size == 128
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     assert assistant.segment(image).mask.shape == (40, 50)
-    assert assistant.edges(image).origin == "diffegg"
+    assert assistant.edges(image).origin == "edge_generator"
     shutil.rmtree(folder / "photo_features")
     with pytest.raises(InputError, match="photo_features"):
         AnnotationAssistant(str(folder), device="cpu").segment(image)
