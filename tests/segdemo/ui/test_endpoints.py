@@ -117,7 +117,7 @@ def test_a_path_on_the_server_is_refused(served: str, meta: dict[str, object]) -
     with urllib.request.urlopen(f"{served}gradio_api/call/segment/{event}") as reply:
         said = reply.read().decode()
     assert "event: error" in said
-    assert "is not a picture" not in said  # that would mean it had been opened
+    assert "is not an image" not in said  # that would mean it had been opened
 
 
 def test_a_batch_reports_each_file_and_packs_what_succeeded(
