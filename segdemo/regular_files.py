@@ -48,4 +48,9 @@ def read_regular(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     return content
 
 
+def real_path(path: Path) -> Path:
+    """Follow links; unlike `Path.resolve` it does not raise for links in a loop."""
+    return Path(os.path.realpath(path))
+
+
 _WINDOWS_FLAGS = getattr(os, "O_BINARY", 0)

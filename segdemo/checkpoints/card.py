@@ -75,7 +75,7 @@ def read_card(folder: Path, name: str) -> ModelCard:
     for key, keys in (("segment", SegmentKey), ("trace", TraceKey)):
         allowed = keys.__args__
         if isinstance(content.get(key), dict) and set(content[key]) - set(allowed):
-            raise CheckpointError(f"{file}: {key!r} may hold {' and '.join(allowed)} only.")
+            raise CheckpointError(f"{file}: {key!r} may hold {', '.join(allowed)} only.")
     known = {entry.name for entry in fields(ModelCard)}
     card = {key: value for key, value in content.items() if key in known}
     return validated(ModelCard, card, file)

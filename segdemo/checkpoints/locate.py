@@ -34,6 +34,7 @@ from segdemo.checkpoints.files import (
     pickle_error,
 )
 from segdemo.checkpoints.registry import Kind, registered_names, registered_source
+from segdemo.regular_files import real_path
 
 HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
 NOUNS: dict[Kind, str] = {"diffdis": "model", "backbone": "backbone", "features": "features"}
@@ -126,7 +127,7 @@ def locate_base(base: str, folder: Path, kind: Kind, parts: Parts) -> Path:
     source = registered_source(base, kind)
     if isinstance(source, Path):
         return source
-    local = (folder / Path(base).expanduser()).resolve()
+    local = real_path(folder / Path(base).expanduser())
     if local.is_dir():
         return _snapshot(local)
     if not HUB_ID.fullmatch(base):

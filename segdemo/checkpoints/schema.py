@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segdemo.checkpoints.files import CheckpointError
 
-STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, frozen=True)
+STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 """Numbers are numbers and not their text, unknown entries are for others, NaN is refused."""
 
 _Entry = TypeVar("_Entry")
@@ -18,13 +19,13 @@ _Entry = TypeVar("_Entry")
 class Schema(BaseModel):
     """A JSON object whose entries are checked."""
 
-    model_config = STRICT
+    model_config = ConfigDict(**STRICT, frozen=True)
 
 
-def validated(kind: type[_Entry], content: Any, file: Path) -> _Entry:
-    """Return the content of a JSON file as a schema's class; raises CheckpointError."""
+def validated(kind: Callable[..., _Entry], content: dict[str, Any], file: Path) -> _Entry:
+    """Return the JSON object of a file as a schema's class; raises CheckpointError."""
     try:
-        return TypeAdapter(kind).validate_python(content)
+        return kind(**content)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False)[0]
         # of a choice between types, pydantic names the types behind the entry
@@ -33,7 +34,7 @@ def validated(kind: type[_Entry], content: Any, file: Path) -> _Entry:
         message = problem["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
         given = repr(problem["input"])
-        if problem["type"] == "missing":
+        if problem["type"].startswith("missing"):
             raise CheckpointError(f"{file}: {field!r} is missing.") from error
         raise CheckpointError(
             f"{file}: {field!r} is {given if len(given) <= 60 else given[:57] + '...'}, but "

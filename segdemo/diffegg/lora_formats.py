@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from diffusers.utils import convert_unet_state_dict_to_peft
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from segdemo.checkpoints.configs import AdapterConfig
 from segdemo.checkpoints.files import PEFT_CONFIG, CheckpointError, damaged, read_header, read_json
-from segdemo.checkpoints.loading import UNREADABLE, first_line
+from segdemo.checkpoints.loading import first_line
 from segdemo.checkpoints.schema import validated
 
 logger = logging.getLogger(__name__)
@@ -59,11 +60,13 @@ def read_lora(file: Path, prefix: str, network: Mapping[str, Any]) -> Weights:
     form, convert = _form(file, header, prefix)
     try:
         weights = load_file(file)
-    except UNREADABLE as error:
+    except (OSError, SafetensorError) as error:
         raise damaged(file) from error
     try:
         weights = convert(weights, network, prefix, file)
-    except UNREADABLE as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # what foreign names raise differs by converter
         raise CheckpointError(
             f"{file} is a LoRA in {form} form that cannot be converted ({first_line(error)}): save "
             "it by the pipeline's save_lora_weights."
@@ -120,7 +123,9 @@ def _check_names(file: Path, names: Mapping[str, Any]) -> None:
 def _from_kohya(weights: Weights, network: Mapping[str, Any], _: str, __: Path) -> Weights:
     converted, alphas = StableDiffusionLoraLoaderMixin.lora_state_dict(weights, unet_config=network)
     converted = convert_unet_state_dict_to_peft(converted)
-    by_layer = {name.removesuffix(".alpha"): float(alpha) for name, alpha in alphas.items()}
+    # their names keep the tensor's, or not, by the kind of layer
+    named = convert_unet_state_dict_to_peft(alphas or {})
+    by_layer = {_layer(name.removesuffix(".alpha")): float(v) for name, v in named.items()}
     return {
         name: value * (by_layer.get(_layer(name), value.shape[1]) / value.shape[1])
         if ".lora_B." in name
@@ -164,7 +169,7 @@ def _stated(metadata: Mapping[str, Any], prefix: str, file: Path) -> AdapterConf
     try:
         entries = json.loads(metadata.get(METADATA, "{}"))
         own = {n.removeprefix(f"{prefix}."): entries[n] for n in entries if n.startswith(prefix)}
-    except UNREADABLE as error:
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: its {METADATA} is not JSON: save it again.") from error
     return validated(AdapterConfig, own, file) if own else None
 
