@@ -25,7 +25,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.ui.mask_editor import mask_editor
+from segdemo.ui.editor import mask_editor
 from segdemo.ui.refine.messages import Message, picture_message
 from segdemo.ui.refine.opening import add_photo
 from segdemo.ui.refine.service import EditorService
@@ -121,7 +121,7 @@ def fill(session: Session, folder: Path) -> None:
     for number, (name, size) in enumerate(SIZES.items()):
         scene, file = Scene(size), folder / f"{number}.jpg"
         scene.photo().save(file, quality=90)
-        picture = session.picture(add_photo(session, file, f"{name}.jpg"))
+        picture = session.image(add_photo(session, file, f"{name}.jpg"))
         labels = scene.labels()
         picture.replace_all(labels, 1, {})
         picture.set_edges(scene.edge(), "upload", "drawn edges")
@@ -190,10 +190,10 @@ def measure(page: Page, scene: Scene) -> Times:
     page.evaluate("for (const list of Object.values(editor.timings)) list.length = 0")
     paint(page, scene)
     times |= page.evaluate("({ stroke: editor.timings.stroke, sent: editor.timings.sent })")
-    before = page.evaluate("pressed.length = 0, editor.state.picture.map.ids().length")
+    before = page.evaluate("pressed.length = 0, editor.state.image.map.ids().length")
     split(page, scene)
     presses = page.evaluate("pressed")
-    made = page.evaluate("editor.state.picture.map.ids().length") - before
+    made = page.evaluate("editor.state.image.map.ids().length") - before
     if made < len(presses) // 2:
         raise RuntimeError(f"{made} splits were made by {len(presses)} presses of X.")
     return times | {"parts": presses[::2], "split": presses[1::2]}

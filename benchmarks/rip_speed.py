@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from segdemo.boundaries import label_boundaries
 from segdemo.rip.refine import refine
 from segdemo.rip.transition import apply_power, transition_matrix
 
@@ -29,10 +30,7 @@ def cells(side: int, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.indices((side, side))
     apart = (rows[..., None] - points[:, 0]) ** 2 + (columns[..., None] - points[:, 1]) ** 2
     labels = 1 + apart.argmin(-1).astype(np.int32)
-    edge = np.zeros((side, side), np.float32)
-    edge[:-1][labels[:-1] != labels[1:]] = 1
-    edge[:, :-1][labels[:, :-1] != labels[:, 1:]] = 1
-    return labels, edge
+    return labels, label_boundaries(labels).astype(np.float32)
 
 
 def main() -> int:

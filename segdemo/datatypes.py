@@ -1,4 +1,4 @@
-"""The values that flow between the rooms of this house, and the error that names bad input.
+"""The values that flow between modules, and the error that names bad input.
 
 numpy only. Arrays are made read-only and their shape and type are checked once, on entry.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,11 @@ RGBImage = npt.NDArray[np.uint8]
 FloatMap = npt.NDArray[np.float32]
 """(H, W) float32 in [0, 1]."""
 
+Labels = npt.NDArray[np.integer[Any]]
+"""(H, W) whole numbers: 0 = background, every other number one instance."""
+
+MAX_INSTANCES = 65_535
+"""Of one image: what 16 bits tell apart."""
 
 Progress = Callable[[int, int], None]
 """Called with (passes done, passes in all); may raise to stop the work."""
@@ -30,7 +35,7 @@ class InputError(ValueError):
 # eq=False: comparing arrays by == has no single answer, and Gradio hashes what sessions hold
 @dataclass(frozen=True, eq=False)
 class SegmentationResult:
-    """A subject's mask and its edge map, at the picture's own size.
+    """A subject's mask and its edge map, at the image's own size.
 
     mask, edge: (H, W) float32 in [0, 1]. uncertainty: the same, or None when a single prediction
     was made. mask_range: darkest and brightest value of the decoded mask in [0, 1] before it was
@@ -191,10 +196,10 @@ class AttentionStep:
 
 @dataclass(frozen=True, eq=False)
 class AttentionTrace:
-    """The steps of one picture, from noisy to clean, and the curve of their differences.
+    """The steps of one image, from noisy to clean, and the curve of their differences.
 
     layers: names of the layers that were averaged. size: side in pixels the model saw.
-    fixed_timestep: edges are wanted near it whatever PeakKL says, or None.
+    fixed_timestep: edges are taken near it in place of PeakKL's choice, or None.
     """
 
     steps: tuple[AttentionStep, ...]
@@ -223,10 +228,10 @@ ones: the later), the later one, or the one of the higher score (equal ones: the
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Instances laid flat. labels: (H, W) int32, 0 = background, i + 1 = instance i.
+    """Instances flattened to one label a pixel.
 
-    overlapped: pixels that more than one instance claimed. hidden: instances without a pixel left,
-    by index; their labels are not used.
+    labels: (H, W) int32, 0 = background, i + 1 = instance i. overlapped: pixels that more than one
+    instance claimed. hidden: instances without a pixel left, by index; their labels are not used.
     """
 
     labels: npt.NDArray[np.int32]
@@ -240,7 +245,7 @@ class LabelMap:
 
 @dataclass(frozen=True, eq=False)
 class InstanceMasks:
-    """The instances of one picture; they may overlap, be empty, and number 0.
+    """The instances of one image; they may overlap, be empty, and number 0.
 
     masks: (N, H, W) bool. scores: (N,) float32, 1 where nothing is known. category_ids: (N,) int64,
     0 or above, or None where classes are unknown. names: what categories are called; it may name
@@ -287,7 +292,7 @@ class InstanceMasks:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The picture's (height, width)."""
+        """The image's (height, width)."""
         return self.masks.shape[1], self.masks.shape[2]
 
     @property
@@ -324,7 +329,7 @@ class InstanceMasks:
         return cls.unscored(masks)
 
     def to_label_map(self, front: Front = "smaller") -> LabelMap:
-        """Lay the instances flat; where they overlap, the one in front keeps the pixel.
+        """Flatten the instances; where they overlap, the one in front keeps the pixel.
 
         Crowds lie behind all others.
         """

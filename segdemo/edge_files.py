@@ -16,9 +16,10 @@ SMOOTHING = 2.0  # pixels
 
 
 def read_edge_map(path: Path, size: tuple[int, int], name: str | None = None) -> EdgeMap:
-    """Read a picture of edges, white = edge, for a photo of (height, width).
+    """Read an image of edges, white = edge, for a photo of (height, width).
 
-    name: what messages call the file. Raises InputError for another size or what is no picture.
+    name: what messages call the file. Raises InputError for another size, and for files that are
+    not images.
     """
     grey = load_rgb(path, name).mean(2, dtype=np.float32) / 255
     if grey.shape != size:

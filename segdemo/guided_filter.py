@@ -39,7 +39,7 @@ def follow_outlines(
     followed = np.empty(size, np.float32)
     for top in range(0, size[0], STRIP):
         rows = slice(top, min(top + STRIP, size[0]))
-        *slope, strip = (_strip(picture, rows, size) for picture in coefficients)
+        *slope, strip = (_strip(image, rows, size) for image in coefficients)
         for channel in range(3):
             strip += slope[channel] * image[rows, :, channel]
         followed[rows] = strip.clip(0, 1)

@@ -1,6 +1,6 @@
 """Pixels on their way in and out; everything here is numpy and Pillow.
 
-Every picture comes in through `load_rgb`, so that all doors (browser, command line, evaluation)
+Every image comes in through `load_rgb`, so that all callers (browser, command line, evaluation)
 agree on what a file shows.
 """
 
@@ -19,15 +19,15 @@ from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, RGBImage
 
-LARGEST_PICTURE = 40_000_000  # pixels; decoded and with its maps this stays well under 2 GB
-# Only these decoders see a stranger's bytes; Pillow has many more, one of which runs Ghostscript
+MAX_PIXELS = 40_000_000  # pixels; decoded and with its maps this stays well under 2 GB
+# Only these decoders see untrusted bytes; Pillow has many more, one of which runs Ghostscript
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 FORMAT_NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
 SUFFIXES = frozenset(
     (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif")
     + (".ppm", ".pgm", ".pbm", ".pnm")
 )
-"""Endings, in small letters, by which a picture is known in a folder or an archive."""
+"""Endings, in small letters, by which an image is known in a folder or an archive."""
 
 _SIDES_SWAPPED = (5, 6, 7, 8)  # EXIF orientations that lie on their side
 _LATE_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # of a PNG: those that may hold an orientation
@@ -44,14 +44,14 @@ _UPRIGHT = {
 
 
 def load_rgb(source: str | Path | BinaryIO, name: str | None = None) -> RGBImage:
-    """Read a still picture as (H, W, 3) uint8, upright by its EXIF orientation.
+    """Read a still image as (H, W, 3) uint8, upright by its EXIF orientation.
 
     source: a path, or an open binary file that can seek. name: what error messages call it; the
-    file's own name by default. Of an animation or a file of several pages the first picture is
+    file's own name by default. Of an animation or a file of several pages the first image is
     taken. Transparent parts become white, as a page would show them. 16-bit grey keeps its high
     byte, so the type's full range maps to 0..255; 32-bit grey and float have no agreed white, and
     are stretched from their own darkest to their brightest value. Embedded colour profiles are not
-    applied. Sides may be as unequal as they like, from 1 x 1 up to `LARGEST_PICTURE` pixels.
+    applied. Sides may be as unequal as they like, from 1 x 1 up to `MAX_PIXELS` pixels.
 
     Raises InputError, which names the file and the way out, for anything else.
     """
@@ -59,7 +59,7 @@ def load_rgb(source: str | Path | BinaryIO, name: str | None = None) -> RGBImage
 
 
 def image_size(source: str | Path | BinaryIO, name: str | None = None) -> tuple[int, int]:
-    """Return the (height, width) that `load_rgb` gives a picture, from its header.
+    """Return the (height, width) that `load_rgb` gives an image, from its header.
 
     The pixels are decoded only of a PNG that has metadata behind them. Raises InputError as
     `load_rgb` does, but for damage that only pixels show.
@@ -73,8 +73,8 @@ def resize_map(values: FloatMap, size: tuple[int, int]) -> FloatMap:
     The filter averages where the map shrinks. Returns float32 in [0, 1].
     """
     height, width = size
-    picture = Image.fromarray(np.ascontiguousarray(values, np.float32))
-    resized = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    image = Image.fromarray(np.ascontiguousarray(values, np.float32))
+    resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     return resized.clip(0, 1)  # the filter's weights add up to one only within rounding
 
 
@@ -84,13 +84,13 @@ def to_grey(values: FloatMap) -> npt.NDArray[np.uint8]:
 
 
 def cut_out(image: RGBImage, mask: FloatMap) -> npt.NDArray[np.uint8]:
-    """Join a picture (H, W, 3) and its mask (H, W) in [0, 1] to RGBA, (H, W, 4) uint8.
+    """Join an image (H, W, 3) and its mask (H, W) in [0, 1] to RGBA, (H, W, 4) uint8.
 
     The colours stay as they are, also where nothing of them shows; alpha is the mask's `to_grey`.
     Raises InputError if the sizes differ.
     """
     if image.shape[:2] != mask.shape:
-        raise InputError(f"The mask is {mask.shape}, the picture {image.shape[:2]}: must be equal.")
+        raise InputError(f"The mask is {mask.shape}, the image {image.shape[:2]}: must be equal.")
     return np.dstack([image, to_grey(mask)])
 
 
@@ -111,7 +111,7 @@ def _read(
 ) -> _Read:
     """Open what is a path, and hand the stream and its name to `read`; raises InputError."""
     if not isinstance(source, str | Path):
-        return read(source, name or Path(str(getattr(source, "name", "The picture"))).name)
+        return read(source, name or Path(str(getattr(source, "name", "The image"))).name)
     name = name or Path(source).name or str(source)
     try:
         with Path(source).open("rb") as stream:
@@ -119,48 +119,47 @@ def _read(
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist: check the path.") from error
     except IsADirectoryError as error:
-        raise InputError(f"{name} is a folder: name a picture in it.") from error
+        raise InputError(f"{name} is a folder: name an image in it.") from error
     except PermissionError as error:
         raise InputError(f"{name} may not be read: change its permissions or copy it.") from error
     except OSError as error:
-        raise InputError(f"{name} cannot be opened ({error.strerror}): copy it anew.") from error
+        raise InputError(f"{name} cannot be opened ({error.strerror}): copy it again.") from error
 
 
 def _open(stream: BinaryIO, name: str) -> Image.Image:
-    """Read the header, no pixels; raises InputError for no picture and for too large ones."""
+    """Read the header, no pixels; raises InputError for no image and for too large ones."""
     too_large = (
-        f"{name} has more than {LARGEST_PICTURE // 1_000_000} million pixels: reduce the picture "
-        "first."
+        f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels: reduce the image first."
     )
     try:
-        picture = Image.open(stream, formats=FORMATS)
+        image = Image.open(stream, formats=FORMATS)
     except UnidentifiedImageError as error:
         if stream.seek(0, 2) == 0:
-            raise InputError(f"{name} is empty (0 bytes): copy or download it anew.") from error
+            raise InputError(f"{name} is empty (0 bytes): copy or download it again.") from error
         raise InputError(
-            f"{name} is not a picture that can be read here, or its beginning is damaged: save it "
+            f"{name} is not an image that can be read here, or its beginning is damaged: save it "
             f"as {FORMAT_NAMES}."
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(too_large) from error
     except Exception as error:  # decoders raise many kinds on damaged headers, see below
         raise _damaged(name) from error
-    if picture.width * picture.height > LARGEST_PICTURE:
-        picture.close()
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
         raise InputError(too_large)
-    return picture
+    return image
 
 
 def _decode(stream: BinaryIO, name: str) -> RGBImage:
     """Open, measure, and only then decode."""
-    with _open(stream, name) as picture:
+    with _open(stream, name) as image:
         try:
-            picture.load()
-            return _to_rgb(_upright(picture), picture.format, name)
+            image.load()
+            return _to_rgb(_upright(image), image.format, name)
         except InputError:
             raise
         except MemoryError as error:
-            raise InputError(f"{name} does not fit into memory: reduce the picture.") from error
+            raise InputError(f"{name} does not fit into memory: reduce the image.") from error
         # What damaged bytes raise differs by decoder and by Pillow's release (OSError, SyntaxError,
         # ValueError, struct.error ..): no list of kinds stays complete
         except Exception as error:
@@ -168,14 +167,12 @@ def _decode(stream: BinaryIO, name: str) -> RGBImage:
 
 
 def _measure(stream: BinaryIO, name: str) -> tuple[int, int]:
-    with _open(stream, name) as picture:
-        width, height = picture.size
+    with _open(stream, name) as image:
+        width, height = image.size
         # Pillow turns the size it states of a TIFF by this tag, but not by one in XMP
-        turned = isinstance(picture, TiffImageFile) and (
-            ExifTags.Base.Orientation in picture.tag_v2
-        )
-        late = picture.format == "PNG" and _has_late_metadata(stream)
-        swapped = not (turned or late) and _orientation(picture) in _SIDES_SWAPPED
+        turned = isinstance(image, TiffImageFile) and (ExifTags.Base.Orientation in image.tag_v2)
+        late = image.format == "PNG" and _has_late_metadata(stream)
+        swapped = not (turned or late) and _orientation(image) in _SIDES_SWAPPED
     if late:
         stream.seek(0)
         height, width, _ = _decode(stream, name).shape
@@ -196,44 +193,44 @@ def _has_late_metadata(stream: BinaryIO) -> bool:
 
 
 def _damaged(name: str) -> InputError:
-    return InputError(f"{name} is damaged or incomplete: copy or download it anew.")
+    return InputError(f"{name} is damaged or incomplete: copy or download it again.")
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF orientation says."""
-    turn = _UPRIGHT.get(_orientation(picture) or 1)
-    return picture if turn is None else picture.transpose(turn)
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF orientation says."""
+    turn = _UPRIGHT.get(_orientation(image) or 1)
+    return image if turn is None else image.transpose(turn)
 
 
-def _orientation(picture: Image.Image) -> int | None:
+def _orientation(image: Image.Image) -> int | None:
     """Return the EXIF orientation; damaged EXIF counts as none."""
     try:
         # a PNG's own getexif decodes the pixels, to look for metadata behind them
-        orientation = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
     except Exception:  # metadata are parsed from untrusted bytes; the pixels are fine without them
         return None
     return orientation if isinstance(orientation, int) else None
 
 
-def _to_rgb(picture: Image.Image, file_format: str | None, name: str) -> RGBImage:
-    """Bring a decoded picture of any mode to (H, W, 3) uint8."""
+def _to_rgb(image: Image.Image, file_format: str | None, name: str) -> RGBImage:
+    """Bring a decoded image of any mode to (H, W, 3) uint8."""
     # Pillow reads 16-bit PGM as 32-bit integers in 0..65535
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and file_format == "PPM"):
-        return _grey_to_rgb(np.asarray(picture).astype(np.uint16) >> 8)
-    if picture.mode in ("I", "F"):
-        return _grey_to_rgb(_stretch(np.asarray(picture, np.float64), name))
-    if picture.mode == "LAB":
+    if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
+        return _grey_to_rgb(np.asarray(image).astype(np.uint16) >> 8)
+    if image.mode in ("I", "F"):
+        return _grey_to_rgb(_stretch(np.asarray(image, np.float64), name))
+    if image.mode == "LAB":
         raise InputError(f"{name} has CIELAB colours: save it with RGB colours.")
-    if picture.has_transparency_data:
-        with_alpha = picture.convert("RGBA")
-        white = Image.new("RGB", picture.size, "white")
+    if image.has_transparency_data:
+        with_alpha = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
         white.paste(with_alpha, mask=with_alpha.getchannel("A"))
         return np.asarray(white)
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(image.convert("RGB"))
 
 
 def _stretch(values: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
-    """Stretch (H, W) numbers to [0, 255]; a constant picture becomes black."""
+    """Stretch (H, W) numbers to [0, 255]; a constant image becomes black."""
     if not np.isfinite(values).all():
         raise InputError(f"{name} holds values that are not numbers: save it as 8 or 16 bit.")
     low, high = values.min(), values.max()

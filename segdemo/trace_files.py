@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from segdemo.batch import replacing, write_png
 from segdemo.datatypes import AttentionTrace, PseudoEdge
 from segdemo.diffegg.settings import TraceSettings
+from segdemo.files import atomic_write, write_png
 from segdemo.visualize import (
     edge_score_figure,
     enlarge,
@@ -76,7 +76,7 @@ def write_trace(
         (files.edge_score, figure_png(edge_score_figure(step, edge, settings.edge_metric))),
         (files.pseudo_edge, figure_png(pseudo_edge_figure(edge, step.timestep))),
     ):
-        with replacing(path) as stream:
+        with atomic_write(path) as stream:
             stream.write(content)
     for path, step in zip(files.pictures, trace.steps, strict=True):
         write_png(enlarge(step.picture), path)
@@ -110,7 +110,7 @@ def _write_arrays(
     """
     steps = trace.steps
     ratios = [np.nan if step.attention_ratio is None else step.attention_ratio for step in steps]
-    with replacing(path) as stream:
+    with atomic_write(path) as stream:
         np.savez_compressed(
             stream,
             timesteps=np.array(trace.curve.timesteps, np.int64),  # (N,)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.batch import replacing
 from segdemo.datatypes import InputError, PseudoEdge
 from segdemo.diffegg.pseudo_edge import split_score
+from segdemo.files import atomic_write
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class StoredEdge:
 def write_edge(edge: StoredEdge, path: Path) -> None:
     """Write a result, whole or not at all; folders are made. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as stream:
+    with atomic_write(path) as stream:
         arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(edge).items()}
         np.savez_compressed(stream, **arrays)
 

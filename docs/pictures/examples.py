@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 from pycocotools import mask as mask_api
-from skimage.segmentation import find_boundaries
 
 from docs.pictures.photos import GCOMPRIS, PHOTOS, Photo, photo
+from segdemo.boundaries import label_boundaries
 
 FOLDER = Path(__file__).parents[2] / "segdemo" / "assets" / "examples"
 SIDE = 900  # pixels of a photo's longer side at most
@@ -104,7 +104,7 @@ def draw_labels(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
 def draw_edge(labels: npt.NDArray[np.uint8]) -> Image.Image:
     """Draw every outline white on black, blurred a little."""
-    outline = find_boundaries(labels, mode="thick").astype(np.uint8) * 255
+    outline = label_boundaries(labels).astype(np.uint8) * 255
     return Image.fromarray(outline).filter(ImageFilter.GaussianBlur(EDGE_BLUR))
 
 

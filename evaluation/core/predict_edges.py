@@ -21,8 +21,8 @@ from evaluation.data.edge_readers import (
     edges_of_files,
 )
 from evaluation.data.files import stem
-from segdemo.batch import replacing, write_png
 from segdemo.datatypes import InputError
+from segdemo.files import atomic_write, write_png
 from segdemo.images import load_rgb, to_grey
 
 
@@ -99,7 +99,7 @@ def with_traces(
         maps |= {str(step.timestep): step.edge_score for step in trace.steps}
         if generator:
             maps["edge generator"] = assistant.edges(image).probability
-        with replacing(target) as stream:
+        with atomic_write(target) as stream:
             np.savez_compressed(stream, allow_pickle=False, **maps)
         return {}
 

@@ -17,12 +17,12 @@ from evaluation.core.runner import Sample, measure_all
 from evaluation.data.mask_pairs import Subset, image_folder, match
 from evaluation.data.validation import FileError
 from segdemo.assistant import AnnotationAssistant
-from segdemo.batch import write_png
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.checkpoints.registry import registered_source
 from segdemo.datatypes import FloatMap
 from segdemo.diffdis.loading import load_pipeline
 from segdemo.diffusion import pick_device
+from segdemo.files import write_png
 from segdemo.images import load_rgb, resize_map, to_grey
 
 Predict = Callable[[Path], FloatMap]

@@ -10,12 +10,12 @@ from scipy import io
 
 from evaluation.data.files import stem
 from evaluation.metrics.boundary import BoolArray
-from segdemo.annotations.archives import LABEL_PICTURES
-from segdemo.annotations.label_maps import read_ids
+from segdemo.annotations.folders import LABEL_SUFFIXES
+from segdemo.annotations.label_images import read_label_image
 from segdemo.datatypes import InputError
 
 FOLDERS = ("boundaries", "groundTruth", "instances")
-ENDINGS = (".npz", ".mat", *sorted(LABEL_PICTURES))
+ENDINGS = (".npz", ".mat", *sorted(LABEL_SUFFIXES))
 
 
 def truth_files(bench: Path, split: str = "") -> dict[str, Path]:
@@ -38,8 +38,8 @@ def read_boundaries(file: Path) -> BoolArray:
     NPZ: `boundaries` (A, H, W / 8), bits packed along the last axis, and `width`. MAT: BSDS500's
     `groundTruth`. Images: ids of instances, whose borders make the map of one annotator.
     """
-    if file.suffix.lower() in LABEL_PICTURES:
-        return instance_boundaries(read_ids(file, file.name))[None]
+    if file.suffix.lower() in LABEL_SUFFIXES:
+        return instance_boundaries(read_label_image(file, file.name))[None]
     try:
         if file.suffix.lower() == ".mat":
             cells = io.loadmat(str(file))["groundTruth"].ravel()

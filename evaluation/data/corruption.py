@@ -12,7 +12,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from skimage.segmentation import find_boundaries
+
+from segdemo.boundaries import label_boundaries
 
 Corruption = Literal["merge", "fragment", "both"]
 """merge: touching neighbours become one mask. fragment: each mask falls into two to four pieces.
@@ -74,4 +75,4 @@ def _pieces(mask: npt.NDArray[np.bool_], rng: np.random.Generator) -> list[npt.N
 
 def true_edges(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
     """Return the edges between labels (H, W), two pixels wide, 0 or 1."""
-    return find_boundaries(labels).astype(np.float32)
+    return label_boundaries(labels).astype(np.float32)

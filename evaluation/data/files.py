@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from segdemo.annotations.archives import LABEL_PICTURES
-from segdemo.annotations.targets import without_ending
+from segdemo.annotations.file_names import without_suffix
+from segdemo.annotations.folders import LABEL_SUFFIXES
 from segdemo.datatypes import InputError
 
 _OTHERS = (".npz", ".npy", ".json", ".txt")
@@ -29,11 +29,11 @@ def read_json(path: Path) -> Any:
 
 def stem(name: str) -> str:
     """Return an image's name without folder and ending, in small letters."""
-    return without_ending(PurePosixPath(name.replace("\\", "/")).name).casefold()
+    return without_suffix(PurePosixPath(name.replace("\\", "/")).name).casefold()
 
 
 def instance_files(
-    folder: Path, endings: Collection[str] = (*LABEL_PICTURES, *_OTHERS)
+    folder: Path, endings: Collection[str] = (*LABEL_SUFFIXES, *_OTHERS)
 ) -> list[Path]:
     """List a folder's files of objects, sorted by name; raises InputError without any."""
     found = sorted(
@@ -48,7 +48,7 @@ def instance_files(
 
 def size_in_header(file: Path) -> tuple[int, int] | None:
     """Return a label map's (height, width) from its head, None for other files."""
-    if file.suffix.lower() not in LABEL_PICTURES:
+    if file.suffix.lower() not in LABEL_SUFFIXES:
         return None
     try:
         with Image.open(file) as image:

@@ -20,7 +20,7 @@ from evaluation.metrics.instances import Instances
 from segdemo.annotations import read_masks, rle
 from segdemo.annotations.classes import VOID as VOC_VOID
 from segdemo.annotations.coco import MALFORMED
-from segdemo.annotations.label_maps import read_ids
+from segdemo.annotations.label_images import read_label_image
 from segdemo.datatypes import InputError, InstanceMasks
 
 IGNORED = 65535  # of 16-bit label maps: nobody knows what is there
@@ -106,7 +106,7 @@ class LabelMapFile:
     def load(self) -> Instances:
         """See `InstanceReader`."""
         voc = self.kind == "voc"
-        ids = read_indices(self.path) if voc else read_ids(self.path, self.path.name)
+        ids = read_indices(self.path) if voc else read_label_image(self.path, self.path.name)
         numbers = np.unique(ids)
         numbers = numbers[numbers > 0]
         if self.kind == "class and instance":

@@ -23,7 +23,7 @@ from evaluation.data.instance_readers import (
 )
 from evaluation.data.validation import FileError
 from evaluation.metrics.federated import Federation, federation_of
-from segdemo.annotations.targets import without_ending
+from segdemo.annotations.file_names import without_suffix
 from segdemo.datatypes import InputError
 
 PredictionArea = Literal["box", "mask"]
@@ -226,7 +226,7 @@ def _numbers_by_name(entries: Iterable[Any], images: Sequence[AnnotatedImage]) -
 
 def _numbers_in_names(results: Iterable[Any], images: Sequence[AnnotatedImage]) -> dict[Any, int]:
     """Return places by the numbers the images' names end in, if all predictions use these."""
-    ends = {p.number: re.search(r"(\d+)$", without_ending(p.name)) for p in images}
+    ends = {p.number: re.search(r"(\d+)$", without_suffix(p.name)) for p in images}
     known = {int(found[1]): place for place, found in ends.items() if found}
     ids = [one.get("image_id") for one in results if isinstance(one, dict)]
     used = {number for number in ids if isinstance(number, int)}

@@ -19,10 +19,10 @@ from evaluation.data.panoptic_readers import (
     VocSegments,
 )
 from evaluation.data.validation import FileError
-from segdemo.annotations.archives import LABEL_PICTURES
 from segdemo.annotations.classes import class_names
 from segdemo.annotations.coco import MALFORMED
-from segdemo.annotations.targets import inside
+from segdemo.annotations.file_names import path_inside
+from segdemo.annotations.folders import LABEL_SUFFIXES
 from segdemo.datatypes import InputError
 
 VOC_ROOTS = (".", "VOCdevkit/VOC2012", "VOC2012")
@@ -166,7 +166,7 @@ def _annotations(content: Any, path: Path) -> list[Any]:
 def _png_file(annotation: Mapping[str, Any], path: Path) -> Path | None:
     """Return the image of ids in the folder of the JSON's name, or beside it."""
     places = [
-        inside(folder, annotation["file_name"], path.name)
+        path_inside(folder, annotation["file_name"], path.name)
         for folder in (path.with_suffix(""), path.parent)
     ]
     return next((place for place in places if place.is_file()), None)
@@ -174,7 +174,7 @@ def _png_file(annotation: Mapping[str, Any], path: Path) -> Path | None:
 
 def _coded(folder: Path, truth: PanopticTruth, coding: Coding | None) -> PanopticPredictions:
     files = {
-        f.stem.casefold(): f for f in instance_files(folder, (*LABEL_PICTURES, ".npy", ".npz"))
+        f.stem.casefold(): f for f in instance_files(folder, (*LABEL_SUFFIXES, ".npy", ".npz"))
     }
     coding = coding or _guess(next(iter(files.values())))
     readers: dict[int, tuple[SegmentReader, tuple[Path, ...]]] = {}

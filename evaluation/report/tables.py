@@ -21,6 +21,7 @@ from evaluation.report.panels import WorstPanels, save_worst
 from evaluation.report.paper_tables import PaperRow
 from evaluation.report.plots import Figure, save_figure
 from evaluation.report.provenance import list_digest, versions
+from segdemo.files import write_text
 
 DIGITS = 6
 SHOWN = 3  # digits in tables, as the papers print
@@ -70,11 +71,12 @@ def write_report(report: Report, output_dir: Path, inputs: Iterable[Path], panel
         "command": shlex.join(["python", "-m", f"evaluation.{report.program}", *sys.argv[1:]]),
         "inputs": list_digest(inputs),
     }
-    _write(output_dir / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    content = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    write_text(content, output_dir / "results.json")
     table = tables(report)
-    _write(output_dir / "results.md", table)
-    _write(output_dir / "results.csv", _figures_csv(values))
-    _write(output_dir / "per_image.csv", _rows_csv(report.per_image))
+    write_text(table, output_dir / "results.md")
+    write_text(_figures_csv(values), output_dir / "results.csv")
+    write_text(_rows_csv(report.per_image), output_dir / "per_image.csv")
     print(table, end="")
 
 
@@ -154,10 +156,3 @@ def _is_cell(value: Any) -> bool:
 
 def _cell(value: Any) -> Any:
     return f"{value:.{DIGITS}f}" if isinstance(value, float) else value
-
-
-def _write(path: Path, text: str) -> None:
-    """Write as a whole or not at all: a reader never meets half a file."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

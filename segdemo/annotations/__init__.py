@@ -12,34 +12,30 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
-from segdemo.annotations.archives import (
-    LABEL_PICTURES,
-    annotation_files,
-    read_label_pictures,
-    unpack,
-)
+from segdemo.annotations.arrays import add_arrays, write_npz
 from segdemo.annotations.classes import ClassSet
 from segdemo.annotations.coco import read_coco, read_results, write_coco, write_coco_polygons
+from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.cutouts import write_cutouts
-from segdemo.annotations.gathering import Gathering
-from segdemo.annotations.label_maps import add_arrays, add_label_picture, write_indexed, write_npz
-from segdemo.annotations.losses import Losses
-from segdemo.annotations.panoptic import read_panoptic, write_panoptic
-from segdemo.annotations.polygons import (
-    CLASSES_FILE,
-    read_labelme,
-    read_yolo,
-    write_labelme,
-    write_yolo,
+from segdemo.annotations.file_names import check_distinct
+from segdemo.annotations.folders import (
+    LABEL_SUFFIXES,
+    annotation_files,
+    read_label_images,
+    unpack,
 )
-from segdemo.annotations.targets import check_apart
+from segdemo.annotations.label_images import add_label_image, write_indexed
+from segdemo.annotations.labelme import read_labelme, write_labelme
+from segdemo.annotations.omissions import Omissions
+from segdemo.annotations.panoptic import read_panoptic, write_panoptic
+from segdemo.annotations.yolo import CLASSES_FILE, read_yolo, write_yolo
 from segdemo.datatypes import Front, InputError, InstanceMasks, RGBImage
 
 MaskFormat = Literal[
     "coco", "coco-polygons", "panoptic", "indexed", "npz", "yolo", "labelme", "cutouts"
 ]
 """coco, coco-polygons and panoptic are one JSON (panoptic with a folder of its name beside it),
-the others a folder with a file for each picture, cutouts one for each instance."""
+the others a folder with a file for each image, cutouts one for each instance."""
 
 __all__ = ["ClassSet", "MaskFormat", "read_masks", "write_masks"]
 
@@ -50,32 +46,32 @@ def read_masks(
     classes: ClassSet | None = None,
     name: str | None = None,
 ) -> dict[str, InstanceMasks]:
-    """Read the masks of one or several pictures from a file, a zip archive or a folder.
+    """Read the masks of one or several images from a file, a zip archive or a folder.
 
-    image_sizes: (height, width) of the pictures wanted, by file name; masks are matched to them by
+    image_sizes: (height, width) of the images wanted, by file name; masks are matched to them by
     the whole name, else by the name without folder and ending, must have their size, and are
-    returned under these names in this order; pictures without masks are missing from the result.
-    None takes all pictures, under the names the files give, else the files' own without ending.
-    classes: label pictures and arrays are class maps with these numbers, not ids of instances; a
+    returned under these names in this order; images without masks are missing from the result.
+    None takes all images, under the names the files give, else the files' own without ending.
+    classes: label images and arrays are class maps with these numbers, not ids of instances; a
     class's pixels make one mask, however many regions they form. name: what messages call the
     file; its own by default.
 
-    In a folder or archive, JSON counts before TXT, TXT before NPZ and NPY, these before pictures,
-    so that the pictures themselves may lie beside their masks. Raises InputError, which names the
+    In a folder or archive, JSON counts before TXT, TXT before NPZ and NPY, these before images,
+    so that the images themselves may lie beside their masks. Raises InputError, which names the
     file and the way out, for anything that cannot be used.
     """
     file = name or path.name
-    gathering = Gathering(image_sizes)
+    collector = MaskCollector(image_sizes)
     try:
         if path.is_dir():
-            _read_folder(path, file, gathering, classes)
+            _read_folder(path, file, collector, classes)
         else:
-            _read_file(path, path.parent, Path(file).stem, file, gathering, classes)
+            _read_file(path, path.parent, Path(file).stem, file, collector, classes)
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}).") from error
     if image_sizes is None:
-        return gathering.found
-    return {key: gathering.found[key] for key in image_sizes if key in gathering.found}
+        return collector.found
+    return {key: collector.found[key] for key in image_sizes if key in collector.found}
 
 
 def write_masks(
@@ -85,60 +81,62 @@ def write_masks(
     images: Mapping[str, RGBImage] | None = None,
     front: Front = "smaller",
 ) -> list[str]:
-    """Write masks of pictures in a format; return what it could not hold, in sentences.
+    """Write masks of images in a format; return what it could not hold, in sentences.
 
     path: the JSON or the folder, see `MaskFormat`; folders are made, files of the same names
-    replaced, each only once its successor is complete. images: the pictures, for cutouts. front:
+    replaced, each only once its successor is complete. images: the images, for cutouts. front:
     which instance is written where several overlap and the format holds one. Raises InputError for
-    names that lead out of the folder or would share a file, classes that differ between pictures,
+    names that lead out of the folder or would share a file, classes that differ between images,
     and missing images; OSError where writing fails.
     """
-    losses = Losses()
+    omissions = Omissions()
     if mask_format not in ("coco", "coco-polygons"):
-        check_apart(masks_by_name)
+        check_distinct(masks_by_name)
     match mask_format:
         case "coco":
-            write_coco(masks_by_name, path, losses)
+            write_coco(masks_by_name, path, omissions)
         case "coco-polygons":
-            write_coco_polygons(masks_by_name, path, losses)
+            write_coco_polygons(masks_by_name, path, omissions)
         case "panoptic":
-            write_panoptic(masks_by_name, path, losses, front)
+            write_panoptic(masks_by_name, path, omissions, front)
         case "indexed":
-            write_indexed(masks_by_name, path, losses, front)
+            write_indexed(masks_by_name, path, omissions, front)
         case "npz":
             write_npz(masks_by_name, path)
         case "yolo":
-            write_yolo(masks_by_name, path, losses)
+            write_yolo(masks_by_name, path, omissions)
         case "labelme":
-            write_labelme(masks_by_name, path, losses)
+            write_labelme(masks_by_name, path, omissions)
         case "cutouts":
-            write_cutouts(masks_by_name, path, images or {}, losses)
+            write_cutouts(masks_by_name, path, images or {}, omissions)
         case _:
             known = ", ".join(get_args(MaskFormat))
-            raise InputError(f"{mask_format} is no format of masks: choose one of {known}.")
-    return losses.sentences()
+            raise InputError(f"{mask_format} is not a mask format: choose one of {known}.")
+    return omissions.sentences()
 
 
-def _read_folder(folder: Path, file: str, gathering: Gathering, classes: ClassSet | None) -> None:
+def _read_folder(
+    folder: Path, file: str, collector: MaskCollector, classes: ClassSet | None
+) -> None:
     files = {
         path: path.relative_to(folder).with_suffix("").as_posix()
         for path in annotation_files(folder)
     }
-    pictures = [path for path in files if path.suffix.lower() in LABEL_PICTURES]
-    others = [path for path in files if path not in pictures and path.name != CLASSES_FILE]
+    images = [path for path in files if path.suffix.lower() in LABEL_SUFFIXES]
+    others = [path for path in files if path not in images and path.name != CLASSES_FILE]
     texts = [path for path in others if path.suffix.lower() == ".txt"]
-    if len(others) > len(texts) or pictures:  # lists and notes are texts as well
-        wanted = gathering.names is not None
-        texts = [path for path in texts if wanted and gathering.key(files[path], path.name)]
+    if len(others) > len(texts) or images:  # lists and notes are texts as well
+        wanted = collector.names is not None
+        texts = [path for path in texts if wanted and collector.key(files[path], path.name)]
     arrays = [path for path in others if path.suffix.lower() in (".npz", ".npy")]
     jsons = [path for path in others if path.suffix.lower() == ".json"]
     chosen = jsons or texts or arrays
     for path in chosen:
-        _read_file(path, folder, files[path], path.name, gathering, classes)
-    if not chosen and not pictures:
+        _read_file(path, folder, files[path], path.name, collector, classes)
+    if not chosen and not images:
         raise InputError(f"{file} holds no masks: put PNG, JSON, TXT, NPZ or NPY files into it.")
     if not chosen:
-        read_label_pictures(pictures, folder, file, gathering, classes)
+        read_label_images(images, folder, file, collector, classes)
 
 
 def _read_file(
@@ -146,48 +144,48 @@ def _read_file(
     folder: Path,
     stem: str,
     file: str,
-    gathering: Gathering,
+    collector: MaskCollector,
     classes: ClassSet | None,
 ) -> None:
-    """Read one file of a folder. stem: the picture's name where the file names none."""
+    """Read one file of a folder. stem: the image's name where the file names none."""
     suffix = Path(file).suffix.lower()
     with path.open("rb") as stream:
         start = stream.read(8)
     if suffix == ".txt":
-        read_yolo(path, folder, stem, gathering, file)
+        read_yolo(path, folder, stem, collector, file)
     elif suffix == ".npz" or start.startswith(b"\x93NUMPY"):
-        add_arrays(path, stem, gathering, file, classes)
+        add_arrays(path, stem, collector, file, classes)
     elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         with TemporaryDirectory(prefix="masks-") as place:
             unpack(path, file, Path(place))
-            _read_folder(Path(place), file, gathering, classes)
+            _read_folder(Path(place), file, collector, classes)
     elif suffix == ".json" or start.lstrip()[:1] in (b"{", b"["):
-        _read_json(path, stem, file, gathering)
-    elif suffix in LABEL_PICTURES or start.startswith(b"\x89PNG"):
-        add_label_picture(path, stem, gathering, file, classes)
+        _read_json(path, stem, file, collector)
+    elif suffix in LABEL_SUFFIXES or start.startswith(b"\x89PNG"):
+        add_label_image(path, stem, collector, file, classes)
     else:
         raise InputError(
-            f"{file} is no format of masks known here: give COCO, panoptic or LabelMe JSON, YOLO "
+            f"{file} is not a mask format known here: give COCO, panoptic or LabelMe JSON, YOLO "
             "TXT, label PNG, NPZ, NPY, or a zip or folder of these."
         )
 
 
-def _read_json(path: Path, stem: str, file: str, gathering: Gathering) -> None:
+def _read_json(path: Path, stem: str, file: str, collector: MaskCollector) -> None:
     try:
         content: Any = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} is damaged or no JSON: export it anew.") from error
+        raise InputError(f"{file} is damaged or not JSON: export it again.") from error
     match content:
         case {"shapes": list()}:
-            read_labelme(content, stem, gathering, file)
+            read_labelme(content, stem, collector, file)
         case {"annotations": [{"segments_info": _}, *_]}:
-            read_panoptic(content, path, gathering, file)
+            read_panoptic(content, path, collector, file)
         case {"annotations": list(), "images": list()} | {"annotations": list(), "image": dict()}:
-            read_coco(content, gathering, file)
+            read_coco(content, collector, file)
         case [{"image_id": _, "segmentation": _}, *_]:
-            read_results(content, gathering, file)
+            read_results(content, collector, file)
         case _:
             raise InputError(
-                f"{file} is a JSON, but none of masks: it needs images and annotations (COCO) or "
+                f"{file} is JSON, but holds no masks: it needs images and annotations (COCO) or "
                 "shapes (LabelMe)."
             )

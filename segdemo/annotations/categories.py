@@ -1,4 +1,4 @@
-"""The classes of several pictures, under numbers that mean the same in all of them."""
+"""The classes of several images, under numbers that mean the same in all of them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Categories:
 
     @classmethod
     def of(cls, masks_by_name: Mapping[str, InstanceMasks]) -> Categories:
-        """Gather the classes of pictures; numbers without a name are called `class 7`.
+        """Gather the classes of images; numbers without a name are called `class 7`.
 
         Raises InputError where a number stands for different classes.
         """
         names: dict[int, str] = {}
         used: set[int] = set()
-        for picture, found in masks_by_name.items():
+        for image, found in masks_by_name.items():
             for number, name in found.names.items():
                 if names.setdefault(number, name) != name:
                     raise InputError(
-                        f"{picture}: category {number} is {name}, in other pictures "
+                        f"{image}: category {number} is {name}, in other images "
                         f"{names[number]}: write them apart."
                     )
             if found.category_ids is not None:

@@ -39,5 +39,7 @@ CLASS_NAMES: Mapping[ClassSet, Mapping[int, str]] = {
 def class_names(class_set: ClassSet) -> Mapping[int, str]:
     """Return the names by number; raises InputError for an unknown set."""
     if class_set not in CLASS_NAMES:
-        raise InputError(f"{class_set} names no classes: choose one of {', '.join(CLASS_NAMES)}.")
+        raise InputError(
+            f"{class_set} is not a set of classes: choose one of {', '.join(CLASS_NAMES)}."
+        )
     return CLASS_NAMES[class_set]

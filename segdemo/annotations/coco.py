@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,20 @@ from pycocotools import mask as mask_api
 
 from segdemo.annotations import rle
 from segdemo.annotations.categories import Categories
-from segdemo.annotations.gathering import Gathering
-from segdemo.annotations.losses import Losses
+from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.outlines import fill, trace
-from segdemo.batch import replacing
 from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.files import write_json
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
-def read_coco(content: Any, gathering: Gathering, file: str) -> None:
+def read_coco(content: Any, collector: MaskCollector, file: str) -> None:
     """Read a parsed JSON of images, annotations and categories; polygons, runs and crowds.
 
     Scores are 1 where the file has none. Sizes are those of the list of images; where all runs
-    of a picture have its width and height swapped, as MaskCut writes them, the runs are believed.
+    of an image have its width and height swapped, as MaskCut writes them, the runs are believed.
     Raises InputError.
     """
     try:
@@ -44,20 +43,21 @@ def read_coco(content: Any, gathering: Gathering, file: str) -> None:
         raise
     except MALFORMED as error:
         raise InputError(
-            f"{file} is no complete COCO JSON ({type(error).__name__}: {error}): export it anew."
+            f"{file} is not a complete COCO JSON ({type(error).__name__}: {error}): export it "
+            "again."
         ) from error
     swapped = {image_id for image_id, owned in given.items() if _is_swapped(sizes[image_id], owned)}
     for image_id, owned in given.items():
-        key = gathering.key(file_names[image_id], file)
+        key = collector.key(file_names[image_id], file)
         if key is not None:
-            # a picture without masks shows nothing itself, but the file swaps all or none
+            # an image without masks shows nothing itself, but the file swaps all or none
             swap = image_id in swapped or (bool(swapped) and not owned)
             size = sizes[image_id][::-1] if swap else sizes[image_id]
-            _read_picture(key, size, owned, names, gathering, file)
+            _read_image(key, size, owned, names, collector, file)
 
 
-def read_results(content: list[Any], gathering: Gathering, file: str) -> None:
-    """Read a list of results with runs; pictures are known by the number their name ends in."""
+def read_results(content: list[Any], collector: MaskCollector, file: str) -> None:
+    """Read a list of results with runs; images are known by the number their name ends in."""
     given: dict[int, list[Any]] = {}
     try:
         for result in content:
@@ -65,29 +65,31 @@ def read_results(content: list[Any], gathering: Gathering, file: str) -> None:
         sizes = {number: rle.runs_size(some[0]["segmentation"]) for number, some in given.items()}
     except (InputError, *MALFORMED) as error:
         raise InputError(
-            f"{file} is no list of COCO results with runs: add image ids and sizes, or give a JSON "
-            "with its images."
+            f"{file} is not a list of COCO results with RLE: add image ids and sizes, or give a "
+            "JSON with its images."
         ) from error
     for number, results in given.items():
-        key = gathering.key_by_number(number, file)
+        key = collector.key_by_number(number, file)
         if key is not None:
-            _read_picture(key, sizes[number], results, {}, gathering, file)
+            _read_image(key, sizes[number], results, {}, collector, file)
 
 
-def write_coco(masks_by_name: Mapping[str, InstanceMasks], path: Path, losses: Losses) -> None:
+def write_coco(
+    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions
+) -> None:
     """Write one JSON with compressed runs, which keep masks to the pixel, overlaps too."""
-    _write(masks_by_name, path, losses, polygons=False)
+    _write(masks_by_name, path, omissions, polygons=False)
 
 
 def write_coco_polygons(
-    masks_by_name: Mapping[str, InstanceMasks], path: Path, losses: Losses
+    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions
 ) -> None:
     """Write one JSON with polygons along the pixels' borders; crowds as plain runs, as COCO's.
 
     Holes are cut open, so that pycocotools fills the polygons to the very masks. Programs that
     draw a polygon's line as well make its pixels part of the mask, the cuts' too.
     """
-    _write(masks_by_name, path, losses, polygons=True)
+    _write(masks_by_name, path, omissions, polygons=True)
 
 
 def _image_id(image: Mapping[str, Any]) -> Any:
@@ -95,7 +97,7 @@ def _image_id(image: Mapping[str, Any]) -> Any:
 
 
 def _is_swapped(stated: tuple[int, int], annotations: list[Any]) -> bool:
-    """Whether all masks of a picture are runs of (width, height) in place of the stated size."""
+    """Whether all masks of an image are runs of (width, height) in place of the stated size."""
     if not annotations or stated[0] == stated[1]:
         return False
     for annotation in annotations:
@@ -106,15 +108,15 @@ def _is_swapped(stated: tuple[int, int], annotations: list[Any]) -> bool:
     return True
 
 
-def _read_picture(
+def _read_image(
     key: str,
     size: tuple[int, int],
     annotations: list[Any],
     names: dict[int, str],
-    gathering: Gathering,
+    collector: MaskCollector,
     file: str,
 ) -> None:
-    gathering.make_room(key, size, len(annotations), file)
+    collector.make_room(key, size, len(annotations), file)
     count = len(annotations)
     masks = np.zeros((count, *size), np.bool_)
     scores, crowd = np.ones(count, np.float32), np.zeros(count, np.bool_)
@@ -130,7 +132,7 @@ def _read_picture(
         except MALFORMED as error:
             raise InputError(
                 f"{file}: mask {i + 1} of {key} is incomplete ({type(error).__name__}: {error}): "
-                "export it anew."
+                "export it again."
             ) from error
     if names and (unknown := set(categories.tolist()) - set(names)):
         raise InputError(
@@ -140,7 +142,7 @@ def _read_picture(
         found = InstanceMasks(masks, scores, categories, names, crowd if crowd.any() else None)
     except InputError as error:
         raise InputError(f"{file}: {key} cannot be used: {error}") from error
-    gathering.add(key, found, file)
+    collector.add(key, found, file)
 
 
 def _mask(segmentation: Any, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -148,12 +150,12 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
         return fill(segmentation, size)
     height, width = rle.runs_size(segmentation)
     if (height, width) != size:
-        raise InputError(f"its runs are {width} x {height}, the picture {size[1]} x {size[0]}")
+        raise InputError(f"its RLE is {width} x {height}, the image {size[1]} x {size[0]}")
     return rle.decode(segmentation)
 
 
 def _write(
-    masks_by_name: Mapping[str, InstanceMasks], path: Path, losses: Losses, *, polygons: bool
+    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions, *, polygons: bool
 ) -> None:
     images: list[Any] = []
     annotations: list[Any] = []
@@ -170,7 +172,7 @@ def _write(
                 outlines = trace(mask)
                 segmentation = [np.ravel(polygon).tolist() for polygon in outlines.polygons]
                 if not segmentation:
-                    losses.add("{} without pixels cannot be polygons and were left out.", 1)
+                    omissions.add("{} without pixels cannot be polygons and were left out.", 1)
                     continue
             annotations.append(
                 {
@@ -191,10 +193,3 @@ def _write(
 def is_crowd(found: InstanceMasks, i: int) -> bool:
     """Return whether an instance is a crowd."""
     return found.crowd is not None and bool(found.crowd[i])
-
-
-def write_json(content: Any, path: Path) -> None:
-    """Write JSON in ASCII, whole or not at all; raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as stream:
-        stream.write(json.dumps(content).encode())

@@ -1,4 +1,4 @@
-"""Every instance as a picture of its own, transparent around it."""
+"""One image per instance, transparent around it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from segdemo.annotations.losses import Losses
-from segdemo.annotations.targets import target
-from segdemo.batch import write_png
+from segdemo.annotations.file_names import output_path
+from segdemo.annotations.omissions import Omissions
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
+from segdemo.files import write_png
 from segdemo.images import cut_out
 
 
@@ -18,15 +18,15 @@ def write_cutouts(
     masks_by_name: Mapping[str, InstanceMasks],
     folder: Path,
     images: Mapping[str, RGBImage],
-    losses: Losses,
+    omissions: Omissions,
 ) -> None:
-    """Write an RGBA PNG an instance, `<picture>_1.png` and so on, each of the picture's size."""
+    """Write one RGBA PNG per instance, `<image>_1.png` and so on, each of the image's size."""
     for name, found in masks_by_name.items():
         if name not in images:
-            raise InputError(f"{name} is missing: cut-outs need the picture as well as its masks.")
-        losses.add_scores(found)
-        losses.add_categories(found)
-        losses.add_crowds(found)
+            raise InputError(f"{name} is missing: cut-outs need the image as well as its masks.")
+        omissions.add_scores(found)
+        omissions.add_categories(found)
+        omissions.add_crowds(found)
         for i, mask in enumerate(found.masks):
-            path = target(folder, name, f"_{i + 1}.png")
+            path = output_path(folder, name, f"_{i + 1}.png")
             write_png(cut_out(images[name], mask.astype(np.float32)), path)

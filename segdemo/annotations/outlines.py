@@ -24,7 +24,7 @@ Point = tuple[int, int]
 
 Polygon = list[Point]
 
-FARTHEST = 1  # how many picture sizes a corner may lie outside; more costs memory for nothing
+FARTHEST = 1  # how many image sizes a corner may lie outside; more costs memory for nothing
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def fill(polygons: Iterable[Sequence[float]], size: tuple[int, int]) -> npt.NDAr
     """Fill polygons, each x1, y1, x2, y2 .. in pixels, to one (H, W) mask.
 
     size: (height, width). Polygons of fewer than three corners enclose nothing. Raises InputError
-    for odd numbers of coordinates and for corners far outside the picture.
+    for odd numbers of coordinates and for corners far outside the image.
     """
     height, width = size
     kept = []
@@ -75,7 +75,7 @@ def fill(polygons: Iterable[Sequence[float]], size: tuple[int, int]) -> npt.NDAr
             np.abs(y - height / 2) <= (0.5 + FARTHEST) * height
         ).all()
         if not inside:  # also where a coordinate is not a number
-            raise InputError(f"a polygon leads far out of the picture, which is {width} x {height}")
+            raise InputError(f"a polygon leads far out of the image, which is {width} x {height}")
         if len(corners) >= 6:
             kept.append(corners.tolist())
     if not kept:
@@ -105,7 +105,7 @@ class _Loops:
         upper_left, upper_right = padded[:-1, :-1], padded[:-1, 1:]
         lower_left, lower_right = padded[1:, :-1], padded[1:, 1:]
         odd = upper_left ^ upper_right ^ lower_left ^ lower_right
-        # regions that only touch at a corner are told apart there: it counts twice
+        # regions that only touch at a corner are kept apart there: it counts twice
         touching = (upper_left == lower_right) & (upper_right == lower_left)
         touching &= upper_left != upper_right
         y1, x1 = np.nonzero(odd | touching)
@@ -159,18 +159,18 @@ class _Loops:
         x, y = entry
         found = self._side_left_of(x, y)
         top, bottom, start = found
-        wall = self._corners[start][0]
+        side_x = self._corners[start][0]
         end = self._following[start]
         inner = self._entries[entry]
         last = inner
         while self._following[last] != inner:
             last = self._following[last]
         there, back, inner_again = (len(self._corners) + i for i in range(3))
-        self._corners += [(wall, y), (wall, y), entry]
+        self._corners += [(side_x, y), (side_x, y), entry]
         self._following += [inner, end, back]
         self._following[start] = there
         self._following[last] = inner_again
-        sides = self._sides[wall]
+        sides = self._sides[side_x]
         sides.remove(found)
         downward = self._corners[start][1] == top
         insort(sides, (top, y, start if downward else back))
@@ -178,8 +178,8 @@ class _Loops:
 
     def _side_left_of(self, x: int, y: int) -> tuple[int, int, int]:
         """Return the nearest side left of a hole's entry that the pixel row below `y` meets."""
-        for wall in range(x - 1, -1, -1):
-            sides = self._sides.get(wall)
+        for side_x in range(x - 1, -1, -1):
+            sides = self._sides.get(side_x)
             if not sides:
                 continue
             i = bisect_right(sides, (y, float("inf"))) - 1

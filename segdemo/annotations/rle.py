@@ -25,7 +25,7 @@ def runs_size(runs: dict[str, Any]) -> tuple[int, int]:
     match runs.get("size"):
         case [int(height), int(width)] if height > 0 and width > 0:
             return int(height), int(width)  # true is a whole number as well
-    raise InputError("its runs have no size of [height, width]")
+    raise InputError("its RLE has no size of [height, width]")
 
 
 def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
@@ -39,14 +39,14 @@ def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
         lengths = _expand(counts)
     elif isinstance(counts, list) and all(type(count) is int for count in counts):
         if any(not 0 <= count <= height * width for count in counts):
-            raise InputError("its runs do not fill its size")
+            raise InputError("its RLE does not fill its size")
         lengths = np.array(counts, np.int64)
     else:
-        raise InputError("its runs are no list of whole numbers and no string")
+        raise InputError("its RLE is neither a list of whole numbers nor a string")
     bounded = (lengths >= 0).all() and (lengths <= height * width).all()
     if not bounded or lengths.sum() != height * width:
         raise InputError(
-            f"its runs do not fill its size, {width} x {height}: they are damaged or for a picture "
+            f"its RLE does not fill its size, {width} x {height}: it is damaged or for an image "
             "of another size"
         )
     values = np.arange(len(lengths)) % 2 == 1
@@ -55,7 +55,7 @@ def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
 
 def _expand(text: str | bytes) -> npt.NDArray[np.int64]:
     """Return the run lengths that a string holds; from the fourth on, it holds differences."""
-    broken = InputError("its runs are damaged: the string holds what is no run length")
+    broken = InputError("its RLE is damaged: the string holds what is not a run length")
     try:
         raw = text.encode("ascii") if isinstance(text, str) else text
     except UnicodeEncodeError as error:

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segdemo.batch import Handle, PictureFile, write_png
+from segdemo.batch import Handler
 from segdemo.commands.tracing import add_trace_flags, run_on_pictures
 from segdemo.datatypes import RGBImage
 from segdemo.diffegg.settings import TraceSettings
+from segdemo.files import ImageFile, write_png
 from segdemo.images import to_grey
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
 def _edge_finder(
     assistant: AnnotationAssistant, settings: TraceSettings, rule: str, output_dir: Path
-) -> Handle:
-    def handle(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+) -> Handler:
+    def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         edge = assistant.edges(image, settings, rule)
         file = _edge_file(output_dir, picture.stem)
         file.parent.mkdir(parents=True, exist_ok=True)

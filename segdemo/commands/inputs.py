@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from segdemo.batch import PictureFile, find_images
 from segdemo.datatypes import InputError
+from segdemo.files import ImageFile, find_images
 
 
 def list_images(
     inputs: Sequence[Path], output_dir: Path, results: Callable[[str], Iterable[Path]]
-) -> list[PictureFile]:
+) -> list[ImageFile]:
     """List the images to process, named as typed; raises InputError.
 
     Refused are no images at all, and results that would replace an image or be read as one.
@@ -45,7 +45,7 @@ def create_folder(folder: Path) -> None:
 
 
 def _check_overwriting(
-    pictures: Iterable[PictureFile], results: Callable[[str], Iterable[Path]]
+    pictures: Iterable[ImageFile], results: Callable[[str], Iterable[Path]]
 ) -> None:
     """Raise InputError if a result would replace one of the images."""
     photos = {picture.path.resolve() for picture in pictures}

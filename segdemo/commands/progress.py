@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segdemo.batch import FileStatus, Handle, PictureFile
+from segdemo.batch import FileStatus, Handler
 from segdemo.datatypes import InputError, RGBImage
+from segdemo.files import ImageFile
 
 DONE, SOME_FAILED, STOPPED = 0, 1, 130  # argparse leaves by 2 on wrong usage
 
@@ -31,7 +32,7 @@ class FailFastError(Exception):
     """A model does not work with these settings, whatever the image."""
 
 
-def fail_fast(handle: Handle) -> Handle:
+def fail_fast(handle: Handler) -> Handler:
     """Turn an InputError into a FailFastError, which ends the run, until an image has succeeded.
 
     Some settings can only be checked by a loaded model, such as a filter on its layers; images that
@@ -39,7 +40,7 @@ def fail_fast(handle: Handle) -> Handle:
     """
     succeeded = False
 
-    def handle_or_stop(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+    def handle_or_stop(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         nonlocal succeeded
         try:
             outcome = handle(picture, image)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from segdemo.annotations import MaskFormat, write_masks
-from segdemo.batch import PictureFile, find_images, work_through
+from segdemo.batch import process_images
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_setting, fraction, given
 from segdemo.commands.output import check_output
 from segdemo.commands.progress import report_progress
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
+from segdemo.files import ImageFile, find_images
 from segdemo.images import load_rgb
 from segdemo.uis.maskcut import MaskCutSettings
 
@@ -75,11 +76,11 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         propose = _proposer(arguments)
         done: dict[str, InstanceMasks] = {}
 
-        def handle(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+        def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
             done[picture.name] = propose(image)
             return (), f"{len(done[picture.name])} proposed"
 
-        status = report_progress(work_through(pictures, handle), len(pictures), arguments.output)
+        status = report_progress(process_images(pictures, handle), len(pictures), arguments.output)
         images = None
         if arguments.format == "cutouts":  # the others need no pixels
             images = {p.name: load_rgb(p.path, p.name) for p in pictures if p.name in done}

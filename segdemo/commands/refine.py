@@ -13,8 +13,7 @@ from typing import Any, get_args
 
 from segdemo.annotations import MaskFormat
 from segdemo.annotations.classes import CLASS_NAMES
-from segdemo.annotations.targets import check_apart
-from segdemo.batch import PictureFile, find_images
+from segdemo.annotations.file_names import check_distinct
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device
 from segdemo.commands.class_list import ClassList
@@ -25,6 +24,7 @@ from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles,
 from segdemo.commands.resumable_run import ResumableRun
 from segdemo.commands.rip_arguments import add_rip
 from segdemo.datatypes import InputError
+from segdemo.files import ImageFile, find_images
 from segdemo.images import image_size
 from segdemo.rip.settings import from_pairs
 
@@ -78,7 +78,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         classes = _classes(arguments)
         work = _plan(arguments, classes)
         if not mask_format.startswith("coco"):
-            check_apart(picture.name for picture in work.pictures)
+            check_distinct(picture.name for picture in work.pictures)
         resumed, changed = work.find_finished()
         if resumed or changed:
             print(_resuming(work, len(resumed), len(changed)))
@@ -157,7 +157,7 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun
     return RefineRun(pictures, masks, edges, settings, store)
 
 
-def _check_names(pictures: Sequence[PictureFile]) -> None:
+def _check_names(pictures: Sequence[ImageFile]) -> None:
     """Raise InputError if two photos bear one name, by which masks are found."""
     taken: dict[str, Path] = {}
     for picture in pictures:

@@ -12,11 +12,11 @@ from itertools import chain
 from pathlib import Path
 
 from segdemo.annotations import MaskFormat, write_masks
-from segdemo.annotations.coco import write_json
-from segdemo.batch import FileStatus, Handle, PictureFile, work_through
+from segdemo.batch import FileStatus, Handler, process_images
 from segdemo.commands.refine_sources import EdgeSource, MaskSource, file_digest
 from segdemo.commands.resumable_run import ResumableRun, StoredMasks
 from segdemo.datatypes import InputError, RGBImage
+from segdemo.files import ImageFile, write_json
 from segdemo.images import load_rgb
 from segdemo.rip.settings import RIPSettings
 
@@ -28,17 +28,17 @@ class RefineRun:
     finished: stems of the images whose results are stored and up to date.
     """
 
-    pictures: Sequence[PictureFile]
+    pictures: Sequence[ImageFile]
     masks: MaskSource
     edges: EdgeSource
     settings: RIPSettings
     store: ResumableRun
     finished: set[str] = field(default_factory=set)
 
-    def find_finished(self) -> tuple[list[PictureFile], list[PictureFile]]:
+    def find_finished(self) -> tuple[list[ImageFile], list[ImageFile]]:
         """Return the images that an earlier run has finished, and those that changed since."""
-        same: list[PictureFile] = []
-        changed: list[PictureFile] = []
+        same: list[ImageFile] = []
+        changed: list[ImageFile] = []
         for picture in self.pictures:
             earlier = self.store.fingerprint(picture.stem)
             if earlier is None:
@@ -48,7 +48,7 @@ class RefineRun:
                 (same if now == earlier else changed).append(picture)
         return same, changed
 
-    def process(self, resumed: Sequence[PictureFile]) -> Iterator[FileStatus]:
+    def process(self, resumed: Sequence[ImageFile]) -> Iterator[FileStatus]:
         """Refine and store all images but those resumed, and yield the outcome of each.
 
         Raises InputError where the edges' model cannot be loaded.
@@ -56,7 +56,7 @@ class RefineRun:
         self.finished.update(picture.stem for picture in resumed)
         rest = [picture for picture in self.pictures if picture.stem not in self.finished]
         earlier = (FileStatus(picture.name, True, "resumed", 0, ()) for picture in resumed)
-        return chain(earlier, work_through(rest, self._handle()) if rest else ())
+        return chain(earlier, process_images(rest, self._handle()) if rest else ())
 
     def write(self, output: Path, mask_format: MaskFormat, stuff: Collection[int]) -> list[str]:
         """Write all finished images at once, and remove the store.
@@ -79,10 +79,10 @@ class RefineRun:
             ) from error
         return sentences
 
-    def _handle(self) -> Handle:
+    def _handle(self) -> Handler:
         find_edges = self.edges.finder()
 
-        def handle(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+        def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
             fingerprint = self._fingerprint(picture)
             edge = find_edges(picture, image)
             found, sentence = self.masks.refine(picture.name, edge, self.settings)
@@ -92,7 +92,7 @@ class RefineRun:
 
         return handle
 
-    def _fingerprint(self, picture: PictureFile) -> str:
+    def _fingerprint(self, picture: ImageFile) -> str:
         """Return a hash of the photo, its masks and its edges."""
         parts = (
             file_digest(picture.path),
@@ -105,7 +105,7 @@ class RefineRun:
 class LazyImages(Mapping[str, RGBImage]):
     """Images by name, read on access; the last one is cached."""
 
-    def __init__(self, pictures: Iterable[PictureFile]) -> None:
+    def __init__(self, pictures: Iterable[ImageFile]) -> None:
         """Read nothing yet."""
         self._pictures = {picture.name: picture for picture in pictures}
         self._read = lru_cache(maxsize=1)(load_rgb)

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from segdemo.annotations import read_masks
-from segdemo.annotations.archives import LABEL_PICTURES, annotation_files
-from segdemo.annotations.gathering import Gathering
-from segdemo.annotations.label_maps import read_ids
-from segdemo.batch import PictureFile
+from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.folders import LABEL_SUFFIXES, annotation_files
+from segdemo.annotations.label_images import read_label_image
 from segdemo.commands.class_list import ClassList
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
+from segdemo.files import ImageFile
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.semantic import refine_semantic
 from segdemo.rip.settings import RIPSettings
@@ -35,7 +35,7 @@ class MaskSource(Protocol):
         """Return what comes out, and a sentence that tells of it; raises InputError."""
 
 
-FindEdges = Callable[[PictureFile, RGBImage], FloatMap]
+FindEdges = Callable[[ImageFile, RGBImage], FloatMap]
 """Returns a photo's edges (H, W) in [0, 1]; raises InputError."""
 
 
@@ -47,7 +47,7 @@ class EdgeSource(Protocol):
 
     settings: Mapping[str, Any]
 
-    def digest(self, picture: PictureFile) -> str:
+    def digest(self, picture: ImageFile) -> str:
         """Return a hash of a photo's edges; raises InputError without any."""
 
     def finder(self) -> FindEdges:
@@ -103,11 +103,11 @@ class ClassMaps:
         self._files: dict[str, Path] = {}
         if not path.exists():
             raise InputError(f"{path} does not exist: check the path.")
-        gathering = Gathering(sizes)
+        gathering = MaskCollector(sizes)
         for file in annotation_files(path) if path.is_dir() else [path]:
             name = file.relative_to(path).as_posix() if path.is_dir() else file.name
             key = gathering.key(name, str(path))
-            if key is None or file.suffix.lower() not in LABEL_PICTURES:
+            if key is None or file.suffix.lower() not in LABEL_SUFFIXES:
                 continue
             if key in self._files:
                 raise InputError(
@@ -126,7 +126,7 @@ class ClassMaps:
     def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
         file = self._of(name)
-        class_map = read_ids(file, str(file))
+        class_map = read_label_image(file, str(file))
         height, width = self._sizes[name]
         if class_map.shape != (height, width):
             raise InputError(
@@ -158,7 +158,7 @@ class EdgeFiles:
             raise InputError(f"--edges {folder} is not a folder.")
         self._folder = folder
 
-    def digest(self, picture: PictureFile) -> str:
+    def digest(self, picture: ImageFile) -> str:
         """See `EdgeSource`."""
         return file_digest(self._of(picture))
 
@@ -168,7 +168,7 @@ class EdgeFiles:
             read_edge_map(self._of(picture), (image.shape[0], image.shape[1])).probability
         )
 
-    def _of(self, picture: PictureFile) -> Path:
+    def _of(self, picture: ImageFile) -> Path:
         file = self._folder / f"{picture.stem}_edge.png"
         if not file.exists():
             raise InputError(f"there is no edge map {file}: add it, or leave --edges out.")
@@ -188,7 +188,7 @@ class BackboneEdges:
             "precision": precision,
         }
 
-    def digest(self, picture: PictureFile) -> str:
+    def digest(self, picture: ImageFile) -> str:
         """See `EdgeSource`: nothing but photo and settings counts."""
         return ""
 

@@ -13,8 +13,9 @@ from typing import Any, Self
 import numpy as np
 
 from segdemo.annotations import rle
-from segdemo.annotations.coco import MALFORMED, write_json
+from segdemo.annotations.coco import MALFORMED
 from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.files import write_json
 
 
 class ResumableRun:

@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segdemo.batch import Handle, PictureFile
+from segdemo.batch import Handler
 from segdemo.commands.tracing import add_trace_flags, run_on_pictures
 from segdemo.datatypes import AttentionTrace, PseudoEdge, RGBImage
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
+from segdemo.files import ImageFile
 
 if TYPE_CHECKING:
     from segdemo.assistant import AnnotationAssistant
@@ -44,10 +45,10 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
 def _tracer(
     assistant: AnnotationAssistant, settings: TraceSettings, rule: str, output_dir: Path
-) -> Handle:
+) -> Handler:
     from segdemo.trace_files import write_trace
 
-    def handle(picture: PictureFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+    def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         *_, trace = assistant.trace(image, settings)
         edge = pseudo_edge(trace.chosen.edge_score, rule)
         files = write_trace(trace, edge, settings, output_dir / picture.stem)

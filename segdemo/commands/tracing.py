@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segdemo.batch import Handle, work_through
+from segdemo.batch import Handler, process_images
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_files, add_settings, given
 from segdemo.commands.inputs import create_folder, list_images
@@ -20,7 +20,7 @@ from segdemo.diffegg.settings import TraceSettings
 if TYPE_CHECKING:
     from segdemo.assistant import AnnotationAssistant
 
-MakeHandle = Callable[["AnnotationAssistant", TraceSettings, str, Path], Handle]
+MakeHandle = Callable[["AnnotationAssistant", TraceSettings, str, Path], Handler]
 """From the model, its settings, the threshold rule and the output folder to what is done."""
 
 
@@ -67,7 +67,7 @@ def run_on_pictures(
     results: Callable[[str], Iterable[Path]],
     make_handle: MakeHandle,
 ) -> int:
-    """Handle every picture given; returns the exit code.
+    """Handler every picture given; returns the exit code.
 
     results: names the files that will be written for a stem.
     """
@@ -85,6 +85,6 @@ def run_on_pictures(
         settings = replace(assistant.trace_defaults, **chosen)
         assistant.load_backbone()
         handle = fail_fast(make_handle(assistant, settings, arguments.rule, output_dir))
-        return report_progress(work_through(pictures, handle), len(pictures), output_dir)
+        return report_progress(process_images(pictures, handle), len(pictures), output_dir)
     except (InputError, FailFastError) as error:
         parser.error(str(error))

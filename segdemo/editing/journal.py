@@ -23,15 +23,20 @@ class Entry:
 
 def append(path: Path, entry: Entry) -> None:
     """Add an entry at the end; where writing fails (OSError), nothing is added."""
-    header = json.dumps(entry.header).encode()
     before = path.stat().st_size if path.exists() else 0
     try:
         with path.open("ab") as file:
-            file.write(LENGTHS.pack(len(header), len(entry.payload)) + header + entry.payload)
+            write(file, entry)
     except OSError:  # half an entry would hide all that come after it
         if path.exists():
             os.truncate(path, before)
         raise
+
+
+def write(stream: BinaryIO, entry: Entry) -> None:
+    """Write one entry to an open file."""
+    header = json.dumps(entry.header).encode()
+    stream.write(LENGTHS.pack(len(header), len(entry.payload)) + header + entry.payload)
 
 
 def entries(path: Path) -> Iterator[Entry]:

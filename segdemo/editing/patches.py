@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.datatypes import InputError
-from segdemo.editing.strokes import Labels
+from segdemo.datatypes import InputError, Labels
 
 DAMAGED = "The edit arrived damaged."
 

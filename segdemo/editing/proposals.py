@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap, InputError
-from segdemo.editing.splits import fresh_ids
-from segdemo.editing.strokes import Labels
+from segdemo.datatypes import FloatMap, InputError, Labels
+from segdemo.editing.seeds import new_ids
 from segdemo.rip.inputs import LabelledMasks
 from segdemo.rip.nearest import fill_with_nearest
 from segdemo.rip.per_class import refine_per_class
@@ -108,11 +106,12 @@ def propose(
 
 
 def accept(
-    labels: Labels, proposals: Proposals, chosen: Sequence[int]
+    labels: Labels, proposals: Proposals, chosen: Sequence[int], highest: int = 0
 ) -> tuple[Labels, dict[int, int]]:
     """Carry out some of the changes; returns the new map, and which input each instance is of.
 
-    The largest part of a split keeps its number, so does the largest input of a merge. Raises
+    The largest part of a split keeps its number, so does the largest input of a merge; others get
+    new numbers, see `new_ids`. Raises
     InputError for a change that is not there, or whose instances were edited since.
     """
     result = labels.copy()
@@ -140,7 +139,7 @@ def accept(
             continue
         outputs = sorted(change.outputs, key=lambda part: -np.count_nonzero(preview == part))
         largest = max(change.inputs, key=lambda number: np.count_nonzero(before == number))
-        names = [largest, *fresh_ids(np.maximum(labels, result), len(outputs) - 1)]
+        names = [largest, *new_ids(np.maximum(labels, result), len(outputs) - 1, highest)]
         for name, part in zip(names, outputs, strict=True):
             drawn = (preview == part) & (result[window] == 0)
             result[window][drawn] = name
@@ -170,7 +169,7 @@ def _draw(
     preview: Labels,
     first: int,
     labels: Labels,
-    refined: npt.NDArray[np.int32],
+    refined: Labels,
     sources: tuple[int, ...],
     outputs: tuple[int, ...],
 ) -> Proposal | None:

@@ -1,4 +1,4 @@
-"""Sessions: the pictures of one annotator, on disk, found again by a secret token."""
+"""Sessions: the images of one annotator, on disk, found again by a secret token."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from segdemo.datatypes import InputError, InstanceMasks
-from segdemo.editing.laying import laid_flat
-from segdemo.editing.picture import EditedPicture, LostError, Summary
+from segdemo.editing.image import EditedImage, LostError, Summary
+from segdemo.editing.masks import flatten_masks
+from segdemo.files import write_json
 
 LIFETIME = 24 * 3600  # seconds without an edit
-MOST_PICTURES = 200  # a session
-KEPT_OPEN = 16  # pictures in memory, over all sessions
+MAX_IMAGES = 200  # a session
+KEPT_OPEN = 16  # images in memory, over all sessions
 TOKEN = re.compile(r"[\w-]{22}", re.ASCII)
 EXPIRED = "That work is not here any more: it is kept for a day after the last edit."
 
 
 class Session:
-    """Pictures in the order they were opened, and the classes their instances may have.
+    """Images in the order they were opened, and the classes their instances may have.
 
     token: what the annotator's browser proves itself with. classes: names by number.
     """
@@ -46,40 +47,40 @@ class Session:
         self.classes: dict[int, str] = {int(k): v for k, v in meta["classes"].items()}
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.names)
 
     def add(self, name: str, masks: InstanceMasks, files: Mapping[str, Path]) -> list[str]:
-        """Add a picture called `name`; returns what was lost, in sentences.
+        """Add an image called `name`; returns what was left out, in sentences.
 
-        files: what to keep copies of beside it, such as the photo, by what `file` shall call them.
+        files: what to keep copies of beside it, such as the photo, by the name that `file` takes.
         A class that the session knows under another number gets that number. Raises InputError.
         """
         with self._lock:
-            if len(self.names) >= MOST_PICTURES:
-                raise InputError(f"A session holds at most {MOST_PICTURES} pictures.")
+            if len(self.names) >= MAX_IMAGES:
+                raise InputError(f"A session holds at most {MAX_IMAGES} images.")
             if name in self.names:
                 raise InputError(f"{name} is open already: give the other photo another name.")
-            labels, known, losses = laid_flat(self._with_own_classes(masks))
+            labels, known, losses = flatten_masks(self._with_own_classes(masks))
             index = len(self.names)
             place = self._place(index)
             shutil.rmtree(place, ignore_errors=True)  # of an addition that was cut short
-            EditedPicture.create(place, name, labels, known)
+            EditedImage.create(place, name, labels, known)
             for kept, path in files.items():
                 shutil.copyfile(path, place / kept)
             self.names.append(name)
             self._save()
             return losses
 
-    def picture(self, index: int) -> EditedPicture:
-        """Return a picture; the same object to all who ask. Raises InputError."""
+    def image(self, index: int) -> EditedImage:
+        """Return an image; the same object to all who ask. Raises InputError."""
         if not 0 <= index < len(self.names):
-            raise InputError("There is no such picture in this session.")
+            raise InputError("There is no such image in this session.")
         return self._store.opened(self._place(index))
 
     def summary(self, index: int) -> Summary:
-        """Tell how far a picture is, without reading its pixels."""
-        return EditedPicture.summary(self._place(index))
+        """Summarise an image without reading its pixels."""
+        return EditedImage.summary(self._place(index))
 
     def file(self, index: int, kept: str) -> Path:
         """Return one of the files that `add` was given."""
@@ -112,9 +113,7 @@ class Session:
         return self._folder / f"{index:04d}"
 
     def _save(self) -> None:
-        part = self._folder / "session.part"
-        part.write_text(json.dumps({"names": self.names, "classes": self.classes}))
-        part.replace(self._folder / "session.json")
+        write_json({"names": self.names, "classes": self.classes}, self._folder / "session.json")
 
 
 class SessionStore:
@@ -125,9 +124,9 @@ class SessionStore:
         self._root, self._lifetime = root, lifetime
         self._lock = threading.Lock()
         self._sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
-        # one object a picture, so that its lock counts: the last few, and all that are in use
-        self._recent: OrderedDict[Path, EditedPicture] = OrderedDict()
-        self._in_use: WeakValueDictionary[Path, EditedPicture] = WeakValueDictionary()
+        # one object an image, so that its lock counts: the last few, and all that are in use
+        self._recent: OrderedDict[Path, EditedImage] = OrderedDict()
+        self._in_use: WeakValueDictionary[Path, EditedImage] = WeakValueDictionary()
         try:
             root.mkdir(parents=True, exist_ok=True)
             root.chmod(0o700)
@@ -135,7 +134,7 @@ class SessionStore:
             raise InputError(f"{root} cannot be written: give another folder.") from error
 
     def create(self) -> Session:
-        """Begin a session; sessions that nobody touched for long are deleted."""
+        """Create a session; expired ones are deleted."""
         self.tidy()
         token = secrets.token_urlsafe(16)
         folder = self._root / token
@@ -156,17 +155,17 @@ class SessionStore:
         (self._root / token / "session.json").touch()
         return session
 
-    def opened(self, place: Path) -> EditedPicture:
-        """Return the picture of a folder, from memory where it is in use or was lately."""
+    def opened(self, place: Path) -> EditedImage:
+        """Return the image of a folder, from memory where it is in use or was lately."""
         with self._lock:
-            picture = self._in_use.get(place)
-            if picture is None:
-                picture = self._in_use[place] = EditedPicture(place)
-            self._recent[place] = picture
+            image = self._in_use.get(place)
+            if image is None:
+                image = self._in_use[place] = EditedImage(place)
+            self._recent[place] = image
             self._recent.move_to_end(place)
             while len(self._recent) > KEPT_OPEN:
                 self._recent.popitem(last=False)
-            return picture
+            return image
 
     def tidy(self) -> None:
         """Delete sessions whose last use is longer ago than their lifetime."""

@@ -8,29 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import InputError
-from segdemo.editing.strokes import Labels
+from segdemo.datatypes import InputError, Labels
 
 LARGEST_RADIUS = 64  # pixels
 
 Window = tuple[slice, slice]
 Mask = npt.NDArray[np.bool_]
-
-
-def merge(labels: Labels, numbers: Sequence[int]) -> Labels:
-    """Give all pixels of several instances to the first; raises InputError for fewer than two."""
-    if len(set(numbers)) < 2:
-        raise InputError("Select at least two instances to merge.")
-    result = labels.copy()
-    result[np.isin(labels, numbers[1:])] = numbers[0]
-    return result
-
-
-def delete(labels: Labels, numbers: Sequence[int]) -> Labels:
-    """Turn instances into background."""
-    result = labels.copy()
-    result[np.isin(labels, numbers)] = 0
-    return result
 
 
 def fill_holes(labels: Labels, numbers: Sequence[int]) -> Labels:
@@ -51,8 +34,8 @@ def smooth(labels: Labels, numbers: Sequence[int], radius: float = 3) -> Labels:
     _check_radius(radius)
     result = labels.copy()
     for number, window, mask in _instances(labels, numbers, margin=int(radius) + 2):
-        opened = _grown(_shrunk(mask, radius), radius) & mask
-        rounded = _shrunk(_grown(opened if opened.any() else mask, radius), radius)
+        opened = _dilate(_erode(mask, radius), radius) & mask
+        rounded = _erode(_dilate(opened if opened.any() else mask, radius), radius)
         _replace(result[window], labels[window], mask, rounded, number)
     return result
 
@@ -63,7 +46,7 @@ def grow(labels: Labels, numbers: Sequence[int], radius: float = 2) -> Labels:
     result = labels.copy()
     for number, window, mask in _instances(labels, numbers, margin=int(radius) + 2):
         free = result[window] == 0
-        result[window][_grown(mask, radius) & free] = number
+        result[window][_dilate(mask, radius) & free] = number
     return result
 
 
@@ -72,7 +55,7 @@ def shrink(labels: Labels, numbers: Sequence[int], radius: float = 2) -> Labels:
     _check_radius(radius)
     result = labels.copy()
     for number, window, mask in _instances(labels, numbers, margin=int(radius) + 2):
-        smaller = _shrunk(mask, radius)
+        smaller = _erode(mask, radius)
         if not smaller.any():
             raise InputError(f"Instance {number} is too thin to shrink by {radius:g} pixels.")
         result[window][mask & ~smaller] = 0
@@ -90,7 +73,7 @@ def subtract(labels: Labels, numbers: Sequence[int], radius: float = 3) -> Label
     first, second = numbers
     result = labels.copy()
     for _, window, mask in _instances(labels, [second], margin=int(radius) + 2):
-        result[window][_grown(mask, radius) & (labels[window] == first)] = 0
+        result[window][_dilate(mask, radius) & (labels[window] == first)] = 0
     return result
 
 
@@ -117,7 +100,7 @@ def _replace(target: Labels, before: Labels, old: Mask, new: Mask, number: int) 
     target[new & ((before == 0) | old)] = number
 
 
-def _grown(mask: Mask, radius: float) -> Mask:
+def _dilate(mask: Mask, radius: float) -> Mask:
     if mask.all() or not mask.any():
         return mask
     distance = ndimage.distance_transform_edt(~mask)
@@ -125,8 +108,8 @@ def _grown(mask: Mask, radius: float) -> Mask:
     return near
 
 
-def _shrunk(mask: Mask, radius: float) -> Mask:
-    """Return what is more than `radius` from outside; the picture's border is no outside."""
+def _erode(mask: Mask, radius: float) -> Mask:
+    """Return what is more than `radius` from outside; the image's border does not count."""
     if mask.all() or not mask.any():
         return mask
     distance = ndimage.distance_transform_edt(mask)

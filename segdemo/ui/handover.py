@@ -9,12 +9,11 @@ import gradio as gr
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.datatypes import EdgeMap, InputError
+from segdemo.datatypes import EdgeMap, InputError, Labels
 from segdemo.diffegg.pseudo_edge import edge_map
-from segdemo.editing.picture import EditedPicture
+from segdemo.editing.image import EditedImage
+from segdemo.editing.seeds import new_ids
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.editing.splits import fresh_ids
-from segdemo.editing.strokes import Labels
 from segdemo.ui.cutout.options import read_threshold
 from segdemo.ui.cutout.results import KeptResult, result_of
 from segdemo.ui.cutout.tab import CutoutTab
@@ -66,7 +65,7 @@ class Handover:
             result = result_of(kept)
             limit = read_threshold(soft, threshold)
             session, index = self._opened(token, kept.photo, kept.name)
-            picture = session.picture(index)
+            picture = session.image(index)
             _add_instance(picture, result.binary(HARD if limit is None else limit))
             picture.set_edges(result.edge, "diffdis", "DiffDIS")
             note = "The mask is here, with its edge."
@@ -79,7 +78,7 @@ class Handover:
                 raise InputError("There is no edge to send yet: press Run first.")
             step = restored(kept).steps[chosen.step_of(kept.curve)]
             session, index = self._opened(token, kept.photo, kept.name)
-            picture = session.picture(index)
+            picture = session.image(index)
             upper = edge_of(step, chosen, rule).upper
             edge: EdgeMap = edge_map(step.edge_score, upper, picture.size)
             picture.set_edges(edge.probability, "diffegg", f"EdgeKL, t = {step.timestep}")
@@ -126,7 +125,7 @@ def wire_handover(
     )
 
 
-def _add_instance(picture: EditedPicture, mask: npt.NDArray[np.bool_]) -> None:
+def _add_instance(picture: EditedImage, mask: npt.NDArray[np.bool_]) -> None:
     """Draw a mask over background, as a new instance."""
 
     def draw(labels: Labels) -> Labels:
@@ -134,7 +133,7 @@ def _add_instance(picture: EditedPicture, mask: npt.NDArray[np.bool_]) -> None:
         if not free.any():
             raise InputError("The mask covers nothing that has no instance yet.")
         result = labels.copy()
-        (result[free],) = fresh_ids(labels, 1)
+        (result[free],) = new_ids(labels, 1, picture.highest)
         return result
 
     picture.edit(draw, "Mask from Cut out")

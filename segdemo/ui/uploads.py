@@ -11,8 +11,8 @@ from gradio import FileData
 from gradio_client.utils import is_file_obj_with_meta
 from PIL import Image
 
-from segdemo.batch import PictureFile, find_images, unpack_zip
 from segdemo.datatypes import InputError
+from segdemo.files import ImageFile, find_images, unpack_zip
 from segdemo.images import load_rgb
 from segdemo.ui.kept_files import file_name, file_stem, new_folder
 
@@ -69,7 +69,7 @@ def shown_version(upload: Upload) -> Path | None:
     return path
 
 
-def collect(files: list[Upload], inbox: Path) -> tuple[list[PictureFile], Rows]:
+def collect(files: list[Upload], inbox: Path) -> tuple[list[ImageFile], Rows]:
     """Lay uploads into a folder, zips unpacked.
 
     Returns the pictures, under the names that they were uploaded with, and table rows for what was

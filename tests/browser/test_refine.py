@@ -425,7 +425,7 @@ def test_a_reload_shows_the_same_picture(page: Page, tmp_path: Path) -> None:
     open_tab(page)
     open_files(page, [write_scene(tmp_path, f"{name}.png") for name in "ab"], [], [])
     expect(said(page)).to_contain_text("a.png")
-    button(page, "Next picture").click()
+    button(page, "Next photo").click()
     expect(said(page)).to_contain_text(f"b.png: {WIDTH} x {HEIGHT}")  # it is there, not on its way
     page.reload(wait_until="domcontentloaded")
     open_tab(page)
@@ -463,12 +463,12 @@ def test_photos_are_gone_through_and_taken_as_one_zip(page: Page, tmp_path: Path
     expect(place).to_have_text("1 of 3")
     Board(page).click(70, 80)
     page.keyboard.press("z")  # the next picture is shown whole all the same
-    button(page, "Next picture").click()
+    button(page, "Next photo").click()
     expect(said(page)).to_contain_text("b.png: 240 x 160, 2 instances.")
     Board(page).canvas.press("d")
     expect(place).to_have_text("3 of 3")
     expect(rows(page)).to_have_count(3)
-    button(page, "Previous picture").click()
+    button(page, "Previous photo").click()
     expect(said(page)).to_contain_text("b.png")
     Board(page).click(126, 80)
     page.keyboard.press("Delete")

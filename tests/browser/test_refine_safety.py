@@ -76,7 +76,7 @@ def test_names_are_shown_as_they_are_and_never_run(page: Page, tmp_path: Path) -
     page.mouse.move(*Board(page).place(75, 85))
     expect(page.locator("#mask-editor .tip")).to_contain_text(MARKUP)
 
-    button(page, "Next picture").click()
+    button(page, "Next photo").click()
     expect(said(page)).to_contain_text(f"{TEMPLATE}.png: 240 x 160")
     expect(rows(page).first).to_contain_text(f"1 {TEMPLATE}")
     Board(page).click(70, 80)

@@ -166,7 +166,7 @@ class TestSegment:
         said = capsys.readouterr()
         assert f"2 of 3 done, results in {out}" in said.out
         assert said.err.count("bad.png") == 1
-        assert f"{photo.parent / 'bad.png'} is not a picture" in said.err
+        assert f"{photo.parent / 'bad.png'} is not an image" in said.err
         results = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*"))
         assert results == [
             f"{stem}_{kind}.png"
@@ -412,7 +412,7 @@ class TestEdges:
         code = main(["edges", f"{photo.parent}", "--output_dir", f"{out}", *backbone, *grid])
         assert code == 1
         said = capsys.readouterr()
-        assert f"{photo.with_name('bad.png')} is not a picture" in said.err
+        assert f"{photo.with_name('bad.png')} is not an image" in said.err
         assert f"{photo}: 50 x 30, from EdgeKL," in said.out
         assert files_below(out) == ["cat_edge.png", "sea/fish_edge.png"]
         for name, size in (("cat", (50, 30)), ("sea/fish", (31, 47))):

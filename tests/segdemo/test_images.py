@@ -15,7 +15,13 @@ from scipy import ndimage
 
 from segdemo import images
 from segdemo.datatypes import InputError
-from segdemo.images import cut_out, load_rgb, mask_contour, resize_map, to_grey
+from segdemo.images import (
+    cut_out,
+    load_rgb,
+    mask_contour,
+    resize_map,
+    to_grey,
+)
 
 RED, GREEN, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (255, 255, 255), (0, 0, 0)
 
@@ -190,14 +196,14 @@ def test_pillows_own_bomb_warning_raised_as_an_error_is_the_same_refusal():
 
 
 def test_the_limit_itself_is_allowed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(images, "LARGEST_PICTURE", 12)
+    monkeypatch.setattr(images, "MAX_PIXELS", 12)
     assert load_rgb(io.BytesIO(encode(Image.new("L", (4, 3))))).shape == (3, 4, 3)
     with pytest.raises(InputError, match="reduce"):
         load_rgb(io.BytesIO(encode(Image.new("L", (13, 1)))))
 
 
-DAMAGED = "damaged or incomplete: copy or download it anew"
-NO_PICTURE = "not a picture that can be read here.*PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
+DAMAGED = "damaged or incomplete: copy or download it again"
+NO_PICTURE = "not an image that can be read here.*PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
 NOT_FINITE = Image.fromarray(np.array([[0, np.nan]], np.float32))
 UNREADABLE = {
     "nothing.png": (b"", "empty"),
@@ -235,14 +241,14 @@ def test_a_name_given_stands_for_the_path(tmp_path: Path):
     (tmp_path / "a1b2").write_bytes(b"")
     with pytest.raises(InputError, match=r"^holiday\.jpg is empty"):
         load_rgb(tmp_path / "a1b2", "holiday.jpg")
-    with pytest.raises(InputError, match=r"^The picture is empty"):
+    with pytest.raises(InputError, match=r"^The image is empty"):
         load_rgb(io.BytesIO(b""))
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"^cat\.jpg does not exist: check"):
         load_rgb(tmp_path / "cat.jpg")
-    with pytest.raises(InputError, match="is a folder: name a picture"):
+    with pytest.raises(InputError, match="is a folder: name an image"):
         load_rgb(str(tmp_path))
     with pytest.raises(InputError, match="cannot be opened"):
         load_rgb(tmp_path / ("x" * 300 + ".png"))

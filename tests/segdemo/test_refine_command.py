@@ -51,7 +51,7 @@ def test_a_photo_that_cannot_be_read_fails_alone(
 ) -> None:
     (work / "photos" / "c.png").write_text("no picture")
     assert refine(work) == 1
-    assert "c.png is not a picture" in capsys.readouterr().err
+    assert "c.png is not an image" in capsys.readouterr().err
     assert len(COCO(work / "out.json").getImgIds()) == 2
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from segdemo.datatypes import InputError
+from segdemo.files import write_json
 from segdemo.images import SUFFIXES, load_rgb
 from training.data_problems import Problem
 
@@ -85,9 +86,7 @@ def check_pairs(pairs: list[Pair], report: Path, quiet: bool = False) -> Found:
         }
     outcome = {key: (fresh | known)[key] for key in keys}
     if new:
-        partial = report.with_suffix(".partial")
-        partial.write_text(json.dumps(outcome, indent=1))
-        os.replace(partial, report)
+        write_json(outcome, report)
     good = [pair for pair, key in zip(pairs, keys, strict=True) if not outcome[key]]
     lines = [line.split("\n") for key in keys for line in outcome[key]]
     return Found(good, [Problem(Path(file), sentence) for file, sentence in lines])

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from segdemo.batch import find_images
 from segdemo.datatypes import FloatMap, InputError, PseudoEdge, RGBImage
 from segdemo.diffegg.pseudo_edge import pseudo_edge, split_score
+from segdemo.files import find_images
 from segdemo.images import image_size, load_rgb
 from training.data_problems import Problem
 from training.loop.sampling import Draw

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from segdemo.files import atomic_write, write_text
 
 CHECKPOINT = re.compile(r"step_(\d+)\.pt")
 BEST = "best.pt"
@@ -40,12 +41,11 @@ class RunFiles:
     def save(self, state: dict[str, Any], step: int, best: bool = False) -> Path:
         """Write a checkpoint; it has its name only once it is complete, and then older ones go."""
         path = self.folder / f"step_{step:07d}.pt"
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
+        with atomic_write(path) as stream:
+            torch.save(state, stream)
         if best:
-            shutil.copyfile(partial, self.folder / "best.partial")
-            os.replace(self.folder / "best.partial", self.folder / BEST)
-        os.replace(partial, path)
+            with path.open("rb") as saved, atomic_write(self.folder / BEST) as stream:
+                shutil.copyfileobj(saved, stream)
         for old in sorted(self._checkpoints(), key=_step)[: -self._keep]:
             old.unlink()
         return path
@@ -69,9 +69,7 @@ class RunFiles:
                 lines = file.read_text().splitlines(keepends=True)
                 kept = [line for line in lines if _step_of(line) <= step]
                 if len(kept) < len(lines):
-                    partial = file.with_suffix(".partial")
-                    partial.write_text("".join(kept))
-                    os.replace(partial, file)
+                    write_text("".join(kept), file)
 
     def _checkpoints(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if CHECKPOINT.fullmatch(path.name)]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segdemo.batch import replacing
 from segdemo.datatypes import InputError, PseudoEdge
+from segdemo.files import atomic_write
 from training.stored_edges import StoredEdge
 
 SETTINGS, PROBLEMS, SUMMARY = "settings.json", "problems.csv", "summary.json"
@@ -142,5 +142,5 @@ def write_problems(folder: Path, tallies: Sequence[Tally]) -> None:
 
 def write_json(values: dict[str, Any], path: Path) -> None:
     """Write values as JSON, whole or not at all."""
-    with replacing(path) as stream:
+    with atomic_write(path) as stream:
         stream.write((json.dumps(values, indent=1) + "\n").encode())

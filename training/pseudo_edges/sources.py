@@ -21,8 +21,8 @@ from typing import Protocol
 
 import numpy as np
 
-from segdemo.batch import PictureFile, find_images
 from segdemo.datatypes import InputError, RGBImage
+from segdemo.files import ImageFile, find_images
 from segdemo.images import SUFFIXES, load_rgb
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -54,7 +54,7 @@ class SourcePicture:
 class FilePictures(Sequence[SourcePicture]):
     """Pictures that are files, in the order given or a drawn one."""
 
-    def __init__(self, files: Sequence[PictureFile], shuffle_seed: int | None = None) -> None:
+    def __init__(self, files: Sequence[ImageFile], shuffle_seed: int | None = None) -> None:
         """Keep the files. shuffle_seed: draws their order; None leaves it."""
         self._files = files
         order = range(len(files))
@@ -167,7 +167,7 @@ def open_pictures(
     return FilePictures(files, shuffle_seed)
 
 
-def _listed(file: Path, root: Path) -> list[PictureFile]:
+def _listed(file: Path, root: Path) -> list[ImageFile]:
     """Read a list, a path a line; empty lines and those that begin with # are passed over.
 
     A picture's results keep its path below `root`, or all of its path if it lies elsewhere.
@@ -176,7 +176,7 @@ def _listed(file: Path, root: Path) -> list[PictureFile]:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is no text list of paths: write one path a line.") from error
-    found: dict[str, PictureFile] = {}
+    found: dict[str, ImageFile] = {}
     top = os.path.abspath(root)
     for line in filter(None, map(str.strip, lines)):
         if line.startswith("#"):
@@ -184,7 +184,7 @@ def _listed(file: Path, root: Path) -> list[PictureFile]:
         place = Path(os.path.abspath(root / line))
         kept = place.relative_to(top if place.is_relative_to(top) else place.anchor)
         stem = kept.with_suffix("").as_posix()
-        earlier = found.setdefault(stem.casefold(), PictureFile(place, line, stem))
+        earlier = found.setdefault(stem.casefold(), ImageFile(place, line, stem))
         if earlier.path != place:
             raise InputError(
                 f"{file}: the results of {earlier.name} and {line} would have the same name: "

@@ -12,8 +12,9 @@ from typing import Any
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.batch import FileStatus, PictureFile, segment_files
+from segdemo.batch import FileStatus, segment_files
 from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.files import ImageFile
 from segdemo.images import SUFFIXES
 from segdemo.ui.cutout.options import Options
 from segdemo.ui.errors import Stopped, user_errors
@@ -60,7 +61,7 @@ def segment_many(
 class BatchProgress:
     """How far a batch is: its table and its status line."""
 
-    def __init__(self, pictures: list[PictureFile], notes: Rows) -> None:
+    def __init__(self, pictures: list[ImageFile], notes: Rows) -> None:
         """Start with all pictures waiting; notes: rows of what is not segmented at all."""
         self.statuses: list[FileStatus] = []
         self._names = [picture.name for picture in pictures]

@@ -19,9 +19,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.batch import write_png
 from segdemo.datatypes import FloatMap, InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.files import write_png
 from segdemo.images import cut_out, load_rgb, to_grey
 from segdemo.ui.kept_files import download_folder, file_stem, new_folder, pack
 from segdemo.ui.uploads import Upload, upload_name

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from segdemo.annotations.label_images import read_label_image
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.diffegg.pseudo_edge import RULES
@@ -19,11 +23,9 @@ from segdemo.ui.events import Updates
 from segdemo.ui.forms import Form
 from segdemo.ui.inspect.instances import (
     Drawing,
-    LabelMap,
     fitted,
     painted_size,
     read_drawing,
-    read_instance_mask,
 )
 from segdemo.ui.inspect.traces import (
     PREVIEW_SIDE,
@@ -254,9 +256,13 @@ class InspectHandlers:
         return edge_value(values[self._state.kept], chosen, rule)
 
 
-def _instances(image: RGBImage, mask: Upload | None, drawing: Drawing | None) -> LabelMap | None:
+def _instances(
+    image: RGBImage, mask: Upload | None, drawing: Drawing | None
+) -> npt.NDArray[np.int64] | None:
     if mask is not None:
-        return fitted(read_instance_mask(mask), image.shape[:2], upload_name(mask))
+        name = upload_name(mask)
+        labels = read_label_image(Path(mask["path"]), name)
+        return fitted(labels, image.shape[:2], name)
     if drawing is not None:
         return fitted(drawing.label_map(), image.shape[:2], "The drawing")
     return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
@@ -25,7 +26,6 @@ from segdemo.datatypes import (
 from segdemo.diffegg.pseudo_edge import pseudo_edge, split_score
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.trace_files import write_trace
-from segdemo.ui.inspect.instances import LabelMap
 from segdemo.ui.kept_files import download_folder, file_stem, new_folder, pack
 from segdemo.ui.uploads import Upload, upload_name
 
@@ -97,7 +97,7 @@ def trace_photo(
     image: RGBImage,
     photo: Upload,
     settings: TraceSettings,
-    instances: LabelMap | None = None,
+    instances: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[KeptTrace]:
     """Trace a photo and keep every step as it comes; yields what is there so far.
 

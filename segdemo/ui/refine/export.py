@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segdemo.annotations import MaskFormat, write_masks
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
-from segdemo.editing.laying import UNLABELLED, to_masks
+from segdemo.editing.masks import UNLABELLED, to_masks
 from segdemo.editing.sessions import Session
 from segdemo.images import load_rgb
 from segdemo.ui.kept_files import download_folder, file_stem, pack
@@ -36,7 +36,7 @@ def export_masks(
     """
     chosen = _chosen(session, current, scope)
     masks = {
-        session.names[index]: to_masks(session.picture(index), session.classes) for index in chosen
+        session.names[index]: to_masks(session.image(index), session.classes) for index in chosen
     }
     images = None
     if mask_format == "cutouts":

@@ -10,8 +10,8 @@ import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
-from segdemo.editing.laying import laid_flat
-from segdemo.editing.picture import EditedPicture
+from segdemo.editing.image import EditedImage
+from segdemo.editing.masks import flatten_masks
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.images import load_rgb
 from segdemo.rip.settings import RIPSettings, with_changes
@@ -177,9 +177,9 @@ class RefineHandlers:
                 pass  # too old: a new one
         return self._store.create()
 
-    def _picture(self, data: Message) -> tuple[Session, int, EditedPicture]:
+    def _picture(self, data: Message) -> tuple[Session, int, EditedImage]:
         session, index = self._store.open(data["token"]), int(data["picture"])
-        picture = session.picture(index)
+        picture = session.image(index)
         if "lease" in data:
             picture.check_lease(data["lease"])
         return session, index, picture
@@ -209,7 +209,7 @@ class RefineHandlers:
         masks = self._assistant.propose(image, data["method"])
         if not len(masks):
             raise InputError("No object was found: draw one with the brush (N, then B).")
-        labels, known, _ = laid_flat(masks)
+        labels, known, _ = flatten_masks(masks)
         revision = int(data["revision"])
         picture.replace_all(labels, revision + 1, known, follows=revision)
         count = "1 instance" if picture.count == 1 else f"{picture.count} instances"

@@ -10,12 +10,11 @@ from typing import Any
 
 import gradio as gr
 
-from segdemo.datatypes import FloatMap
+from segdemo.datatypes import FloatMap, Labels
+from segdemo.editing.image import EditedImage, Instance
 from segdemo.editing.patches import pack
-from segdemo.editing.picture import EditedPicture, Instance
 from segdemo.editing.proposals import Proposals
 from segdemo.editing.sessions import Session
-from segdemo.editing.strokes import Labels
 from segdemo.ui.kept_files import new_folder
 from segdemo.ui.refine.opening import THUMBNAIL, VIEW
 
@@ -24,7 +23,7 @@ Message = dict[str, Any]
 
 def picture_message(session: Session, index: int, note: str | None = None) -> Message:
     """Show a picture: photo, label map as it is and as it was opened, instances, edges, queue."""
-    picture, folder = session.picture(index), new_folder()
+    picture, folder = session.image(index), new_folder()
     edges = picture.edges
     return _message(
         "picture",
@@ -43,18 +42,19 @@ def picture_message(session: Session, index: int, note: str | None = None) -> Me
             "labels": _packed(picture.labels, folder / "labels.gz"),
             "start": _packed(picture.start, folder / "start.gz"),
             "instances": described(picture.instances),
+            "highest": picture.highest,
             "checked": picture.checked,
             "edges": edges and _edges(picture, folder),
         },
     )
 
 
-def edges_message(picture: EditedPicture, index: int, note: str | None = None) -> Message:
+def edges_message(picture: EditedImage, index: int, note: str | None = None) -> Message:
     """Show the edges that a picture has now."""
     return _message("edges", picture=index, edges=_edges(picture, new_folder()), note=note)
 
 
-def proposals_message(picture: EditedPicture, index: int, proposals: Proposals) -> Message:
+def proposals_message(picture: EditedImage, index: int, proposals: Proposals) -> Message:
     """Show what RIP would do."""
     changes = [
         {
@@ -123,7 +123,7 @@ def _message(kind: str, **content: Any) -> Message:
     return {"key": secrets.token_hex(8), "message": kind, **content}
 
 
-def _edges(picture: EditedPicture, folder: Path) -> Message | None:
+def _edges(picture: EditedImage, folder: Path) -> Message | None:
     edge = picture.edge_map()
     if edge is None or picture.edges is None:
         return None

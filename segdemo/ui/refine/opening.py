@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from segdemo.annotations import read_masks
-from segdemo.batch import PictureFile
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.editing.sessions import Session
+from segdemo.files import ImageFile
 from segdemo.images import load_rgb
 from segdemo.ui.kept_files import new_folder
 from segdemo.ui.uploads import Upload, collect, upload_name
@@ -131,7 +131,7 @@ def _read(upload: Upload, name: str, sizes: dict[str, Size]) -> dict[str, Instan
 
 
 def _add_edges(
-    session: Session, uploads: Sequence[Upload], pictures: list[PictureFile], lines: list[str]
+    session: Session, uploads: Sequence[Upload], pictures: list[ImageFile], lines: list[str]
 ) -> None:
     # of two with one stem, the first
     stems = {str(Path(one.name).with_suffix("")): one.name for one in reversed(pictures)}
@@ -144,7 +144,7 @@ def _add_edges(
         try:
             if photo is None or photo not in session.names:
                 raise InputError(f"{name} belongs to no photo here: call it <photo>_edge.png.")
-            picture = session.picture(session.names.index(photo))
+            picture = session.image(session.names.index(photo))
             edge = read_edge_map(Path(upload["path"]), picture.size, name)
             picture.set_edges(edge.probability, "upload", name)
         except InputError as error:

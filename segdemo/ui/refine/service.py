@@ -14,13 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from segdemo.datatypes import InputError
+from segdemo.datatypes import InputError, Labels
 from segdemo.editing import shapes
+from segdemo.editing.image import BehindError, Change, EditedImage, Instance, LostError
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
-from segdemo.editing.picture import BehindError, Change, EditedPicture, Instance, LostError
+from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.editing.splits import split_among_seeds, split_components
-from segdemo.editing.strokes import Labels
 from segdemo.ui.errors import UNEXPECTED
 from segdemo.ui.refine.messages import described, queue_of
 
@@ -102,21 +101,21 @@ class EditorService:
         change = picture.accept(chosen, int(request["revision"]))
         return _changed(change)
 
-    def _find(self, request: Request) -> tuple[Session, EditedPicture]:
+    def _find(self, request: Request) -> tuple[Session, EditedImage]:
         session = self._store.open(request["token"])
-        picture = session.picture(int(request["picture"]))
+        picture = session.image(int(request["picture"]))
         picture.check_lease(request.get("lease"))
         return session, picture
 
 
-Operation = Callable[[Labels, list[int], Mapping[str, Any], EditedPicture], Labels]
+Operation = Callable[[Labels, list[int], Mapping[str, Any], EditedImage], Labels]
 
 
 def _shaped(shape: Callable[..., Labels]) -> Operation:
     """Make an operation of a shape that takes a radius."""
 
     def operation(
-        labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedPicture
+        labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedImage
     ) -> Labels:
         radius = options.get("radius")
         return shape(labels, ids) if radius is None else shape(labels, ids, float(radius))
@@ -124,26 +123,17 @@ def _shaped(shape: Callable[..., Labels]) -> Operation:
     return operation
 
 
-def _components(
-    labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedPicture
-) -> Labels:
-    for number in ids or [0]:
-        labels = split_components(labels, number)
-    return labels
-
-
 def _seeds(
-    labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedPicture
+    labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedImage
 ) -> Labels:
     if len(ids) != 1:
         raise InputError("Select the one instance that the seeds shall divide.")
     strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in options["strokes"]]
     radius = min(max(float(options.get("size", 4)), 0.5), 200)
-    return split_among_seeds(labels, ids[0], strokes, radius, picture.edge_map())
+    return split_among_seeds(labels, ids[0], strokes, radius, picture.edge_map(), picture.highest)
 
 
 OPERATIONS: dict[str, tuple[str, Operation]] = {
-    "components": ("Components", _components),
     "fill_holes": ("Fill holes", lambda labels, ids, *_: shapes.fill_holes(labels, ids)),
     "smooth": ("Smooth", _shaped(shapes.smooth)),
     "grow": ("Grow", _shaped(shapes.grow)),
@@ -192,7 +182,7 @@ def _changed(change: Change) -> Answer:
     }
 
 
-def _instances(given: object, picture: EditedPicture) -> dict[int, Instance]:
+def _instances(given: object, picture: EditedImage) -> dict[int, Instance]:
     """Read what the browser says of instances; what it does not know of them stays."""
     if given is None:
         return {}

@@ -13,10 +13,10 @@ from segdemo.datatypes import InputError
 from segdemo.editing.sessions import SessionStore
 from segdemo.images import SUFFIXES
 from segdemo.rip.settings import PRESETS
+from segdemo.ui.editor import mask_editor
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import MODEL_QUEUE, PRIVATE, RIP_QUEUE, Updates, wire_download
 from segdemo.ui.forms import label_of
-from segdemo.ui.mask_editor import mask_editor
 from segdemo.ui.refine.api import build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
 from segdemo.ui.refine.handlers import METHODS, SOURCES, RefineHandlers, RefineTab

@@ -106,7 +106,7 @@ def test_long_runs_are_decoded():
     ],
 )
 def test_runs_that_do_not_fill_their_size_are_refused(counts: object):
-    with pytest.raises(InputError, match="runs"):
+    with pytest.raises(InputError, match="RLE"):
         rle.decode({"size": [2, 2], "counts": counts})
 
 

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from segdemo import batch
-from segdemo.annotations import gathering, label_maps, read_masks
+from segdemo import files
+from segdemo.annotations import arrays, collector, read_masks
 from segdemo.datatypes import InputError
 from tests.segdemo.annotations.test_reading import TALL, as_json, as_png, coco, packed
 
@@ -35,30 +35,30 @@ def refusal(path: Path, sizes: dict[str, tuple[int, int]] | None = None, **more:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (coco([{"size": [4, 3], "counts": [12]}], (5, 3)), "mask 1 of a.jpg .* 3 x 4, the picture"),
-        (coco([packed(TALL), {"size": [3, 5], "counts": [15]}], (5, 3)), "runs are 5 x 3"),
-        (coco([{"size": [5, 3], "counts": [14]}], (5, 3)), "do not fill"),
+        (coco([{"size": [4, 3], "counts": [12]}], (5, 3)), "mask 1 of a.jpg .* 3 x 4, the image"),
+        (coco([packed(TALL), {"size": [3, 5], "counts": [15]}], (5, 3)), "RLE is 5 x 3"),
+        (coco([{"size": [5, 3], "counts": [14]}], (5, 3)), "does not fill"),
         (coco([{"size": [5, 3], "counts": "oo"}], (5, 3)), "damaged"),
-        (coco([{"size": [5, 3]}], (5, 3)), "no list of whole numbers"),
+        (coco([{"size": [5, 3]}], (5, 3)), "neither a list of whole numbers"),
         (coco([{"counts": [15]}], (5, 3)), "no size"),
         (coco([[[0, 0, 1, 1, 2]]], (5, 3)), "pairs"),
-        (coco([[[0, 0, 1, 1, 2, 900]]], (5, 3)), "far out of the picture"),
+        (coco([[[0, 0, 1, 1, 2, 900]]], (5, 3)), "far out of the image"),
         (coco([[["x"] * 6]], (5, 3)), "mask 1 of a.jpg is incomplete"),
         (coco([packed(TALL)], (5, 3), category_id=9), "category 9, which the file does not list"),
         (coco([packed(TALL)], (5, 3), score="high"), "mask 1"),
         (coco([packed(TALL)], (5, 3), image_id=8), "image 8, which it lacks"),
         (coco([], (0, 3)), "3 x 0 pixels"),
         (coco([], (100_000, 100_000)), "40 million"),
-        ({**coco([], (5, 3)), "images": [{"id": 1}]}, "no complete COCO JSON"),
-        ({"annotations": [], "images": [], "categories": 3}, "no complete COCO JSON"),
-        ({"annotations": [5], "images": []}, "no complete COCO JSON"),
-        ({"a": 1}, "none of masks"),
-        ([], "none of masks"),
-        ([{"image_id": "x", "segmentation": 1}], "no list of COCO results"),
+        ({**coco([], (5, 3)), "images": [{"id": 1}]}, "not a complete COCO JSON"),
+        ({"annotations": [], "images": [], "categories": 3}, "not a complete COCO JSON"),
+        ({"annotations": [5], "images": []}, "not a complete COCO JSON"),
+        ({"a": 1}, "holds no masks"),
+        ([], "holds no masks"),
+        ([{"image_id": "x", "segmentation": 1}], "not a list of COCO results"),
         ({"shapes": [{"points": [[0, 0]]}], "imageHeight": 5, "imageWidth": 3}, "LabelMe"),
         ({"shapes": [{"label": "a", "points": 3}], "imageHeight": 5, "imageWidth": 3}, "LabelMe"),
-        ({"shapes": []}, "how large its picture is"),
-        ({"annotations": [{"segments_info": []}]}, "no complete panoptic JSON"),
+        ({"shapes": []}, "how large its image is"),
+        ({"annotations": [{"segments_info": []}]}, "not a complete panoptic JSON"),
     ],
 )
 def test_json_that_does_not_fit(tmp_path: Path, content: Any, said: str):
@@ -70,14 +70,14 @@ def test_json_that_does_not_fit(tmp_path: Path, content: Any, said: str):
 @pytest.mark.parametrize("raw", [b"{", b"[" * 100_000, b"\xff\xfe{", b'{"a": \x00}'])
 def test_json_that_is_none(tmp_path: Path, raw: bytes):
     (tmp_path / "c.json").write_bytes(raw)
-    assert "damaged or no JSON" in refusal(tmp_path / "c.json")
+    assert "damaged or not JSON" in refusal(tmp_path / "c.json")
 
 
 def test_sizes_that_disagree_with_the_picture(tmp_path: Path):
     path = as_json(coco([packed(TALL)], TALL.shape), tmp_path / "c.json")
-    assert "a.jpg are 3 x 5, the picture 7 x 6" in refusal(path, {"a.jpg": (6, 7)})
+    assert "a.jpg are 3 x 5, the image 7 x 6" in refusal(path, {"a.jpg": (6, 7)})
     path = as_png(TALL, tmp_path / "a.png")
-    assert "a.jpg are 3 x 5, the picture 7 x 6" in refusal(path, {"a.jpg": (6, 7)})
+    assert "a.jpg are 3 x 5, the image 7 x 6" in refusal(path, {"a.jpg": (6, 7)})
 
 
 def test_a_name_that_could_be_two_pictures(tmp_path: Path):
@@ -97,7 +97,7 @@ def test_masks_that_come_twice(tmp_path: Path):
 
 
 def test_more_masks_than_fit_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gathering, "LARGEST_MASKS", 44)
+    monkeypatch.setattr(collector, "MAX_MASK_BYTES", 44)
     path = as_json(coco([packed(TALL)] * 3, TALL.shape), tmp_path / "c.json")
     assert "GB unpacked" in refusal(path)
 
@@ -106,7 +106,7 @@ class TestLabelPictures:
     def test_photos(self, tmp_path: Path):
         noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
         assert "looks like a photo" in refusal(as_png(noise, tmp_path / "a.png"))
-        assert "no format of masks" in refusal(as_png(noise, tmp_path / "a.jpg"))
+        assert "not a mask format" in refusal(as_png(noise, tmp_path / "a.jpg"))
 
     def test_jpegs_that_call_themselves_png(self, tmp_path: Path):
         Image.new("L", (3, 5)).save(tmp_path / "a.png", "JPEG")
@@ -121,7 +121,7 @@ class TestLabelPictures:
 
     def test_numbers_that_are_no_class(self, tmp_path: Path):
         path = as_png(np.array([[0, 75]], np.uint8), tmp_path / "a.png")
-        assert "75, which is no class of voc" in refusal(path, classes="voc")
+        assert "75, which is not a class of voc" in refusal(path, classes="voc")
         assert "choose one of voc, coco" in refusal_of_class(path)
 
     def test_masks_of_one_picture_in_two_sizes(self, tmp_path: Path):
@@ -167,7 +167,7 @@ def test_arrays_that_claim_more_than_there_is(tmp_path: Path):
 
 
 def test_npz_that_unpack_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(label_maps, "LARGEST_ARRAYS", 1000)
+    monkeypatch.setattr(arrays, "MAX_ARRAY_BYTES", 1000)
     np.savez_compressed(tmp_path / "a.npz", np.zeros((40, 40), np.uint8))
     assert "unpacks to more than" in refusal(tmp_path / "a.npz")
 
@@ -183,7 +183,7 @@ def test_npz_of_arrays_that_do_not_belong_together(tmp_path: Path):
     ("row", "said"),
     [
         ("0 0.5 0.5 0.1 0.1", "boxes"),
-        ("0 0 0 1 0 1", "no polygon"),
+        ("0 0 0 1 0 1", "not a polygon"),
         ("cat 0 0 1 0 1 1", "not a class"),
         ("0 0 0 1 0 1 5", "range 0 to 1"),
         ("0 0 0 1 0 1 nan", "range 0 to 1"),
@@ -201,7 +201,7 @@ def test_rows_that_are_no_yolo(tmp_path: Path, row: str, said: str):
 def test_yolo_without_the_pictures_size_or_as_no_text(tmp_path: Path):
     (tmp_path / "a.txt").write_bytes(b"0 \xff")
     assert "how large" in refusal(tmp_path / "a.txt")
-    assert "no text" in refusal(tmp_path / "a.txt", SIZES)
+    assert "not a text file" in refusal(tmp_path / "a.txt", SIZES)
 
 
 class TestPanoptic:
@@ -228,7 +228,7 @@ class TestPanoptic:
 
     @pytest.mark.parametrize("name", ["../p/a.png", "/etc/passwd", "C:a.png"])
     def test_pictures_elsewhere(self, tmp_path: Path, name: str):
-        assert "no file name within a folder" in refusal(self.write(tmp_path, [7], name))
+        assert "not a file name within a folder" in refusal(self.write(tmp_path, [7], name))
 
 
 def zipped(path: Path, entries: dict[str, bytes]) -> Path:
@@ -247,7 +247,7 @@ class TestArchives:
         assert "leads out of the archive" in refusal(path)
 
     def test_bombs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(batch, "LARGEST_UNPACKED", 1000)
+        monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", 1000)
         path = zipped(tmp_path / "m.zip", {"a.png": bytes(5000)})
         assert "m.zip unpacks to more than" in refusal(path)
 
@@ -266,7 +266,7 @@ class TestArchives:
         path.write_bytes(raw[:50] + b"XXXX" + raw[54:])
         assert "a.png was left out: it is damaged" in refusal(path)
         path.write_bytes(raw[:-30])
-        assert "pack it anew" in refusal(path)
+        assert "pack it again" in refusal(path)
 
     def test_folders_without_masks(self, tmp_path: Path):
         assert "holds no masks" in refusal(tmp_path)
@@ -275,9 +275,9 @@ class TestArchives:
 def test_files_that_are_missing_or_unknown(tmp_path: Path):
     assert "cannot be read (No such file" in refusal(tmp_path / "gone.json")
     (tmp_path / "a.mat").write_bytes(b"MATLAB")
-    assert "no format of masks known here" in refusal(tmp_path / "a.mat")
+    assert "not a mask format known here" in refusal(tmp_path / "a.mat")
     (tmp_path / "empty.png").write_bytes(b"")
-    assert "empty.png is no label picture" in refusal(tmp_path / "empty.png")
+    assert "empty.png is not a label image" in refusal(tmp_path / "empty.png")
 
 
 LABELME = {

@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from scipy import ndimage
 
 from segdemo.annotations import MaskFormat, read_masks, write_masks
-from segdemo.annotations.label_maps import read_ids
+from segdemo.annotations.label_images import read_label_image
 from segdemo.datatypes import InputError, InstanceMasks
 from tests.segdemo.annotations.drawing import (
     NAMES,
@@ -243,7 +243,7 @@ def test_other_readers_see_the_ids_of_an_indexed_png(tmp_path: Path):
     with Image.open(tmp_path / "few.png") as picture:
         assert picture.mode == "P"
         np.testing.assert_array_equal(np.asarray(picture), labels % 255)
-    np.testing.assert_array_equal(read_ids(tmp_path / "few.png", "few"), labels % 255)
+    np.testing.assert_array_equal(read_label_image(tmp_path / "few.png", "few"), labels % 255)
 
 
 def test_a_panoptic_png_has_cocos_colour_code(tmp_path: Path):
@@ -287,14 +287,14 @@ def test_classes_that_differ_between_pictures_are_refused(tmp_path: Path):
     cat, dog = (
         InstanceMasks.unscored(RING[None], np.array([1]), {1: name}) for name in ("cat", "dog")
     )
-    with pytest.raises(InputError, match=r"b\.jpg: category 1 is dog, in other pictures cat"):
+    with pytest.raises(InputError, match=r"b\.jpg: category 1 is dog, in other images cat"):
         write_masks({"a.jpg": cat, "b.jpg": dog}, tmp_path / "m.json", "coco")
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/a.jpg", "C:\\a.jpg", "a/../../b", "", ".."])
 @pytest.mark.parametrize("mask_format", ["npz", "panoptic", "labelme"])
 def test_names_never_lead_out_of_the_folder(tmp_path: Path, name: str, mask_format: MaskFormat):
-    with pytest.raises(InputError, match="no file name within a folder"):
+    with pytest.raises(InputError, match="not a file name within a folder"):
         write_masks({name: InstanceMasks.unscored(RING[None])}, tmp_path / "m", mask_format)
 
 
@@ -320,5 +320,5 @@ def test_new_masks_without_a_class_go_beside_classified_ones(tmp_path: Path):
 
 
 def test_an_unknown_format_is_named(tmp_path: Path):
-    with pytest.raises(InputError, match="tiff is no format of masks: choose one of coco,"):
+    with pytest.raises(InputError, match="tiff is not a mask format: choose one of coco,"):
         write_masks({}, tmp_path, "tiff")  # type: ignore[arg-type]

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segdemo.datatypes import InputError, InstanceMasks
-from segdemo.editing.laying import laid_flat, to_masks
+from segdemo.editing.image import BehindError, EditedImage, Instance, LostError, Summary
+from segdemo.editing.masks import flatten_masks, to_masks
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
-from segdemo.editing.picture import BehindError, EditedPicture, Instance, LostError, Summary
 from segdemo.editing.sessions import Session, SessionStore
-from segdemo.editing.shapes import grow, merge
-from segdemo.editing.splits import split_components
+from segdemo.editing.shapes import grow
 
 
 def masks(categories: list[int] | None = None, names: dict[int, str] | None = None):
@@ -28,6 +27,17 @@ def masks(categories: list[int] | None = None, names: dict[int, str] | None = No
     stack[2, 30:38, 15:30] = True
     ids = None if categories is None else np.array(categories, np.int64)
     return InstanceMasks.unscored(stack, ids, names)
+
+
+def split_first(labels: np.ndarray) -> np.ndarray:
+    """Make a new instance of the right piece of instance 1."""
+    after = labels.copy()
+    after[5:15, 30:40] = labels.max() + 1
+    return after
+
+
+def merge_first(labels: np.ndarray) -> np.ndarray:
+    return np.where(labels == 2, 1, labels).astype(np.uint16)
 
 
 @pytest.fixture
@@ -50,55 +60,55 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_edits_are_there_after_the_program_was_killed(session, tmp_path):
-    picture = session.picture(0)
-    picture.edit(lambda labels: split_components(labels, 1), "Components")
+    picture = session.image(0)
+    picture.edit(split_first, "Components")
     picture.edit(lambda labels: grow(labels, [2], 3), "Grow")
     picture.describe({2: Instance(category=5, locked=True)}, checked=True)
-    again = SessionStore(tmp_path / "sessions").open(session.token).picture(0)
+    again = SessionStore(tmp_path / "sessions").open(session.token).image(0)
     assert (again.labels == picture.labels).all()
     assert again.revision == 2 and again.checked
     assert again.instances == picture.instances
     assert again.instances[2].locked and again.count == 4
-    assert (again.start == laid_flat(masks())[0]).all()
+    assert (again.start == flatten_masks(masks())[0]).all()
 
 
 def test_a_list_of_pictures_needs_no_pixels(session):
-    picture = session.picture(0)
+    picture = session.image(0)
     assert session.summary(0) == Summary(count=3, revision=0, checked=False)
-    picture.edit(lambda labels: split_components(labels, 1), "Components")
+    picture.edit(split_first, "Components")
     picture.describe(checked=True)
     assert session.summary(0) == Summary(count=4, revision=1, checked=True)
 
 
 def test_an_entry_cut_short_by_a_crash_is_left_out_and_nothing_else(session, tmp_path):
-    picture = session.picture(0)
+    picture = session.image(0)
     first = picture.edit(lambda labels: grow(labels, [2], 1), "Grow")
     picture.edit(lambda labels: grow(labels, [2], 3), "Grow")
     folder = tmp_path / "sessions" / session.token / "0000"
     journal = folder / "edits.journal"
     journal.write_bytes(journal.read_bytes()[:-7])
-    again = EditedPicture(folder)
+    again = EditedImage(folder)
     assert again.revision == 1
     expected = picture.start
     first.patch.put_on(expected)
     assert (again.labels == expected).all()
     again.edit(lambda labels: grow(labels, [3], 1), "Grow")
-    assert (EditedPicture(folder).labels == again.labels).all()
+    assert (EditedImage(folder).labels == again.labels).all()
 
 
 def test_a_crash_between_the_whole_and_the_journals_end_applies_nothing_twice(session, tmp_path):
-    picture = session.picture(0)
+    picture = session.image(0)
     folder = tmp_path / "sessions" / session.token / "0000"
     picture.edit(lambda labels: grow(labels, [2], 1), "Grow")
     kept = (folder / "edits.journal").read_bytes()
     picture.replace_all(np.zeros((40, 50), np.uint16), 5, {})
     (folder / "edits.journal").write_bytes(kept)
-    again = EditedPicture(folder)
+    again = EditedImage(folder)
     assert again.revision == 5 and not again.labels.any()
 
 
 def test_edits_come_in_order_once_each(session):
-    picture = session.picture(0)
+    picture = session.image(0)
     patch = Patch(2, 3, np.full((4, 5), 9, np.uint16))
     picture.apply(patch, 1, {9: Instance(category=3)}, "Brush")
     assert picture.instances[9].category == 3
@@ -108,35 +118,41 @@ def test_edits_come_in_order_once_each(session):
     with pytest.raises(InputError, match="damaged"):
         picture.apply(Patch(48, 3, np.zeros((4, 5), np.uint16)), 2, {}, "Brush")
     with pytest.raises(BehindError):
-        picture.edit(lambda labels: merge(labels, [1, 2]), "Merge", revision=0)
+        picture.edit(merge_first, "Merge", revision=0)
 
 
 def test_a_class_comes_back_with_its_instance(session):
-    picture = session.picture(0)
+    picture = session.image(0)
     picture.describe({2: Instance(category=4)})
     before = picture.labels.copy()
-    picture.edit(lambda labels: merge(labels, [1, 2]), "Merge")
+    picture.edit(merge_first, "Merge")
     assert 2 not in picture.instances
     picture.apply(difference(picture.labels, before), 2, {}, "Undo")
     assert picture.instances[2].category == 4
 
 
 def test_parts_inherit_class_and_score(session):
-    picture = session.picture(0)
+    picture = session.image(0)
     picture.describe({1: Instance(category=4, score=0.5, hidden=True)})
-    change = picture.edit(lambda labels: split_components(labels, 1), "Components")
+    change = picture.edit(split_first, "Components")
     assert change.instances == {4: Instance(category=4, score=0.5)}
 
 
+def test_a_number_that_was_in_use_is_not_given_again(session):
+    picture = session.image(0)
+    picture.describe({9: Instance(category=4)})
+    assert picture.highest == 9
+
+
 def test_a_picture_is_one_object_to_all_who_ask(store, session):
-    assert store.open(session.token).picture(0) is session.picture(0)
+    assert store.open(session.token).image(0) is session.image(0)
 
 
 def test_sessions_stay_apart_and_tokens_cannot_be_made_up(store, session, photo):
     other = store.create()
     other.add("photo.png", masks(), {"photo": photo})
-    other.picture(0).edit(lambda labels: merge(labels, [1, 2]), "Merge")
-    assert session.picture(0).revision == 0
+    other.image(0).edit(merge_first, "Merge")
+    assert session.image(0).revision == 0
     for token in ("", "../" + session.token, "a" * 22, session.token[:-1], None, 7):
         with pytest.raises(InputError, match="not here any more"):
             store.open(token)
@@ -162,8 +178,8 @@ def test_classes_of_two_files_are_matched_by_name(store):
     session.add("a.png", masks([1, 1, 2], {1: "cat", 2: "dog"}), {})
     session.add("b.png", masks([1, 2, 3], {1: "dog", 2: "cat", 3: "cow"}), {})
     assert session.classes == {1: "cat", 2: "dog", 3: "cow"}
-    assert [i.category for i in session.picture(1).instances.values()] == [2, 1, 3]
-    exported = to_masks(session.picture(1), session.classes)
+    assert [i.category for i in session.image(1).instances.values()] == [2, 1, 3]
+    exported = to_masks(session.image(1), session.classes)
     assert [exported.names[int(n)] for n in exported.category_ids] == ["dog", "cat", "cow"]
 
 
@@ -177,7 +193,7 @@ def test_the_photo_is_kept_as_it_was(session):
 
 
 def test_instances_without_a_class_get_one_when_others_have(session):
-    picture = session.picture(0)
+    picture = session.image(0)
     assert to_masks(picture, {}).category_ids is None
     picture.describe({2: Instance(category=4)})
     exported = to_masks(picture, {4: "cup"})
@@ -186,13 +202,13 @@ def test_instances_without_a_class_get_one_when_others_have(session):
 
 
 def test_overlaps_are_told_when_laid_flat(session):
-    _, known, losses = laid_flat(masks())
+    _, known, losses = flatten_masks(masks())
     assert losses == ["25 pixels belonged to several instances: the smaller one has them."]
     assert sorted(known) == [1, 2, 3]
 
 
 def test_edges_have_the_photos_size(session):
-    picture = session.picture(0)
+    picture = session.image(0)
     with pytest.raises(InputError, match="50 x 40"):
         picture.set_edges(np.zeros((50, 40), np.float32), "upload", "file")
     with pytest.raises(InputError, match="Find edges first"):
@@ -228,15 +244,15 @@ def test_packets_that_lie_about_their_size_are_refused():
 
 
 def test_who_opened_a_picture_last_may_edit_it_even_after_a_restart(session, tmp_path):
-    first, second = session.picture(0).take_lease(), session.picture(0).take_lease()
-    again = SessionStore(tmp_path / "sessions").open(session.token).picture(0)
+    first, second = session.image(0).take_lease(), session.image(0).take_lease()
+    again = SessionStore(tmp_path / "sessions").open(session.token).image(0)
     again.check_lease(second)
     with pytest.raises(LostError, match="another tab"):
         again.check_lease(first)
 
 
 def test_a_map_made_from_an_older_one_replaces_nothing(session):
-    picture = session.picture(0)
+    picture = session.image(0)
     picture.edit(lambda labels: grow(labels, [2], 1), "Grow")
     with pytest.raises(BehindError):
         picture.replace_all(np.zeros((40, 50), np.uint16), 1, {}, follows=0)

@@ -19,15 +19,6 @@ def scene() -> np.ndarray:
     return labels
 
 
-def test_merge_and_delete():
-    merged = shapes.merge(scene(), [2, 1])
-    assert (merged == 2).sum() == (scene() == 1).sum() + (scene() == 2).sum()
-    assert not (merged == 1).any()
-    assert np.unique(shapes.delete(scene(), [1, 3])).tolist() == [0, 2]
-    with pytest.raises(InputError, match="at least two"):
-        shapes.merge(scene(), [2, 2])
-
-
 def test_holes_of_background_are_filled_and_an_instance_within_stays():
     filled = shapes.fill_holes(scene(), [1])
     assert (filled[12:16, 12:16] == 1).all()

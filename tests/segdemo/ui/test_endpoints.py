@@ -33,7 +33,16 @@ def test_only_the_named_endpoints_are_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert sorted(endpoints) == ["/edges", "/refine", "/segment", "/segment_batch", "/trace"]
     names = [parameter["parameter_name"] for parameter in endpoints["/segment"]["parameters"]]
-    assert names == ["photo", "size", "seed", "augment", "ensemble", "soft", "threshold", "follow"]
+    assert names == [
+        "photo",
+        "size",
+        "seed",
+        "augment",
+        "ensemble",
+        "soft",
+        "threshold",
+        "follow",
+    ] + ["second_opinion"]
     names = [parameter["parameter_name"] for parameter in endpoints["/trace"]["parameters"]]
     assert names == ["photo", "timesteps", "size", "seed", "layers", "edge_timestep", "rule"]
 
@@ -108,7 +117,7 @@ def test_a_path_on_the_server_is_refused(served: str, meta: dict[str, object]) -
     with urllib.request.urlopen(f"{served}gradio_api/call/segment/{event}") as reply:
         said = reply.read().decode()
     assert "event: error" in said
-    assert "is not a picture" not in said  # that would mean it had been opened
+    assert "is not an image" not in said  # that would mean it had been opened
 
 
 def test_a_batch_reports_each_file_and_packs_what_succeeded(

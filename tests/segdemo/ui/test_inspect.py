@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from segdemo.datatypes import InputError, KLCurve, PseudoEdge
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
 from segdemo.ui.forms import read_settings
-from segdemo.ui.inspect.instances import fitted, painted_size, read_drawing, read_instance_mask
+from segdemo.ui.inspect.instances import fitted, painted_size, read_drawing
 from segdemo.ui.inspect.options import (
     read_timesteps,
     settings_words,
@@ -89,50 +87,6 @@ class TestFields:
 
 class TestInstanceMasks:
     IDS = np.array([[0, 1, 1], [7, 7, 0]])
-
-    @pytest.fixture
-    def upload(self, tmp_path: Path) -> Callable[[Image.Image, str], Upload]:
-        def written(picture: Image.Image, name: str) -> Upload:
-            picture.save(tmp_path / name)
-            return Upload(path=str(tmp_path / name), orig_name=name)
-
-        return written
-
-    def test_ids_are_read_as_they_are_stored(
-        self, upload: Callable[[Image.Image, str], Upload]
-    ) -> None:
-        palette = Image.fromarray(self.IDS.astype(np.uint8)).convert("P")
-        palette.putdata(self.IDS.ravel().tolist())
-        palette.putpalette([0, 0, 0] + [90, 90, 90] * 7)  # two ids may share a colour
-        for picture, name in (
-            (palette, "palette.png"),
-            (Image.fromarray(self.IDS.astype(np.uint8)), "grey.png"),
-            (Image.fromarray(self.IDS.astype(np.uint16) * 300), "deep.png"),
-        ):
-            ids = read_instance_mask(upload(picture, name))
-            np.testing.assert_array_equal(ids, self.IDS * (300 if name == "deep.png" else 1))
-
-    def test_flat_colours_are_ids_and_black_is_the_background(
-        self, upload: Callable[[Image.Image, str], Upload]
-    ) -> None:
-        colours = np.zeros((2, 3, 3), np.uint8)
-        colours[self.IDS == 1], colours[self.IDS == 7] = (255, 0, 0), (0, 0, 255)
-        ids = read_instance_mask(upload(Image.fromarray(colours), "colours.png"))
-        np.testing.assert_array_equal(fitted(ids, (2, 3), "m"), [[0, 2, 2], [1, 1, 0]])
-
-    def test_what_is_no_mask_is_named(
-        self, upload: Callable[[Image.Image, str], Upload], tmp_path: Path
-    ) -> None:
-        noise = np.random.default_rng(0).integers(0, 255, (50, 50, 3), np.uint8)
-        with pytest.raises(InputError, match=r"noise\.png holds 2\d\d\d different values"):
-            read_instance_mask(upload(Image.fromarray(noise), "noise.png"))
-        with pytest.raises(InputError, match=r"photo\.jpg is no instance mask: save it as PNG"):
-            read_instance_mask(upload(Image.fromarray(noise), "photo.jpg"))
-        cut = tmp_path / "cut.png"
-        Image.fromarray(noise).save(cut)
-        cut.write_bytes(cut.read_bytes()[:2000])
-        with pytest.raises(InputError, match=r"cut\.png is damaged"):
-            read_instance_mask(Upload(path=str(cut), orig_name="cut.png"))
 
     def test_a_mask_is_fitted_to_the_photo_without_mixing_ids(self) -> None:
         larger = fitted(self.IDS, (4, 6), "mask.png")

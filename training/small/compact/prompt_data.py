@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from segdemo.prompting.clicks import next_click
-from segdemo.prompting.prompts import Prompt, Window, prompt_map
+from segdemo.prompting.prompts import Prompt, prompt_map
+from segdemo.windows import Window
 from training.small.compact.scene_material import SceneMaterial
 from training.small.scenes.compose import compose_crowd, compose_scene
 from training.small.scenes.crops import recolour

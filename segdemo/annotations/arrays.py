@@ -1,0 +1,158 @@
+"""NPY and NPZ: arrays of ids, stacks of masks."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from segdemo.annotations.classes import ClassSet
+from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.file_names import output_path
+from segdemo.annotations.label_images import add_labels
+from segdemo.datatypes import InputError, InstanceMasks, Labels
+from segdemo.files import ZIP_ERRORS, atomic_write
+
+MAX_ARRAY_BYTES = 4_000_000_000  # of one NPZ
+
+
+def add_arrays(
+    path: Path, name: str, collector: MaskCollector, file: str, classes: ClassSet | None
+) -> None:
+    """Read NPY or NPZ as the masks of the image `name`.
+
+    (H, W) whole numbers are ids, (H, W) bool is one mask, (N, H, W) of bool or of zeros and ones a
+    stack. An NPZ may hold more arrays: `masks` or `labels` counts, beside it `scores`,
+    `category_ids`, `crowd` and `names`; or each array is one mask. Raises InputError.
+    """
+    key = collector.key(name, file)
+    if key is None:
+        return
+    arrays = _load_arrays(path, file)
+    main = next((arrays[k] for k in ("masks", "labels") if k in arrays), None)
+    if main is None and len(arrays) == 1:
+        (main,) = arrays.values()
+    if main is None:
+        shapes = {array.shape for array in arrays.values()}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 2:
+            raise InputError(
+                f"{file} holds the arrays {', '.join(arrays)}: call the one with ids or masks "
+                "labels or masks."
+            )
+        main = np.stack(list(arrays.values()))
+    if main.ndim == 2 and main.dtype == np.bool_:
+        main = main[None]
+    if main.ndim == 2:
+        add_labels(_whole(main, file), key, collector, file, classes)
+        return
+    if main.ndim != 3 or main.dtype.kind not in "biu" or (main.size and not _binary(main)):
+        raise InputError(
+            f"{file} holds {main.dtype} of shape {main.shape}: (H, W) ids or an (N, H, W) stack of "
+            "zeros and ones can be read."
+        )
+    collector.make_room(key, (main.shape[1], main.shape[2]), len(main), file)
+    collector.add(key, _stack(main.astype(np.bool_), arrays, file), file)
+
+
+def write_npz(masks_by_name: Mapping[str, InstanceMasks], folder: Path) -> None:
+    """Write one NPZ per image that holds all there is; `add_arrays` names its arrays."""
+    for name, found in masks_by_name.items():
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "masks": found.masks,
+            "scores": found.scores,
+            "names": np.array(json.dumps(dict(found.names))),
+        }
+        if found.category_ids is not None:
+            arrays["category_ids"] = found.category_ids
+        if found.crowd is not None:
+            arrays["crowd"] = found.crowd
+        with atomic_write(output_path(folder, name, ".npz")) as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+
+def _load_arrays(path: Path, file: str) -> dict[str, npt.NDArray[Any]]:
+    """Read the arrays of an NPY (under the name "") or NPZ, and no pickled objects."""
+    try:
+        with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                stream.seek(0)
+                return {"": _load_array(stream, file)}
+        arrays = {}
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+            if total > MAX_ARRAY_BYTES:
+                raise InputError(
+                    f"{file} unpacks to more than {MAX_ARRAY_BYTES / 1e9:g} GB: split it."
+                )
+            for entry in archive.infolist():
+                with archive.open(entry) as source:
+                    # zipfile stops at the size an entry states, so this many bytes at most
+                    content = io.BytesIO(source.read())
+                arrays[PurePosixPath(entry.filename).stem] = _load_array(content, file)
+    except FileNotFoundError as error:
+        raise InputError(f"{file} does not exist: check the path.") from error
+    except InputError:
+        raise
+    except (*ZIP_ERRORS, MemoryError, RuntimeError) as error:
+        raise InputError(f"{file} is damaged, or neither NPY nor NPZ: save it again.") from error
+    if not arrays:
+        raise InputError(f"{file} holds no arrays: save masks or labels in it.")
+    return arrays
+
+
+def _load_array(stream: BinaryIO, file: str) -> npt.NDArray[Any]:
+    """Read one NPY, its size checked against the bytes there are before memory is taken."""
+    start = stream.tell()
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise ValueError(f"NPY version {version}")
+    if dtype.hasobject:
+        raise InputError(f"{file} holds Python objects, which may be harmful: save plain arrays.")
+    body = stream.tell()
+    if stream.seek(0, 2) - body < math.prod(shape) * dtype.itemsize:
+        raise ValueError("too short")
+    stream.seek(start)
+    return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _whole(values: npt.NDArray[Any], file: str) -> Labels:
+    if values.dtype.kind in "iuf":
+        with np.errstate(invalid="ignore"):
+            ids = values.astype(np.int64)
+        if (ids == values).all():
+            return ids
+    raise InputError(f"{file} holds {values.dtype}: ids are whole numbers from 0.")
+
+
+def _binary(values: npt.NDArray[Any]) -> bool:
+    return values.dtype == np.bool_ or (values.min() >= 0 and values.max() <= 1)
+
+
+def _stack(
+    masks: npt.NDArray[np.bool_], arrays: Mapping[str, npt.NDArray[Any]], file: str
+) -> InstanceMasks:
+    """Join a stack with what else the file says of it."""
+    try:
+        names = json.loads(str(arrays["names"])) if "names" in arrays else {}
+        return InstanceMasks(
+            masks,
+            arrays["scores"].astype(np.float32)
+            if "scores" in arrays
+            else np.ones(len(masks), np.float32),
+            arrays["category_ids"].astype(np.int64) if "category_ids" in arrays else None,
+            {int(number): str(label) for number, label in names.items()},
+            arrays["crowd"].astype(np.bool_) if "crowd" in arrays else None,
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} cannot be used: {error}") from error

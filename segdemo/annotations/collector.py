@@ -1,0 +1,122 @@
+"""What has been read so far, and for which images more is wanted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from segdemo.annotations.file_names import without_suffix
+from segdemo.datatypes import MAX_INSTANCES, InputError, InstanceMasks
+from segdemo.images import MAX_PIXELS
+
+MAX_MASK_BYTES = 4_000_000_000  # bytes of all masks together, one a pixel and instance
+
+
+class MaskCollector:
+    """Collects the masks of several images, each under the name its image is known by.
+
+    sizes: (height, width) of the images masks are wanted for, by file name; None takes all there
+    are, under the names their files give.
+    """
+
+    def __init__(self, sizes: Mapping[str, tuple[int, int]] | None) -> None:
+        """Start with nothing found."""
+        self.found: dict[str, InstanceMasks] = {}
+        self._sizes = sizes
+        self._labels: dict[str, int] = {}
+        self._bytes = 0
+        # by how much a name was shortened and what is left of it
+        self._alike: dict[tuple[int, str], list[str]] = {}
+        for name in sizes or ():
+            for form in enumerate(_forms(name)):
+                self._alike.setdefault(form, []).append(name)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The images wanted; None for all."""
+        return None if self._sizes is None else tuple(self._sizes)
+
+    def key(self, name: str, file: str) -> str | None:
+        """Return what the image `name` is called here, None where it is not wanted.
+
+        The whole name counts first, then the name without its ending, at last that without its
+        folders. Raises InputError where several images share the last.
+        """
+        if self._sizes is None:
+            return name
+        alike: list[str] = []
+        for form in enumerate(_forms(name)):
+            alike = self._alike.get(form, [])
+            if len(alike) == 1:
+                return alike[0]
+        if alike:
+            raise InputError(
+                f"{file} has masks for {name}, which could be {alike[0]} or {alike[1]}: rename one."
+            )
+        return None
+
+    def key_by_number(self, number: int, file: str) -> str | None:
+        """Return the image whose name ends in an image id, as COCO's do; None without one.
+
+        Raises InputError where several end in it.
+        """
+        if self._sizes is None:
+            return str(number)
+        digits = {name: re.search(r"(\d+)$", without_suffix(name)) for name in self._sizes}
+        alike = [name for name, found in digits.items() if found and int(found[1]) == number]
+        if len(alike) > 1:
+            raise InputError(
+                f"{file} has masks for image {number}, which could be {alike[0]} or {alike[1]}: "
+                "give a JSON with its images."
+            )
+        return alike[0] if alike else None
+
+    def size(self, key: str, file: str) -> tuple[int, int]:
+        """Return an image's (height, width), for formats that do not hold it."""
+        if self._sizes is None:
+            raise InputError(f"{file} does not say how large its image is: give the image as well.")
+        return self._sizes[key]
+
+    def make_room(self, key: str, size: tuple[int, int], count: int, file: str) -> None:
+        """Raise InputError unless `count` masks of that (height, width) fit the image and memory.
+
+        To be called before the masks are decoded.
+        """
+        height, width = size
+        if height < 1 or width < 1 or height * width > MAX_PIXELS:
+            raise InputError(
+                f"{file}: {key} has {width} x {height} pixels, which is none or more than "
+                f"{MAX_PIXELS // 1_000_000} million: reduce image and masks."
+            )
+        wanted = size if self._sizes is None else self._sizes[key]
+        if tuple(wanted) != tuple(size):
+            raise InputError(
+                f"{file}: the masks of {key} are {width} x {height}, the image {wanted[1]} x "
+                f"{wanted[0]}: export the masks at the image's size."
+            )
+        if count > MAX_INSTANCES:
+            raise InputError(f"{file}: {key} has {count} masks, {MAX_INSTANCES} are the most.")
+        self._bytes += height * width * count
+        if self._bytes > MAX_MASK_BYTES:
+            raise InputError(
+                f"{file} holds masks of more than {MAX_MASK_BYTES / 1e9:g} GB unpacked: name the "
+                "images you want, or split it."
+            )
+
+    def category(self, label: str) -> int:
+        """Return a number for a class that files know by name only, the same in all of them."""
+        return self._labels.setdefault(label, len(self._labels) + 1)
+
+    def add(self, key: str, masks: InstanceMasks, file: str) -> None:
+        """Keep an image's masks; raises InputError where it has some already."""
+        if key in self.found:
+            raise InputError(f"{file} has masks for {key}, which has some already: give one file.")
+        self.found[key] = masks
+
+
+def _forms(name: str) -> tuple[str, str, str]:
+    """Return a name in small letters, itself without ending, and that without folders."""
+    whole = name.replace("\\", "/").casefold()
+    bare = without_suffix(whole)
+    return whole, bare, PurePosixPath(bare).name

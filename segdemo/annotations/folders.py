@@ -1,0 +1,149 @@
+"""Folders and zip archives of annotation files, among them images of one mask each."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+
+from segdemo.annotations.classes import ClassSet
+from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.label_images import add_label_image, add_labels, read_label_image
+from segdemo.datatypes import InputError, InstanceMasks, Labels
+from segdemo.files import ZIP_ERRORS, unpack_zip
+
+LABEL_SUFFIXES = frozenset((".png", ".tif", ".tiff", ".bmp", ".gif"))
+OTHERS = frozenset((".json", ".txt", ".npz", ".npy"))
+MAX_FILES = 20_000  # of one archive: a thousand images with twenty masks each
+_NUMBERED = re.compile(r"(?:(?P<image>.+?)[_.-])??(?:mask|instance|object|obj|inst|seg)?[_-]?\d+")
+
+
+def unpack(archive: Path, file: str, folder: Path) -> None:
+    """Unpack the annotation files of a zip into a folder.
+
+    Hidden files and other suffixes are skipped. Raises InputError for names that lead out of
+    the folder, damaged entries, links, and archives that are too large, see `files.unpack_zip`.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [entry.filename for entry in opened.infolist()]
+    except ZIP_ERRORS as error:
+        raise InputError(
+            f"{file} is not a zip archive that can be opened: pack it again."
+        ) from error
+    for name in names:
+        path = PureWindowsPath(name)
+        if path.anchor or ".." in path.parts:
+            raise InputError(f"{file} holds {name}, which leads out of the archive: pack it again.")
+    known = LABEL_SUFFIXES | OTHERS
+    wanted = tuple(name for name in names if PureWindowsPath(name).suffix.lower() in known)
+    if not wanted:
+        raise InputError(f"{file} holds no masks: put PNG, JSON, TXT, NPZ or NPY files into it.")
+    skipped: list[str] = []
+    unpack_zip(archive, folder, skipped.append, known, MAX_FILES)
+    for sentence in skipped:
+        if sentence.startswith(wanted):
+            raise InputError(f"{file}: {sentence}")
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """List a folder's annotation files, sorted, recursively; hidden ones are skipped."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in LABEL_SUFFIXES | OTHERS
+        and path.is_file()
+        and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
+    )
+
+
+def read_label_images(
+    images: Iterable[Path],
+    folder: Path,
+    file: str,
+    collector: MaskCollector,
+    classes: ClassSet | None,
+) -> None:
+    """Read label images: one per image, or several that hold one mask each.
+
+    One with a wanted image's name holds its ids. Of the others, those of one folder are
+    masks of one image if all show two values at most, and either have numbers behind the
+    image's name (`cat_mask_0.png`, or `cat_0.png` where the image cat is wanted), or lie in a
+    folder of a wanted image's name, or are called by numbers alone (`0.png`, `mask_0.png`) and
+    their folder or archive like the image.
+    """
+    by_folder: dict[Path, list[Path]] = {}
+    for path in images:
+        name = path.relative_to(folder).as_posix()
+        wanted = collector.names is not None and collector.key(name, file) is not None
+        if classes is not None or wanted:
+            add_label_image(path, _stem_below(path, folder), collector, path.name, classes)
+        else:
+            by_folder.setdefault(path.parent, []).append(path)
+    for place, paths in by_folder.items():
+        _read_folder(place, paths, folder, file, collector)
+
+
+def _read_folder(
+    place: Path, paths: list[Path], folder: Path, file: str, collector: MaskCollector
+) -> None:
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(_owner(path, place, folder, file, collector), []).append(path)
+    for owner, members in groups.items():
+        key = collector.key(owner, file)
+        if key is None:
+            continue
+        maps = {path: read_label_image(path, path.name) for path in members}
+        apart = [owner != _stem_below(path, folder) for path in members]
+        if any(apart) and all(_is_mask(ids) for ids in maps.values()):
+            _add_masks(key, maps, file, collector)
+        else:
+            for path, ids in maps.items():
+                own = collector.key(_stem_below(path, folder), file)
+                if own is not None or len(members) == 1:
+                    add_labels(ids, own or key, collector, path.name, None)
+
+
+def _owner(path: Path, place: Path, folder: Path, file: str, collector: MaskCollector) -> str:
+    """Say which image a mask file may belong to."""
+    numbered = _NUMBERED.fullmatch(path.stem)
+    below = place.relative_to(folder)
+    if numbered and (image := numbered["image"]):
+        named = "mask" in path.stem or "inst" in path.stem or "obj" in path.stem
+        name = (below / image).as_posix()
+        if named or (collector.names is not None and collector.key(name, file) is not None):
+            return name
+    if place != folder and collector.names is not None and collector.key(str(below), file):
+        return below.as_posix()
+    if numbered and not numbered["image"]:
+        return Path(file).stem if place == folder else below.as_posix()
+    return _stem_below(path, folder)
+
+
+def _stem_below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _is_mask(ids: Labels) -> bool:
+    """Whether an image shows no more than background and one other value."""
+    return int(np.count_nonzero(np.unique(ids))) <= 1
+
+
+def _add_masks(key: str, maps: Mapping[Path, Labels], file: str, collector: MaskCollector) -> None:
+    """Keep images of one mask each, the numbers in their names in rising order."""
+    ordered = sorted(maps, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
+    shapes = {ids.shape for ids in maps.values()}
+    if len(shapes) > 1:
+        (a, b), (c, d) = sorted(shapes)[:2]
+        raise InputError(
+            f"{file}: the masks of {key} are {b} x {a} and {d} x {c}: export them in one size."
+        )
+    ((height, width),) = shapes
+    collector.make_room(key, (height, width), len(maps), file)
+    collector.add(
+        key, InstanceMasks.unscored(np.stack([maps[path] != 0 for path in ordered])), file
+    )

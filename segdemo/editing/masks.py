@@ -1,0 +1,63 @@
+"""Between instances that may overlap and label maps that may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks, Labels
+from segdemo.editing.image import EditedImage, Instance
+
+UNLABELLED = "unlabelled"
+
+
+def flatten_masks(
+    masks: InstanceMasks, front: Front = "smaller"
+) -> tuple[Labels, dict[int, Instance], list[str]]:
+    """Flatten instances to a label map for editing; instance i gets the number i + 1.
+
+    Returns the labels, what is known of each that has a pixel, and what was left out, in sentences.
+    Raises InputError for more instances than a label map holds.
+    """
+    if len(masks) > MAX_INSTANCES:
+        raise InputError(f"{len(masks)} instances: an image holds at most {MAX_INSTANCES}.")
+    flat = masks.to_label_map(front)
+    known = {
+        number + 1: Instance(
+            category=None if masks.category_ids is None else int(masks.category_ids[number]),
+            score=float(masks.scores[number]),
+            crowd=bool(masks.crowd is not None and masks.crowd[number]),
+        )
+        for number in range(len(masks))
+        if number not in flat.hidden
+    }
+    losses = []
+    if flat.overlapped:
+        losses.append(
+            f"{flat.overlapped} pixels belonged to several instances: the {front} one has them."
+        )
+    if flat.hidden:
+        losses.append(f"{len(flat.hidden)} instances had no pixel left and are missing.")
+    return flat.labels.astype(np.uint16), known, losses
+
+
+def to_masks(image: EditedImage, names: Mapping[int, str]) -> InstanceMasks:
+    """Return an image's instances in rising order of their numbers.
+
+    names: what classes are called. Where some instances have a class and others none, those get a
+    class "unlabelled".
+    """
+    labels, known = image.snapshot()
+    masks = InstanceMasks.from_label_map(labels).masks
+    own = [known[int(number)] for number in np.unique(labels) if number]
+    crowd = np.array([instance.crowd for instance in own], np.bool_)
+    scores = np.array([instance.score for instance in own], np.float32)
+    used = [instance.category for instance in own if instance.category is not None]
+    names, ids = dict(names), None
+    if used:
+        other = max([*names, *used]) + 1
+        if len(used) < len(own):
+            names[other] = UNLABELLED
+        ids = np.array([other if i.category is None else i.category for i in own], np.int64)
+    return InstanceMasks(masks, scores, ids, names, crowd if crowd.any() else None)

@@ -1,0 +1,59 @@
+"""Divide one instance among scribbles, and number the parts that result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from segdemo.datatypes import MAX_INSTANCES, FloatMap, InputError, Labels
+from segdemo.editing.strokes import Point, stroke_mask
+from segdemo.rip.seeded import split_by_seeds
+
+
+def split_among_seeds(
+    labels: Labels,
+    number: int,
+    strokes: Sequence[Sequence[Point]],
+    radius: float,
+    edge: FloatMap | None = None,
+    highest: int = 0,
+) -> Labels:
+    """Divide an instance among scribbles by the random walk that RIP uses.
+
+    strokes: one path for each seed, drawn `radius` pixels wide; they need not be closed or
+    complete. edge: (H, W), none where there is no edge map. The largest part keeps the number, the
+    others get new ones, see `new_ids`. Raises InputError without two seeds on the instance.
+    """
+    seeds = np.zeros(labels.shape, np.int32)
+    for index, stroke in enumerate(strokes, start=1):
+        seeds[stroke_mask((labels.shape[0], labels.shape[1]), stroke, radius)] = index
+    mask = labels == number
+    barriers = np.zeros(labels.shape, np.float32) if edge is None else edge
+    owner = split_by_seeds(mask, seeds, barriers)
+    areas = np.bincount(owner[mask])
+    first, *others = sorted(np.flatnonzero(areas), key=lambda seed: -areas[seed])
+    result = labels.copy()
+    result[owner == first] = number
+    for new, seed in zip(new_ids(labels, len(others), highest), others, strict=True):
+        result[owner == seed] = new
+    return result
+
+
+def new_ids(labels: Labels, count: int, highest: int = 0) -> list[int]:
+    """Return `count` numbers for new instances, as the browser's `newId` chooses them.
+
+    They come above all numbers ever used, so that an undo cannot meet them, and once these are
+    exhausted from the lowest without a pixel. highest: the highest number ever used, where it is
+    above those of `labels`. Raises InputError when all are in use.
+    """
+    first = 1 + max(highest, int(labels.max(initial=0)))
+    ids = list(range(first, min(first + count, MAX_INSTANCES + 1)))
+    if len(ids) < count:
+        free = np.setdiff1d(np.arange(1, MAX_INSTANCES + 1), [*np.unique(labels), *ids])
+        ids += free[: count - len(ids)].tolist()
+    if len(ids) < count:
+        raise InputError(
+            f"All {MAX_INSTANCES} numbers are in use: merge or delete instances first."
+        )
+    return ids

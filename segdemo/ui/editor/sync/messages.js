@@ -1,0 +1,181 @@
+// Messages of the server, and the events that ask for them.
+import { LabelMap, boxAround } from "../core/label_map.js";
+import { EditedImage } from "../core/edited_image.js";
+import { cancelGesture, endGesture } from "../input/tools.js";
+import { showQueue } from "../panels/queue.js";
+import { call, fetchBytes, fetchLabels, fetched, unpackLabels } from "./payloads.js";
+import { about, notSaved, pump, saver, settled, startSaving, unsent } from "./saving.js";
+import { layers, newImage } from "../view/layers.js";
+import { props, trigger } from "../view/page.js";
+import { anchors } from "../view/outlines.js";
+import { counted, emit, select, selected, setStatus, state, timings } from "../view/state.js";
+
+const TOKEN_KEY = "segdemo-refine", PICTURE_KEY = "segdemo-refine-picture";
+const GENTLE = new Set(["edges", "preview"]); // editing goes on while the server works on these
+
+// Private windows may refuse storage; the work then lasts as long as the page.
+export function remembered(storage, key = TOKEN_KEY) {
+  try {
+    return window[storage].getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function remember(token, picture) {
+  for (const storage of ["sessionStorage", "localStorage"]) {
+    try {
+      for (const [key, value] of [[TOKEN_KEY, token], [PICTURE_KEY, picture]]) {
+        if (token) window[storage].setItem(key, value);
+        else window[storage].removeItem(key);
+      }
+    } catch {
+      return;
+    }
+  }
+}
+
+export function wait(name, words) {
+  state.waiting = name;
+  if (words) setStatus(words);
+  emit("busy");
+}
+
+let greeted = null;
+
+export function greet(storage) {
+  greeted = remembered(storage);
+  wait("hello");
+  trigger("hello", { token: greeted, picture: Number(remembered(storage, PICTURE_KEY)) });
+}
+
+const blocked = () => (saver.final ? notSaved()
+  : "The last changes are not saved yet, so this has to wait. Trying again.");
+
+export async function ask(name, details, words) {
+  if (!state.image || state.waiting || state.operating) return;
+  endGesture();
+  wait(name, words);
+  if (!(await settled())) return wait(null, blocked());
+  const request = { token: state.token, ...details };
+  if (name === "show") trigger("show", request);
+  else if (name === "edges") trigger("edges", { ...request, picture: state.about.index });
+  else if (name === "preview") trigger("preview", { ...request, ...about(saver.revision) });
+  else trigger("propose", { ...request, ...about(saver.revision) });
+}
+
+export const mayEdit = () => !state.operating && (!state.waiting || GENTLE.has(state.waiting));
+
+export async function listen() {
+  const message = props.value;
+  if (!message || message.key === state.key) return;
+  state.key = message.key;
+  const work = { picture: openImage, edges: takeEdges, proposals: takeProposals, empty: close };
+  try {
+    await work[message.message]?.(message);
+    if (message.queue) showQueue(message.queue);
+    if (message.message === "note") setStatus(message.text);
+    else if (message.note) setStatus(message.note);
+  } catch (problem) {
+    setStatus("This could not be shown: " + problem.message);
+  }
+  if (state.key !== message.key) return;
+  state.waiting = null;
+  emit("busy");
+}
+
+async function openImage(message) {
+  const started = performance.now();
+  endGesture();
+  if (state.image && message.token === state.token) await settled();
+  const sent = message.picture, { edges } = sent;
+  const [photo, labels, values] = await Promise.all([
+    fetched(sent.image).then(createImageBitmap), fetchLabels(sent.labels),
+    edges && fetchBytes(edges.file),
+  ]);
+  if (state.key !== message.key) return;
+  cancelGesture();
+  layers.photo?.close();
+  layers.photo = photo;
+  Object.assign(state, { token: message.token, classes: message.classes || {}, about: sent });
+  Object.assign(state, { image: new EditedImage(sent.width, sent.height, labels,
+    sent.instances, sent.highest) });
+  Object.assign(state, { parts: null, proposals: null, start: null, selection: [] });
+  state.edges = edges && { source: edges.source, label: edges.label, values };
+  Object.assign(state.look, { compare: false, photoOnly: false });
+  remember(state.token, sent.index);
+  startSaving(sent.revision);
+  anchors.clear();
+  newImage();
+  for (const name of ["image", "queue", "classes", "selection", "edges", "look"]) emit(name);
+  const count = state.image.map.ids().length;
+  setStatus(`${sent.name}: ${sent.width} x ${sent.height}, ${counted(count, "instance")}.`);
+  timings.load.push(performance.now() - started);
+}
+
+async function takeEdges(message) {
+  const values = await fetchBytes(message.edges.file);
+  if (!state.image || message.picture !== state.about.index) return;
+  state.edges = { source: message.edges.source, label: message.edges.label, values };
+  state.parts = null;
+  state.edgeLook.shown = true;
+  emit("edges");
+  emit("look");
+  setStatus(message.edges.label + ": move the threshold and look at the cuts of a selected instance.");
+}
+
+async function takeProposals(message) {
+  const labels = await fetchLabels(message.preview);
+  if (!state.image || message.picture !== state.about.index) return;
+  const map = new LabelMap(state.image.map.width, state.image.map.height, labels);
+  const list = message.proposals.map((proposal) => ({ ...proposal, state: "open" }));
+  const boxes = map.ids().map((id) => map.box(id));
+  state.proposals = { list, labels, shown: null, box: boxAround(boxes) };
+  emit("proposals");
+  setStatus(list.length ? `${counted(list.length, "proposal")}: accept or reject each, or all.`
+    : "RIP proposes no change with these settings.");
+}
+
+function close() {
+  if (greeted || state.token) remember(null); // the server no longer has that work
+  greeted = null;
+  Object.assign(state, { image: null, about: null, token: null, queue: [], proposals: null });
+  layers.fill = null;
+  emit("image");
+}
+
+// A computation on the server that changes pixels; its answer is one step here.
+export async function operate(name, request, words) {
+  if (!mayEdit()) return;
+  endGesture();
+  state.operating = true;
+  setStatus(words);
+  emit("busy");
+  try {
+    if (!(await settled())) return setStatus(blocked());
+    const answer = await call(name, { ...about(saver.revision), ...request });
+    if (!answer) {
+      saver.whole = true; // it may have been done there all the same
+      return setStatus("Not done: the server does not answer. Your edits are kept here.");
+    }
+    if (answer.error) {
+      if (answer.behind) saver.whole = true;
+      return setStatus(answer.error);
+    }
+    return { step: await takeOver(answer) };
+  } finally {
+    state.operating = false;
+    emit("busy");
+    if (unsent()) pump();
+  }
+}
+
+async function takeOver({ revision, what, x, y, width, height, labels, instances, note: words }) {
+  const values = await unpackLabels(labels), box = [x, y, x + width, y + height];
+  saver.revision = revision;
+  const step = state.image.take(what, box, values, instances);
+  if (step) emit("pixels", step);
+  select(selected().filter((id) => state.image.map.areas[id]), true);
+  setStatus(words || what + ".");
+  return step;
+}

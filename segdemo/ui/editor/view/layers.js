@@ -1,0 +1,130 @@
+// Layers between photo and tools: colours of the instances, edges, cuts, parts and proposals.
+import { MOST_ID } from "../core/label_map.js";
+import { PALETTE, channels, colourOf, colourTable, packed } from "./palette.js";
+import { make, selected, state } from "./state.js";
+
+export const layers = {
+  photo: null, fill: null, start: null, edges: null, cuts: [], proposals: null, colours: null,
+};
+const STRIP = 256; // rows painted at a time, so that no second whole image is held
+
+function blankLayer([left, top, right, bottom]) {
+  const canvas = make("canvas", { width: right - left, height: bottom - top });
+  return { canvas, ctx: canvas.getContext("2d"), left, top };
+}
+
+// Paints a box of a layer; colour(p, q) gives the bytes of image pixel p, the box's pixel q.
+function paintLayer(layer, box, write) {
+  const [left, , right, bottom] = box, across = right - left;
+  for (let top = box[1]; top < bottom; top += STRIP) {
+    const down = Math.min(STRIP, bottom - top), pixels = new ImageData(across, down);
+    write(new Uint32Array(pixels.data.buffer), [left, top, right, top + down]);
+    layer.ctx.putImageData(pixels, left - layer.left, top - layer.top);
+  }
+}
+
+function copyColours(labels, width, table) {
+  return (out, [left, top, right, bottom]) => {
+    for (let row = top, q = 0; row < bottom; row++) {
+      for (let p = row * width + left, end = row * width + right; p < end; p++, q++) {
+        const label = labels[p];
+        if (label) out[q] = table[label];
+      }
+    }
+  };
+}
+
+export const wholeBox = () => [0, 0, state.image.map.width, state.image.map.height];
+
+export function paintFill(box) {
+  const { labels, width } = state.image.map;
+  paintLayer(layers.fill, box, copyColours(labels, width, layers.colours));
+}
+
+export function recolour() {
+  if (!state.image) return;
+  layers.colours = colourTable();
+  paintFill(wholeBox());
+  if (state.start) paintStart();
+}
+
+export function paintStart() {
+  const table = new Uint32Array(MOST_ID + 1);
+  for (let id = 1; id <= MOST_ID; id++) table[id] = packed(colourOf(id));
+  layers.start = blankLayer(wholeBox());
+  const paint = copyColours(state.start, state.image.map.width, table);
+  paintLayer(layers.start, wholeBox(), paint);
+}
+
+export function newImage() {
+  Object.assign(layers, { start: null, edges: null, cuts: [], proposals: null });
+  layers.fill = blankLayer(wholeBox());
+  recolour();
+}
+
+export function paintEdges() {
+  layers.edges = null;
+  if (!state.edges || !state.edgeLook.shown) return;
+  const colour = packed(channels(state.edgeLook.colour), 0), { values } = state.edges;
+  const { width } = state.image.map;
+  layers.edges = blankLayer(wholeBox());
+  paintLayer(layers.edges, wholeBox(), (out, [, top]) => {
+    const first = top * width;
+    for (let q = 0; q < out.length; q++) out[q] = (colour | (values[first + q] << 24)) >>> 0;
+  });
+}
+
+const CUT = packed([255, 0, 160]);
+
+// Where the edges would cut the selected instances, or the parts that a split would make.
+export function paintCuts() {
+  layers.cuts = [];
+  if (!state.image) return;
+  if (state.parts) layers.cuts = state.parts.map(([, parts]) => partsLayer(parts));
+  else if (state.edges && state.edgeLook.cuts) {
+    layers.cuts = selected().map(cutLayer).filter(Boolean);
+  }
+}
+
+function cutLayer(id) {
+  const { map } = state.image, box = map.box(id);
+  if (!box) return null;
+  const layer = blankLayer(box), { values } = state.edges, { threshold } = state.edgeLook;
+  paintLayer(layer, box, (out, [left, top, right, bottom]) => {
+    for (let row = top, q = 0; row < bottom; row++) {
+      for (let p = row * map.width + left, end = p + right - left; p < end; p++, q++) {
+        if (map.labels[p] === id && values[p] >= threshold) out[q] = CUT;
+      }
+    }
+  });
+  return { ...layer, alpha: 0.85 };
+}
+
+function partsLayer({ box, grid }) {
+  const layer = blankLayer(box), across = box[2] - box[0];
+  const table = PALETTE.map((colour) => packed(colour));
+  paintLayer(layer, box, (out, [, top]) => {
+    const first = (top - box[1]) * across;
+    for (let q = 0; q < out.length; q++) {
+      const part = grid[first + q];
+      if (part) out[q] = table[part % table.length];
+    }
+  });
+  return { ...layer, alpha: 0.9 };
+}
+
+// The proposal under the pointer alone, else all that are open; what would go is pink.
+export function paintProposals() {
+  layers.proposals = null;
+  const { list, box, labels, shown } = state.proposals || { list: [] };
+  const drawn = list.filter((one, i) => (shown === null ? one.state === "open" : i === shown));
+  if (!box || !drawn.length) return;
+  const table = new Uint32Array(MOST_ID + 1);
+  for (const { kind, outputs } of drawn) {
+    outputs.forEach((id, i) => {
+      table[id] = kind === "drop" ? CUT : packed(PALETTE[i % PALETTE.length]);
+    });
+  }
+  layers.proposals = blankLayer(box);
+  paintLayer(layers.proposals, box, copyColours(labels, state.image.map.width, table));
+}

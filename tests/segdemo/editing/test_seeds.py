@@ -1,0 +1,62 @@
+"""Division among seeds, and the numbers of what is new."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segdemo.datatypes import InputError
+from segdemo.editing.seeds import new_ids, split_among_seeds
+from tests.segdemo.editing.edit_cases import EDIT_CASES
+
+
+def two_discs() -> np.ndarray:
+    """Two discs of radius 14 that overlap a little, as one instance 4, beside another, 9."""
+    y, x = np.mgrid[:60, :90]
+    labels = np.zeros((60, 90), np.uint16)
+    labels[(x - 20) ** 2 + (y - 30) ** 2 <= 196] = 4
+    labels[(x - 46) ** 2 + (y - 30) ** 2 <= 196] = 4
+    labels[:, 80:] = 9
+    return labels
+
+
+def assert_divided(before: np.ndarray, after: np.ndarray, parts: int) -> None:
+    inside = before == 4
+    assert (after[~inside] == before[~inside]).all()
+    assert (after[inside] > 0).all()
+    assert len(np.unique(after[inside])) == parts
+    assert (after == 4).sum() == max((after == n).sum() for n in np.unique(after[inside]))
+
+
+def test_seeds_divide_at_the_edge_between_them():
+    labels = two_discs()
+    edge = np.zeros(labels.shape, np.float32)
+    edge[:, 33] = 1
+    after = split_among_seeds(labels, 4, [[(12, 30), (16, 34)], [(50, 28)]], 2, edge)
+    assert_divided(labels, after, 2)
+    left = np.zeros(labels.shape, bool)
+    left[:, :33] = True
+    first = after == after[30, 12]
+    assert (first & left).sum() > 0.97 * ((labels == 4) & left).sum()
+    assert (first & ~left).sum() < 0.05 * ((labels == 4) & ~left).sum()
+
+
+def test_seeds_work_without_edges_and_need_two():
+    labels = two_discs()
+    after = split_among_seeds(labels, 4, [[(12, 30)], [(50, 28)]], 2, highest=20)
+    assert_divided(labels, after, 2)
+    assert 21 in after
+    with pytest.raises(InputError, match="at least two"):
+        split_among_seeds(labels, 4, [[(12, 30)], [(70, 5)]], 2)
+
+
+@pytest.mark.parametrize("case", EDIT_CASES["new_ids"], ids=lambda case: case["name"])
+def test_new_numbers_are_those_of_the_browser(case):
+    labels = np.array(case["labels"], np.uint16)
+    assert new_ids(labels, len(case["ids"]), case["highest"]) == case["ids"]
+
+
+def test_numbers_run_out_with_a_sentence():
+    labels = np.arange(1, 65536, dtype=np.uint16).reshape(255, 257)
+    with pytest.raises(InputError, match="All 65535 numbers are in use"):
+        new_ids(labels, 1)
