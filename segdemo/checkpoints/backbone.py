@@ -100,6 +100,7 @@ class BackboneFiles:
     the network, or None. edge_generator: its folder, or None; it wants the adapter in the network.
     base: what the text-to-image model itself is called, where the name is of an addition to it.
     single: the file that holds all weights, or None; `folder` then has only their settings.
+    edge_training: what the edge generator was trained on, in words; see `ModelCard`.
     """
 
     name: str
@@ -113,6 +114,7 @@ class BackboneFiles:
     edge_generator: Path | None = None
     base: str = ""
     single: Path | None = None
+    edge_training: str = ""
 
 
 def locate_backbone(name: str) -> BackboneFiles:
@@ -163,7 +165,14 @@ def _in_folder(folder: Path, name: str) -> BackboneFiles:
     generator = folder / EDGE_GENERATOR if EDGE_GENERATOR in added else None
     if generator is not None:
         network_files(generator)
-    return replace(files, name=name, adapter=adapter, edge_generator=generator, base=files.name)
+    return replace(
+        files,
+        name=name,
+        adapter=adapter,
+        edge_generator=generator,
+        base=files.name,
+        edge_training=read_card(folder, name).edge_training if generator else "",
+    )
 
 
 def _lora_in(folder: Path) -> Path:

@@ -30,7 +30,9 @@ class ModelCard:
     quality: measured figures and their command; "iou" holds one by data set. noise: standard
     deviation of the noise that DiffDIS' one step starts from; 1 in the paper, 0 starts from its
     mean. segment: which switches of `DiffDISSettings` suit the model. trace: values of
-    `TraceSettings` that suit it better than the paper's, by name.
+    `TraceSettings` that suit it better than the paper's, by name. edge_training: what its edge
+    generator, if it has one, was trained on, in a few words for the page and the command line;
+    empty: not stated.
     """
 
     name: Line
@@ -42,6 +44,7 @@ class ModelCard:
     noise: Annotated[float, Field(ge=0, le=10)] = 1.0
     segment: dict[SegmentKey, bool] = field(default_factory=dict)
     trace: dict[TraceKey, int] = field(default_factory=dict)
+    edge_training: Line = ""
 
     @field_validator("quality")
     @classmethod

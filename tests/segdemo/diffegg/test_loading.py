@@ -85,9 +85,9 @@ def complaint(source: Path | str) -> str:
 
 
 def test_a_name_that_is_nothing() -> None:
-    assert (
-        complaint("smal")
-        == "No backbone 'smal': give one of small, small-imagenet, a folder, a .safetensors file or a Hub id."
+    assert complaint("smal") == (
+        "No backbone 'smal': give one of small, small-imagenet, a folder, a .safetensors file or a "
+        "Hub id."
     )
 
 
