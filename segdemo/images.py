@@ -115,7 +115,7 @@ def _read(
         return read(source, name or Path(str(getattr(source, "name", "The image"))).name)
     name = name or Path(source).name or str(source)
     try:
-        with open_regular(Path(source)) as stream:
+        with open_regular(Path(source), name=name) as stream:
             return read(stream, name)
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist: check the path.") from error

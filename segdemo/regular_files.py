@@ -16,23 +16,24 @@ MAX_BYTES = 2_000_000_000  # of one image or archive
 MAX_TEXT_BYTES = 2_000_000_000  # of one JSON or text: annotations of large data sets
 
 
-def open_regular(path: Path, max_bytes: int = MAX_BYTES) -> BinaryIO:
-    """Open a file to read its bytes; links are followed.
+def open_regular(path: Path, max_bytes: int = MAX_BYTES, name: str | None = None) -> BinaryIO:
+    """Open a file to read its bytes; links are followed. name: what messages call it.
 
     Raises InputError for what is not a regular file (a FIFO, a socket, a device) or holds more
     than `max_bytes`, and OSError where it cannot be opened at all.
     """
+    name = name or path.name
     # O_NONBLOCK: opening a FIFO to read would wait for a writer; regular files do not care
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _WINDOWS_FLAGS)
     stream = os.fdopen(descriptor, "rb")  # raises IsADirectoryError for a folder
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         stream.close()
-        raise InputError(f"{path.name} is not a regular file (a pipe or a device): copy its bytes.")
+        raise InputError(f"{name} is not a regular file (a pipe or a device): copy its bytes.")
     if status.st_size > max_bytes:
         stream.close()
         raise InputError(
-            f"{path.name} holds {status.st_size / 1e6:.1f} MB, more than the {max_bytes / 1e6:g} "
+            f"{name} holds {status.st_size / 1e6:.1f} MB, more than the {max_bytes / 1e6:g} "
             "MB that are read of such a file: check that it is the right one."
         )
     return stream

@@ -98,5 +98,5 @@ def test_a_folder_of_odd_entries_is_segmented_but_for_them(
     assert b"\\x8e\\xfe^.jpg: " in done.stdout and b"\\u5199\\u771f.jpg: " in done.stdout
     assert b"x\\x1b]0;owned\\x07.jpg: " in done.stdout
     for name in NOT_REGULAR:
-        assert f"  {name}.jpg ".encode() in done.stderr
+        assert f"{name}.jpg ".encode() in done.stderr
     assert len(list((tmp_path / "out").glob("*_mask.png"))) == 4
