@@ -226,8 +226,8 @@ def _whole_model(folder: Path, name: str) -> BackboneFiles:
         network_files(folder / encoder, TRANSFORMERS_STEM)
     if family == OWN_FAMILY:
         card = read_card(folder, name)
-        own = (card.native_size, card.licence, dict(card.trace))
-        return BackboneFiles(name, folder, family, network, *own)
+        trace: dict[str, Any] = dict(card.trace)
+        return BackboneFiles(name, folder, family, network, card.native_size, card.licence, trace)
     size = _native_size(network, folder / "vae")
     return BackboneFiles(name, folder, family, network, size, _stated_licence(folder))
 
