@@ -59,7 +59,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--features",
         default=environment.get("SEGDEMO_FEATURES", ""),
-        help="DINO ViT for MaskCut proposals: a folder or Hub id (default: none)",
+        help="DINO ViT for proposals by MaskCut, TokenCut and ProMerge: a folder or Hub id "
+        "(default: none)",
     )
     parser.add_argument(
         "--sessions",

@@ -29,15 +29,16 @@ from segdemo.ui.refine.messages import (
 )
 from segdemo.ui.refine.opening import PHOTO, open_files
 from segdemo.ui.uploads import Upload
+from segdemo.uis.methods import METHODS
 
 SOURCES = [
     ["diffegg", "DiffEGG: attention of the text-to-image model"],
     ["diffdis", "DiffDIS: outline of the main object"],
     ["gradient", "Grey-value gradient: no model"],
 ]
-METHODS = [
+PROPOSALS = [
     ["diffdis", "DiffDIS mask, cut by the edges"],
-    ["maskcut", "MaskCut with a DINO model"],
+    *([name, f"{method.title} with a DINO model"] for name, method in METHODS.items()),
 ]
 EDGE_WORDS = {"diffegg": "DiffEGG", "diffdis": "DiffDIS", "gradient": "gradient"}
 

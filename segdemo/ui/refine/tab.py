@@ -19,7 +19,7 @@ from segdemo.ui.events import MODEL_QUEUE, PRIVATE, RIP_QUEUE, Updates, wire_dow
 from segdemo.ui.forms import label_of
 from segdemo.ui.refine.api import build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
-from segdemo.ui.refine.handlers import METHODS, SOURCES, RefineHandlers, RefineTab
+from segdemo.ui.refine.handlers import PROPOSALS, SOURCES, RefineHandlers, RefineTab
 from segdemo.ui.refine.service import EditorService
 from segdemo.ui.status_line import status_line
 
@@ -68,7 +68,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         EditorService(store).functions,
         rip_presets(),
         SOURCES,
-        METHODS,
+        PROPOSALS,
     )
     take = _build_export()
     tab = RefineTab(editor, gr.State(""), gr.State(0), bring.panel)
