@@ -24,7 +24,7 @@ def unit_features(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def affinities(features: npt.NDArray[np.float32], tau: float) -> FloatArray:
     """Return W (n, n) of patches' features (n, d): 1 where their cosine exceeds tau, else 1e-5.
 
-    TokenCut, eq. 5. A feature of zeros is like nothing, itself included.
+    The edges of TokenCut, section 3. A feature of zeros is like nothing, itself included.
     """
     units = unit_features(features)
     return np.where(units @ units.T > tau, 1.0, WEAK)

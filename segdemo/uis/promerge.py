@@ -24,7 +24,7 @@ VOTE = 0.5  # share of the background masks above which a patch is background
 
 @dataclass(frozen=True)
 class ProMergeSettings:
-    """How patches are grouped into objects; the defaults are the paper's."""
+    """How patches are grouped into objects; the defaults are those of the authors' inference."""
 
     tau: float = setting(
         0.2, "Cosine similarity above which two patches are alike.", minimum=-1, maximum=1

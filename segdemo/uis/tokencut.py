@@ -19,10 +19,10 @@ from segdemo.uis.patch_masks import CRF_HELP, BoolMask
 
 @dataclass(frozen=True)
 class TokenCutSettings:
-    """How patches are cut in two; the defaults are the paper's (section 4.1).
+    """How patches are cut in two; the defaults are the paper's.
 
-    The paper refines outlines only where it segments salient objects, with the bilateral solver
-    (section 3.4), so that the CRF is off here.
+    The paper refines outlines only for saliency detection, with the bilateral solver, so that the
+    CRF is off here.
     """
 
     tau: float = setting(
@@ -38,7 +38,7 @@ class TokenCutSettings:
 def salient_object(keys: npt.NDArray[np.float32], settings: TokenCutSettings) -> list[BoolMask]:
     """Find the one object among patches (h, w, d): a list of one (h, w), or of none.
 
-    The mean of the second eigenvector cuts the patches in two (section 3.3). Foreground is the side
+    The mean of the second eigenvector cuts the patches in two. Foreground is the side
     of the largest absolute value, the object its 4-connected part that holds that patch. Where all
     patches are alike, any cut is as good as another, and there is no object.
     """
