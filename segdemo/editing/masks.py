@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks, Labels
-from segdemo.editing.image import EditedImage, Instance
+from segdemo.editing.image import EditedImage
+from segdemo.editing.storage import Instance
 
 UNLABELLED = "unlabelled"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import shutil
@@ -10,22 +11,29 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from segdemo.datatypes import InputError, InstanceMasks
-from segdemo.editing.image import EditedImage, LostError, Summary
+from segdemo.editing import journal, storage
+from segdemo.editing.image import EditedImage, LostError
 from segdemo.editing.masks import flatten_masks
-from segdemo.files import write_json
+from segdemo.editing.storage import Summary
 
-LIFETIME = 24 * 3600  # seconds without an edit
+logger = logging.getLogger(__name__)
+
+DAY = 24 * 3600.0  # seconds
+UNFINISHED = 3600  # seconds after which a file that was being written never will be
 MAX_IMAGES = 200  # a session
 KEPT_OPEN = 16  # images in memory, over all sessions
+META = "session.json"
 TOKEN = re.compile(r"[\w-]{22}", re.ASCII)
-EXPIRED = "That work is not here any more: it is kept for a day after the last edit."
+EXPIRED = "That work is not here any more: it was deleted, or the server uses another folder."
 
 
 class Session:
@@ -39,10 +47,7 @@ class Session:
         self.token = folder.name
         self._folder, self._store = folder, store
         self._lock = threading.Lock()
-        try:
-            meta = json.loads((folder / "session.json").read_text())
-        except (OSError, ValueError) as error:
-            raise LostError(EXPIRED) from error
+        meta = _read_meta(folder)
         self.names: list[str] = meta["names"]
         self.classes: dict[int, str] = {int(k): v for k, v in meta["classes"].items()}
 
@@ -61,15 +66,17 @@ class Session:
                 raise InputError(f"A session holds at most {MAX_IMAGES} images.")
             if name in self.names:
                 raise InputError(f"{name} is open already: give the other photo another name.")
-            labels, known, losses = flatten_masks(self._with_own_classes(masks))
+            known_classes = dict(self.classes)
+            own = _with_classes_of(known_classes, masks)
+            labels, known, losses = flatten_masks(own)
             index = len(self.names)
             place = self._place(index)
             shutil.rmtree(place, ignore_errors=True)  # of an addition that was cut short
             EditedImage.create(place, name, labels, known)
             for kept, path in files.items():
-                shutil.copyfile(path, place / kept)
-            self.names.append(name)
-            self._save()
+                with journal.durable_write(place / kept) as stream, path.open("rb") as source:
+                    shutil.copyfileobj(source, stream)
+            self._save([*self.names, name], known_classes)
             return losses
 
     def image(self, index: int) -> EditedImage:
@@ -79,8 +86,8 @@ class Session:
         return self._store.opened(self._place(index))
 
     def summary(self, index: int) -> Summary:
-        """Summarise an image without reading its pixels."""
-        return EditedImage.summary(self._place(index))
+        """Summarise an image without reading its pixels; for a damaged one too."""
+        return storage.summary(self._place(index), self.names[index])
 
     def file(self, index: int, kept: str) -> Path:
         """Return one of the files that `add` was given."""
@@ -89,57 +96,84 @@ class Session:
     def name_classes(self, classes: Mapping[int, str]) -> None:
         """Add classes or give them other names."""
         with self._lock:
-            self.classes |= classes
-            self._save()
-
-    def _with_own_classes(self, masks: InstanceMasks) -> InstanceMasks:
-        """Give each class the number that the session has for its name, or a free one."""
-        if masks.category_ids is None:
-            return masks
-        number_of = {name: number for number, name in self.classes.items()}
-        used = {int(n) for n in np.unique(masks.category_ids)}
-        renumber = {}
-        for old in sorted({*masks.names, *used}):
-            name = masks.names.get(old, f"class {old}")
-            if name not in number_of:
-                free = old if old not in self.classes else max(self.classes) + 1
-                number_of[name] = free
-                self.classes[free] = name
-            renumber[old] = number_of[name]
-        ids = np.array([renumber[int(n)] for n in masks.category_ids], np.int64)
-        return replace(masks, category_ids=ids, names=self.classes)
+            self._save(self.names, self.classes | dict(classes))
 
     def _place(self, index: int) -> Path:
         return self._folder / f"{index:04d}"
 
-    def _save(self) -> None:
-        write_json({"names": self.names, "classes": self.classes}, self._folder / "session.json")
+    def _save(self, names: list[str], classes: dict[int, str]) -> None:
+        """Write the session's own facts, and know them once they are written; raises OSError."""
+        with journal.durable_write(self._folder / META) as stream:
+            stream.write(json.dumps({"names": names, "classes": classes}).encode())
+        self.names, self.classes = names, classes
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    """Read a session's facts, or put them together from its images where they are damaged."""
+    try:
+        meta = json.loads((folder / META).read_text())
+        if isinstance(meta["names"], list) and isinstance(meta["classes"], dict):
+            return dict(meta)
+    except OSError as error:
+        raise LostError(EXPIRED) from error
+    except (ValueError, KeyError, TypeError):
+        logger.warning("a session's list of images was damaged: rebuilt from its folders")
+    places = sorted(place for place in folder.iterdir() if re.fullmatch(r"\d{4}", place.name))
+    names = [f"image {number + 1}" for number in range(int(places[-1].name) + 1 if places else 0)]
+    for place in places:
+        header = journal.last_header(place / storage.WHOLE)
+        if header is not None:
+            names[int(place.name)] = str(header.get("name"))
+    return {"names": names, "classes": {}}
+
+
+def _with_classes_of(classes: dict[int, str], masks: InstanceMasks) -> InstanceMasks:
+    """Give each class the number that `classes` has for its name, or a free one, which is added."""
+    if masks.category_ids is None:
+        return masks
+    number_of = {name: number for number, name in classes.items()}
+    used = {int(n) for n in np.unique(masks.category_ids)}
+    renumber = {}
+    for old in sorted({*masks.names, *used}):
+        name = masks.names.get(old, f"class {old}")
+        if name not in number_of:
+            free = old if old not in classes else max(classes) + 1
+            number_of[name] = free
+            classes[free] = name
+        renumber[old] = number_of[name]
+    ids = np.array([renumber[int(n)] for n in masks.category_ids], np.int64)
+    return replace(masks, category_ids=ids, names=classes)
 
 
 class SessionStore:
-    """All sessions below one folder, which only its owner can read."""
+    """All sessions below one folder, each of which only its owner can read."""
 
-    def __init__(self, root: Path, lifetime: float = LIFETIME) -> None:
-        """Use a folder, which is made when needed; raises InputError where that fails."""
-        self._root, self._lifetime = root, lifetime
+    def __init__(self, root: Path, lifetime: float | None = None) -> None:
+        """Use a folder, which is made when needed; raises InputError where that fails.
+
+        lifetime: seconds after the last use, None for ever.
+        """
+        self._root, self.lifetime = root, lifetime
         self._lock = threading.Lock()
         self._sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
         # one object an image, so that its lock counts: the last few, and all that are in use
         self._recent: OrderedDict[Path, EditedImage] = OrderedDict()
         self._in_use: WeakValueDictionary[Path, EditedImage] = WeakValueDictionary()
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            root.chmod(0o700)
+            self._make_root()
+            self._delete_unfinished()
         except OSError as error:
             raise InputError(f"{root} cannot be written: give another folder.") from error
 
     def create(self) -> Session:
         """Create a session; expired ones are deleted."""
+        self._make_root()  # somebody may have deleted it
         self.tidy()
         token = secrets.token_urlsafe(16)
         folder = self._root / token
         folder.mkdir(mode=0o700)
-        (folder / "session.json").write_text(json.dumps({"names": [], "classes": {}}))
+        with journal.durable_write(folder / META) as stream:
+            stream.write(json.dumps({"names": [], "classes": {}}).encode())
         return self.open(token)
 
     def open(self, token: str) -> Session:
@@ -152,7 +186,7 @@ class SessionStore:
             session = self._sessions.get(token)
             if session is None:
                 session = self._sessions[token] = Session(self._root / token, self)
-        (self._root / token / "session.json").touch()
+        (self._root / token / META).touch()
         return session
 
     def opened(self, place: Path) -> EditedImage:
@@ -170,11 +204,26 @@ class SessionStore:
     def tidy(self) -> None:
         """Delete sessions whose last use is longer ago than their lifetime."""
         for folder in self._root.iterdir():
-            if self._expired(folder):
+            if TOKEN.fullmatch(folder.name) and self._expired(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def _make_root(self) -> None:
+        """Make the folder for its owner alone; one that is there keeps its mode."""
+        if not self._root.is_dir():
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _delete_unfinished(self) -> None:
+        """Delete what a server was writing when it was killed."""
+        for pattern in ("*/.*.part", "*/*/.*.part"):
+            for file in self._root.glob(pattern):
+                with suppress(OSError):
+                    if time.time() - file.stat().st_mtime > UNFINISHED:
+                        file.unlink()
+
     def _expired(self, folder: Path) -> bool:
+        if self.lifetime is None:
+            return False
         try:
-            return time.time() - (folder / "session.json").stat().st_mtime > self._lifetime
+            return time.time() - (folder / META).stat().st_mtime > self.lifetime
         except OSError:  # not there, or on its way out
             return False

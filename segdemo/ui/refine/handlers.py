@@ -94,7 +94,7 @@ class RefineTab:
 
     def show_nothing(self, token: str, note: str | None = None) -> Updates:
         """Show that nothing is open."""
-        return {self.editor: empty_message(note), self.token: token, self.current: 0}
+        return {self.editor: empty_message(token, note), self.token: token, self.current: 0}
 
 
 class RefineHandlers:
@@ -142,12 +142,25 @@ class RefineHandlers:
             return self._tab.show_nothing("")
         try:
             session = self._store.open(said["token"])
-            index = int(said.get("picture") or 0)
-            if not 0 <= index < len(session):
-                return self._tab.show_nothing(session.token)
-            return self._tab.show(session, index, "Your work is as you left it.")
-        except (InputError, ValueError, TypeError) as error:
+        except InputError as error:
             return self._tab.show_nothing("", str(error))
+        return self._resumed(session, said.get("picture"))
+
+    def _resumed(self, session: Session, wanted: object) -> Updates:
+        """Show the image that was shown last, or the first that can be: one may be damaged."""
+        first = int(wanted) if isinstance(wanted, int | float) else 0
+        indices = sorted(range(len(session)), key=lambda index: index != first)
+        problems = []
+        for index in indices:
+            try:
+                with user_errors():
+                    note = "Your work is as you left it." if not problems else " ".join(problems)
+                    return self._tab.show(session, index, note)
+            except gr.Error as error:
+                cause = error.__cause__
+                why = cause if isinstance(cause, InputError) else UNEXPECTED
+                problems.append(f"{session.names[index]} cannot be shown: {why}")
+        return self._tab.show_nothing(session.token, " ".join(problems) or None)
 
     def show(self, event: EditorEvent) -> Updates:
         """Show another image of the session."""

@@ -16,10 +16,11 @@ from typing import Any
 
 from segdemo.datatypes import InputError, Labels
 from segdemo.editing import shapes
-from segdemo.editing.image import BehindError, Change, EditedImage, Instance, LostError
+from segdemo.editing.image import BehindError, Change, EditedImage, LostError
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
 from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
+from segdemo.editing.storage import Instance
 from segdemo.ui.errors import UNEXPECTED
 from segdemo.ui.refine.messages import described, queue_of
 
@@ -158,6 +159,9 @@ def _answering(function: Callable[[Request], Answer]) -> Callable[[Request], Ans
             return {"error": str(error)}
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return {"error": DAMAGED}
+        except OSError as error:  # a full disk, above all
+            logger.error("an edit could not be written: %s", error)
+            return {"error": f"The server cannot write this ({error.strerror})."}
         except Exception:
             logger.exception("unexpected error in the mask editor's service")
             return {"error": UNEXPECTED}

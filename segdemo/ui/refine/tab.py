@@ -10,7 +10,7 @@ import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
-from segdemo.editing.sessions import SessionStore
+from segdemo.editing.sessions import DAY, SessionStore
 from segdemo.images import SUFFIXES
 from segdemo.rip.settings import PRESETS
 from segdemo.ui.editor import mask_editor
@@ -70,7 +70,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         SOURCES,
         METHODS,
     )
-    take = _build_export()
+    take = _build_export(store.lifetime)
     tab = RefineTab(editor, gr.State(""), gr.State(0), bring.panel)
     handlers = RefineHandlers(assistant, store, tab, bring.report)
     bring.open.click(
@@ -149,8 +149,18 @@ def _files(label: str, types: list[str], elem_id: str) -> gr.File:
     )
 
 
-def _build_export() -> ExportPanel:
-    with gr.Accordion("Export", open=False, elem_id="refine-export"):
+def kept_for(seconds: float) -> str:
+    """Say how long work is kept."""
+    days = seconds / DAY
+    return "This server keeps work for %s after its last use: export what you need." % (
+        "1 day" if days == 1 else f"{days:g} days"
+    )
+
+
+def _build_export(lifetime: float | None) -> ExportPanel:
+    with gr.Accordion("Export", open=lifetime is not None, elem_id="refine-export"):
+        if lifetime is not None:
+            gr.Markdown(kept_for(lifetime))
         with gr.Row():
             mask_format = gr.Dropdown(FORMATS, value="coco", label="Format", elem_id="mask-format")
             scope = gr.Radio(SCOPES, value=SCOPES[0], label="Which photos")

@@ -93,6 +93,7 @@ async function openImage(message) {
     fetched(sent.image).then(createImageBitmap), fetchLabels(sent.labels),
     edges && fetchBytes(edges.file),
   ]);
+  const steps = sent.history?.file && await fetchLabels(sent.history.file);
   if (state.key !== message.key) return;
   cancelGesture();
   layers.photo?.close();
@@ -100,6 +101,7 @@ async function openImage(message) {
   Object.assign(state, { token: message.token, classes: message.classes || {}, about: sent });
   Object.assign(state, { image: new EditedImage(sent.width, sent.height, labels,
     sent.instances, sent.highest) });
+  if (steps) state.image.restoreHistory(sent.history, steps);
   Object.assign(state, { parts: null, proposals: null, start: null, selection: [] });
   state.edges = edges && { source: edges.source, label: edges.label, values };
   Object.assign(state.look, { compare: false, photoOnly: false });
@@ -136,10 +138,9 @@ async function takeProposals(message) {
     : "RIP proposes no change with these settings.");
 }
 
-function close() {
-  if (greeted || state.token) remember(null); // the server no longer has that work
-  greeted = null;
-  Object.assign(state, { image: null, about: null, token: null, queue: [], proposals: null });
+// The token stays in the browser: a server that has lost a folder may get it back.
+function close(message) {
+  Object.assign(state, { image: null, about: null, token: message.token, queue: [], proposals: null });
   layers.fill = null;
   emit("image");
 }
