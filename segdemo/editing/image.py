@@ -192,11 +192,13 @@ class EditedImage:
         what: str,
         revision: int | None = None,
         origin: Mapping[int, int] | None = None,
+        instances: Mapping[int, Instance] | None = None,
     ) -> Change:
         """Run an operation on the label map, as one edit.
 
         revision: what the image must have before it; None for any. origin: for new instances,
-        whose class they inherit; by default that of an instance whose place they take. Raises
+        whose class they inherit; by default that of an instance whose place they take. instances:
+        what is known of new ones otherwise. Raises
         BehindError, and what the operation raises.
         """
         with self._lock:
@@ -205,7 +207,7 @@ class EditedImage:
             patch = difference(self.labels, operation(self.labels))
             if patch is None:
                 return Change(what, self.revision, None, {})
-            fresh = self._inherited(patch, origin or {})
+            fresh = self._inherited(patch, origin or {}) | dict(instances or {})
             self._put(patch, self.revision + 1, fresh, what)
             return Change(what, self.revision, patch, fresh)
 

@@ -22,7 +22,7 @@ import numpy as np
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.editing import journal, storage
 from segdemo.editing.image import EditedImage, LostError
-from segdemo.editing.masks import flatten_masks
+from segdemo.editing.masks import add_instances, flatten_masks
 from segdemo.editing.storage import Summary
 
 logger = logging.getLogger(__name__)
@@ -33,12 +33,14 @@ MAX_IMAGES = 200  # a session
 KEPT_OPEN = 16  # images in memory, over all sessions
 META = "session.json"
 TOKEN = re.compile(r"[\w-]{22}", re.ASCII)
+NO_IMAGE = "There is no such image in this session."
 EXPIRED = "That work is not here any more: it was deleted, or the server uses another folder."
 
 
 class Session:
     """Images in the order they were opened, and the classes their instances may have.
 
+    names: by index, "" for an image that was removed. title: what its annotator calls it.
     token: what the annotator's browser proves itself with. classes: names by number.
     """
 
@@ -49,11 +51,22 @@ class Session:
         self._lock = threading.Lock()
         meta = _read_meta(folder)
         self.names: list[str] = meta["names"]
+        self.title: str = str(meta.get("title", ""))
         self.classes: dict[int, str] = {int(k): v for k, v in meta["classes"].items()}
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.names)
+        return len(self.indices)
+
+    @property
+    def indices(self) -> list[int]:
+        """The indices of its images: those of removed ones are not given again."""
+        return [index for index, name in enumerate(self.names) if name]
+
+    @property
+    def used(self) -> float:
+        """When it was used last, in seconds since 1970."""
+        return (self._folder / META).stat().st_mtime
 
     def add(self, name: str, masks: InstanceMasks, files: Mapping[str, Path]) -> list[str]:
         """Add an image called `name`; returns what was left out, in sentences.
@@ -62,7 +75,7 @@ class Session:
         A class that the session knows under another number gets that number. Raises InputError.
         """
         with self._lock:
-            if len(self.names) >= MAX_IMAGES:
+            if len(self) >= MAX_IMAGES:
                 raise InputError(f"A session holds at most {MAX_IMAGES} images.")
             if name in self.names:
                 raise InputError(f"{name} is open already: give the other photo another name.")
@@ -81,8 +94,8 @@ class Session:
 
     def image(self, index: int) -> EditedImage:
         """Return an image; the same object to all who ask. Raises InputError."""
-        if not 0 <= index < len(self.names):
-            raise InputError("There is no such image in this session.")
+        if not (0 <= index < len(self.names) and self.names[index]):
+            raise InputError(NO_IMAGE)
         return self._store.opened(self._place(index))
 
     def summary(self, index: int) -> Summary:
@@ -93,6 +106,33 @@ class Session:
         """Return one of the files that `add` was given."""
         return self._place(index) / kept
 
+    def add_masks(self, index: int, masks: InstanceMasks) -> list[str]:
+        """Add instances to an image as one edit, where it has none yet.
+
+        Returns what was left out, in sentences. Raises InputError.
+        """
+        with self._lock:
+            known_classes = dict(self.classes)
+            labels, known, losses = flatten_masks(_with_classes_of(known_classes, masks))
+            if known_classes != self.classes:
+                self._save(self.names, known_classes)
+        return losses + add_instances(self.image(index), labels, known)
+
+    def remove(self, index: int) -> None:
+        """Remove an image with its masks; raises InputError where there is none."""
+        with self._lock:
+            if index not in self.indices:
+                raise InputError(NO_IMAGE)
+            names = ["" if place == index else name for place, name in enumerate(self.names)]
+            self._save(names, self.classes)
+        self._store.forget(self._place(index))
+        shutil.rmtree(self._place(index), ignore_errors=True)
+
+    def rename(self, title: str) -> None:
+        """Call the session something else."""
+        with self._lock:
+            self._save(self.names, self.classes, title)
+
     def name_classes(self, classes: Mapping[int, str]) -> None:
         """Add classes or give them other names."""
         with self._lock:
@@ -101,11 +141,13 @@ class Session:
     def _place(self, index: int) -> Path:
         return self._folder / f"{index:04d}"
 
-    def _save(self, names: list[str], classes: dict[int, str]) -> None:
+    def _save(self, names: list[str], classes: dict[int, str], title: str | None = None) -> None:
         """Write the session's own facts, and know them once they are written; raises OSError."""
+        title = self.title if title is None else title
+        meta = {"names": names, "classes": classes, "title": title}
         with journal.durable_write(self._folder / META) as stream:
-            stream.write(json.dumps({"names": names, "classes": classes}).encode())
-        self.names, self.classes = names, classes
+            stream.write(json.dumps(meta).encode())
+        self.names, self.classes, self.title = names, classes, title
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
@@ -124,6 +166,9 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         header = journal.last_header(place / storage.WHOLE)
         if header is not None:
             names[int(place.name)] = str(header.get("name"))
+    names = [
+        name if (folder / f"{number:04d}").is_dir() else "" for number, name in enumerate(names)
+    ]
     return {"names": names, "classes": {}}
 
 
@@ -177,7 +222,13 @@ class SessionStore:
         return self.open(token)
 
     def open(self, token: str) -> Session:
-        """Find a session again; raises LostError for a token that is unknown or too old."""
+        """Find a session again, which counts as use; raises LostError as `find` does."""
+        session = self.find(token)
+        (self._root / token / META).touch()
+        return session
+
+    def find(self, token: str) -> Session:
+        """Find a session; raises LostError for a token that is unknown or too old."""
         if not isinstance(token, str) or not TOKEN.fullmatch(token):
             raise LostError(EXPIRED)
         if self._expired(self._root / token):
@@ -186,7 +237,8 @@ class SessionStore:
             session = self._sessions.get(token)
             if session is None:
                 session = self._sessions[token] = Session(self._root / token, self)
-        (self._root / token / META).touch()
+        if not (self._root / token).is_dir():  # deleted under a page
+            raise LostError(EXPIRED)
         return session
 
     def opened(self, place: Path) -> EditedImage:
@@ -200,6 +252,21 @@ class SessionStore:
             while len(self._recent) > KEPT_OPEN:
                 self._recent.popitem(last=False)
             return image
+
+    def delete(self, token: str) -> None:
+        """Delete a session with all its images; raises LostError for an unknown token."""
+        self.open(token)
+        with self._lock:
+            self._sessions.pop(token, None)
+            for place in [place for place in self._recent if place.parent.name == token]:
+                del self._recent[place]
+        shutil.rmtree(self._root / token, ignore_errors=True)
+
+    def forget(self, place: Path) -> None:
+        """Keep an image that was removed in memory no longer."""
+        with self._lock:
+            self._recent.pop(place, None)
+            self._in_use.pop(place, None)
 
     def tidy(self) -> None:
         """Delete sessions whose last use is longer ago than their lifetime."""

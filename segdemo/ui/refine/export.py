@@ -77,9 +77,9 @@ def write_as_one_file(
 
 
 def _chosen(session: Session, current: int, scope: str) -> list[int]:
-    indices = list(range(len(session)))
+    indices = session.indices
     if scope == SCOPES[0]:
-        indices = indices[current : current + 1]
+        indices = [index for index in indices if index == current]
     elif scope == SCOPES[2]:
         indices = [index for index in indices if session.summary(index).checked]
         if not indices:

@@ -27,7 +27,7 @@ from segdemo.ui.refine.messages import (
     picture_message,
     proposals_message,
 )
-from segdemo.ui.refine.opening import PHOTO, open_files
+from segdemo.ui.refine.opening import PHOTO, add_masks, open_files
 from segdemo.ui.uploads import Upload
 
 SOURCES = [
@@ -74,8 +74,8 @@ class RefineTab:
     """
 
     editor: gr.HTML
-    token: gr.State
-    current: gr.State
+    token: gr.Textbox
+    current: gr.Number
     panel: gr.Accordion
 
     @property
@@ -116,14 +116,17 @@ class RefineHandlers:
     ) -> Updates:
         """Open files in the session, or in a new one."""
         with user_errors():
-            if not photos:
+            if not (photos or masks):
                 raise InputError("There is no photo yet: add photos first, then press Open.")
             session = self._session(token)
-            before = len(session)
+            if not photos:
+                index, lines = add_masks(session, masks or [])
+                return self._tab.show(session, index) | {self._report: " ".join(lines)}
+            before, first = len(session), len(session.names)
             lines = open_files(session, photos, masks or [], edges or [])
             count = len(session) - before
             words = "1 photo opened." if count == 1 else f"{count} photos opened."
-            return self._tab.show(session, before) | {self._report: " ".join([words, *lines])}
+            return self._tab.show(session, first) | {self._report: " ".join([words, *lines])}
 
     def open_example(self, token: str) -> Updates:
         """Open the example; opened before, it is shown again."""
@@ -149,7 +152,7 @@ class RefineHandlers:
     def _resumed(self, session: Session, wanted: object) -> Updates:
         """Show the image that was shown last, or the first that can be: one may be damaged."""
         first = int(wanted) if isinstance(wanted, int | float) else 0
-        indices = sorted(range(len(session)), key=lambda index: index != first)
+        indices = sorted(session.indices, key=lambda index: index != first)
         problems = []
         for index in indices:
             try:

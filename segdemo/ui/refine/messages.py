@@ -98,7 +98,8 @@ def note_message(text: str) -> Message:
 def queue_of(session: Session) -> list[Message]:
     """List the session's pictures for the queue beside the canvas."""
     rows = []
-    for index, name in enumerate(session.names):
+    for index in session.indices:
+        name = session.names[index]
         summary = session.summary(index)
         state = "checked" if summary.checked else "edited" if summary.revision else "new"
         row = {"index": index, "name": name, "count": summary.count, "state": state}

@@ -15,7 +15,7 @@ from segdemo.images import SUFFIXES
 from segdemo.rip.settings import PRESETS
 from segdemo.ui.editor import mask_editor
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import MODEL_QUEUE, PRIVATE, RIP_QUEUE, Updates, wire_download
+from segdemo.ui.events import MODEL_QUEUE, PRIVATE, QUIET, RIP_QUEUE, Updates, wire_download
 from segdemo.ui.forms import label_of
 from segdemo.ui.refine.api import build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
@@ -32,6 +32,7 @@ FILES = (
     "Masks: COCO JSON, indexed or panoptic PNG, NPZ, YOLO, LabelMe, or a zip of these, matched to "
     "the photos by name. Edge maps: PNG, white is edge, `<photo>_edge.png`."
 )
+SAY_REFUSED = '() => { document.dispatchEvent(new Event("segdemo-refused")); }'
 # One at a time for each visitor's browser, in order: `always_last` repeats the first event's data
 EVENTS = PRIVATE | {"trigger_mode": "multiple"}
 
@@ -71,7 +72,10 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         METHODS,
     )
     take = _build_export(store.lifetime)
-    tab = RefineTab(editor, gr.State(""), gr.State(0), bring.panel)
+    # In the browser, unlike gr.State: after a restart of the server they are as before
+    token = gr.Textbox("", visible="hidden", label="Work")
+    current = gr.Number(0, precision=0, visible="hidden", label="Photo")
+    tab = RefineTab(editor, token, current, bring.panel)
     handlers = RefineHandlers(assistant, store, tab, bring.report)
     bring.open.click(
         handlers.open,
@@ -81,11 +85,15 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         **EVENTS,
     )
     bring.example.click(handlers.open_example, tab.token, [*tab.all, bring.report], **EVENTS)
-    editor.hello(handlers.hello, None, tab.all, **EVENTS)
-    editor.show(handlers.show, None, tab.all, **EVENTS)
-    editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_QUEUE)
-    editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_QUEUE)
-    editor.preview(handlers.preview, None, editor, **EVENTS, **RIP_QUEUE)
+    asked = [
+        editor.hello(handlers.hello, None, tab.all, **EVENTS),
+        editor.show(handlers.show, None, tab.all, **EVENTS),
+        editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_QUEUE),
+        editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_QUEUE),
+        editor.preview(handlers.preview, None, editor, **EVENTS, **RIP_QUEUE),
+    ]
+    for event in asked:  # the editor waits for an answer
+        event.failure(None, None, None, js=SAY_REFUSED, **QUIET)
     wire_download(
         take.export,
         functools.partial(export, store, take),

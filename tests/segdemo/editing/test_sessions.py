@@ -301,3 +301,42 @@ def test_what_a_killed_server_was_writing_is_deleted_at_the_next_start(tmp_path,
         os.utime(folder / name, (time.time() - age, time.time() - age))
     SessionStore(tmp_path / "sessions")
     assert [file.name for file in folder.glob(".*.part")] == [".0b.part"]
+
+
+def test_masks_are_added_to_an_open_image_as_one_edit(session):
+    picture = session.image(0)
+    before, stack = picture.labels.copy(), np.zeros((2, 40, 50), bool)
+    stack[0, 0:10, 0:10] = True  # 25 of its pixels are instance 1's
+    stack[1, 38:, 40:] = True
+    added = InstanceMasks.unscored(stack, np.array([1, 1]), {1: "cup"})
+    losses = session.add_masks(0, added)
+    assert losses == ["25 pixels of the added masks belong to instances already."]
+    assert (picture.labels[before > 0] == before[before > 0]).all()
+    assert (picture.labels[38:, 40:] == 5).all() and picture.count == 5
+    assert session.classes == {1: "cup"} and picture.instances[4].category == 1
+    (step,) = picture.history().undo
+    picture.apply(step.before, 2, {}, "Undo: Add masks")
+    assert (picture.labels == before).all()
+
+
+def test_removed_images_are_gone_and_the_others_keep_their_places(session, tmp_path):
+    session.add("b.png", masks(), {})
+    session.image(1).edit(merge_first, "Merge")
+    session.remove(0)
+    for again in (session, SessionStore(tmp_path / "sessions").open(session.token)):
+        assert again.indices == [1] and again.image(1).revision == 1
+        with pytest.raises(InputError, match="no such image"):
+            again.image(0)
+    assert not (tmp_path / "sessions" / session.token / "0000").exists()
+    session.add("photo.png", masks(), {})
+    assert session.names == ["", "b.png", "photo.png"]
+
+
+def test_sessions_are_named_and_deleted(store, session, tmp_path):
+    session.rename("Monday")
+    assert SessionStore(tmp_path / "sessions").open(session.token).title == "Monday"
+    kept = store.create()
+    store.delete(session.token)
+    with pytest.raises(LostError):
+        store.open(session.token)
+    assert store.open(kept.token) is kept

@@ -6,11 +6,12 @@ import { showQueue } from "../panels/queue.js";
 import { call, fetchBytes, fetchLabels, fetched, unpackLabels } from "./payloads.js";
 import { about, notSaved, pump, saver, settled, startSaving, unsent } from "./saving.js";
 import { layers, newImage } from "../view/layers.js";
-import { props, trigger } from "../view/page.js";
+import { element, props, trigger } from "../view/page.js";
 import { anchors } from "../view/outlines.js";
 import { counted, emit, select, selected, setStatus, state, timings } from "../view/state.js";
 
 const TOKEN_KEY = "segdemo-refine", PICTURE_KEY = "segdemo-refine-picture";
+const SESSIONS_KEY = "segdemo-sessions", MOST_SESSIONS = 100;
 const GENTLE = new Set(["edges", "preview"]); // editing goes on while the server works on these
 
 // Private windows may refuse storage; the work then lasts as long as the page.
@@ -35,18 +36,69 @@ function remember(token, picture) {
   }
 }
 
+// Tokens of all work that this browser has opened, the latest first.
+export function knownSessions() {
+  let known = [];
+  try {
+    known = JSON.parse(remembered("localStorage", SESSIONS_KEY)) || [];
+  } catch { /* not a list: begin another one */ }
+  const last = [state.token, remembered("localStorage")];
+  return [...new Set([...last, ...(Array.isArray(known) ? known : [])])].filter(Boolean);
+}
+
+function keepSessions(tokens) {
+  try {
+    localStorage.setItem(SESSIONS_KEY, JSON.stringify(tokens.slice(0, MOST_SESSIONS)));
+  } catch { /* a private window: the work lasts as long as the page */ }
+}
+
+export function forgetSession(token) {
+  keepSessions(knownSessions().filter((known) => known !== token));
+  if (remembered("localStorage") === token) localStorage.removeItem(TOKEN_KEY);
+}
+
 export function wait(name, words) {
   state.waiting = name;
   if (words) setStatus(words);
   emit("busy");
 }
 
-let greeted = null;
-
 export function greet(storage) {
-  greeted = remembered(storage);
+  const linked = /^#work=([\w-]{22})$/.exec(location.hash)?.[1];
+  if (!linked) return hello(remembered(storage), Number(remembered(storage, PICTURE_KEY)));
+  history.replaceState(null, "", location.pathname + location.search);
+  keepSessions([linked, ...knownSessions()]);
+  return hello(linked, 0);
+}
+
+function hello(token, picture) {
   wait("hello");
-  trigger("hello", { token: greeted, picture: Number(remembered(storage, PICTURE_KEY)) });
+  trigger("hello", { token, picture });
+}
+
+export async function greetToken(token) {
+  if (state.waiting || state.operating) return setStatus("One moment: the server is busy.");
+  endGesture();
+  if (!(await settled())) return setStatus(blocked());
+  hello(token, 0);
+}
+
+// Begin without photos; the work that was open stays on the server, and in the list.
+export async function leave() {
+  if (state.image && !(await settled()) && !saver.final) return setStatus(blocked());
+  keepSessions(knownSessions());
+  remember(null);
+  hello("", 0);
+}
+
+// Gradio says of an event only that it failed: a full queue, or no server.
+function refused() {
+  if (!element.isConnected || !state.waiting) return;
+  wait(null, "The server did not take this: it is busy or away. Try again.");
+}
+
+export function start() {
+  document.addEventListener("segdemo-refused", refused);
 }
 
 const blocked = () => (saver.final ? notSaved()
@@ -106,6 +158,7 @@ async function openImage(message) {
   state.edges = edges && { source: edges.source, label: edges.label, values };
   Object.assign(state.look, { compare: false, photoOnly: false });
   remember(state.token, sent.index);
+  keepSessions(knownSessions());
   startSaving(sent.revision);
   anchors.clear();
   newImage();
