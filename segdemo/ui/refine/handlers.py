@@ -153,7 +153,7 @@ class RefineHandlers:
         """Show the image that was shown last, or the first that can be: one may be damaged."""
         first = int(wanted) if isinstance(wanted, int | float) else 0
         indices = sorted(session.indices, key=lambda index: index != first)
-        problems = []
+        problems: list[str] = []
         for index in indices:
             try:
                 with user_errors():

@@ -135,8 +135,9 @@ def _message(kind: str, **content: Any) -> Message:
 
 def _history(picture: EditedImage, path: Path) -> Message:
     """Write the steps that undo and redo go back to, the latest that are not too large."""
-    history, room, kept = picture.history(), MOST_STEP_PIXELS, {}
-    values: list[npt.NDArray[np.uint16]] = []
+    history, room = picture.history(), MOST_STEP_PIXELS
+    kept: dict[str, list[Message]] = {}
+    values: list[npt.NDArray[Any]] = []
     for way, steps in (("undo", history.undo), ("redo", history.redo)):
         kept[way] = []
         for step in reversed(steps):

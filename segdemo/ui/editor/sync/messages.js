@@ -12,6 +12,7 @@ import { counted, emit, select, selected, setStatus, state, timings } from "../v
 
 const TOKEN_KEY = "segdemo-refine", PICTURE_KEY = "segdemo-refine-picture";
 const SESSIONS_KEY = "segdemo-sessions", MOST_SESSIONS = 100;
+const SERVER_CHECK = 5000; // milliseconds
 const GENTLE = new Set(["edges", "preview"]); // editing goes on while the server works on these
 
 // Private windows may refuse storage; the work then lasts as long as the page.
@@ -91,6 +92,14 @@ export async function leave() {
   hello("", 0);
 }
 
+// Gradio asks for ever whether a server that is away has finished; so ask whether it is there.
+async function watchServer() {
+  if (!element.isConnected || !state.waiting) return;
+  const { waiting } = state;
+  const answer = await call("list_sessions", { tokens: [] });
+  if (!answer && state.waiting === waiting) refused();
+}
+
 // Gradio says of an event only that it failed: a full queue, or no server.
 function refused() {
   if (!element.isConnected || !state.waiting) return;
@@ -99,6 +108,7 @@ function refused() {
 
 export function start() {
   document.addEventListener("segdemo-refused", refused);
+  setInterval(watchServer, SERVER_CHECK);
 }
 
 const blocked = () => (saver.final ? notSaved()
