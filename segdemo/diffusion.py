@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler
 from PIL import Image
 
 from segdemo.datatypes import InputError, RGBImage
+
+if TYPE_CHECKING:
+    from segdemo.compact_autoencoder import CompactAutoencoder
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -44,17 +49,22 @@ def square_tensor(image: RGBImage, side: int) -> torch.Tensor:
     return values.permute(2, 0, 1)[None]  # (1, 3, S, S)
 
 
-def encode_latents(autoencoder: AutoencoderKL, images: torch.Tensor) -> torch.Tensor:
-    """Encode images to the mean of their posterior, scaled to about unit variance.
+def encode_latents(
+    autoencoder: AutoencoderKL | CompactAutoencoder, images: torch.Tensor
+) -> torch.Tensor:
+    """Encode images to latents of about unit variance: the posterior's mean, where there is one.
 
-    images: (B, 3, H, W) in [-1, 1], H and W multiples of 8. Returns (B, 4, H/8, W/8).
+    images: (B, 3, H, W) in [-1, 1], H and W multiples of 8. Returns (B, C, H/8, W/8).
     """
-    moments = autoencoder.encode(images.to(autoencoder.dtype)).latent_dist
-    return moments.mean * autoencoder.config.scaling_factor  # (B, 4, H/8, W/8)
+    encoded = autoencoder.encode(images.to(autoencoder.dtype))
+    latents = encoded.latents if "latents" in encoded else encoded.latent_dist.mean
+    return latents * autoencoder.config.scaling_factor  # (B, C, H/8, W/8)
 
 
-def decode_latents(autoencoder: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
-    """Decode scaled latents (B, 4, h, w) to images (B, 3, 8h, 8w), nominally in [-1, 1]."""
+def decode_latents(
+    autoencoder: AutoencoderKL | CompactAutoencoder, latents: torch.Tensor
+) -> torch.Tensor:
+    """Decode scaled latents (B, C, h, w) to images (B, 3, 8h, 8w), nominally in [-1, 1]."""
     latents = (latents / autoencoder.config.scaling_factor).to(autoencoder.dtype)
     return autoencoder.decode(latents).sample.float()  # (B, 3, 8h, 8w)
 

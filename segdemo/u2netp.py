@@ -68,6 +68,26 @@ class U2NetP(ModelMixin, ConfigMixin):
         """Look at images (B, 3, H, W) in [-1, 1] of any size."""
         return self.decode(self.encode(normalize(images)))
 
+    @property
+    def condition_widths(self) -> tuple[int, int, int, int]:
+        """Channels of what `conditions` returns, finest first."""
+        width = int(self.config.channels)
+        return 3 * width, 2 * width, width, width
+
+    def conditions(self, output: U2NetOutput) -> tuple[torch.Tensor, ...]:
+        """Return features at 1/8, 1/16, 1/32 and 1/64, where a U-Net over latents works.
+
+        Encoder and decoder lie side by side where both exist; at 1/8 the decoder's at 1/4 join
+        them, averaged; at 1/64 it is the average of 1/32.
+        """
+        encoder, decoder = output.encoder, output.decoder
+        return (
+            torch.cat([encoder[3], decoder[3], F.avg_pool2d(decoder[2], 2)], 1),
+            torch.cat([encoder[4], decoder[4]], 1),
+            encoder[5],
+            F.avg_pool2d(encoder[5], 2),
+        )
+
     def encode(self, hidden: torch.Tensor) -> list[torch.Tensor]:
         """Return the features of normalized images, at 1, 1/2 .. 1/32."""
         features: list[torch.Tensor] = []

@@ -54,7 +54,12 @@ def add_model_settings(parser: argparse.ArgumentParser) -> None:
     """Add how a DiffDIS model is run; what is not given is what suits the model."""
     parser.add_argument("--size", type=int, help="working size (default: the model's own)")
     parser.add_argument("--seed", type=int, help="of the model's noise (default: 0)")
-    for name, what in (("augment", "average six passes"), ("follow", "follow images' outlines")):
+    flags = {
+        "augment": "average six passes",
+        "follow": "follow images' outlines",
+        "second_opinion": "average with U2NetP's mask",
+    }
+    for name, what in flags.items():
         parser.add_argument(
             f"--{name}",
             action=argparse.BooleanOptionalAction,

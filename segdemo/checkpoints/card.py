@@ -11,7 +11,7 @@ from segdemo.checkpoints.files import CheckpointError
 from segdemo.checkpoints.registry import OFFICIAL_LICENCE, SD_TURBO
 
 CARD = "segdemo.json"
-SEGMENT_KEYS = frozenset(("augment", "follow"))
+SEGMENT_KEYS = frozenset(("augment", "follow", "second_opinion"))
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def read_card(folder: Path, name: str) -> ModelCard:
         raise CheckpointError(f"{file} is not a valid model card: {error}.") from error
     suits = card.segment if isinstance(card.segment, dict) else {"": ""}
     if set(suits) - SEGMENT_KEYS or not all(isinstance(value, bool) for value in suits.values()):
-        names = " and ".join(sorted(SEGMENT_KEYS))
+        names = ", ".join(sorted(SEGMENT_KEYS))
         raise CheckpointError(f"{file}: 'segment' may hold {names} only, each true or false.")
     return card
 

@@ -13,7 +13,7 @@ LARGEST_SIDE = 2048
 
 @dataclass(frozen=True)
 class DiffDISSettings:
-    """How one image is segmented; a model's card may switch `augment` and `follow` on."""
+    """How one image is segmented; a model's card may switch some of its flags on."""
 
     size: int = setting(
         0,
@@ -40,6 +40,12 @@ class DiffDISSettings:
         "Let the mask's outline follow the photo's colours (guided filter): for models whose maps "
         "are coarser than the photo.",
         label="Follow outlines",
+    )
+    second_opinion: bool = setting(
+        False,
+        "Average the mask with that of U2NetP, a small network trained to find the subject of a "
+        "photo, which looks twice: for models that know few objects.",
+        label="Second opinion",
     )
     ensemble: int = setting(
         1,

@@ -304,6 +304,19 @@ class DiffDISUNet(UNet2DConditionModel):
         network.load_state_dict(network.state_dict() | self.state_dict())
         return network
 
+    def with_latents(self, channels: int, photo_widths: tuple[int, ...]) -> DiffDISUNet:
+        """Return this network for latents of another autoencoder and other photo features.
+
+        What depends on their channels begins untrained, the rest has this network's weights.
+        """
+        network = type(self).from_config(
+            self.config, in_channels=2 * channels, out_channels=channels, photo_widths=photo_widths
+        )
+        own = network.state_dict()
+        kept = {n: t for n, t in self.state_dict().items() if n in own and own[n].shape == t.shape}
+        network.load_state_dict(own | kept)
+        return network
+
 
 def _text_if_used(block: nn.Module, text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return text if getattr(block, "has_cross_attention", False) else {}

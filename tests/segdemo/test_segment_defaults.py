@@ -19,9 +19,10 @@ from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.editing.sessions import SessionStore
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import to_grey
+from segdemo.subject import find_subject, load_subject_network
 from segdemo.ui.page import build_demo
 
-SUITS = {"augment": True, "follow": True}
+SUITS = {"augment": True, "follow": True, "second_opinion": True}
 
 
 @pytest.fixture
@@ -48,7 +49,9 @@ def test_the_library_takes_the_cards_settings(folder: Path, photo: Path) -> None
     image = np.asarray(Image.open(photo))
     found = assistant.segment(image).mask
     plain = assistant.segment(image, DiffDISSettings(augment=True)).mask
-    np.testing.assert_array_equal(found, follow_outlines(plain, image))
+    opinion = find_subject(image, load_subject_network())
+    mean = (follow_outlines(plain, image) + 2 * opinion) / 3
+    np.testing.assert_allclose(found, mean, atol=1e-6)
     assert not np.array_equal(found, plain)
 
 
@@ -58,7 +61,7 @@ def test_the_library_takes_the_cards_settings(folder: Path, photo: Path) -> None
 def test_what_a_card_cannot_say_is_one_sentence(folder: Path, wrong: object) -> None:
     card = folder / "segdemo.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"segment": wrong}))
-    with pytest.raises(CheckpointError, match=r"segdemo\.json: 'segment' may hold augment and"):
+    with pytest.raises(CheckpointError, match=r"segdemo\.json: 'segment' may hold augment, follow"):
         AnnotationAssistant(str(folder), device="cpu").segment_defaults  # noqa: B018
 
 
@@ -69,12 +72,12 @@ def test_page_and_endpoint_begin_with_them(folder: Path, tmp_path: Path) -> None
         block
         for block in page.blocks.values()
         if isinstance(block, gr.Checkbox)
-        and block.label in ("Test-time augmentation", "Follow outlines")
+        and block.label in ("Test-time augmentation", "Follow outlines", "Second opinion")
     ]
-    assert [box.value for box in boxes] == [True, True]
+    assert [box.value for box in boxes] == [True, True, True]
     parameters = page.get_api_info()["named_endpoints"]["/segment"]["parameters"]
     defaults = {one["parameter_name"]: one["parameter_default"] for one in parameters}
-    assert (defaults["augment"], defaults["follow"]) == (True, True)
+    assert {name: defaults[name] for name in SUITS} == SUITS
 
 
 @pytest.mark.parametrize(

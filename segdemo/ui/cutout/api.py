@@ -33,6 +33,7 @@ def build_segment_api(assistant: AnnotationAssistant) -> None:
         soft: bool = True,
         threshold: float = 0.5,
         follow: bool = defaults.follow,
+        second_opinion: bool = defaults.second_opinion,
     ) -> tuple[gr.FileData, gr.FileData, gr.FileData, dict[str, Any]]:
         """Segment one image.
 
@@ -45,6 +46,7 @@ def build_segment_api(assistant: AnnotationAssistant) -> None:
             "augment": augment,
             "ensemble": ensemble,
             "follow": follow,
+            "second_opinion": second_opinion,
         }
         with user_errors():
             limit = read_threshold(soft, threshold)
@@ -67,6 +69,7 @@ def build_segment_api(assistant: AnnotationAssistant) -> None:
         soft: bool = True,
         threshold: float = 0.5,
         follow: bool = defaults.follow,
+        second_opinion: bool = defaults.second_opinion,
     ) -> tuple[dict[str, Any], gr.FileData | None, str]:
         """Segment several images or zips.
 
@@ -79,6 +82,7 @@ def build_segment_api(assistant: AnnotationAssistant) -> None:
             "augment": augment,
             "ensemble": ensemble,
             "follow": follow,
+            "second_opinion": second_opinion,
         }
         with user_errors(), tempfile.TemporaryDirectory() as place:
             settings, folder = read_settings(given, defaults), Path(place)

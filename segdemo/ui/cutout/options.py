@@ -51,6 +51,7 @@ def build_options(assistant: AnnotationAssistant) -> Options:
         with gr.Row():
             augment = build_field(defaults, "augment", label="Test-time augmentation")
             follow = build_field(defaults, "follow", label="Follow outlines")
+            opinion = build_field(defaults, "second_opinion")
         soft = gr.Checkbox(
             True, label="Soft mask", info="Grey values at hair and blur; off cuts at the threshold."
         )
@@ -70,5 +71,6 @@ def build_options(assistant: AnnotationAssistant) -> Options:
         "ensemble": ensemble,
         "augment": augment,
         "follow": follow,
+        "second_opinion": opinion,
     }
     return Options(Form(defaults, named), soft, threshold)

@@ -33,7 +33,16 @@ def test_only_the_named_endpoints_are_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert sorted(endpoints) == ["/edges", "/refine", "/segment", "/segment_batch", "/trace"]
     names = [parameter["parameter_name"] for parameter in endpoints["/segment"]["parameters"]]
-    assert names == ["photo", "size", "seed", "augment", "ensemble", "soft", "threshold", "follow"]
+    assert names == [
+        "photo",
+        "size",
+        "seed",
+        "augment",
+        "ensemble",
+        "soft",
+        "threshold",
+        "follow",
+    ] + ["second_opinion"]
     names = [parameter["parameter_name"] for parameter in endpoints["/trace"]["parameters"]]
     assert names == ["photo", "timesteps", "size", "seed", "layers", "edge_timestep", "rule"]
 

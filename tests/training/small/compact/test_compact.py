@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 
 from segdemo.compact_autoencoder import CompactAutoencoder
+from segdemo.diffdis.loading import load_unet
 from segdemo.prompting.network import PromptedU2Net
-from training.small.compact import autoencoder, prompting
+from training.small.compact import autoencoder, prompting, subject
 from training.small.compact.crops import CropSource
 from training.small.compact.material import find_material, in_validation
 from training.small.compact.prompt_data import PromptBatch, corrected
+from training.small.compact.subject_store import SubjectStore
 
 LEARNT, KEPT = 1, 46
 """Numbers on either side of the split."""
@@ -98,3 +100,20 @@ def test_a_correction_adds_the_answer_and_a_click_where_it_is_wrong() -> None:
     assert 8 < rows.mean() < 21
     assert 8 < columns.mean() < 21
     assert not prompts[2].any()
+
+
+def test_the_subject_network_learns_from_a_store_that_grows(data_dir: Path, tmp_path: Path) -> None:
+    shape = {"block_out_channels": (8, 8), "encoder_blocks": (1, 1), "decoder_blocks": (1, 1)}
+    CompactAutoencoder(4, 16, **shape).save_pretrained(tmp_path / "vae")
+    arguments = f"--data_dir {data_dir} --output_dir {tmp_path} --autoencoder {tmp_path / 'vae'} "
+    arguments += "--device cpu --image_size 64 --validation_count 2 --batch_size 2 --save_steps 1 "
+    assert subject.main((arguments + "--stages scenes --scene_count 3").split()) == 0
+    assert subject.main((arguments + "--stages train --max_steps 1").split()) == 0
+    again = arguments + f"--stages train --max_steps 2 --start_from {tmp_path / 'unet'}"
+    assert subject.main(again.split()) == 0
+    store = SubjectStore(tmp_path / "scenes")
+    batch = store.batch(np.arange(2))
+    assert len(store) == 3
+    assert batch.start.shape == (2, 16, 8, 8)
+    assert batch.pyramid[-1].shape == (2, 64, 1, 1)
+    assert load_unet(tmp_path / "unet").config.out_channels == 16

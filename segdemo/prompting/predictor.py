@@ -1,0 +1,95 @@
+"""The embedded prompter: an image once, then boxes and clicks as often as wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from segdemo.datatypes import InputError, RGBImage
+from segdemo.prompting.network import PromptedU2Net
+from segdemo.prompting.prompts import Prompt, prompt_map
+from segdemo.windows import Window
+
+MARGIN = 1.5
+"""Side of the window around a box, relative to the box."""
+
+UNSURE = 0.3, 0.7
+"""Thresholds between which an answer is unsure; the score is the IoU of the masks at both."""
+
+
+@dataclass(frozen=True, eq=False)
+class PromptedMask:
+    """mask: (H, W) float32 in [0, 1]; score: 0 to 1, how sure the answer is of its outline."""
+
+    mask: npt.NDArray[np.float32]
+    score: float
+
+
+class EmbeddedPrompter:
+    """Answers prompts about one image at a time, like SAM's predictor.
+
+    Clicks without a box are answered in two looks: at the image, then at the window around what
+    was found there. side: of the windows in pixels, a multiple of 32.
+    """
+
+    def __init__(self, network: PromptedU2Net, side: int = 192) -> None:
+        """Use a trained network."""
+        self._network, self._side = network.eval(), side
+        self._image: Image.Image | None = None
+        self._features: dict[Window, list[torch.Tensor]] = {}
+
+    def set_image(self, image: RGBImage) -> None:
+        """Choose the image (H, W, 3) that the next prompts are about."""
+        self._image, self._features = Image.fromarray(image), {}
+
+    @torch.inference_mode()
+    def predict(self, prompt: Prompt) -> PromptedMask:
+        """Return the mask of the object that a prompt means.
+
+        Raises InputError where there is no image, or the prompt has neither box nor click.
+        """
+        if self._image is None:
+            raise InputError("There is no image: call set_image first.")
+        clicked = prompt.points is not None and len(prompt.points) > 0
+        if prompt.box is None and not clicked:
+            raise InputError("The prompt is empty: give a box or at least one click.")
+        if prompt.box is not None:
+            found = self._look(prompt, Window.around(prompt.box, MARGIN))
+        else:
+            found = self._look_twice(prompt)
+        low, high = ((found > threshold).sum() for threshold in UNSURE)
+        return PromptedMask(found, float(high / low) if low else 0.0)
+
+    def _look_twice(self, prompt: Prompt) -> npt.NDArray[np.float32]:
+        """Find the window in the whole image, or in the answer so far, then look into it."""
+        assert self._image is not None
+        found = prompt.mask
+        if found is None:
+            found = self._look(prompt, Window.whole(self._image.size))
+        inside = np.asarray(found) > 0.5
+        if not inside.any():
+            return np.asarray(found, np.float32)
+        assert prompt.points is not None
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], float)
+        corners = np.concatenate([corners, prompt.points])  # a click beside the answer counts too
+        box = np.concatenate([corners.min(0), corners.max(0)])
+        return self._look(replace(prompt, mask=found), Window.around(box, MARGIN))
+
+    def _look(self, prompt: Prompt, window: Window) -> npt.NDArray[np.float32]:
+        """Answer in one window; features of windows that were seen before are kept."""
+        assert self._image is not None
+        if window not in self._features:
+            pixels = np.asarray(window.crop(self._image, self._side), np.float32)
+            images = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]
+            both = torch.cat([images, images.flip(-1)])  # as seen, and mirrored
+            self._features = {window: self._network.encode(both)}
+        drawn = torch.from_numpy(prompt_map(prompt, window, self._side))[None]
+        logits = self._network(self._features[window], torch.cat([drawn, drawn.flip(-1)])).logits
+        plain, mirrored = logits.sigmoid()[:, 0]  # (S, S) each
+        mean = (plain + mirrored.flip(-1)) / 2
+        return window.paste_back(mean.numpy(), self._image.size)

@@ -1,0 +1,61 @@
+"""The embedded prompter: boxes, clicks and corrections about one image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from segdemo.datatypes import InputError
+from segdemo.prompting.network import PromptedU2Net
+from segdemo.prompting.predictor import EmbeddedPrompter
+from segdemo.prompting.prompts import Prompt
+
+
+@pytest.fixture
+def prompter() -> EmbeddedPrompter:
+    torch.manual_seed(0)
+    network = PromptedU2Net(channels=8, inner_channels=4)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return EmbeddedPrompter(network, side=32)
+
+
+def test_an_answer_has_the_images_size_and_nothing_outside_the_window(
+    prompter: EmbeddedPrompter,
+) -> None:
+    prompter.set_image(np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8))
+    found = prompter.predict(Prompt(box=np.array([10, 10, 30, 30])))
+    assert found.mask.shape == (60, 90)
+    assert 0 <= found.mask.min() <= found.mask.max() <= 1
+    assert not found.mask[40:].any()
+    assert not found.mask[:, 40:].any()
+    assert 0 <= found.score <= 1
+
+
+def test_a_mirrored_image_with_a_mirrored_box_has_the_mirrored_answer(
+    prompter: EmbeddedPrompter,
+) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    prompter.set_image(image)
+    plain = prompter.predict(Prompt(box=np.array([8, 10, 40, 50]))).mask
+    prompter.set_image(image[:, ::-1].copy())
+    mirrored = prompter.predict(Prompt(box=np.array([24, 10, 56, 50]))).mask
+    np.testing.assert_allclose(mirrored[:, ::-1], plain, atol=1e-4)
+
+
+def test_a_click_changes_the_answer_and_can_be_taken_back(prompter: EmbeddedPrompter) -> None:
+    prompter.set_image(np.random.default_rng(2).integers(0, 255, (64, 64, 3), np.uint8))
+    box = np.array([8, 8, 56, 56])
+    first = prompter.predict(Prompt(box)).mask
+    click = Prompt(box, np.array([[20.0, 20.0]]), np.array([False]), first)
+    assert not np.array_equal(prompter.predict(click).mask, first)
+    np.testing.assert_array_equal(prompter.predict(Prompt(box)).mask, first)
+
+
+def test_what_is_missing_is_said(prompter: EmbeddedPrompter) -> None:
+    with pytest.raises(InputError, match="set_image"):
+        prompter.predict(Prompt(box=np.array([0, 0, 5, 5])))
+    prompter.set_image(np.zeros((20, 20, 3), np.uint8))
+    with pytest.raises(InputError, match="box or at least one click"):
+        prompter.predict(Prompt())
