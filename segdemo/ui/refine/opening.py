@@ -39,7 +39,7 @@ def open_files(
     sizes: dict[str, Size] = {}
     for picture in pictures:
         try:
-            image = load_rgb(picture.path, picture.name)
+            image = load_rgb(picture.path, picture.name, lines.append)
             files[picture.name] = {PHOTO: picture.path, **_views(image, picture.name)}
         except InputError as error:
             lines.append(str(error))
