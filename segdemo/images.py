@@ -275,7 +275,7 @@ def _high_byte(
     depth = next((bits for bits in _USUAL_DEPTHS if top < 1 << bits), 16)
     if 0 < top and depth < 16:
         on_change(f"{name} has grey of {depth} bits in 16: it was stretched to the full range.")
-    return values >> (depth - 8)
+    return values >> np.uint16(depth - 8)
 
 
 def _stretch(values: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:

@@ -19,7 +19,7 @@ from evaluation.data.panoptic_readers import read_indices
 from evaluation.metrics.instances import Instances
 from segdemo.annotations import read_masks, rle
 from segdemo.annotations.classes import VOID as VOC_VOID
-from segdemo.annotations.coco import MALFORMED
+from segdemo.annotations.notes import MALFORMED
 from segdemo.annotations.stored_ids import read_label_image
 from segdemo.datatypes import InputError, InstanceMasks
 
