@@ -19,16 +19,16 @@ from training.small.networks import build_null_text, build_scheduler
 
 PURE_LICENCE = "MIT (weights); training data under the licences named in segdemo.json"
 IMAGENET_LICENCE = (
-    "MIT (weights; ImageNet features Apache-2.0); training data under the licences named in "
-    "segdemo.json"
+    "MIT (weights; ImageNet features and U2NetP Apache-2.0); training data under the licences "
+    "named in segdemo.json"
 )
 TRACE = {"size": 512, "fixed_timestep": 99}
 """How the prior is looked into: its largest maps have 1/16 of the picture's side, and edges read
 from its nearly clean steps were better than at PeakKL's, which on a small model says little."""
 
-SEGMENT = {"augment": True, "follow": True}
+SEGMENT = {"augment": True, "follow": True, "second_opinion": True}
 """How DiffDIS is used unless somebody asks otherwise: its maps are coarse, six passes are still
-fast, and what they disagree about averages out."""
+fast, and what they disagree about averages out; U2NetP knows more objects."""
 
 DATA = {
     "175 photographic cut-outs, Debian package tuxpaint-stamps-default 2022.06.04-1": "GPL-2",
