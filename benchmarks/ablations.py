@@ -1,18 +1,17 @@
-"""DiffDIS's parts switched on one after another, and its prior against random weights.
+"""Ablations of DiffDIS: its parts added one by one, and its prior against random weights.
 
     python -m benchmarks.ablations --data_dir train_mix/ccp --output_dir runs/ablations
 
-The paper's table 3 in miniature: every row is trained by `training.diffdis` with the same pictures
+The paper's table 3 in miniature: every row is trained by `training.diffdis` with the same images
 and steps, once for each of `--seeds`, from the generative prior of `--base_model`; the last row has
 all parts but begins with random weights. All options of `training.diffdis` may be given. Prints a
 table of the last validation's figures (mean and standard deviation over seeds) and the points of
-the curves with and without prior; `--figure` draws them. Runs that are finished are not made again.
+the curves with and without prior; `--figure` draws them. Finished runs are not repeated.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import sys
 from collections.abc import Mapping
@@ -22,15 +21,15 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from transformers import HfArgumentParser
 
 from evaluation.report.plots import COLOURS, save_figure
 from segdemo.datatypes import InputError
 from training.diffdis.settings import DiffDISTraining
 from training.diffdis.train import train
 from training.loop.checkpoints import read_rows
+from training.program import run_program
 
-Outcomes = Mapping[str, list[Path]]
+Runs = Mapping[str, list[Path]]
 """Folders of a variant's finished runs, one a seed."""
 
 PARTS: dict[str, dict[str, Any]] = {
@@ -43,8 +42,8 @@ PARTS: dict[str, dict[str, Any]] = {
 """Each row keeps the parts of those above it; interaction needs the edge task."""
 WHOLE, SCRATCH = "+ CutMix", "all, from scratch"
 FINISHED = "finished.json"
-FIGURES = {"max_f": 1, "mae": -1}
-"""What is shown of a validation; 1: higher is better."""
+METRICS = {"max_f": 1, "mae": -1}
+"""Metrics that are shown; 1: higher is better."""
 
 MINIATURE = {
     "output_dir": "runs/ablations",
@@ -69,7 +68,7 @@ class Ablations:
 
     seeds: list[int] = field(
         default_factory=lambda: [0, 1, 2],
-        metadata={"help": "Of first weights, order and noise; what is held out stays the same."},
+        metadata={"help": "Seeds of weights, order and noise; what is held out stays the same."},
     )
     figure: str = field(default="", metadata={"help": "PNG file for the curves; none: no figure."})
 
@@ -80,27 +79,27 @@ def variants(common: DiffDISTraining) -> dict[str, DiffDISTraining]:
     return rows | {SCRATCH: replace(common, from_scratch=True)}
 
 
-def run(ablations: Ablations, common: DiffDISTraining) -> Outcomes:
-    """Train what is not finished yet, all rows with one seed before the next; raises InputError."""
-    outcomes: dict[str, list[Path]] = {name: [] for name in variants(common)}
+def run(ablations: Ablations, common: DiffDISTraining) -> Runs:
+    """Train what is not finished, all rows with one seed before the next; raises InputError."""
+    runs: dict[str, list[Path]] = {name: [] for name in variants(common)}
     for seed in ablations.seeds:
         for place, (name, settings) in enumerate(variants(common).items()):
             folder = Path(common.output_dir) / f"{place}-seed{seed}"
             _finish(replace(settings, seed=seed, output_dir=str(folder)), folder)
-            outcomes[name].append(folder)
-    return outcomes
+            runs[name].append(folder)
+    return runs
 
 
-def table(outcomes: Outcomes) -> list[str]:
+def table(runs: Runs) -> list[str]:
     """Return the table, in Markdown; a change is against the row above, seed by seed."""
     lines = ["| parts | max F | change | MAE | change |", "|---|---|---|---|---|"]
     before: dict[str, np.ndarray] = {}
-    for name, folders in outcomes.items():
+    for name, folders in runs.items():
         last = [read_rows(folder)[-1] for folder in folders]
-        now = {figure: np.array([row[figure] for row in last]) for figure in FIGURES}
+        now = {figure: np.array([row[figure] for row in last]) for figure in METRICS}
         cells = [
             cell
-            for figure, sign in FIGURES.items()
+            for figure, sign in METRICS.items()
             for cell in (_spread(now[figure]), _change(now[figure], before.get(figure), sign))
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
@@ -108,11 +107,11 @@ def table(outcomes: Outcomes) -> list[str]:
     return lines
 
 
-def curve_lines(outcomes: Outcomes) -> list[str]:
+def curve_lines(runs: Runs) -> list[str]:
     """Return the points of the curves with and without prior, in Markdown."""
     lines = []
     for file, figure in (("log", "loss"), ("validation", "max_f")):
-        curves = {name: _curves(outcomes[name], file, figure) for name in (WHOLE, SCRATCH)}
+        curves = {name: _curves(runs[name], file, figure) for name in (WHOLE, SCRATCH)}
         steps = curves[WHOLE][0]
         lines += ["", f"| {figure} at step | {' | '.join(f'{s:.0f}' for s in steps)} |"]
         lines.append("|---" * (len(steps) + 1) + "|")
@@ -121,19 +120,19 @@ def curve_lines(outcomes: Outcomes) -> list[str]:
     return lines
 
 
-def draw(outcomes: Outcomes, file: Path) -> None:
-    """Draw loss and max F of every seed with prior and without, and their means."""
+def draw(runs: Runs, file: Path) -> None:
+    """BatchIndex loss and max F of every seed with prior and without, and their means."""
     figure = Figure(figsize=(10, 4), dpi=110, layout="constrained")
     for panel, (log, value, label) in zip(
         figure.subplots(1, 2),
-        (("log", "loss", "training loss"), ("validation", "max_f", "max F, held-out pictures")),
+        (("log", "loss", "training loss"), ("validation", "max_f", "max F, held-out images")),
         strict=True,
     ):
         for name, title, colour in (
             (WHOLE, "from the generative prior", COLOURS[0]),
             (SCRATCH, "from scratch", COLOURS[1]),
         ):
-            steps, values = _curves(outcomes[name], log, value)
+            steps, values = _curves(runs[name], log, value)
             for seed in values:
                 panel.plot(steps, seed, color=colour, alpha=0.35, linewidth=1)
             panel.plot(steps, values.mean(0), color=colour, marker="o", label=title)
@@ -145,29 +144,25 @@ def draw(outcomes: Outcomes, file: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line, train and print; 2 for wrong usage."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = HfArgumentParser([Ablations, DiffDISTraining], description=__doc__)
-    parser.set_defaults(**MINIATURE)
-    ablations, common = parser.parse_args_into_dataclasses(argv)
-    try:
-        if common.preset:
-            raise InputError("--preset: give what you want of it by the options themselves.")
-        outcomes = run(ablations, common)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print("\n".join([*table(outcomes), *curve_lines(outcomes)]))
+    """Run the program; returns its exit code."""
+    classes = [Ablations, DiffDISTraining]
+    return run_program(_compare, classes, argv, __doc__, defaults=MINIATURE)
+
+
+def _compare(ablations: Ablations, common: DiffDISTraining) -> None:
+    if common.preset:
+        raise InputError("--preset: give what you want of it by the options themselves.")
+    runs = run(ablations, common)
+    print("\n".join([*table(runs), *curve_lines(runs)]))
     if ablations.figure:
-        draw(outcomes, Path(ablations.figure))
-    return 0
+        draw(runs, Path(ablations.figure))
 
 
 def _finish(settings: DiffDISTraining, folder: Path) -> None:
-    """Train a run to its end, unless it is there; its logs stay, its weights go."""
+    """Train a run to its end, unless it is finished; its logs are kept, its weights removed."""
     mark = folder / FINISHED
     if mark.exists():
-        # options that are newer than the run are not in it
+        # options added since the run are not in it
         if json.loads(mark.read_text()).items() - asdict(settings).items():
             raise InputError(f"{folder} was made with other settings: choose another --output_dir.")
         return
@@ -193,7 +188,7 @@ def _spread(values: np.ndarray) -> str:
 
 
 def _change(now: np.ndarray, before: np.ndarray | None, sign: int) -> str:
-    """Return how much changed and whether that is more than what the seeds differ by."""
+    """Return how much changed and whether that is more than the spread over seeds."""
     if before is None:
         return ""
     change = float((now - before).mean())

@@ -45,7 +45,9 @@ def check_settings(settings: Any) -> None:
             continue
         choices = said.get("choices")
         if choices and value not in choices:
-            raise InputError(f"{entry.name} {value!r}: choose one of {', '.join(choices)}.")
+            raise InputError(
+                f"{entry.name} {value!r}: choose one of {', '.join(filter(None, choices))}."
+            )
         if not {"minimum", "maximum"} & said.keys():
             continue
         low, high = said.get("minimum", -math.inf), said.get("maximum", math.inf)

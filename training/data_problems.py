@@ -12,7 +12,7 @@ SHOWN_PROBLEMS = 20
 
 
 @dataclass(frozen=True)
-class Problem:
+class DataProblem:
     """What is wrong with a file, and what to do about it."""
 
     file: Path
@@ -23,7 +23,7 @@ class Problem:
         return f"{self.file}: {self.sentence}"
 
 
-def report_problems(problems: Iterable[Problem], allow: bool, file: Path) -> list[str]:
+def report_problems(problems: Iterable[DataProblem], allow: bool, file: Path) -> list[str]:
     """Write all problems to a file; raises InputError that lists them, unless they are allowed.
 
     Returns the lines. Beyond the first few, the error refers to the file.

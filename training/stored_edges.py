@@ -18,13 +18,13 @@ from segdemo.files import atomic_write
 
 @dataclass(frozen=True, eq=False)
 class StoredEdge:
-    """One picture's result; its fields are the arrays of the file.
+    """One image's result; its fields are the arrays of the file.
 
-    score: (h, w) float16 >= 0, EdgeKL at the resolution of the attention maps. timestep: where it
-    is from. timesteps: (N,) those run, falling. gaps: (N - 1,) nats between them. peak_timestep:
-    PeakKL's choice among them, whichever was taken; flat: no gap was above zero. lower, upper,
-    rule, guarded: see `PseudoEdge`; the thresholds were measured before rounding to float16. size:
-    side in pixels that the picture was squashed to. picture_size: its own (height, width).
+    score: (h, w) float16 >= 0, EdgeKL at the resolution of the attention maps. timestep: its noise
+    level. timesteps: (N,) those run, falling. gaps: (N - 1,) nats between them. peak_timestep:
+    PeakKL's choice among them, used or not; flat: no gap was above zero. lower, upper, rule,
+    guarded: see `PseudoEdge`; the thresholds were measured before rounding to float16. size: side
+    in pixels that the image was squashed to. picture_size: its own (height, width).
     """
 
     score: npt.NDArray[np.float16]
@@ -56,13 +56,13 @@ def write_edge(edge: StoredEdge, path: Path) -> None:
 
 
 def read_edge(path: Path) -> StoredEdge:
-    """Read a result; raises InputError for what is missing, damaged or something else."""
+    """Read a result; raises InputError for a file that is missing, damaged or something else."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             values = {name: stored[name] for name in StoredEdge.__dataclass_fields__}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
-            f"{path} is no result of training.pseudo_edges, or damaged: delete it and run that "
+            f"{path} is not a result of training.pseudo_edges, or damaged: delete it and run that "
             "again."
         ) from error
     score = values.pop("score")

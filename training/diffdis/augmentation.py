@@ -1,6 +1,6 @@
-"""How a training picture is varied: the official DiffDIS augmentation, in its order.
+"""The official DiffDIS augmentation, in its order.
 
-Picture, mask and edge map get the same geometry; colours change in the picture only. No torch.
+Image, mask and edge map get the same geometry; colours change in the image only. No torch.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ FloatPlanes = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Planes:
-    """A picture (RGB) with its mask and edge map (L), all of one size."""
+    """An image (RGB) with its mask and edge map (L), all of one size."""
 
     image: Image.Image
     mask: Image.Image
     edge: Image.Image
 
-    def each(self, change: Callable[[Image.Image], Image.Image]) -> Planes:
-        """Change the three alike."""
+    def map(self, change: Callable[[Image.Image], Image.Image]) -> Planes:
+        """Apply a function to all three."""
         return Planes(change(self.image), change(self.mask), change(self.edge))
 
 
@@ -47,7 +47,7 @@ def augment(planes: Planes, rng: np.random.Generator) -> Planes:
     planes = _cropped(planes, rng)
     if rng.random() < ROTATION_CHANCE:
         angle = int(rng.integers(-LARGEST_ANGLE, LARGEST_ANGLE))
-        planes = planes.each(lambda plane: plane.rotate(angle, Image.Resampling.BICUBIC))
+        planes = planes.map(lambda plane: plane.rotate(angle, Image.Resampling.BICUBIC))
     image = planes.image
     for enhancer, least, largest in ENHANCERS:
         factor = int(rng.integers(least, largest, endpoint=True)) / 10
@@ -57,28 +57,28 @@ def augment(planes: Planes, rng: np.random.Generator) -> Planes:
 
 def flipped(planes: Planes) -> Planes:
     """Mirror left and right."""
-    return planes.each(lambda plane: plane.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    return planes.map(lambda plane: plane.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
 
 
 def _cropped(planes: Planes, rng: np.random.Generator) -> Planes:
-    """Cut to a window in the middle, 1 to 30 pixels narrower and lower than the picture."""
+    """Cut to a window in the middle, 1 to 30 pixels narrower and lower than the image."""
     width, height = planes.image.size
     if min(width, height) <= LARGEST_CROP:
-        return planes  # the official recipe knows no such small pictures
+        return planes  # the official recipe does not handle images this small
     wide = int(rng.integers(width - LARGEST_CROP, width))
     high = int(rng.integers(height - LARGEST_CROP, height))
     box = ((width - wide) // 2, (height - high) // 2, (width + wide) // 2, (height + high) // 2)
-    return planes.each(lambda plane: plane.crop(box))
+    return planes.map(lambda plane: plane.crop(box))
 
 
 def squash(planes: Planes, size: int, stretch: bool = True) -> FloatPlanes:
     """Resize to a square and scale to [-1, 1]; (5, size, size): red, green, blue, mask, edge.
 
-    stretch: by each plane's own extremes, as in the official training (a picture's three colours
+    stretch: by each plane's own extremes, as in the official training (an image's three colours
     together); otherwise, and for a plane of one value, 0..255 becomes -1..1.
     """
     shape = (size, size)
-    resized = planes.each(lambda plane: plane.resize(shape, Image.Resampling.BILINEAR))
+    resized = planes.map(lambda plane: plane.resize(shape, Image.Resampling.BILINEAR))
     parts = (resized.image.convert("RGB"), resized.mask, resized.edge)
     scaled = [_scaled(np.asarray(part, np.float32), stretch) for part in parts]
     return np.concatenate([np.moveaxis(scaled[0], -1, 0), scaled[1][None], scaled[2][None]])

@@ -1,4 +1,4 @@
-"""What DiffDIS's training begins with: a Stable Diffusion model, or a DiffDIS one."""
+"""The model that DiffDIS's training starts from: Stable Diffusion, or a DiffDIS model."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ NOISE_KEYS = (
     "num_train_timesteps",
     "prediction_type",
 )
-"""What a model's own noise schedule says; the rest is DiffDIS's one step from timestep 999."""
+"""Taken from a model's own noise schedule; the rest is DiffDIS's one step from timestep 999."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Which network is trained; the paper's, or one of its ablations."""
+    """The network that is trained: the paper's, or one of its ablations."""
 
     edge_task: bool = True
     interaction: str = "dbia"
@@ -49,7 +49,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A pipeline ready for training, whose weights it has, and which settings suit it."""
+    """A pipeline ready for training, its name and licence, and how it is best used."""
 
     pipeline: DiffDISPipeline
     name: str
@@ -57,33 +57,33 @@ class BaseModel:
     segment: dict[str, bool]
 
 
-def load_base(name: str, variant: Variant, begin: str, seed: int) -> BaseModel:
-    """Load what training begins with, in float32.
+def load_base(name: str, variant: Variant, start: str, seed: int) -> BaseModel:
+    """Load the model to start from, in float32.
 
     name: a registered model, a folder or a Hub id; of DiffDIS as our export writes it, or of Stable
-    Diffusion as diffusers saves it. begin: trained; prior, the generative model that lies in a
-    folder of ours; or scratch, random weights of the same shape. Layers that the beginning lacks
-    are drawn by `seed`. Raises InputError (CheckpointError for the files).
+    Diffusion as diffusers saves it. start: trained; prior, the generative model that lies in a
+    folder of ours; or scratch, random weights of the same shape. `seed` initializes layers
+    that it lacks. Raises InputError (CheckpointError for the files).
     """
     torch.manual_seed(seed)
     is_stable_diffusion = _is_stable_diffusion(name)
-    if is_stable_diffusion and begin == "prior":
+    if is_stable_diffusion and start == "prior":
         raise InputError(f"{name} is a generative model itself: leave --from_prior out.")
-    if is_stable_diffusion or begin == "prior":
+    if is_stable_diffusion or start == "prior":
         backbone = locate_backbone(name)
-        unet = _plain_unet(backbone.network, begin)
+        unet = _plain_unet(backbone.network, start)
         files = _files_of(backbone)
         pipeline = assemble(files, DiffDISUNet.from_stable_diffusion(unet, **vars(variant)))
         if is_stable_diffusion:
             pipeline.scheduler = _one_step_scheduler(backbone.folder)
         return BaseModel(pipeline, name, files.card.licence, {})
     files = locate_diffdis(name)
-    unet = _adapted(load_unet(files.unet), variant, begin)
+    unet = _adapted(load_unet(files.unet), variant, start)
     return BaseModel(assemble(files, unet), name, files.card.licence, files.card.segment)
 
 
 def _is_stable_diffusion(name: str) -> bool:
-    """Whether a name is a model as diffusers saves it, with a U-Net that knows no DiffDIS."""
+    """Whether a name is a model as diffusers saves it, with a plain U-Net."""
     folder = Path(name).expanduser()
     if registered_source(name, "diffdis") or folder.is_file():
         return False
@@ -103,8 +103,8 @@ def _keys(file: Path) -> list[str]:
         return list(weights.keys())
 
 
-def _plain_unet(folder: Path, begin: str) -> UNet2DConditionModel:
-    if begin == "scratch":
+def _plain_unet(folder: Path, start: str) -> UNet2DConditionModel:
+    if start == "scratch":
         return UNet2DConditionModel.from_config(read_json(folder / "config.json"))
     try:
         return UNet2DConditionModel.from_pretrained(
@@ -115,12 +115,12 @@ def _plain_unet(folder: Path, begin: str) -> UNet2DConditionModel:
         raise CheckpointError(f"The U-Net in {folder} cannot be loaded ({sentence}).") from error
 
 
-def _adapted(unet: DiffDISUNet, variant: Variant, begin: str) -> DiffDISUNet:
+def _adapted(unet: DiffDISUNet, variant: Variant, start: str) -> DiffDISUNet:
     """Return the network in that variant, with all weights that both have."""
-    if begin != "scratch" and variant.config().items() <= dict(unet.config).items():
+    if start != "scratch" and variant.config().items() <= dict(unet.config).items():
         return unet
     network = DiffDISUNet.from_config(unet.config, **variant.config())
-    if begin != "scratch":
+    if start != "scratch":
         own, trained = network.state_dict(), unet.state_dict()
         network.load_state_dict(own | {name: trained[name] for name in own.keys() & trained.keys()})
     return network

@@ -1,4 +1,4 @@
-"""CutMix for dichotomous segmentation: a box of the partner's picture, mask and edge is pasted."""
+"""CutMix for dichotomous segmentation: a box of the partner's image, mask and edge is pasted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 CHANCE = 0.5
-AREA = (0.02, 0.4)  # share of the picture
+AREA = (0.02, 0.4)  # share of the image
 ASPECT = (0.3, 1 / 0.3)  # height over width
 
 
@@ -32,7 +32,7 @@ def cutmix(maps: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """Fill each item's box with the same region of its partner (items 0 and 1, 2 and 3, ...).
 
     maps: (B, C, H, W), B even. boxes: (B, H, W), non-zero inside. Pictures, masks and edge maps
-    are all mixed by this; edges are not drawn anew along the pasted border.
+    are all mixed by this; no edge is drawn along the pasted border.
     """
     partners = maps.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)  # (B, C, H, W)
     return torch.where(boxes[:, None] > 0, partners, maps)

@@ -1,7 +1,7 @@
-"""Pictures and their masks in folders: which belong together, and what is wrong with them.
+"""Images and their masks in folders: which belong together, and what is wrong with them.
 
-A folder is DIS5K's (`im/`, `gt/`, optional `contour/`) or has `images/` and `masks/`, or a mixture;
-a folder that holds `DIS-TR/` stands for that. Files belong together by stem. No torch.
+A folder is DIS5K's (`im/`, `gt/`, optional `contour/`) or has `images/` and `masks/`, or both; in a
+folder that holds `DIS-TR/`, that part is used. Files belong together by stem. No torch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from segdemo.datatypes import InputError
 from segdemo.files import write_json
 from segdemo.images import SUFFIXES, load_rgb
-from training.data_problems import Problem
+from training.data_problems import DataProblem
 
 IMAGE_FOLDERS = ("im", "images")
 MASK_FOLDERS = ("gt", "masks")
@@ -29,8 +29,8 @@ TRAINING_PART = "DIS-TR"
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A picture, its mask (white is the subject), and its edge map where there is one on disk."""
+class MaskPair:
+    """An image, its mask (white is the subject), and its edge map where there is one on disk."""
 
     image: Path
     mask: Path
@@ -38,36 +38,36 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPairs:
     """The pairs of a folder, in the order of their stems, and its problems."""
 
-    pairs: list[Pair]
-    problems: list[Problem]
+    pairs: list[MaskPair]
+    problems: list[DataProblem]
 
 
-def find_pairs(folder: Path) -> Found:
+def find_pairs(folder: Path) -> FoundPairs:
     """Match a folder's files by stem, without opening them; raises InputError for no such folder.
 
-    Problems: a picture without mask, a mask without picture, several files of one stem.
+    Problems: an image without mask, a mask without image, several files of one stem.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: check the path.")
     if (folder / TRAINING_PART).is_dir():
         folder = folder / TRAINING_PART
-    problems: list[Problem] = []
+    problems: list[DataProblem] = []
     images = _by_stem(_part(folder, IMAGE_FOLDERS), problems)
     masks = _by_stem(_part(folder, MASK_FOLDERS), problems)
     contour_folder = next((folder / n for n in CONTOUR_FOLDERS if (folder / n).is_dir()), None)
     contours = _by_stem(contour_folder, problems) if contour_folder else {}
     for stem in sorted(images.keys() - masks):
-        problems.append(Problem(images[stem], "has no mask of its name: add one or remove it."))
+        problems.append(DataProblem(images[stem], "has no mask: add one or remove it."))
     for stem in sorted(masks.keys() - images):
-        problems.append(Problem(masks[stem], "has no picture of its name: add one or remove it."))
+        problems.append(DataProblem(masks[stem], "has no image: add one or remove it."))
     both = sorted(images.keys() & masks)
-    return Found([Pair(images[s], masks[s], contours.get(s)) for s in both], problems)
+    return FoundPairs([MaskPair(images[s], masks[s], contours.get(s)) for s in both], problems)
 
 
-def check_pairs(pairs: list[Pair], report: Path, quiet: bool = False) -> Found:
+def check_pairs(pairs: list[MaskPair], report: Path, quiet: bool = False) -> FoundPairs:
     """Open every file; return the pairs that can be trained on, and every problem.
 
     Problems: unreadable files, sizes that differ, masks without subject or without background, or
@@ -89,30 +89,30 @@ def check_pairs(pairs: list[Pair], report: Path, quiet: bool = False) -> Found:
         write_json(outcome, report)
     good = [pair for pair, key in zip(pairs, keys, strict=True) if not outcome[key]]
     lines = [line.split("\n") for key in keys for line in outcome[key]]
-    return Found(good, [Problem(Path(file), sentence) for file, sentence in lines])
+    return FoundPairs(good, [DataProblem(Path(file), sentence) for file, sentence in lines])
 
 
-def problems_of(pair: Pair) -> list[Problem]:
+def problems_of(pair: MaskPair) -> list[DataProblem]:
     """Open a pair's files and return what is wrong with them."""
     problems = []
     sizes = {}
     for file in filter(None, (pair.image, pair.mask, pair.contour)):
         try:
-            # pixels too: a truncated file has a good header, and would stop the run in mid-epoch
+            # pixels too: a truncated file has a good header, and would stop the run later
             values = load_rgb(file) if file == pair.image else load_grey(file)
         except InputError as error:
-            problems.append(Problem(file, str(error).removeprefix(f"{file.name} ")))
+            problems.append(DataProblem(file, str(error).removeprefix(f"{file.name} ")))
             continue
         sizes[file] = values.shape[:2]
         if file == pair.mask and (sentence := _mask_problem(values)):
-            problems.append(Problem(file, sentence))
+            problems.append(DataProblem(file, sentence))
     size = sizes.get(pair.image)
     for file, other in sizes.items():
         if size and other != size:
             problems.append(
-                Problem(
+                DataProblem(
                     file,
-                    f"is {other[1]} x {other[0]} pixels, its picture {size[1]} x {size[0]}: "
+                    f"is {other[1]} x {other[0]} pixels, its image {size[1]} x {size[0]}: "
                     "they must be equal.",
                 )
             )
@@ -120,27 +120,11 @@ def problems_of(pair: Pair) -> list[Problem]:
 
 
 def load_grey(file: Path) -> npt.NDArray[np.uint8]:
-    """Read a mask or an edge map as (H, W) uint8, as `load_rgb` reads pictures."""
+    """Read a mask or an edge map as (H, W) uint8, as `load_rgb` reads images."""
     return np.asarray(Image.fromarray(load_rgb(file)).convert("L"))
 
 
-def hold_out(pairs: list[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Split pairs into those to train on and those held out, at least one of each.
-
-    Raises InputError for a share that leaves one side empty.
-    """
-    count = round(len(pairs) * share) or 1
-    if not 0 < share < 1 or count >= len(pairs):
-        raise InputError(
-            f"--validation_share {share} of {len(pairs)} pairs leaves none on one side: choose "
-            "another, or give --validation_dir."
-        )
-    held = set(np.random.default_rng([seed, 3]).permutation(len(pairs))[:count].tolist())
-    kept = [pair for index, pair in enumerate(pairs) if index not in held]
-    return kept, [pairs[index] for index in sorted(held)]
-
-
-def spread(pairs: list[Pair], count: int) -> list[Pair]:
+def spread(pairs: list[MaskPair], count: int) -> list[MaskPair]:
     """Return at most `count` pairs, evenly spread over the list."""
     return [pairs[k * len(pairs) // count] for k in range(count)] if count < len(pairs) else pairs
 
@@ -162,24 +146,26 @@ def _part(folder: Path, names: tuple[str, ...]) -> Path:
     for name in names:
         if (folder / name).is_dir():
             return folder / name
-    raise InputError(f"{folder} has no folder {' or '.join(names)}: give one of DIS5K's form.")
+    raise InputError(f"{folder} has no folder {' or '.join(names)}: give one of DIS5K's layout.")
 
 
-def _by_stem(folder: Path, problems: list[Problem]) -> dict[str, Path]:
+def _by_stem(folder: Path, problems: list[DataProblem]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() not in SUFFIXES or file.name.startswith("."):
             continue
         if file.stem in files:
             problems.append(
-                Problem(file, f"has the stem of {files[file.stem].name}: remove one of the two.")
+                DataProblem(
+                    file, f"has the stem of {files[file.stem].name}: remove one of the two."
+                )
             )
         else:
             files[file.stem] = file
     return files
 
 
-def _fingerprint(pair: Pair) -> str:
+def _fingerprint(pair: MaskPair) -> str:
     """Name a pair's files and their states."""
     files = filter(None, (pair.image, pair.mask, pair.contour))
     states = [(file, file.stat()) for file in files]

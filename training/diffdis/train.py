@@ -1,26 +1,15 @@
-"""Train DiffDIS on a folder of pictures with masks.
-
-    python -m training.diffdis --data_dir DIS5K --base_model stabilityai/sd-turbo --preset paper
-    python -m training.diffdis --data_dir my_photos --base_model small --output_dir runs/mine
-
-`data_dir` holds `im/` and `gt/` (DIS5K; `DIS-TR/` is found in it) or `images/` and `masks/`. The
-same command resumes. On several GPUs or machines: `accelerate launch -m training.diffdis ...`; then
-`batch_size` is each process's. The app opens what comes out: `python app.py --model
-runs/mine/best` (best validation) or `runs/mine/export` (end).
-"""
+"""Train DiffDIS: from settings to a folder that the app opens."""
 
 from __future__ import annotations
 
 import json
 import logging
-import sys
-from argparse import ArgumentParser
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from transformers import HfArgumentParser
 
 from segdemo.checkpoints.card import ModelCard
 from segdemo.datatypes import InputError
@@ -28,47 +17,50 @@ from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffusion import pick_device
 from training.data_problems import report_problems
 from training.diffdis.base import BaseModel, load_base
-from training.diffdis.data import NoiseDraws, PairBatch, PairBatches
+from training.diffdis.data import PairBatch, PairBatches
 from training.diffdis.latents import (
     CachedBatches,
     EncodedBatch,
     LatentCache,
+    PairLatents,
     encode_batch,
-    fingerprint,
+    hash_encoder,
 )
 from training.diffdis.losses import diffdis_losses
-from training.diffdis.pairs import Pair, check_pairs, find_pairs, hold_out, spread
-from training.diffdis.settings import NO_LIMIT, PRESETS, DiffDISTraining
+from training.diffdis.noise import NoiseSampler
+from training.diffdis.pairs import MaskPair, check_pairs, find_pairs, spread
+from training.diffdis.settings import DiffDISTraining
 from training.diffdis.validation import Validation, panels_of
+from training.holdout import hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles, read_rows
-from training.loop.sampling import Draw
+from training.loop.sampling import BatchIndex
+from training.loop.settings import NO_LIMIT
 from training.loop.trainer import Losses, Task, build_accelerator, train_loop
 from training.model_card import push, write_model, write_readme
 
 logger = logging.getLogger(__name__)
 
-LABEL_RATE = 10.0  # times the learning rate, for the embedding that tells mask from edge
-SOONEST_VALIDATION = 200  # steps; epochs of a small folder are shorter
+LABEL_RATE = 10.0  # times the learning rate, of the embedding that tells mask from edge
+MIN_VALIDATE_STEPS = 200  # epochs of a small folder are shorter
 
 
 @dataclass(frozen=True)
 class Data:
-    """What is trained on and what is measured on."""
+    """The pairs to train on and those to validate on."""
 
-    training: list[Pair]
-    validation: list[Pair]
+    training: list[MaskPair]
+    validation: list[MaskPair]
 
 
 def train(settings: DiffDISTraining) -> RunFiles:
     """Check the data, train, and write `export/` and `best/`; raises InputError."""
-    settings.check()
     accelerator = build_accelerator(settings, pick_device(settings.device))
     folder = Path(settings.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     data = read_data(settings, folder, accelerator)
-    begin = "scratch" if settings.from_scratch else "prior" if settings.from_prior else "trained"
-    base = load_base(settings.base_model, settings.variant, begin, settings.first_seed)
+    start = "scratch" if settings.from_scratch else "prior" if settings.from_prior else "trained"
+    base = load_base(settings.base_model, settings.variant, start, settings.first_seed)
     pipeline = base.pipeline.to(accelerator.device)
     if settings.gradient_checkpointing:
         pipeline.unet.enable_gradient_checkpointing()
@@ -99,11 +91,11 @@ def train(settings: DiffDISTraining) -> RunFiles:
 
 
 def read_data(settings: DiffDISTraining, folder: Path, accelerator: Accelerator) -> Data:
-    """Find and check all pairs, before anything is loaded; raises InputError listing problems."""
+    """Find and check all pairs, before a model is loaded; raises InputError listing problems."""
     names = [settings.data_dir, *([settings.validation_dir] if settings.validation_dir else [])]
     found = [find_pairs(Path(name)) for name in names]
     every = [pair for part in found for pair in part.pairs]
-    with accelerator.main_process_first():  # the others read what the first has noted
+    with accelerator.main_process_first():  # the others read its report
         checked = check_pairs(every, folder / "checked.json", not accelerator.is_main_process)
     problems = [problem for part in (*found, checked) for problem in part.problems]
     lines = report_problems(problems, settings.allow_problems, folder / "problems.txt")
@@ -116,35 +108,40 @@ def read_data(settings: DiffDISTraining, folder: Path, accelerator: Accelerator)
     if rest:
         validation = rest[0]
     else:
-        share, seed = settings.validation_share, settings.validation_seed
-        training, validation = hold_out(training, share, seed)
+        training, validation = hold_out_share(training, settings)
     return Data(training, spread(validation, settings.validation_count))
+
+
+def hold_out_share(
+    pairs: list[MaskPair], settings: DiffDISTraining
+) -> tuple[list[MaskPair], list[MaskPair]]:
+    """Split pairs by `validation_share`; raises InputError for one that leaves a side empty."""
+    share = settings.validation_share
+    count = round(len(pairs) * share) or 1
+    if not 0 < share < 1 or count >= len(pairs):
+        raise InputError(
+            f"--validation_share {share} of {len(pairs)} pairs leaves none on one side: choose "
+            "another, or give --validation_dir."
+        )
+    return hold_out(pairs, count, np.random.default_rng([settings.validation_seed, 3]))
 
 
 @dataclass(frozen=True)
 class DiffDISLosses:
-    """The losses of a batch, encoded first where it holds pictures."""
+    """The losses of a batch, which is encoded first where it holds images."""
 
     pipeline: DiffDISPipeline
     precision: str
 
-    def __call__(self, batch: PairBatch | EncodedBatch, draw: Draw) -> Losses:
-        """Return the error of mask and edge."""
+    def __call__(self, batch: PairBatch | EncodedBatch, index: BatchIndex) -> Losses:
+        """Return the losses of mask and edge."""
         device = self.pipeline.device
         if isinstance(batch, PairBatch):
             # Stable Diffusion's autoencoder overflows in half precision
             enabled = self.precision == "bf16"
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=enabled):
                 batch = encode_batch(self.pipeline, batch)
-        return diffdis_losses(
-            self.pipeline,
-            batch.picture.to(device),
-            tuple(level.to(device) for level in batch.pyramid),
-            batch.mask.to(device),
-            batch.edge.to(device),
-            batch.noise.to(device),
-            batch.timestep,
-        )
+        return diffdis_losses(self.pipeline, batch.to(device))
 
 
 def rate_scale(name: str) -> float:
@@ -173,70 +170,53 @@ def export(settings: DiffDISTraining, base: BaseModel, data: Data, files: RunFil
         push(files.folder / "best", settings.push_to_hub)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and train; 2 for wrong usage."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    named = ArgumentParser(add_help=False)
-    named.add_argument("--preset", default="")
-    preset = named.parse_known_args(argv)[0].preset
-    parser = HfArgumentParser(DiffDISTraining, description=__doc__)
-    parser.set_defaults(**PRESETS.get(preset, {}))
-    (settings,) = parser.parse_args_into_dataclasses(argv)
-    try:
-        train(settings)
-    except (InputError, FloatingPointError) as error:
-        print(error, file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
-    return 0
-
-
 def _completed(
     settings: DiffDISTraining, pipeline: DiffDISPipeline, count: int, accelerator: Accelerator
 ) -> DiffDISTraining:
     """Fill in what depends on model and data: the size, and the steps of an epoch and in all."""
-    a_step = settings.batch_size * settings.accumulation * accelerator.num_processes
-    epoch_steps = max(1, -(-count // a_step))
-    of_epochs = round(settings.epochs * epoch_steps) or NO_LIMIT
+    images_per_step = settings.batch_size * settings.accumulation * accelerator.num_processes
+    epoch_steps = max(1, -(-count // images_per_step))
+    epochs_steps = round(settings.epochs * epoch_steps) or NO_LIMIT
     return replace(
         settings,
         image_size=settings.image_size or pipeline.native_size,
         epoch_steps=settings.epoch_steps or epoch_steps,
-        max_steps=min(settings.max_steps, of_epochs),
-        validate_steps=settings.validate_steps or max(SOONEST_VALIDATION, epoch_steps),
+        max_steps=min(settings.max_steps, epochs_steps),
+        validate_steps=settings.validate_steps or max(MIN_VALIDATE_STEPS, epoch_steps),
     )
 
 
 def _maker(
     settings: DiffDISTraining,
-    pairs: list[Pair],
+    pairs: list[MaskPair],
     pipeline: DiffDISPipeline,
     accelerator: Accelerator,
 ) -> PairBatches | CachedBatches:
     size, steps = settings.image_size, settings.denoising_steps
-    noise = NoiseDraws(settings.batch_size, size, pipeline.tasks, steps)
+    noise = NoiseSampler(settings.batch_size, size, pipeline.tasks, steps)
     stretched, augmented = not settings.fixed_range, not settings.no_augmentation
     if not settings.cache_latents:
         return PairBatches(pairs, noise, augmented, settings.mixed, stretched)
-    cache = LatentCache(
-        Path(settings.cache_latents),
+    latents = PairLatents(
+        LatentCache(Path(settings.cache_latents)),
         size,
         stretched,
         pipeline.unet.condition_count,
-        fingerprint(pipeline),
+        hash_encoder(pipeline),
     )
     own = pairs[accelerator.process_index :: accelerator.num_processes]
-    cache.fill(own, pipeline, quiet=not accelerator.is_main_process)
+    latents.fill(own, pipeline, quiet=not accelerator.is_main_process)
     accelerator.wait_for_everyone()
-    return CachedBatches(pairs, cache, noise, augmented)
+    return CachedBatches(pairs, latents, noise, augmented)
 
 
 def _card(
     settings: DiffDISTraining, base: BaseModel, data: Data, row: dict[str, float]
 ) -> ModelCard:
-    knobs = asdict(settings)
+    hyperparameters = asdict(settings)
     for name in ("data_dir", "validation_dir", "output_dir", "cache_latents"):
-        knobs[name] = Path(knobs[name]).name  # where it lies on this machine is no one's concern
-    knobs["base_model"] = _public_name(settings.base_model)
+        hyperparameters[name] = Path(hyperparameters[name]).name  # no paths of this machine
+    hyperparameters["base_model"] = _public_name(settings.base_model)
     device = base.pipeline.device
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return ModelCard(
@@ -253,7 +233,7 @@ def _card(
         },
         training={
             "recipe": "python -m training.diffdis",
-            "settings": knobs,
+            "settings": hyperparameters,
             "pictures": len(data.training),
             "step": int(row["step"]),
             "hardware": f"{hardware}, torch {torch.__version__}",

@@ -1,4 +1,4 @@
-"""Max F and MAE on a fixed set of pairs during training, and pictures to look at."""
+"""Max F and MAE on a fixed set of pairs during training, and images to look at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segdemo.datatypes import FloatMap, RGBImage
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import load_rgb, to_grey
-from training.diffdis.pairs import Pair, load_grey
+from training.diffdis.pairs import MaskPair, load_grey
 from training.loop.checkpoints import read_rows
 from training.loop.trainer import autocast
 from training.model_card import PANELS
@@ -32,12 +32,12 @@ Curve = npt.NDArray[np.float64]
 class Validation:
     """Measures a pipeline on pairs at their own size; the seed of its noise is always 0.
 
-    run_dir: its `panels/` gets photo, truth and prediction of the first `panels` pairs. Several
-    processes share the pairs; each returns the same figures.
+    run_dir: its `panels/` gets image, truth and prediction of the first `panels` pairs. Several
+    processes share the pairs; each returns the same metrics.
     """
 
     pipeline: DiffDISPipeline
-    pairs: list[Pair]
+    pairs: list[MaskPair]
     run_dir: Path
     size: int
     precision: str = "fp32"
@@ -75,7 +75,7 @@ def f_curve(mask: FloatMap, subject: npt.NDArray[np.bool_]) -> Curve:
     """Return the F measure (beta squared 0.3) at 256 thresholds of a soft mask; (256,).
 
     mask: (H, W) in [0, 1]. subject: (H, W). What is at or above a threshold counts as predicted.
-    All zeros for a truth without subject, which the mean over pictures leaves out.
+    All zeros for a truth without subject, which the mean over images leaves out.
     """
     levels = to_grey(mask)
     inside = np.bincount(levels[subject], minlength=LEVELS)[::-1].cumsum()[::-1]
@@ -87,11 +87,11 @@ def f_curve(mask: FloatMap, subject: npt.NDArray[np.bool_]) -> Curve:
 
 
 def panel(image: RGBImage, truth: npt.NDArray[np.uint8], mask: FloatMap) -> Image.Image:
-    """Return photo, truth and prediction side by side."""
+    """Return image, truth and prediction side by side."""
     scale = min(1.0, PANEL_SIDE / max(truth.shape))
     size = (max(1, round(truth.shape[1] * scale)), max(1, round(truth.shape[0] * scale)))
     strip = Image.new("RGB", (3 * size[0], size[1]))
     for column, tile in enumerate((image, truth, to_grey(mask))):
-        picture = Image.fromarray(tile).convert("RGB").resize(size, Image.Resampling.BILINEAR)
-        strip.paste(picture, (column * size[0], 0))
+        tile_image = Image.fromarray(tile).convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        strip.paste(tile_image, (column * size[0], 0))
     return strip

@@ -15,12 +15,12 @@ from segdemo.checkpoints.locate import HUB_ID
 from segdemo.checkpoints.registry import registered_source
 from segdemo.diffdis.loading import LARGEST_SHARD
 from segdemo.diffegg.adapters import save_adapter
-from training.diffegg.model import EdgeTrainee
+from training.diffegg.model import DiffEGGModel
 from training.model_card import forget_origin, metric_table
 
 
 def write_edge_model(
-    trainee: EdgeTrainee,
+    model: DiffEGGModel,
     files: BackboneFiles,
     training: dict[str, Any],
     rows: list[dict[str, float]],
@@ -29,17 +29,17 @@ def write_edge_model(
 ) -> None:
     """Write `adapter/`, `edge_generator/`, `segdemo.json` and README.md, but not the base.
 
-    Without a LoRA there is no `adapter/`; what photo features a generator sees lies beside it.
+    Without a LoRA there is no `adapter/`; photo features that the generator sees are written, too.
 
-    training: what there is to say of how. rows: of all validations; step: whose weights these are.
+    training: how it was trained, for the card. rows: of all validations. step: of these weights.
     """
     for part in (ADAPTER, EDGE_GENERATOR, PHOTO_FEATURES):
         shutil.rmtree(folder / part, ignore_errors=True)  # of an earlier export
-    if trainee.backbone.has_adapter:
-        save_adapter(trainee.backbone, folder / ADAPTER)
-    if trainee.pipeline.photo_features is not None:
-        trainee.pipeline.photo_features.save_pretrained(folder / PHOTO_FEATURES)
-    trainee.generator.save_pretrained(folder / EDGE_GENERATOR, max_shard_size=LARGEST_SHARD)
+    if model.backbone.has_adapter:
+        save_adapter(model.backbone, folder / ADAPTER)
+    if model.pipeline.photo_features is not None:
+        model.pipeline.photo_features.save_pretrained(folder / PHOTO_FEATURES)
+    model.generator.save_pretrained(folder / EDGE_GENERATOR, max_shard_size=LARGEST_SHARD)
     forget_origin(folder / EDGE_GENERATOR / "config.json")
     measured = [row for row in rows if row["step"] == step]
     card = ModelCard(
@@ -62,7 +62,7 @@ def is_public(files: BackboneFiles) -> bool:
 
 
 def base_name(files: BackboneFiles, folder: Path) -> str:
-    """Return how a card in a folder names a model: registered, on the Hub, or the way to it."""
+    """Return how a card in a folder names a model: registered, on the Hub, or its path."""
     if is_public(files):
         return files.base
     return os.path.relpath(Path(files.base).expanduser().resolve(), folder.resolve())
@@ -89,7 +89,7 @@ def _readme(card: ModelCard, rows: list[dict[str, float]]) -> str:
             "this one.",
             "",
             "## Measured while training",
-            "Against the labels of pictures that were not trained on, at certain pixels. Of "
+            "Against the labels of held-out images, at certain pixels. Of "
             "training.pseudo_edges they are no human's edges.",
             "",
             *(metric_table(rows) if rows else ["Nothing was measured."]),

@@ -1,4 +1,4 @@
-"""What the edge generator is trained towards: pseudo-edges, and the denoiser's own task.
+"""The losses of stage 2: Dice against pseudo-edges, and reconstruction by the denoiser.
 
 L = reconstruction + Dice over the certain pixels (DiffEGG, section 4.3 and Algorithm 3).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from segdemo.datatypes import InputError, PseudoEdge
+from segdemo.datatypes import PseudoEdge
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.features import Reading
 
@@ -16,7 +16,7 @@ RECONSTRUCTIONS = {
     "denoise": "the denoiser's own training loss at a timestep drawn from 1 to 100, another pass",
     "latent": "as printed: mean square of clean minus reconstructed latents, same pass; at "
     "timestep 0 next to nothing for Stable Diffusion and exactly nothing for flow models",
-    "pixel": "the same of pictures, which the autoencoder decodes",
+    "pixel": "the same of images, which the autoencoder decodes",
     "none": "no reconstruction",
 }
 LAST_DENOISED = 100
@@ -26,11 +26,11 @@ TINY = 1e-6
 def masked_dice(
     probability: torch.Tensor, labels: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the Dice loss of each picture's certain pixels, averaged, and how many counted.
+    """Return the Dice loss of each image's certain pixels, averaged, and how many counted.
 
-    probability: (B, H, W) in [0, 1]. labels: (B, H, W) as `PseudoEdge.labels`. A picture without an
+    probability: (B, H, W) in [0, 1]. labels: (B, H, W) as `PseudoEdge.labels`. A image without an
     edge or without an interior pixel does not count: without interior, "edge everywhere" would have
-    no loss at all, and a run of such pictures collapses to it. Without any picture the loss is 0.
+    no loss at all, and a run of such images collapses to it. Without any image the loss is 0.
     """
     labels = labels.flatten(1)
     edge, certain = labels == PseudoEdge.EDGE, labels != PseudoEdge.UNCERTAIN
@@ -57,9 +57,9 @@ def masked_cross_entropy(probability: torch.Tensor, labels: torch.Tensor) -> tor
 def relabel(
     labels: torch.Tensor, probability: torch.Tensor, sure_edge: float, sure_interior: float
 ) -> torch.Tensor:
-    """Return labels (B, H, W) whose uncertain pixels follow a prediction that is sure of itself.
+    """Return labels (B, H, W) whose uncertain pixels follow a confident prediction.
 
-    Certain pixels never change: a prediction must not unlearn what it was taught.
+    Certain pixels never change: a prediction must not overrule its own training labels.
     """
     uncertain = labels == PseudoEdge.UNCERTAIN
     labels = labels.masked_fill(uncertain & (probability > sure_edge), PseudoEdge.EDGE)
@@ -69,16 +69,16 @@ def relabel(
 def reconstruction_loss(
     kind: str,
     backbone: Backbone,
-    pictures: torch.Tensor,
+    images: torch.Tensor,
     latents: torch.Tensor,
-    shown: torch.Tensor,
+    noisy: torch.Tensor,
     reading: Reading,
     timestep: int,
 ) -> torch.Tensor:
-    """Return one of `RECONSTRUCTIONS`, a mean square; raises InputError for another.
+    """Return one of `RECONSTRUCTIONS`, a mean square.
 
-    pictures: (B, 3, S, S) in [-1, 1]. latents: of them, (B, C, h, w). shown: what the denoiser was
-    shown of them at `timestep` and `reading` is of. Randomness is PyTorch's own, on the CPU.
+    images: (B, 3, S, S) in [-1, 1]. latents: of them, (B, C, h, w). noisy: of them at `timestep`,
+    which `reading` is of. Randomness is PyTorch's own, on the CPU.
     """
     if kind == "none":
         return torch.zeros((), device=latents.device)
@@ -87,9 +87,7 @@ def reconstruction_loss(
         noise = torch.randn(latents.shape).to(latents)
         prediction = backbone.predict(backbone.add_noise(latents, noise, drawn), drawn)
         return F.mse_loss(prediction, backbone.target(latents, noise, drawn))
-    clean = backbone.predict_clean(shown, reading.prediction, timestep)  # (B, C, h, w)
+    clean = backbone.predict_clean(noisy, reading.prediction, timestep)  # (B, C, h, w)
     if kind == "latent":
         return F.mse_loss(clean, latents.float())
-    if kind == "pixel":
-        return F.mse_loss(backbone.decode(clean), pictures.float())
-    raise InputError(f"Reconstruction {kind!r}: choose one of {', '.join(RECONSTRUCTIONS)}.")
+    return F.mse_loss(backbone.decode(clean), images.float())

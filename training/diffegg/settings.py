@@ -1,4 +1,4 @@
-"""The settings of `training.diffegg`: model, data, rates, losses."""
+"""The settings of `training.diffegg`: model, data, learning rates, losses."""
 
 from __future__ import annotations
 
@@ -6,134 +6,130 @@ from dataclasses import dataclass, field
 
 from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import RULES
-from segdemo.diffegg.settings import SIDE_MULTIPLE
+from segdemo.diffegg.settings import LAST_TIMESTEP, SIDE_MULTIPLE
+from segdemo.settings import setting
 from training.diffegg.losses import RECONSTRUCTIONS
-from training.loop.trainer import PRECISIONS, LoopSettings
+from training.loop.settings import LoopSettings, required, same_as
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiffEGGSettings(LoopSettings):
     """What is trained on what; the defaults suit a Stable Diffusion on one large GPU."""
 
-    pictures: str = field(metadata={"help": "Folder of pictures, searched with all below it."})
-    pseudo_edges: str = field(
-        metadata={"help": "Folder that training.pseudo_edges wrote for these pictures."}
+    pictures: str = required("Folder of images, searched with all below it.", may_change=True)
+    pseudo_edges: str = required(
+        "Folder that training.pseudo_edges wrote for these images.", may_change=True
     )
-    output_dir: str = field(default="runs/diffegg", metadata={"help": "Where everything goes."})
-    backbone: str = field(
-        default="small",
-        metadata={"help": "small (embedded), or the folder or Hub id of a Stable Diffusion."},
+    output_dir: str = setting("runs/diffegg", "Where everything goes.", may_change=True)
+    backbone: str = setting(
+        "small",
+        "small (embedded), or the folder or Hub id of a Stable Diffusion.",
+        may_change=True,
     )
-    size: int = field(
-        default=0, metadata={"help": "Side in pixels, a multiple of 64; 0: the model's own."}
+    size: int = setting(
+        0,
+        "Side of training images, a multiple of 64; 0: the model's own.",
+        minimum=0,
+        unit="pixels",
     )
-    edge_size: int = field(
-        default=0,
-        metadata={
-            "help": "Side at which the result looks at pictures; 0: --size. Crops show parts "
-            "enlarged, so --size / --smallest_crop is familiar to it too, and draws finer edges."
-        },
+    edge_size: int = setting(
+        0,
+        "Side at which the trained model sees images; 0: --size. Crops show parts enlarged, so "
+        "--size / --smallest_crop is familiar to it too, and gives finer edges.",
+        minimum=0,
+        unit="pixels",
+        may_change=True,
     )
-    batch_size: int = field(default=8, metadata={"help": "Pictures a process and batch."})
-    epochs: float = field(
-        default=10.0, metadata={"help": "Times that every picture is seen; 0: no limit."}
+    batch_size: int = setting(8, "Images per batch and process.", minimum=1, may_change=True)
+    epochs: float = setting(10.0, "Passes over the data; 0: no limit.", minimum=0, may_change=True)
+    learning_rate: float = same_as(
+        LoopSettings, "learning_rate", default=1e-4, help="Peak learning rate of the LoRA."
     )
-    learning_rate: float = field(default=1e-4, metadata={"help": "Peak rate of the LoRA."})
-    generator_learning_rate: float = field(
-        default=1e-3, metadata={"help": "Peak rate of the edge generator."}
+    generator_learning_rate: float = same_as(
+        LoopSettings,
+        "learning_rate",
+        default=1e-3,
+        help="Peak learning rate of the edge generator.",
     )
-    start_from: str = field(
-        default="",
-        metadata={"help": "Folder of an earlier export whose edge generator this run begins with."},
+    start_from: str = setting(
+        "",
+        "Folder of an earlier export whose edge generator this run starts from.",
+        may_change=True,
     )
-    rank: int = field(default=16, metadata={"help": "Rank of the LoRA, and its alpha; 0: no LoRA."})
-    photo_features: bool = field(
-        default=False,
-        metadata={"help": "Let the generator see ImageNet features too, as small-imagenet does."},
+    rank: int = setting(16, "Rank of the LoRA, and its alpha; 0: no LoRA.", minimum=0)
+    photo_features: bool = setting(
+        False, "Let the generator see ImageNet features too, as small-imagenet does."
     )
-    channels: int = field(
-        default=0, metadata={"help": "Width of the generator; 0: 256, and 64 for small models."}
+    channels: int = setting(
+        0, "Width of the generator; 0: 256, and 64 for small models.", minimum=0
     )
     more_layers: list[str] = field(
         default_factory=list,
         metadata={
             "help": "Further layers of the network whose maps the generator sees, such as "
             "up_blocks.3.resnets.1. By default none, and for our own small models the last "
-            "resnets at 1/8 of the picture, where those have no attention; the word none leaves "
+            "resnets at 1/8 of the image, where those have no attention; the word none leaves "
             "them out."
         },
     )
-    timestep: int = field(
-        default=0, metadata={"help": "Noise level at which features are read; 0: none."}
+    timestep: int = setting(
+        0,
+        "Noise level at which features are read; 0: no noise.",
+        minimum=0,
+        maximum=LAST_TIMESTEP,
     )
-    reconstruction: str = field(
-        default="denoise",
-        metadata={"help": "; ".join(f"{k}: {v}" for k, v in RECONSTRUCTIONS.items()) + "."},
+    reconstruction: str = setting(
+        "denoise",
+        "; ".join(f"{name}: {text}" for name, text in RECONSTRUCTIONS.items()) + ".",
+        choices=tuple(RECONSTRUCTIONS),
     )
-    cross_entropy: float = field(
-        default=0.0,
-        metadata={
-            "help": "Weight of the certain pixels' cross-entropy beside Dice: not in the paper, "
-            "for probabilities that mean something where the labels are true."
-        },
+    cross_entropy: float = setting(
+        0.0,
+        "Weight of the certain pixels' cross-entropy beside Dice: not in the paper, for "
+        "probabilities that mean something where the labels are true.",
+        minimum=0,
     )
-    reconstruction_weight: float = field(default=1.0, metadata={"help": "Its weight."})
-    rule: str = field(
-        default="",
-        metadata={
-            "help": f"Sets thresholds anew: {', '.join(RULES)}; empty: as stage 1 stored them. "
-            "Predictions spread over uncertain pixels; mean leaves the fewest of them."
-        },
+    reconstruction_weight: float = setting(1.0, "Its weight.", minimum=0)
+    rule: str = setting(
+        "",
+        f"Sets thresholds again: {', '.join(RULES)}; empty: as stage 1 stored them. Predictions "
+        "spread over uncertain pixels; mean leaves the fewest of them.",
+        choices=("", *RULES),
     )
-    smallest_crop: float = field(
-        default=0.5, metadata={"help": "Least share of the sides that a crop keeps; 1: no crops."}
+    smallest_crop: float = setting(
+        0.5, "Least share of the sides that a crop keeps; 1: no crops.", minimum=0.01, maximum=1
     )
-    relabel_every: float = field(
-        default=0.0,
-        metadata={
-            "help": "Epochs after which uncertain pixels are labelled anew by the weights of that "
-            "moment, where those are sure; 0: never (Algorithm 3)."
-        },
+    relabel_every: float = setting(
+        0.0,
+        "Epochs after which the current weights label the uncertain pixels that they are confident "
+        "about; 0: never (Algorithm 3).",
+        minimum=0,
     )
-    sure_edge: float = field(default=0.8, metadata={"help": "Probability above which they are."})
-    sure_interior: float = field(default=0.2, metadata={"help": "And below which."})
-    validation_count: int = field(
-        default=16, metadata={"help": "Pictures held out for validation, if there is any."}
+    sure_edge: float = setting(
+        0.8, "Probability above which a pixel is relabelled as edge.", minimum=0, maximum=1
     )
-    validation_seed: int = field(default=0, metadata={"help": "Seed of what is held out."})
-    gradient_checkpointing: bool = field(
-        default=False, metadata={"help": "Compute twice what would not fit into memory."}
+    sure_interior: float = setting(
+        0.2, "Probability below which it is relabelled as interior.", minimum=0, maximum=1
     )
-    allow_problems: bool = field(
-        default=False, metadata={"help": "Go on without the pictures that have problems."}
+    validation_count: int = setting(
+        16, "Images held out for validation, if there is any.", minimum=0
     )
-    device: str = field(default="auto", metadata={"help": "auto, cpu or cuda."})
-    push_to_hub: str = field(
-        default="", metadata={"help": "Hub repository that gets the result; none: stays here."}
+    validation_seed: int = setting(0, "Seed of what is held out.", minimum=0)
+    gradient_checkpointing: bool = setting(
+        False, "Recompute activations, which needs less memory.", may_change=True
+    )
+    allow_problems: bool = setting(False, "Leave out images that have problems.", may_change=True)
+    device: str = setting("auto", "auto, cpu or cuda.", may_change=True)
+    push_to_hub: str = setting(
+        "", "Hub repository that gets the result; none: stays here.", may_change=True
     )
 
     def __post_init__(self) -> None:
-        """Check what would fail late; raises InputError."""
+        """Check ranges, choices and combinations; raises InputError."""
+        super().__post_init__()
         for name in ("size", "edge_size"):
             side = getattr(self, name)
-            if side % SIDE_MULTIPLE or side < 0:
+            if side % SIDE_MULTIPLE:
                 raise InputError(f"--{name} {side}: give a multiple of {SIDE_MULTIPLE}, or 0.")
-        if not 0 < self.smallest_crop <= 1:
-            raise InputError(f"--smallest_crop {self.smallest_crop}: give a share in (0, 1].")
-        if self.rank < 0:
-            raise InputError(f"--rank {self.rank}: give 1 or more, or 0 for no LoRA.")
-        for name in ("batch_size", "max_steps", "accumulation"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name} {getattr(self, name)}: give 1 or more.")
-        if not 0 <= self.timestep <= 999:
-            raise InputError(f"--timestep {self.timestep}: give 0 to 999.")
-        if not 0 <= self.sure_interior < self.sure_edge <= 1:
-            raise InputError("--sure_interior must be below --sure_edge, both within 0 to 1.")
-        for name, known in (
-            ("reconstruction", RECONSTRUCTIONS),
-            ("precision", PRECISIONS),
-            ("rule", {"", *RULES}),
-        ):
-            if getattr(self, name) not in known:
-                choices = ", ".join(filter(None, known))
-                raise InputError(f"--{name} {getattr(self, name)}: choose one of {choices}.")
+        if self.sure_interior >= self.sure_edge:
+            raise InputError("--sure_interior must be below --sure_edge.")

@@ -1,15 +1,4 @@
-"""Train DiffEGG's stage 2: LoRA in a diffusion model's self-attention, and an edge generator.
-
-    python -m training.pseudo_edges --pictures photos --output_dir runs/edges
-    python -m training.diffegg --pictures photos --pseudo_edges runs/edges \
-        --backbone stabilityai/stable-diffusion-2-1 --size 512 --output_dir runs/diffegg
-    segdemo edges photo.jpg --backbone runs/diffegg/export --output_dir out
-
-On several GPUs: `accelerate launch -m training.diffegg ...`. A run that was stopped goes on with
-the same command. The model itself stays frozen: checkpoints and `export/` hold the LoRA
-(`adapter/`, which diffusers and peft load) and the generator (`edge_generator/`), and
-`segdemo.json` names the model that they belong to.
-"""
+"""Train stage 2 of DiffEGG: from settings to a folder that the app opens."""
 
 from __future__ import annotations
 
@@ -20,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import PartialState
-from transformers import HfArgumentParser
 
 from segdemo.checkpoints.backbone import OWN_FAMILY, BackboneFiles, locate_backbone
 from segdemo.checkpoints.card import CARD
@@ -36,10 +25,12 @@ from segdemo.diffegg.features import feature_levels, finer_layers, photo_levels
 from segdemo.diffegg.loading import load_backbone
 from segdemo.diffusion import pick_device
 from training.data_problems import report_problems
-from training.diffegg.data import EdgeBatches, EdgePair, find_edge_pairs, hold_out
+from training.diffegg.data import EdgeBatches, EdgePair, find_edge_pairs
 from training.diffegg.export import is_public, write_edge_model
-from training.diffegg.model import EdgeLosses, EdgeTrainee, EdgeValidation
+from training.diffegg.model import DiffEGGModel, EdgeLosses
 from training.diffegg.settings import DiffEGGSettings
+from training.diffegg.validation import EdgeValidation
+from training.holdout import hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.trainer import Task, build_accelerator, train_loop
@@ -56,11 +47,11 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can begin. settings: with size and steps filled in. files: of the base model."""
+    """A run that is ready to start. settings: with size and steps. files: of the base model."""
 
     settings: DiffEGGSettings
     files: BackboneFiles
-    trainee: EdgeTrainee
+    model: DiffEGGModel
     task: Task
     device: torch.device
 
@@ -78,47 +69,47 @@ def train(settings: DiffEGGSettings) -> Path:
 
 
 def prepare(settings: DiffEGGSettings) -> Prepared:
-    """Check the data, load the model and put the task together; raises InputError."""
-    begun = _earlier(settings)
+    """Check the data, load the model and build the task; raises InputError."""
+    initial = _initial_generator(settings)
     pairs, held = _data(settings)
     device = build_accelerator(settings, pick_device(settings.device)).device
     files = locate_backbone(settings.backbone)
     if settings.push_to_hub and not is_public(files):
         raise InputError(
-            f"--push_to_hub: what is trained belongs to {files.base}, which others do not have: "
+            f"--push_to_hub: what is trained belongs to {files.base}, which is not public: "
             "give --backbone a Hub id."
         )
-    bare = replace(files, adapter=None, edge_generator=None)  # both are made anew
+    bare = replace(files, adapter=None, edge_generator=None)  # both are trained here
     backbone = load_backbone(bare, device, DTYPES[settings.precision])
     processes = PartialState().num_processes
     epoch = len(pairs) / (settings.batch_size * settings.accumulation * processes)
     settings = _completed(settings, backbone, epoch)
     torch.manual_seed(settings.first_seed)  # the same first weights on every process
-    trainee = build_trainee(settings, files, backbone, begun)
+    model = build_model(settings, files, backbone, initial)
     batches = EdgeBatches(
         pairs, settings.size, settings.batch_size, settings.smallest_crop, settings.rule
     )
     panels = Path(settings.output_dir) / "panels"
-    validation = EdgeValidation(trainee, batches, held, panels, settings.precision)
+    validation = EdgeValidation(model, batches, held, panels, settings.precision)
     scale = settings.generator_learning_rate / settings.learning_rate
     task = Task(
-        trainee,
+        model,
         batches,
-        _losses(settings, trainee, epoch),
+        _losses(settings, model, epoch),
         validation if held else None,
         lambda name: scale if name.startswith("generator.") else 1.0,
         settings.batch_size,
     )
-    logger.info("%d pictures, %d held out, %d steps", len(pairs), len(held), settings.max_steps)
-    return Prepared(settings, files, trainee, task, device)
+    logger.info("%d images, %d held out, %d steps", len(pairs), len(held), settings.max_steps)
+    return Prepared(settings, files, model, task, device)
 
 
-def build_trainee(
-    settings: DiffEGGSettings, files: BackboneFiles, backbone: Backbone, begun: Path | None = None
-) -> EdgeTrainee:
+def build_model(
+    settings: DiffEGGSettings, files: BackboneFiles, backbone: Backbone, initial: Path | None = None
+) -> DiffEGGModel:
     """Add a LoRA to the backbone and make its edge generator, both untrained.
 
-    begun: folder of an edge generator to begin with. Raises InputError where it is of another make.
+    initial: folder of an edge generator to start from. Raises InputError where it differs in shape.
     """
     small = files.family == OWN_FAMILY
     more = settings.more_layers or (finer_layers(backbone) if small else [])
@@ -133,18 +124,18 @@ def build_trainee(
         size=settings.edge_size or settings.size,
         timestep=settings.timestep,
     )
-    if begun is not None:
-        _take_over(generator, begun)
+    if initial is not None:
+        _load_weights(generator, initial)
     seen = {name for level in levels for name in level.layers}
     layers = list(backbone.attention_layers())
     last = max(place for place, name in enumerate(layers) if name in seen)
-    # what comes after the last layer that is seen would learn from the reconstruction alone
+    # layers after the last one that is seen would learn from the reconstruction alone
     if settings.rank:
         add_adapter(backbone, layers[: last + 1], settings.rank)
     if settings.gradient_checkpointing:
         backbone.network.enable_gradient_checkpointing()
-    trainee = EdgeTrainee(backbone, generator, photo_features, settings.relabel_every > 0)
-    return trainee.to(backbone.device)
+    model = DiffEGGModel(backbone, generator, photo_features, settings.relabel_every > 0)
+    return model.to(backbone.device)
 
 
 def export(prepared: Prepared, run: RunFiles) -> None:
@@ -152,7 +143,7 @@ def export(prepared: Prepared, run: RunFiles) -> None:
 
     What goes to the Hub is the best, or the end where nothing was validated.
     """
-    settings, trainee, files = prepared.settings, prepared.trainee, prepared.files
+    settings, model, files = prepared.settings, prepared.model, prepared.files
     folder = Path(settings.output_dir)
     rows = read_rows(folder)
     last = _last_row(folder / "log.jsonl")
@@ -161,30 +152,14 @@ def export(prepared: Prepared, run: RunFiles) -> None:
         "settings": _public(settings),
         "last_log_row": last,
     }
-    write_edge_model(trainee, files, training, rows, last["step"], folder / EXPORT)
+    write_edge_model(model, files, training, rows, last["step"], folder / EXPORT)
     if run.best is not None:
         state = torch.load(run.best, map_location="cpu", weights_only=True)
-        load_trained_state(trainee, state["average"]["values"])
+        load_trained_state(model, state["average"]["values"])
         training |= {"step": state["step"]}
-        write_edge_model(trainee, files, training, rows, state["step"], folder / BEST)
+        write_edge_model(model, files, training, rows, state["step"], folder / BEST)
     if settings.push_to_hub:
         push(folder / (EXPORT if run.best is None else BEST), settings.push_to_hub)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = HfArgumentParser(DiffEGGSettings, prog="python -m training.diffegg")
-    try:
-        # parse_args itself refuses what it does not know
-        train(DiffEGGSettings(**vars(parser.parse_args(argv))))
-    except InputError as error:
-        logger.error("%s", error)
-        return 2
-    except FloatingPointError as error:
-        logger.error("%s; try --precision fp32 or lower rates.", error)
-        return 1
-    return 0
 
 
 def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
@@ -194,15 +169,19 @@ def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
     found = find_edge_pairs(Path(settings.pictures), Path(settings.pseudo_edges), settings.rule)
     report_problems(found.problems, settings.allow_problems, folder / "problems.txt")
     if not found.pairs:
-        raise InputError("No picture is left to train on.")
+        raise InputError("No image is left to train on.")
     if found.without:
-        logger.info("%d pictures have no pseudo-edges yet and are left out", found.without)
+        logger.info("%d images have no pseudo-edges yet and are left out", found.without)
     count = settings.validation_count if settings.validate_steps else 0
-    return hold_out(found.pairs, count, settings.validation_seed) if count else (found.pairs, [])
+    if count >= len(found.pairs):
+        raise InputError(
+            f"--validation_count {count} of {len(found.pairs)} images leaves none to train on."
+        )
+    return hold_out(found.pairs, count, np.random.default_rng([settings.validation_seed, 4]))
 
 
 def _completed(settings: DiffEGGSettings, backbone: Backbone, epoch: float) -> DiffEGGSettings:
-    """Fill in what depends on model and data. epoch: steps in which every picture is seen."""
+    """Fill in what depends on model and data. epoch: steps in which every image is seen once."""
     of_epochs = math.ceil(epoch * settings.epochs) or settings.max_steps
     return replace(
         settings,
@@ -212,10 +191,10 @@ def _completed(settings: DiffEGGSettings, backbone: Backbone, epoch: float) -> D
     )
 
 
-def _losses(settings: DiffEGGSettings, trainee: EdgeTrainee, epoch: float) -> EdgeLosses:
+def _losses(settings: DiffEGGSettings, model: DiffEGGModel, epoch: float) -> EdgeLosses:
     every = settings.relabel_every
     return EdgeLosses(
-        trainee,
+        model,
         settings.reconstruction,
         settings.reconstruction_weight,
         settings.cross_entropy,
@@ -225,8 +204,8 @@ def _losses(settings: DiffEGGSettings, trainee: EdgeTrainee, epoch: float) -> Ed
     )
 
 
-def _earlier(settings: DiffEGGSettings) -> Path | None:
-    """Return the folder of the generator that a run begins with; raises InputError."""
+def _initial_generator(settings: DiffEGGSettings) -> Path | None:
+    """Return the folder of the generator that a run starts from; raises InputError."""
     if not settings.start_from:
         return None
     folder = Path(settings.start_from).expanduser()
@@ -238,18 +217,18 @@ def _earlier(settings: DiffEGGSettings) -> Path | None:
     if (folder / ADAPTER).is_dir():
         raise InputError(
             f"--start_from {settings.start_from}: its edge generator belongs to the LoRA beside "
-            "it, which a run cannot begin with: give one that was trained with --rank 0."
+            "it, which a run cannot start from: give one that was trained with --rank 0."
         )
     return folder / EDGE_GENERATOR
 
 
-def _take_over(generator: EdgeGenerator, folder: Path) -> None:
-    """Begin with the weights of another generator of the same make; raises InputError."""
+def _load_weights(generator: EdgeGenerator, folder: Path) -> None:
+    """Load the weights of another generator of the same architecture; raises InputError."""
     trained = load_frozen(EdgeGenerator, folder, torch.float32).state_dict()
     own = {name: tensor.shape for name, tensor in generator.state_dict().items()}
     if own != {name: tensor.shape for name, tensor in trained.items()}:
         raise InputError(
-            f"--start_from: {folder} is of another make: give the same --photo_features, "
+            f"--start_from: {folder} has another architecture: give the same --photo_features, "
             "--channels and --more_layers as it was trained with."
         )
     generator.load_state_dict(trained)
@@ -257,11 +236,11 @@ def _take_over(generator: EdgeGenerator, folder: Path) -> None:
 
 def _public(settings: DiffEGGSettings) -> dict[str, Any]:
     """Return the settings without the paths of this machine; of an earlier run, how it was made."""
-    knobs: dict[str, Any] = {k: v for k, v in asdict(settings).items() if k not in PATHS}
+    hyperparameters: dict[str, Any] = {k: v for k, v in asdict(settings).items() if k not in PATHS}
     if settings.start_from:
         training = read_json(Path(settings.start_from).expanduser() / CARD).get("training", {})
-        knobs["start_from"] = training.get("history", {}).get("edge_generator", training)
-    return knobs
+        hyperparameters["start_from"] = training.get("history", {}).get("edge_generator", training)
+    return hyperparameters
 
 
 def _last_row(log: Path) -> dict[str, Any]:

@@ -1,12 +1,14 @@
-"""The moving average of weights: what is validated, kept and exported."""
+"""Exponential moving average (EMA) of weights: what is validated, kept and exported."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 State = dict[str, torch.Tensor]
 
@@ -21,7 +23,7 @@ def trained_state(model: nn.Module) -> State:
 
 
 def load_trained_state(model: nn.Module, state: State) -> None:
-    """Write a state of `trained_state` into a model; raises RuntimeError for another model's."""
+    """Copy a state of `trained_state` into a model; raises RuntimeError for another model's."""
     own = trained_state(model)
     if own.keys() != state.keys():
         raise RuntimeError("the checkpoint is of another model or other trained layers")
@@ -30,52 +32,72 @@ def load_trained_state(model: nn.Module, state: State) -> None:
             value.copy_(state[name])
 
 
-class Average:
-    """Exponential moving average of a model's trained weights; buffers follow as they are."""
+class WeightAverage:
+    """The EMA of a model's trained weights and floating-point buffers; other buffers are copied."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """Begin with the model's weights. decay: share of the old average kept in a step."""
-        self._model, self._decay = model, decay
-        self._steps = 0
-        self._values = {name: value.clone() for name, value in trained_state(model).items()}
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Take in the model's weights after a step.
-
-        The decay grows with the number of steps: a short run must not keep its first weights.
-        """
-        self._steps += 1
-        share = 1 - min(self._decay, (1 + self._steps) / (10 + self._steps))
-        current = trained_state(self._model)
-        floats = [name for name, value in current.items() if value.is_floating_point()]
-        torch._foreach_lerp_(
-            [self._values[name] for name in floats], [current[name] for name in floats], share
+        """Start with the model's weights. decay: share of the old average that a step keeps."""
+        self._model = model
+        self._average = AveragedModel(
+            _as_buffers(model), multi_avg_fn=_warmed_up(decay), use_buffers=True
         )
-        for name in current.keys() - set(floats):
-            self._values[name].copy_(current[name])
+        self._average.n_averaged.fill_(1)  # what it starts with counts as a step
+
+    def update(self) -> None:
+        """Average in the model's weights after a step."""
+        self._average.update_parameters(_as_buffers(self._model))
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Let the model have the averaged weights for a while."""
+        """Give the model the averaged weights inside the context."""
         own = {name: value.clone() for name, value in trained_state(self._model).items()}
-        load_trained_state(self._model, self._values)
+        self.apply()
         try:
             yield
         finally:
             load_trained_state(self._model, own)
 
-    def keep(self) -> None:
-        """Give the model the averaged weights for good."""
+    def apply(self) -> None:
+        """Give the model the averaged weights."""
         load_trained_state(self._model, self._values)
 
-    def state_dict(self) -> dict[str, object]:
-        """Return what a checkpoint needs."""
-        return {"steps": self._steps, "values": self._values}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the averaged weights by name, and how many steps they are from."""
+        return {"steps": int(self._average.n_averaged) - 1, "values": self._values}
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        """Go on from a checkpoint."""
-        self._steps = int(state["steps"])  # type: ignore[call-overload]
-        values: State = state["values"]  # type: ignore[assignment]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint; raises KeyError for another model's."""
+        self._average.n_averaged.fill_(state["steps"] + 1)
         for name, value in self._values.items():
-            value.copy_(values[name])
+            value.copy_(state["values"][name])
+
+    @property
+    def _values(self) -> State:
+        return dict(zip(trained_state(self._model), self._average.module.buffers(), strict=True))
+
+
+def _as_buffers(model: nn.Module) -> nn.Module:
+    """Return a module of the trained tensors alone: a frozen network must not be copied."""
+    holder = nn.Module()
+    for index, value in enumerate(trained_state(model).values()):
+        holder.register_buffer(str(index), value)  # names of a buffer have no dots
+    return holder
+
+
+def _warmed_up(decay: float) -> Callable[[Any, Any, Any], None]:
+    """Return an EMA whose decay grows with the steps: a short run must not keep its first weights.
+
+    The decay of step n is min(decay, (1 + n) / (10 + n)).
+    """
+
+    @torch.no_grad()
+    def update(
+        average: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor
+    ) -> None:
+        if not average[0].is_floating_point():
+            torch._foreach_copy_(average, current)
+            return
+        count = int(steps)
+        torch._foreach_lerp_(average, current, 1 - min(decay, (1 + count) / (10 + count)))
+
+    return update

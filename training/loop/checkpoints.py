@@ -1,11 +1,10 @@
-"""What a run keeps on disk: the last checkpoints, the best one, and its log."""
+"""The files of a run: its last checkpoints, the best one, and its logs."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,20 @@ from segdemo.files import atomic_write, write_text
 CHECKPOINT = re.compile(r"step_(\d+)\.pt")
 BEST = "best.pt"
 ROW = re.compile(r'(?:\{"step": )?(\d+),')
-"""How a row of either log begins."""
+"""The start of a row in either log."""
 
 
 class RunFiles:
     """A run's folder. keep: how many of the last checkpoints stay."""
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
-        """Use a folder, which is made when needed."""
+        """Use a folder, created when needed."""
         self.folder, self._keep = folder, keep
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def latest(self) -> Path | None:
-        """The last checkpoint that was written whole."""
+        """The last complete checkpoint."""
         return max(self._checkpoints(), key=_step, default=None)
 
     @property
@@ -39,13 +38,11 @@ class RunFiles:
         return path if path.exists() else None
 
     def save(self, state: dict[str, Any], step: int, best: bool = False) -> Path:
-        """Write a checkpoint; it has its name only once it is complete, and then older ones go."""
+        """Write a checkpoint, complete or not at all, and remove older ones."""
         path = self.folder / f"step_{step:07d}.pt"
-        with atomic_write(path) as stream:
-            torch.save(state, stream)
-        if best:
-            with path.open("rb") as saved, atomic_write(self.folder / BEST) as stream:
-                shutil.copyfileobj(saved, stream)
+        for target in (*([self.folder / BEST] if best else []), path):
+            with atomic_write(target) as stream:
+                torch.save(state, stream)
         for old in sorted(self._checkpoints(), key=_step)[: -self._keep]:
             old.unlink()
         return path
@@ -63,7 +60,7 @@ class RunFiles:
             handle.write(json.dumps(row) + "\n")
 
     def rewind(self, step: int) -> None:
-        """Take rows of later steps out of the logs: a run that was killed makes them again."""
+        """Remove rows of later steps from the logs: a run that was killed repeats these steps."""
         for name in [file.stem for file in self.folder.glob("*.jsonl")]:
             for file in (self.folder / f"{name}.jsonl", self.folder / f"{name}.csv"):
                 lines = file.read_text().splitlines(keepends=True)
@@ -76,7 +73,7 @@ class RunFiles:
 
 
 def read_rows(run_dir: Path, log: str = "validation") -> list[dict[str, float]]:
-    """Read the figures of a run's validations, or its other log, in their order."""
+    """Read the rows of a run's validations, or of its other log, in order."""
     file = run_dir / f"{log}.csv"
     if not file.exists():
         return []
@@ -90,6 +87,6 @@ def _step(path: Path) -> int:
 
 
 def _step_of(line: str) -> int:
-    """Return the step of a row in a log; -1 for a table's head."""
+    """Return the step of a row in a log; -1 for the header."""
     found = ROW.match(line)
     return int(found[1]) if found else -1

@@ -1,4 +1,4 @@
-"""Which pictures and which randomness a step has: functions of its number, so a resume is exact."""
+"""Items and random numbers of a step: functions of its number, so that resuming is exact."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
-class Draw:
-    """One batch of one process, counted through the whole run.
+class BatchIndex:
+    """The number of one batch of one process in the whole run, and the randomness that follows.
 
-    step: the optimiser's step. part: which of the batches whose gradients a step adds up. process:
-    who computes it. index: all batches of all processes, counted. seed: the run's.
+    step: the optimizer's step. part: which of the batches whose gradients a step adds up. process:
+    who computes it. index: number among all batches of all processes. seed: the run's.
     """
 
     step: int
@@ -29,7 +29,7 @@ class Draw:
 
     @property
     def rng(self) -> np.random.Generator:
-        """A generator of this batch's own; each access begins it anew."""
+        """A generator of this batch's own; each access returns a new one with the same seed."""
         return np.random.default_rng([self.seed, self.index])
 
     @property
@@ -38,7 +38,7 @@ class Draw:
         return int(np.random.default_rng([self.seed, self.index, 1]).integers(2**62))
 
     def items(self, count: int, batch_size: int) -> npt.NDArray[np.int64]:
-        """Choose `batch_size` of `count` items: each once before any comes again, order drawn."""
+        """Choose `batch_size` of `count` items: a new random order every epoch, without repeats."""
         places = self.index * batch_size + np.arange(batch_size)
         epochs, places = np.divmod(places, count)
         orders = {
@@ -48,38 +48,40 @@ class Draw:
         return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)], np.int64)
 
 
-def draws(start: int, parts: int, process: int, processes: int, seed: int) -> Iterator[Draw]:
-    """Yield a process's draws from a step on, without end."""
-    step = start
+def batch_indices(
+    first_step: int, accumulation: int, process: int, processes: int, seed: int
+) -> Iterator[BatchIndex]:
+    """Yield a process's batches from a step on, without end."""
+    step = first_step
     while True:
-        for part in range(parts):
-            index = (step * parts + part) * processes + process
-            yield Draw(step, part, process, index, seed)
+        for part in range(accumulation):
+            index = (step * accumulation + part) * processes + process
+            yield BatchIndex(step, part, process, index, seed)
         step += 1
 
 
 class _Batches(Dataset, Generic[Batch]):
-    """Lets workers of a DataLoader make batches, which depend on the draw alone."""
+    """Lets the workers of a DataLoader make batches."""
 
-    def __init__(self, make: Callable[[Draw], Batch]) -> None:
+    def __init__(self, make: Callable[[BatchIndex], Batch]) -> None:
         self._make = make
 
-    def __getitem__(self, draw: Draw) -> tuple[Draw, Batch]:
-        return draw, self._make(draw)
+    def __getitem__(self, index: BatchIndex) -> tuple[BatchIndex, Batch]:
+        return index, self._make(index)
 
 
-def batches(
-    make: Callable[[Draw], Batch], wanted: Iterable[Draw], workers: int
-) -> Iterator[tuple[Draw, Batch]]:
-    """Make a batch for each draw, ahead of time in `workers` processes; 0: here, when asked."""
+def make_batches(
+    make: Callable[[BatchIndex], Batch], indices: Iterable[BatchIndex], workers: int
+) -> Iterator[tuple[BatchIndex, Batch]]:
+    """Make the batch of each index, ahead of time in `workers` processes; 0: here, when asked."""
     if not workers:
-        for draw in wanted:
-            yield draw, make(draw)
+        for index in indices:
+            yield index, make(index)
         return
     yield from DataLoader(
         _Batches(make),
-        sampler=wanted,
+        sampler=indices,
         batch_size=None,
         num_workers=workers,
-        multiprocessing_context="spawn" if workers else None,
+        multiprocessing_context="spawn",
     )

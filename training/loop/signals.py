@@ -1,4 +1,4 @@
-"""Being told to stop: what is under way is finished and saved first."""
+"""SIGTERM: the current step is finished and saved before a program exits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def sigterm() -> Iterator[Callable[[], bool]]:
-    """Yield whether SIGTERM came: schedulers send it before they take the machine away."""
-    came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+def catch_sigterm() -> Iterator[Callable[[], bool]]:
+    """Yield whether SIGTERM was received: schedulers send it before they take the machine away."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
-        yield lambda: bool(came)
+        yield lambda: bool(received)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,8 +1,8 @@
 """One training loop for every program, on one process or many (`accelerate launch`).
 
-A step's pictures and noise are functions of its number (`training.loop.sampling`), so a run that
-was stopped and resumed ends with the same weights as one that was not. Every process counts its
-draws apart, and their gradients are averaged, so replicas stay equal.
+A step's items and noise are functions of its number (`training.loop.sampling`), so a run that was
+stopped and resumed ends with the same weights as one that was not. Every process has batches of its
+own and their gradients are averaged, so the processes' weights stay equal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,11 +22,12 @@ from torch import nn
 from tqdm import tqdm
 
 from segdemo.datatypes import InputError
-from training.loop.average import Average, load_trained_state, trained_state
+from training.loop.average import WeightAverage, load_trained_state, trained_state
 from training.loop.checkpoints import RunFiles
-from training.loop.sampling import Draw, batches, draws
-from training.loop.schedules import build_optimizer, rate_factor
-from training.loop.signals import sigterm
+from training.loop.sampling import BatchIndex, batch_indices, make_batches
+from training.loop.schedules import build_optimizer, learning_rate_factor
+from training.loop.settings import NO_LIMIT, LoopSettings, check_resumed
+from training.loop.signals import catch_sigterm
 
 logger = logging.getLogger(__name__)
 
@@ -35,71 +36,24 @@ Losses = dict[str, torch.Tensor]
 """Named scalar losses of one batch; the loop minimises `loss`, the rest are logged."""
 
 LOG_STEPS = 50
-FREE = frozenset(
-    "minutes max_steps epochs epoch_steps batch_size accumulation workers device save_minutes "
-    "save_steps keep validate_steps tensorboard panels gradient_checkpointing allow_problems "
-    "data_dir validation_dir pictures pseudo_edges output_dir cache_latents backbone base_model "
-    "start_from edge_size "
-    "export_precision push_to_hub".split()
-)
-"""Settings that may change between two runs into one folder: how long, where, by what means, and
-how the result looks at pictures."""
-PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """How long, how fast and how safely; shared by all programs."""
-
-    minutes: float = field(
-        default=0.0, metadata={"help": "Training time in all, resumes included; 0: no limit."}
-    )
-    max_steps: int = field(default=1_000_000, metadata={"help": "Stop after this many steps."})
-    learning_rate: float = field(default=4e-4, metadata={"help": "Peak rate."})
-    schedule: str = field(
-        default="cosine",
-        metadata={"help": "cosine, constant, or diffdis (falling by epochs)."},
-    )
-    epoch_steps: int = field(default=0, metadata={"help": "Steps of an epoch, for diffdis."})
-    warmup_steps: int = field(default=100, metadata={"help": "Steps of linear warm-up."})
-    optimizer: str = field(default="adamw", metadata={"help": "adamw or adam (no weight decay)."})
-    accumulation: int = field(
-        default=1, metadata={"help": "Batches whose gradients make one step."}
-    )
-    clip: float = field(default=1.0, metadata={"help": "Largest gradient norm; 0: unlimited."})
-    ema_decay: float = field(default=0.998, metadata={"help": "Decay of the averaged weights."})
-    precision: str = field(default="bf16", metadata={"help": "fp32, bf16 or fp16."})
-    workers: int = field(default=0, metadata={"help": "Processes that prepare batches."})
-    save_minutes: float = field(default=3.0, metadata={"help": "Minutes between checkpoints."})
-    save_steps: int = field(default=0, metadata={"help": "Steps between checkpoints; 0: by time."})
-    keep: int = field(default=2, metadata={"help": "Checkpoints that stay."})
-    validate_steps: int = field(default=0, metadata={"help": "Steps between validations; 0: none."})
-    tensorboard: bool = field(default=False, metadata={"help": "Log for TensorBoard as well."})
-    seed: int = field(default=0, metadata={"help": "Seed of order and noise."})
-    init_seed: int = field(
-        default=-1, metadata={"help": "Seed of layers that begin untrained; -1: --seed."}
-    )
-
-    @property
-    def first_seed(self) -> int:
-        """What untrained layers are drawn by."""
-        return self.seed if self.init_seed < 0 else self.init_seed
+MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+"""Our names of number formats, and accelerate's."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained, on what, towards what.
+    """A model, its data and its losses.
 
-    model: its parameters with gradients are trained, its buffers kept. make: a batch of a draw, on
-    the CPU, perhaps in a worker. losses: of a batch, on the device; called through accelerate, so
-    that gradients are shared. validate: named figures of the averaged model; the first is the one
-    that makes a checkpoint the best, higher is better. rate_scale: of a parameter's learning rate,
-    by its name. batch_size: pictures of a draw, for the bar's pictures per second; 0: not shown.
+    model: its parameters with gradients are trained, its buffers kept. make: makes a batch, on the
+    CPU, perhaps in a worker process. losses: of a batch, on the device; called through accelerate,
+    so that gradients are averaged. validate: metrics of the averaged model; the first one decides
+    which checkpoint is the best, higher is better. rate_scale: factor of a parameter's learning
+    rate, by its name. batch_size: images of a batch, for the progress bar; 0: not shown.
     """
 
     model: nn.Module
-    make: Callable[[Draw], Any]
-    losses: Callable[[Any, Draw], Losses]
+    make: Callable[[BatchIndex], Any]
+    losses: Callable[[Any, BatchIndex], Losses]
     validate: Callable[[], dict[str, float]] | None = None
     rate_scale: Callable[[str], float] = lambda name: 1.0
     batch_size: int = 0
@@ -110,28 +64,26 @@ def train_loop(
 ) -> RunFiles:
     """Train until time or steps run out; the model then has the averaged weights.
 
-    run_dir gets checkpoints and logs; where it holds a checkpoint, training goes on from that.
-    SIGTERM saves, then exits. Raises InputError for settings that do not exist and for too little
-    memory, FloatingPointError on a loss that is not finite, naming the last good checkpoint.
+    run_dir gets checkpoints and logs; where it holds a checkpoint, training continues from it.
+    SIGTERM saves, then exits. Raises InputError for a checkpoint of other settings and for too
+    little memory, FloatingPointError for a loss that is not finite, naming the last checkpoint.
     """
     accelerator = build_accelerator(settings, device)
     run = _Run(task, RunFiles(run_dir, settings.keep), settings, accelerator)
-    with sigterm() as ended, _memory_hint(settings):
+    with catch_sigterm() as stop_requested, _memory_hint(settings):
         run.resume()
-        run.train(ended)
-    run.average.keep()
+        run.train(stop_requested)
+    run.average.apply()
     return run.files
 
 
 def build_accelerator(settings: LoopSettings, device: torch.device | None = None) -> Accelerator:
-    """Return accelerate's view of the machine; raises InputError for another precision."""
-    if settings.precision not in PRECISIONS:
-        raise InputError(f"Precision {settings.precision!r}: choose fp32, bf16 or fp16.")
+    """Return accelerate's view of the machine; raises InputError for fp16 without CUDA."""
     cpu = device is not None and device.type == "cpu"
     if settings.precision == "fp16" and (cpu or not torch.cuda.is_available()):
-        raise InputError("fp16 needs a graphics card: choose bf16 or fp32.")
+        raise InputError("--precision fp16 needs a CUDA GPU: choose bf16 or fp32.")
     return Accelerator(
-        mixed_precision=PRECISIONS[settings.precision],
+        mixed_precision=MIXED_PRECISION[settings.precision],
         cpu=cpu,
         gradient_accumulation_steps=settings.accumulation,
     )
@@ -143,19 +95,19 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 class _Step(nn.Module):
-    """The losses as a module's forward: so several processes share the gradients of any model."""
+    """The losses as a module's forward, so that several processes average any model's gradients."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.model = task.model
         self._losses = task.losses
 
-    def forward(self, batch: Any, draw: Draw) -> Losses:
-        return self._losses(batch, draw)
+    def forward(self, batch: Any, index: BatchIndex) -> Losses:
+        return self._losses(batch, index)
 
 
 class _Run:
-    """A run under way."""
+    """The state of a run, and its steps."""
 
     def __init__(
         self, task: Task, files: RunFiles, settings: LoopSettings, accelerator: Accelerator
@@ -163,7 +115,7 @@ class _Run:
         self.task, self.files, self.settings, self.accelerator = task, files, settings, accelerator
         task.model.to(accelerator.device).train()
         self.scales, groups = _groups(task)
-        self.average = Average(task.model, settings.ema_decay)
+        self.average = WeightAverage(task.model, settings.ema_decay)
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
         self.validated = -1  # the step of the last validation
         self.module, self.optimizer = accelerator.prepare(
@@ -173,20 +125,20 @@ class _Run:
         self.tracker = _tracker(settings, files.folder) if accelerator.is_main_process else None
 
     def resume(self) -> None:
-        """Go on from the last checkpoint, if there is one."""
+        """Continue from the last checkpoint, if there is one."""
         path = self.files.latest
         if path is None:
             return
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            self._check_settings(state.get("settings", {}), path)
+            check_resumed(state.get("settings", {}), self.settings.fixed(), str(path))
             load_trained_state(self.task.model, state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError(
-                f"{path} does not fit these settings ({error}): give the settings it was begun "
-                "with, or another output folder."
+                f"{path} does not fit these settings ({error}): give the settings that the run was "
+                "started with, or another --output_dir."
             ) from error
         if self.accelerator.scaler is not None and state["scaler"]:
             self.accelerator.scaler.load_state_dict(state["scaler"])
@@ -197,42 +149,33 @@ class _Run:
         self.accelerator.wait_for_everyone()
         logger.info("resumed at step %d after %.1f min", self.step, self.seconds / 60)
 
-    def _check_settings(self, begun: dict[str, Any], path: Path) -> None:
-        now = asdict(self.settings)
-        for name in sorted((begun.keys() & now) - FREE):
-            if begun[name] != now[name]:
-                raise InputError(
-                    f"{path} was made with --{name} {begun[name]}, now it is {now[name]}: give "
-                    "what the run began with, or another output folder."
-                )
-
-    def train(self, ended: Callable[[], bool]) -> None:
-        """Train to the end, or until told to stop: then save and leave."""
+    def train(self, stop_requested: Callable[[], bool]) -> None:
+        """Train to the end, or until told to stop: then save and exit."""
         settings, accelerator = self.settings, self.accelerator
-        wanted = draws(
+        indices = batch_indices(
             self.step,
             settings.accumulation,
             accelerator.process_index,
             accelerator.num_processes,
             settings.seed,
         )
-        supply = batches(self.task.make, wanted, settings.workers)
+        batches = make_batches(self.task.make, indices, settings.workers)
         saved = self.seconds
         bar = tqdm(
             initial=self.step,
-            total=settings.max_steps if settings.max_steps < 1_000_000 else None,
+            total=settings.max_steps if settings.max_steps < NO_LIMIT else None,
             unit="step",
             disable=not accelerator.is_main_process,
         )
         clock = time.monotonic()
         while (progress := self._progress()) < 1:
-            rate = self._rate(progress)
+            rate = self._learning_rate(progress)
             for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):
                 group["lr"] = rate * scale
-            self._one_step(supply)
+            self._one_step(batches)
             now = time.monotonic()
             self.seconds, clock = self.seconds + now - clock, now
-            stop = self._agree(ended())
+            stop = self._any(stop_requested())
             bar.update()
             bar.set_postfix_str(self._pace(bar.format_dict["rate"]), refresh=False)
             if len(self.recent) == LOG_STEPS:
@@ -246,7 +189,7 @@ class _Run:
                 self.save(better)
                 saved = self.seconds
             if stop:
-                logger.info("stopped at step %d; the same command goes on from there", self.step)
+                logger.info("stopped at step %d; the same command resumes", self.step)
                 raise SystemExit(0)
         bar.close()
         if self.recent:
@@ -266,22 +209,22 @@ class _Run:
                 "seconds": self.seconds,
                 "best": self.best,
                 "validated": self.validated,
-                "settings": asdict(self.settings),
+                "settings": self.settings.fixed(),
             }
             self.files.save(state, self.step, best)
         self.accelerator.wait_for_everyone()
 
-    def _one_step(self, supply: Iterator[tuple[Draw, Any]]) -> None:
+    def _one_step(self, batches: Iterator[tuple[BatchIndex, Any]]) -> None:
         parts: list[dict[str, float]] = []
         for _ in range(self.settings.accumulation):
-            draw, batch = next(supply)
-            torch.manual_seed(draw.torch_seed)
+            index, batch = next(batches)
+            torch.manual_seed(index.torch_seed)
             with self.accelerator.accumulate(self.module):
                 with self.accelerator.autocast():
-                    losses: Losses = self.module(batch, draw)
-                if not self._agree(bool(torch.isfinite(losses["loss"])), every=True):
+                    losses: Losses = self.module(batch, index)
+                if self._any(not torch.isfinite(losses["loss"])):
                     raise FloatingPointError(
-                        f"loss is not finite at step {self.step}; last good checkpoint: "
+                        f"loss is not finite at step {self.step}; last checkpoint: "
                         f"{self.files.latest or 'none yet'}"
                     )
                 self.accelerator.backward(losses["loss"])
@@ -294,19 +237,19 @@ class _Run:
         self.step += 1
         self.recent.append({name: sum(p[name] for p in parts) / len(parts) for name in parts[0]})
 
-    def _rate(self, progress: float) -> float:
+    def _learning_rate(self, progress: float) -> float:
         settings = self.settings
         warmup, epoch = settings.warmup_steps, settings.epoch_steps
-        factor = rate_factor(settings.schedule, self.step, progress, warmup, epoch)
+        factor = learning_rate_factor(settings.schedule, self.step, progress, warmup, epoch)
         return settings.learning_rate * factor
 
-    def _pace(self, steps_a_second: float | None) -> str:
+    def _pace(self, steps_per_second: float | None) -> str:
         settings, processes = self.settings, self.accelerator.num_processes
-        pictures = self.task.batch_size * settings.accumulation * processes
-        return f"{pictures * (steps_a_second or 0):.1f} pictures/s" if pictures else ""
+        images = self.task.batch_size * settings.accumulation * processes
+        return f"{images * (steps_per_second or 0):.1f} images/s" if images else ""
 
     def _progress(self) -> float:
-        """Return how much of the run is over; the main process's clock counts for all."""
+        """Return the share of the run that is done; the main process's clock counts for all."""
         if not self.settings.minutes:
             return self.step / self.settings.max_steps
         seconds = torch.tensor([self.seconds], device=self.accelerator.device)
@@ -315,27 +258,25 @@ class _Run:
         share = float(seconds) / (60 * self.settings.minutes)
         return max(self.step / self.settings.max_steps, share)
 
-    def _agree(self, flag: bool, every: bool = False) -> bool:
-        """Return whether any process says so, or all of them (`every`)."""
+    def _any(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process."""
         if self.accelerator.num_processes == 1:
             return flag
-        votes = self.accelerator.reduce(
-            torch.tensor([float(flag)], device=self.accelerator.device), "sum"
-        )
-        return float(votes) == self.accelerator.num_processes if every else float(votes) > 0
+        flags = torch.tensor([float(flag)], device=self.accelerator.device)
+        return float(self.accelerator.reduce(flags, "sum")) > 0
 
     def _validate(self) -> bool:
-        """Measure the averaged model; returns whether it is the best so far."""
+        """Validate the averaged model; returns whether it is the best so far."""
         if self.task.validate is None:
             return False
         self.validated = self.step
         self.task.model.eval()
         with self.average.applied(), torch.no_grad():
-            figures = self.task.validate()
+            metrics = self.task.validate()
         self.task.model.train()
-        first = next(iter(figures.values()))
+        first = next(iter(metrics.values()))
         better, self.best = first > self.best, max(first, self.best)
-        self._write({"step": self.step, **figures}, "validation")
+        self._write({"step": self.step, **metrics}, "validation")
         return better
 
     def _log(self, rate: float) -> None:
@@ -356,7 +297,7 @@ class _Run:
 
 
 def _groups(task: Task) -> tuple[list[float], list[dict[str, Any]]]:
-    """Group trained parameters by the scale of their rate."""
+    """Group trained parameters by the scale of their learning rate; returns the scales, too."""
     by_scale: dict[float, list[nn.Parameter]] = {}
     for name, parameter in task.model.named_parameters():
         if parameter.requires_grad:

@@ -1,4 +1,4 @@
-"""The settings of `training.pseudo_edges`: those of a trace, its pictures and its time."""
+"""The settings of `training.pseudo_edges`: those of a trace, its images and its time."""
 
 from __future__ import annotations
 
@@ -10,118 +10,97 @@ from segdemo.checkpoints.backbone import BackboneFiles
 from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.diffegg.settings import TraceSettings
+from segdemo.settings import setting
+from training.loop.settings import Settings, required, same_as
 
-TOLD = {
-    name: {**entry.metadata, "help": entry.metadata["help"].replace("%", "%%")}
-    for name, entry in TraceSettings.__dataclass_fields__.items()
-}
-"""What `TraceSettings` says of its fields, as an argument parser wants it."""
-RULES_TOLD = " ".join(f"{rule}: {told}" for rule, told in RULES.items()).replace("%", "%%")
+RULES_HELP = " ".join(f"{rule}: {text}" for rule, text in RULES.items())
 
 
-@dataclass(frozen=True)
-class PseudoEdgeSettings:
-    """Which pictures, which model, how it is looked into, and for how long."""
+@dataclass(frozen=True, kw_only=True)
+class PseudoEdgeSettings(Settings):
+    """Which images, which model, how its attention is read, and for how long."""
 
-    pictures: list[str] = field(
-        metadata={
-            "help": "A folder; a text list of paths; or tar archives, also as a quoted pattern "
-            "such as 'part-{000..099}.tar'."
-        }
+    pictures: list[str] = required(  # noqa: RUF009
+        "A folder; a text list of paths; or tar archives, also as a quoted pattern such as "
+        "'part-{000..099}.tar'."
     )
-    output_dir: str = field(
-        default="runs/pseudo_edges", metadata={"help": "Where the files go, a .npz a picture."}
+    output_dir: str = setting(
+        "runs/pseudo_edges", "Where the files go, one .npz per image.", may_change=True
     )
-    root: str = field(
-        default="",
-        metadata={
-            "help": "Folder that a list's paths and the names of their results are relative to; "
-            "empty: the list's own."
-        },
+    root: str = setting(
+        "",
+        "Folder that a list's paths and the names of their results are relative to; empty: the "
+        "list's own.",
     )
-    count: int = field(default=0, metadata={"help": "Only the first pictures; 0: all."})
-    shuffle: bool = field(
-        default=False,
-        metadata={"help": "Draw the order by --seed, so that --count takes a sample."},
+    count: int = setting(0, "Only the first images; 0: all.", minimum=0, may_change=True)
+    shuffle: bool = setting(
+        False, "Random order by --seed, so that --count takes a sample.", may_change=True
     )
-    minutes: float = field(
-        default=0.0, metadata={"help": "Begin no picture after so much time; 0: no limit."}
+    minutes: float = setting(
+        0.0,
+        "Start no image after this time; 0: no limit.",
+        minimum=0,
+        unit="minutes",
+        may_change=True,
     )
-    backbone: str = field(
-        default="small",
-        metadata={
-            "help": "Model whose attention is read: small (embedded), or the folder or Hub id of "
-            "a Stable Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5."
-        },
+    backbone: str = setting(
+        "small",
+        "Model whose attention is read: small (embedded), or the folder or Hub id of a Stable "
+        "Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5.",
     )
-    precision: str = field(
-        default="fp32",
-        metadata={"help": "Number format of the network.", "choices": tuple(PRECISIONS)},
+    precision: str = setting("fp32", "Number format of the network.", choices=tuple(PRECISIONS))
+    device: str = setting(
+        "auto", "auto: what accelerate finds.", choices=("auto", "cpu"), may_change=True
     )
-    device: str = field(
-        default="auto",
-        metadata={"help": "auto: what accelerate finds.", "choices": ("auto", "cpu")},
-    )
-    rule: str = field(
-        default="paper",
-        metadata={"help": f"Thresholds of the score. {RULES_TOLD}", "choices": tuple(RULES)},
-    )
+    rule: str = setting("paper", f"Thresholds of the score. {RULES_HELP}", choices=tuple(RULES))
     timesteps: list[int] = field(
-        default_factory=lambda: list(TraceSettings.timesteps), metadata=TOLD["timesteps"]
+        default_factory=lambda: list(TraceSettings.timesteps),
+        metadata={"help": TraceSettings.__dataclass_fields__["timesteps"].metadata["help"]},
     )
-    size: int = field(default=TraceSettings.size, metadata=TOLD["size"])
-    seed: int = field(default=TraceSettings.seed, metadata=TOLD["seed"])
-    noise: str = field(default=TraceSettings.noise, metadata=TOLD["noise"])
-    noise_draws: int = field(default=TraceSettings.noise_draws, metadata=TOLD["noise_draws"])
-    layers: str = field(default=TraceSettings.layers, metadata=TOLD["layers"])
-    layer_weights: str = field(default=TraceSettings.layer_weights, metadata=TOLD["layer_weights"])
-    key_norm: str = field(default=TraceSettings.key_norm, metadata=TOLD["key_norm"])
-    text_keys: str = field(default=TraceSettings.text_keys, metadata=TOLD["text_keys"])
-    gap_metric: str = field(default=TraceSettings.gap_metric, metadata=TOLD["gap_metric"])
-    keep: str = field(default=TraceSettings.keep, metadata=TOLD["keep"])
-    fixed_timestep: str = field(
-        default="",
-        metadata={
-            "help": "Take edges from the step nearest to this, or peak: from the one that PeakKL "
-            "chooses. Empty: as the model's card says (small: 99), else peak."
-        },
+    size: int = same_as(TraceSettings, "size")
+    seed: int = same_as(TraceSettings, "seed")
+    noise: str = same_as(TraceSettings, "noise")
+    noise_draws: int = same_as(TraceSettings, "noise_draws")
+    layers: str = same_as(TraceSettings, "layers")
+    layer_weights: str = same_as(TraceSettings, "layer_weights")
+    key_norm: str = same_as(TraceSettings, "key_norm")
+    text_keys: str = same_as(TraceSettings, "text_keys")
+    gap_metric: str = same_as(TraceSettings, "gap_metric")
+    keep: str = same_as(TraceSettings, "keep")
+    fixed_timestep: str = setting(
+        "",
+        "Take edges from the step nearest to this, or peak: from the one that PeakKL chooses. "
+        "Empty: as the model's card says (small: 99), else peak.",
     )
-    curve: bool = field(
-        default=True,
-        metadata={
-            "help": "Run all timesteps also where the step is fixed; --no_curve runs that one "
-            "alone, many times faster, and leaves the gaps empty."
-        },
+    curve: bool = setting(
+        True,
+        "Run all timesteps even where the step is fixed; --no_curve runs that one alone, many "
+        "times faster, and leaves the gaps empty.",
     )
-    edge_metric: str = field(default=TraceSettings.edge_metric, metadata=TOLD["edge_metric"])
-    border: str = field(default=TraceSettings.border, metadata=TOLD["border"])
+    edge_metric: str = same_as(TraceSettings, "edge_metric")
+    border: str = same_as(TraceSettings, "border")
 
     def __post_init__(self) -> None:
-        """Check the ranges; raises InputError."""
-        if self.count < 0 or self.minutes < 0 or self.seed < 0:
-            raise InputError("--count, --minutes and --seed must not be negative.")
-        if self.rule not in RULES or self.precision not in PRECISIONS:
-            raise InputError(
-                f"Rule {self.rule!r}, precision {self.precision!r}: choose from "
-                f"{', '.join(RULES)}, and from {', '.join(PRECISIONS)}."
-            )
+        """Check ranges and choices; raises InputError."""
+        super().__post_init__()
         if self.fixed_timestep not in ("", "peak") and not self.fixed_timestep.isdecimal():
             raise InputError(f"--fixed_timestep {self.fixed_timestep}: give a timestep or peak.")
 
     def trace_settings(self, files: BackboneFiles) -> TraceSettings:
-        """Return how this model is looked into; raises InputError."""
+        """Return how this model's attention is read; raises InputError."""
         own = TraceSettings(**files.trace)
         given = {name: value for name, value in asdict(self).items() if hasattr(own, name)}
         fixed = own.fixed_timestep
         if self.fixed_timestep:
             fixed = None if self.fixed_timestep == "peak" else int(self.fixed_timestep)
         if fixed is None and not self.curve:
-            raise InputError("--no_curve has nothing to choose a step by: give --fixed_timestep.")
+            raise InputError(
+                "--no_curve leaves PeakKL nothing to choose from: give --fixed_timestep."
+            )
         given["timesteps"] = tuple(self.timesteps)
         given["size"] = self.size or own.size or files.native_size
         return TraceSettings(**given | {"fixed_timestep": fixed})
 
-    def remembered(self, tracing: TraceSettings) -> dict[str, Any]:
-        """Return what must not change between two runs into the same folder."""
-        names = ("pictures", "root", "backbone", "precision", "rule", "curve")
-        return {name: getattr(self, name) for name in names} | asdict(tracing)
+    def fixed_with(self, tracing: TraceSettings) -> dict[str, Any]:
+        """Return the settings that all files of one folder share, those of the trace resolved."""
+        return self.fixed() | asdict(tracing)

@@ -1,6 +1,6 @@
-"""Pictures from where data sets keep them: a folder, a list of paths, or tar archives.
+"""Images from where data sets keep them: a folder, a list of paths, or tar archives.
 
-Every process goes through all pictures in the same order and reads only its own; an archive is
+Every process visits all images in the same order and reads only its own; an archive is
 streamed, never unpacked.
 """
 
@@ -26,24 +26,24 @@ from segdemo.files import ImageFile, find_images
 from segdemo.images import SUFFIXES, load_rgb
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-LARGEST_MEMBER = 1 << 30  # bytes of a picture in an archive: it is held in memory while decoded
+LARGEST_MEMBER = 1 << 30  # bytes of an image in an archive: it is held in memory while decoded
 DAMAGED = (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError)
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
 
 
 class Reader(Protocol):
-    """Reads one picture."""
+    """Reads one image."""
 
     def __call__(self) -> RGBImage:
         """Return (H, W, 3) uint8; raises InputError, which names the file and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
-class SourcePicture:
-    """A picture that is not read yet.
+class SourceImage:
+    """An image that is not read yet.
 
     name: what messages call it. stem: path of its results below the output folder, without ending.
-    read: of an archive's picture, to be called before the next one is asked for.
+    read: of an image in an archive, to be called before the next one is requested.
     """
 
     name: str
@@ -51,8 +51,8 @@ class SourcePicture:
     read: Reader
 
 
-class FilePictures(Sequence[SourcePicture]):
-    """Pictures that are files, in the order given or a drawn one."""
+class FileImages(Sequence[SourceImage]):
+    """Images that are files, in the order given or a drawn one."""
 
     def __init__(self, files: Sequence[ImageFile], shuffle_seed: int | None = None) -> None:
         """Keep the files. shuffle_seed: draws their order; None leaves it."""
@@ -66,19 +66,19 @@ class FilePictures(Sequence[SourcePicture]):
         """Return how many there are."""
         return len(self._files)
 
-    def __getitem__(self, place: int) -> SourcePicture:  # type: ignore[override]
-        """Return the picture at a place; slices are not needed."""
+    def __getitem__(self, place: int) -> SourceImage:  # type: ignore[override]
+        """Return the image at a place; slices are not needed."""
         file = self._files[self._order[place]]
-        return SourcePicture(file.name, file.stem, partial(load_rgb, file.path, file.name))
+        return SourceImage(file.name, file.stem, partial(load_rgb, file.path, file.name))
 
 
-class TarPictures:
-    """Pictures of one or more tar archives, laid out as WebDataset does or as plain folders.
+class TarImages:
+    """Images of one or more tar archives, laid out as WebDataset does or as plain folders.
 
-    A sample's name ends at the first dot of a file's name, its kind is the rest: `0001.jpg` is a
-    picture, `0001.seg.png` and a second picture `0001.png` are parts of the same sample and left
-    out, as is what is no picture. Results of several archives lie in a folder for each,
-    named as the archive. What is damaged comes as a picture whose `read` says so.
+    A sample's name ends at the first dot of a file's name, the rest is its type: `0001.jpg` is an
+    image, `0001.seg.png` and a second image `0001.png` are parts of the same sample and left
+    out, as is everything that is not an image. Each of several archives has a folder of results,
+    named as the archive. What is damaged comes as an image whose `read` says so.
     """
 
     def __init__(self, archives: Sequence[Path]) -> None:
@@ -87,8 +87,8 @@ class TarPictures:
         self._top = Path(os.path.commonpath([path.absolute().parent for path in archives]))
         self.left_out = 0
 
-    def __iter__(self) -> Iterator[SourcePicture]:
-        """Go through all archives; `left_out` counts pictures that are a sample's other parts."""
+    def __iter__(self) -> Iterator[SourceImage]:
+        """Go through all archives; `left_out` counts images that are a sample's other parts."""
         self.left_out = 0
         for archive in self._archives:
             try:
@@ -98,11 +98,11 @@ class TarPictures:
             except DAMAGED as error:
                 yield _refused(
                     archive.name,
-                    f"{archive.name} is no tar archive, or damaged from some place on "
-                    f"({error}): copy or download it anew.",
+                    f"{archive.name} is not a tar archive, or damaged "
+                    f"({error}): copy or download it again.",
                 )
 
-    def _members(self, archive: tarfile.TarFile, path: Path) -> Iterator[SourcePicture]:
+    def _members(self, archive: tarfile.TarFile, path: Path) -> Iterator[SourceImage]:
         folder = self._folder(path)
         seen: set[str] = set()
         while (member := archive.next()) is not None:
@@ -120,7 +120,7 @@ class TarPictures:
                 self.left_out += 1
                 continue
             seen.add(stem)
-            yield SourcePicture(name, folder + stem, partial(_read_member, archive, member, name))
+            yield SourceImage(name, folder + stem, partial(_read_member, archive, member, name))
 
     def _folder(self, path: Path) -> str:
         if len(self._archives) == 1:
@@ -129,16 +129,16 @@ class TarPictures:
         return path.absolute().relative_to(self._top).as_posix().removesuffix(ending) + "/"
 
 
-Pictures = FilePictures | TarPictures
+Images = FileImages | TarImages
 
 
-def open_pictures(
+def open_images(
     given: Sequence[str],
     root: str = "",
     shuffle_seed: int | None = None,
     output_dir: Path | None = None,
-) -> Pictures:
-    """Find the pictures of one folder, one text list of paths, or one or more tar archives.
+) -> Images:
+    """Find the images of one folder, one text list of paths, or one or more tar archives.
 
     given: paths; archives also as patterns, `part-{000..099}.tar` or `part-*.tar`. A folder is
     searched with all below it, but for `output_dir`; results keep its sub-folders. root: folder
@@ -152,30 +152,30 @@ def open_pictures(
     if paths and all(path.name.endswith(ARCHIVES) and path.is_file() for path in paths):
         if shuffle_seed is not None:
             raise InputError("Archives are read in their own order: leave out --shuffle.")
-        return TarPictures(list(dict.fromkeys(paths)))
+        return TarImages(list(dict.fromkeys(paths)))
     if len(paths) != 1:
         raise InputError("Give one folder, one list of paths, or tar archives as --pictures.")
     (path,) = paths
     if path.is_dir():
         files = find_images([path], output_dir)
     elif path.suffix.lower() in SUFFIXES:
-        raise InputError(f"{path} is a single picture: give a folder, a list or tar archives.")
+        raise InputError(f"{path} is a single image: give a folder, a list or tar archives.")
     else:
         files = _listed(path, Path(root).expanduser() if root else path.parent)
     if not files:
-        raise InputError(f"Nothing to do: no pictures in {path}.")
-    return FilePictures(files, shuffle_seed)
+        raise InputError(f"Nothing to do: no images in {path}.")
+    return FileImages(files, shuffle_seed)
 
 
 def _listed(file: Path, root: Path) -> list[ImageFile]:
-    """Read a list, a path a line; empty lines and those that begin with # are passed over.
+    """Read a list, a path a line; empty lines and those that begin with # are skipped.
 
-    A picture's results keep its path below `root`, or all of its path if it lies elsewhere.
+    An image's results keep its path below `root`, or all of its path if it lies elsewhere.
     """
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is no text list of paths: write one path a line.") from error
+        raise InputError(f"{file} is not a text list of paths: write one path a line.") from error
     found: dict[str, ImageFile] = {}
     top = os.path.abspath(root)
     for line in filter(None, map(str.strip, lines)):
@@ -217,18 +217,18 @@ def _expanded(pattern: str) -> list[str]:
 
 def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> RGBImage:
     if member.size > LARGEST_MEMBER:
-        raise InputError(f"{name} has more than {LARGEST_MEMBER >> 30} GB: reduce the picture.")
+        raise InputError(f"{name} has more than {LARGEST_MEMBER >> 30} GB: reduce the image.")
     try:
         stream = archive.extractfile(member)
         assert stream is not None  # only files come here
         content = stream.read()
     except DAMAGED as error:
-        raise InputError(f"{name} is damaged or incomplete: copy or download it anew.") from error
+        raise InputError(f"{name} is damaged or incomplete: copy or download it again.") from error
     return load_rgb(io.BytesIO(content), name)
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """Raise ReadError where headers end in rubbish, which tarfile takes for the end."""
+    """Raise ReadError where the headers end in garbage, which tarfile takes for the end."""
     stream = archive.fileobj
     assert stream is not None  # open
     stream.seek(archive.offset)
@@ -236,8 +236,8 @@ def _check_end(archive: tarfile.TarFile) -> None:
         raise tarfile.ReadError(f"no header at byte {archive.offset}")
 
 
-def _refused(name: str, reason: str) -> SourcePicture:
+def _refused(name: str, reason: str) -> SourceImage:
     def read() -> RGBImage:
         raise InputError(reason)
 
-    return SourcePicture(name, PureWindowsPath(name).name, read)
+    return SourceImage(name, PureWindowsPath(name).name, read)

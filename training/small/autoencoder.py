@@ -1,4 +1,4 @@
-"""Stage 1: a small variational autoencoder for photographs, masks and edge maps alike."""
+"""Stage 1: a small variational autoencoder for photographs, masks and edge maps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segdemo.images import mask_contour
 from training.loop.trainer import Losses
 from training.small.scenes.store import SceneStore
 
-CROP = 128  # pixels; the network is convolutional, so crops teach it whole pictures
+CROP = 128  # pixels; the network is convolutional, so training on crops is enough
 KL_WEIGHT = 5e-4  # per latent value, beside reconstruction losses per pixel value
 
 
@@ -63,7 +63,7 @@ def _reduced(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def autoencoder_losses(
     autoencoder: AutoencoderKL, pictures: torch.Tensor, generator: torch.Generator
 ) -> Losses:
-    """Reconstruction (L1, squared, L1 of gradients) and the pull of the latents to N(0, 1)."""
+    """Reconstruction (L1, squared, L1 of gradients) and KL divergence from N(0, 1)."""
     posterior = autoencoder.encode(pictures).latent_dist
     noise = torch.randn(posterior.mean.shape, generator=generator).to(posterior.mean)
     latents = posterior.mean + posterior.std * noise  # (B, 4, 16, 16)

@@ -1,4 +1,4 @@
-"""Bring pictures of public collections into the form that `training.small.scenes` reads.
+"""Convert images of public collections to the form that `training.small.scenes` reads.
 
 Cut-outs become WebP with alpha, photographs WebP, masks 1-bit PNG, instance maps 16-bit PNG
 (0 = background, 65535 = ignore). `training.small.fetch` calls these; a checkout can be converted by
@@ -80,7 +80,7 @@ def convert_coco(checkout: Path, folder: Path, names: list[str]) -> int:
 
 
 def convert_bsds(checkout: Path, folder: Path) -> int:
-    """Write BSDS500's training and validation photos; its test photos are measuring material."""
+    """Write BSDS500's training and validation photos; its test photos are held out."""
     images = checkout / "BSDS500" / "data" / "images"
     photos = sorted(path for part in ("train", "val") for path in (images / part).glob("*.jpg"))
     if not photos:
@@ -145,7 +145,7 @@ def _polygon_labels(
         if name not in wanted:
             continue
         objects = coco.loadAnns(coco.getAnnIds(imgIds=image["id"]))
-        objects.sort(key=lambda item: (not item["iscrowd"], -item["area"]))  # crowds at the back
+        objects.sort(key=lambda item: (not item["iscrowd"], -item["area"]))  # crowds last
         labels = np.zeros((image["height"], image["width"]), np.uint16)
         number = 0
         for item in objects:

@@ -1,12 +1,12 @@
-"""Edges of pictures whose truth is known, as files that stage 2 of DiffEGG learns from.
+"""True edges of labelled images, as files that stage 2 of DiffEGG trains on.
 
     python -m training.small.edge_truth --material_dir train_mix --scenes runs/small/scenes \
         --output_dir runs/truth
     python -m training.diffegg --pictures runs/truth/pictures --pseudo_edges runs/truth/edges ...
 
 DiffEGG itself needs no labels: its stage 1 (`training.pseudo_edges`) reads edges from attention.
-Where a model is too small for its attention to know instances, outlines of labelled instances, of
-composed scenes and edges drawn by people can take their place. They are written in the same form.
+Where a model is too small for its attention to show instances, outlines of labelled instances, of
+composed scenes and edges drawn by people can replace them. They are written as the same files.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ import logging
 import sys
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
-from transformers import HfArgumentParser
 
 from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.images import load_rgb
+from segdemo.settings import setting
+from training.loop.settings import Settings, required
+from training.program import run_program
 from training.small.scenes.compose import compose_crowd
 from training.small.scenes.material import IGNORED_INSTANCE, Material
 from training.small.scenes.store import SceneStore
@@ -34,35 +36,28 @@ from training.stored_edges import StoredEdge, write_edge
 logger = logging.getLogger(__name__)
 
 LOWER, UPPER = 0.05, 0.3
-"""Scores below are interior, above edge. Drawn edges are means over people: one of five who saw an
-edge is no certain one. Between them lies also what a reduced line is blurred to."""
+"""Scores below are interior, above edge. Drawn edges are means over people: an edge that one of
+five saw is uncertain. Lines blurred by resizing lie between the thresholds, too."""
 UNKNOWN = (LOWER + UPPER) / 2
 CROWD_SIZE = 320  # pixels
 
 
-@dataclass(frozen=True)
-class TruthSettings:
-    """Which truth, and where it goes."""
+@dataclass(frozen=True, kw_only=True)
+class EdgeTruthSettings(Settings):
+    """Which images with known edges, and where they go."""
 
-    material_dir: str = field(metadata={"help": "Folder of training/README.md's material."})
-    scenes: str = field(
-        default="", metadata={"help": "Folder of scenes that training.small composed; or none."}
+    material_dir: str = required("Folder of training/README.md's material.")
+    scenes: str = setting("", "Folder of scenes that training.small composed; or none.")
+    scene_count: int = setting(3000, "How many of them, from the first.", minimum=0)
+    crowd_count: int = setting(0, "Scenes of many objects that touch, composed here.", minimum=0)
+    photo_parts: int = setting(
+        0,
+        "Crops of each labelled photo, around objects that touch if there are any. They are images "
+        "of their own: do not hold out images for validation with them.",
+        minimum=0,
     )
-    scene_count: int = field(default=3000, metadata={"help": "How many of them, from the first."})
-    crowd_count: int = field(
-        default=0, metadata={"help": "Scenes of many objects that touch, composed here."}
-    )
-    photo_parts: int = field(
-        default=0,
-        metadata={
-            "help": "Parts cut out of each labelled photo, where its objects touch if any. They "
-            "are pictures of their own: do not hold out pictures for validation with them."
-        },
-    )
-    seed: int = field(default=0, metadata={"help": "Seed of crowds and parts."})
-    output_dir: str = field(
-        default="runs/truth", metadata={"help": "Gets pictures/ and edges/ for training.diffegg."}
-    )
+    seed: int = setting(0, "Seed of crowds and crops.", minimum=0)
+    output_dir: str = setting("runs/truth", "Gets pictures/ and edges/ for training.diffegg.")
 
 
 def instance_edges(labels: npt.NDArray[np.integer]) -> FloatMap:
@@ -85,8 +80,8 @@ def instance_edges(labels: npt.NDArray[np.integer]) -> FloatMap:
     return np.where(unknown & ~edge, UNKNOWN, edge).astype(np.float32)
 
 
-def part_of(labels: npt.NDArray[np.integer], rng: np.random.Generator) -> tuple[slice, slice]:
-    """Draw a part of a label map (H, W), a third to four fifths of its sides.
+def crop_window(labels: npt.NDArray[np.integer], rng: np.random.Generator) -> tuple[slice, slice]:
+    """Choose a crop of a label map (H, W), a third to four fifths of its sides.
 
     Around a place where two instances touch, if there is one, else around a border of one.
     """
@@ -96,7 +91,7 @@ def part_of(labels: npt.NDArray[np.integer], rng: np.random.Generator) -> tuple[
     for axis in (0, 1):
         here, there = things, np.roll(things, -1, axis)
         differs = here != there
-        differs[(slice(None),) * axis + (-1,)] = False  # the last has nobody beside it
+        differs[(slice(None),) * axis + (-1,)] = False  # the last has no neighbour
         border |= differs
         touching |= differs & (here > 0) & (there > 0)
     places = np.argwhere(touching if touching.any() else border)
@@ -110,13 +105,13 @@ def part_of(labels: npt.NDArray[np.integer], rng: np.random.Generator) -> tuple[
     return window[0], window[1]
 
 
-def write_truth(settings: TruthSettings) -> int:
-    """Write all pictures with their edges; returns how many. Raises InputError."""
+def write_truth(settings: EdgeTruthSettings) -> int:
+    """Write all images with their edges; returns how many. Raises InputError."""
     target = Path(settings.output_dir)
     count = 0
     for name, image, score in tqdm(_known(settings), unit="picture", disable=None):
         if score.max() <= UPPER:
-            continue  # nothing can be learnt without an edge
+            continue  # nothing can be learned without an edge
         picture = target / "pictures" / f"{name}.png"
         picture.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(picture)
@@ -126,20 +121,16 @@ def write_truth(settings: TruthSettings) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and write; 2 for wrong usage."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = HfArgumentParser(TruthSettings, prog="python -m training.small.edge_truth")
-    settings = TruthSettings(**vars(parser.parse_args(argv)))
-    try:
-        logger.info("%d pictures in %s", write_truth(settings), settings.output_dir)
-    except InputError as error:
-        logger.error("%s", error)
-        return 2
-    return 0
+    """Run the program; returns its exit code."""
+
+    def run(settings: EdgeTruthSettings) -> None:
+        logger.info("%d images in %s", write_truth(settings), settings.output_dir)
+
+    return run_program(run, EdgeTruthSettings, argv, __doc__)
 
 
-def _known(settings: TruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
-    """Yield name, picture (H, W, 3) and edge score (H, W) of all pictures."""
+def _known(settings: EdgeTruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
+    """Yield name, image (H, W, 3) and edge score (H, W) of all images."""
     material = Path(settings.material_dir)
     crowds = _crowds(material, settings)
     for labels in _truths(material / "coco" / "instances"):
@@ -148,7 +139,7 @@ def _known(settings: TruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
         yield f"coco/{labels.stem}", image, instance_edges(instances)
         rng = np.random.default_rng([settings.seed, zlib.crc32(labels.stem.encode())])
         for part in range(settings.photo_parts):
-            window = part_of(instances, rng)
+            window = crop_window(instances, rng)
             yield f"coco/{labels.stem}-{part}", image[window], instance_edges(instances[window])
     for drawn in _truths(material / "photos_bsds_boundaries"):
         image = load_rgb(_picture(material / "photos_bsds", drawn.stem))
@@ -162,7 +153,9 @@ def _known(settings: TruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
             yield f"scenes/{index:05d}", image, instance_edges(labels)
 
 
-def _crowds(material: Path, settings: TruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
+def _crowds(
+    material: Path, settings: EdgeTruthSettings
+) -> Iterator[tuple[str, RGBImage, FloatMap]]:
     """Compose crowds; raises InputError at once where material is missing."""
     if not settings.crowd_count:
         return iter(())

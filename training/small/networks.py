@@ -28,7 +28,7 @@ def build_prior() -> UNet2DConditionModel:
         ),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=64,
-        attention_head_dim=(1, 2, 3, 3),  # numbers of heads of 64; the name is diffusers' mistake
+        attention_head_dim=(1, 2, 3, 3),  # numbers of heads of 64; diffusers misnames this option
         use_linear_projection=True,
     )
 

@@ -1,36 +1,27 @@
-"""Train the embedded small model: scenes, autoencoder, latents, prior, DiffDIS, export.
-
-    python -m training.small --material_dir train_mix --output_dir runs/small --stages all
-
-Every stage resumes where it was stopped and skips what is complete. `--minutes` is wall-clock time
-of this machine, shared out among the training stages asked for. A run at another picture size may
-start from an earlier run's weights with `--start_from`.
-"""
+"""Train the embedded model, stage by stage."""
 
 import csv
 import json
 import logging
 import shutil
-import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import HfArgumentParser
 
-from segdemo.datatypes import InputError
 from segdemo.diffdis.loading import load_unet, save_unet
-from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.diffdis.pipeline import LAST_TIMESTEP, DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import pick_device
 from segdemo.photo_features import PhotoFeatures
-from training.diffdis.losses import PixelTask, diffdis_losses, prior_losses, pyramid_noise
-from training.loop.sampling import Draw
+from training.diffdis.latents import EncodedBatch
+from training.diffdis.losses import PixelTargets, diffdis_losses
+from training.diffdis.noise import pyramid_noise
+from training.loop.sampling import BatchIndex
 from training.loop.trainer import (
-    LoopSettings,
     Losses,
     Task,
     autocast,
@@ -45,83 +36,15 @@ from training.small.autoencoder import (
     latent_scale,
 )
 from training.small.export import export_imagenet, export_pure
-from training.small.latents import LatentBatch, LatentStore, blurred_memory, encode_store
+from training.small.latents import SceneBatch, SceneLatents, encode_scenes, regularize
 from training.small.networks import build_null_text, build_prior, build_scheduler
+from training.small.prior import prior_losses
 from training.small.scenes.store import SceneStore, compose_store
+from training.small.settings import TIME_WEIGHTS, SmallSettings
 
 logger = logging.getLogger(__name__)
 
-TIME_WEIGHTS = {"autoencoder": 13, "prior": 17, "diffdis": 70}
 HISTORY = "history.json"
-STAGES = ("scenes", "autoencoder", "latents", "prior", "diffdis", "export")
-
-
-@dataclass(frozen=True)
-class SmallSettings:
-    """The recipe's knobs; the defaults are those of the shipped weights."""
-
-    material_dir: str = field(metadata={"help": "Folder of training/README.md's material."})
-    output_dir: str = field(default="runs/small", metadata={"help": "Where everything goes."})
-    start_from: str = field(
-        default="",
-        metadata={"help": "Folder of an earlier run; what it trained is this one's beginning."},
-    )
-    stages: list[str] = field(
-        default_factory=lambda: ["all"], metadata={"help": f"Some of {', '.join(STAGES)}; or all."}
-    )
-    scene_count: int = field(default=16384, metadata={"help": "Scenes to compose."})
-    image_size: int = field(default=256, metadata={"help": "Side of the scenes in pixels."})
-    photo_features: bool = field(
-        default=False,
-        metadata={"help": "Let DiffDIS see ImageNet features too: the variant small-imagenet."},
-    )
-    pixel_weight: float = field(
-        default=0.0,
-        metadata={"help": "Weight of decoded masks' errors beside those of latents; 0: none."},
-    )
-    picture_noise: float = field(
-        default=0.0,
-        metadata={
-            "help": "Deviation of noise on DiffDIS's picture latents, against learning few "
-            "photos by heart; latents have about 1."
-        },
-    )
-    condition_dropout: float = field(
-        default=0.0,
-        metadata={
-            "help": "Share of the channels left out that the network sees of a picture beside its "
-            "latents, likewise."
-        },
-    )
-    edge_model: str = field(
-        default="",
-        metadata={"help": "Folder that training.diffegg exported; its edge generator goes along."},
-    )
-    working_size: int = field(
-        default=0,
-        metadata={"help": "Side at which the exported model looks at pictures; 0: --image_size."},
-    )
-    minutes: float = field(default=120.0, metadata={"help": "Training time of the stages in all."})
-    max_steps: int = field(default=1_000_000, metadata={"help": "Most steps a stage."})
-    vae_batch_size: int = field(default=6, metadata={"help": "Crops a step of the autoencoder."})
-    batch_size: int = field(default=16, metadata={"help": "Pictures a step."})
-    learning_rate: float = field(
-        default=4e-4,
-        metadata={"help": "Peak rate of prior and DiffDIS; the autoencoder's is 8e-4."},
-    )
-    precision: str = field(default="bf16", metadata={"help": "fp32 or bf16 (autocast)."})
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps."})
-    workers: int = field(default=2, metadata={"help": "Processes that compose scenes."})
-    seed: int = field(default=0, metadata={"help": "Seed of everything."})
-
-    def chosen(self) -> list[str]:
-        """Return the stages to run, in order; raises InputError for an unknown one."""
-        unknown = set(self.stages) - {*STAGES, "all"}
-        if unknown:
-            raise InputError(
-                f"No stage {sorted(unknown)[0]!r}: choose from {', '.join(STAGES)}, all."
-            )
-        return [stage for stage in STAGES if stage in self.stages or "all" in self.stages]
 
 
 def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
@@ -131,18 +54,18 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
     torch.manual_seed(settings.seed)
     autoencoder = build_autoencoder()
 
-    def make(draw: Draw) -> torch.Tensor:
-        return autoencoder_batch(scenes, settings.vae_batch_size, draw.rng)
+    def make(index: BatchIndex) -> torch.Tensor:
+        return autoencoder_batch(scenes, settings.vae_batch_size, index.rng)
 
-    def losses(pictures: torch.Tensor, draw: Draw) -> Losses:
-        generator = torch.Generator().manual_seed(draw.torch_seed)
+    def losses(pictures: torch.Tensor, index: BatchIndex) -> Losses:
+        generator = torch.Generator().manual_seed(index.torch_seed)
         return autoencoder_losses(autoencoder, pictures.to(device), generator)
 
     task = Task(autoencoder, make, losses, batch_size=settings.vae_batch_size)
-    train_loop(task, folder / "autoencoder", _loop(settings, "autoencoder"), device)
+    train_loop(task, folder / "autoencoder", settings.of_stage("autoencoder"), device)
     if not PartialState().is_main_process:
         return
-    _remember(settings, "autoencoder", "autoencoder", device)
+    _record(settings, "autoencoder", "autoencoder", device)
     autoencoder.cpu().eval()
     autoencoder.register_to_config(scaling_factor=latent_scale(autoencoder, scenes))
     autoencoder.save_pretrained(folder / "vae")
@@ -160,7 +83,7 @@ def compose_scenes(settings: SmallSettings, device: torch.device) -> None:
     )
 
 
-def encode_scenes(settings: SmallSettings, device: torch.device) -> None:
+def write_latents(settings: SmallSettings, device: torch.device) -> None:
     """Write `latents/`."""
     folder = Path(settings.output_dir)
     unet = DiffDISUNet.from_stable_diffusion(build_prior())
@@ -172,39 +95,39 @@ def encode_scenes(settings: SmallSettings, device: torch.device) -> None:
         network.to(memory_format=torch.channels_last)  # on a CPU a third faster
     scenes = SceneStore.open(folder / "scenes").head(settings.scene_count)
     with autocast(device, settings.precision):
-        encode_store(scenes, pipeline, folder / "latents", settings.seed)
+        encode_scenes(scenes, pipeline, folder / "latents", settings.seed)
 
 
 def train_prior(settings: SmallSettings, device: torch.device) -> None:
     """Stage 2, latent diffusion on scenes without CutMix; writes `prior/`."""
     folder = Path(settings.output_dir)
-    latents = LatentStore(folder / "latents")
+    latents = SceneLatents(folder / "latents")
     torch.manual_seed(settings.seed)
-    start = _earlier(settings, "prior")
+    start = _initial_weights(settings, "prior")
     unet = UNet2DConditionModel.from_pretrained(start) if start else build_prior()
     scheduler, null_text = build_scheduler(), build_null_text().to(device)
 
-    def make(draw: Draw) -> LatentBatch:
-        chosen = draw.items(len(latents.plain), settings.batch_size)
+    def make(index: BatchIndex) -> SceneBatch:
+        chosen = index.items(len(latents.plain), settings.batch_size)
         return latents.batch(latents.plain[chosen])
 
-    def losses(batch: LatentBatch, draw: Draw) -> Losses:
-        pictures = batch.to(device).picture
-        return prior_losses(unet, scheduler, pictures, null_text, draw.rng)
+    def losses(batch: SceneBatch, index: BatchIndex) -> Losses:
+        images = batch.to(device).latents.image
+        return prior_losses(unet, scheduler, images, null_text, index.rng)
 
     task = Task(unet, make, losses, batch_size=settings.batch_size)
-    train_loop(task, folder / "prior_run", _loop(settings, "prior"), device)
+    train_loop(task, folder / "prior_run", settings.of_stage("prior"), device)
     if PartialState().is_main_process:
-        _remember(settings, "prior", "prior_run", device)
+        _record(settings, "prior", "prior_run", device)
         unet.save_pretrained(folder / "prior")
 
 
 def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
     """Stage 3, one-step mask and edge prediction; writes `unet/`."""
     folder = Path(settings.output_dir)
-    latents = LatentStore(folder / "latents")
+    latents = SceneLatents(folder / "latents")
     torch.manual_seed(settings.seed)
-    start = _earlier(settings, "unet")
+    start = _initial_weights(settings, "unet")
     if start:
         unet = load_unet(start)
     else:
@@ -215,30 +138,24 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
     latents.check(unet)
     pipeline = _pipeline(settings, unet, device)
 
-    def make(draw: Draw) -> LatentBatch:
-        return latents.batch(draw.items(len(latents), settings.batch_size))
+    def make(index: BatchIndex) -> SceneBatch:
+        return latents.batch(index.items(len(latents), settings.batch_size))
 
-    def losses(batch: LatentBatch, draw: Draw) -> Losses:
-        batch = blurred_memory(batch, settings.picture_noise, settings.condition_dropout).to(device)
-        shape = (2 * settings.batch_size, *batch.picture.shape[1:])
-        noise = pyramid_noise(shape, draw.rng).to(device)
-        pixels = PixelTask(
-            batch.pixels, settings.pixel_weight, np.random.default_rng(draw.torch_seed)
+    def losses(batch: SceneBatch, index: BatchIndex) -> Losses:
+        noise, dropout = settings.picture_noise, settings.condition_dropout
+        batch = replace(batch, latents=regularize(batch.latents, noise, dropout)).to(device)
+        shape = (2 * settings.batch_size, *batch.latents.image.shape[1:])
+        encoded = EncodedBatch(
+            batch.latents, pyramid_noise(shape, index.rng).to(device), LAST_TIMESTEP
         )
-        return diffdis_losses(
-            pipeline,
-            batch.picture,
-            batch.pyramid,
-            batch.mask,
-            batch.edge,
-            noise,
-            pixels=pixels if settings.pixel_weight else None,
-        )
+        rng = np.random.default_rng(index.torch_seed)
+        pixels = PixelTargets(batch.pixels, settings.pixel_weight, rng)
+        return diffdis_losses(pipeline, encoded, pixels if settings.pixel_weight else None)
 
     task = Task(pipeline.unet, make, losses, batch_size=settings.batch_size)
-    train_loop(task, folder / "diffdis_run", _loop(settings, "diffdis"), device)
+    train_loop(task, folder / "diffdis_run", settings.of_stage("diffdis"), device)
     if PartialState().is_main_process:
-        _remember(settings, "diffdis", "diffdis_run", device)
+        _record(settings, "diffdis", "diffdis_run", device)
         save_unet(pipeline.unet, folder / "unet")
 
 
@@ -250,10 +167,10 @@ def export(settings: SmallSettings, device: torch.device) -> None:
     write(folder, settings.working_size or settings.image_size, _history(folder), edges)
 
 
-PROGRAMS = {
+STAGE_FUNCTIONS = {
     "scenes": compose_scenes,
     "autoencoder": train_autoencoder,
-    "latents": encode_scenes,
+    "latents": write_latents,
     "prior": train_prior,
     "diffdis": train_diffdis,
     "export": export,
@@ -261,44 +178,29 @@ PROGRAMS = {
 
 
 def train(settings: SmallSettings) -> None:
-    """Run the wanted stages in order; raises InputError for an unknown stage.
+    """Run the chosen stages in order; raises InputError.
 
     Of several processes all train, and the main one does the rest.
     """
-    device = build_accelerator(_loop(settings, "diffdis"), pick_device(settings.device)).device
+    device = build_accelerator(settings.of_stage("diffdis"), pick_device(settings.device)).device
     state = PartialState()
     if state.is_main_process:
-        _take_over(settings)
+        _copy_weights(settings)
     state.wait_for_everyone()
     for stage in settings.chosen():
         if stage in TIME_WEIGHTS or state.is_main_process:
             logger.info("stage %s", stage)
-            PROGRAMS[stage](settings, device)
+            STAGE_FUNCTIONS[stage](settings, device)
         state.wait_for_everyone()
 
 
-def _take_over(settings: SmallSettings) -> None:
-    """Copy what an earlier run trained and this one does not."""
+def _copy_weights(settings: SmallSettings) -> None:
+    """Copy the weights of an earlier run that this one does not train."""
     # latents of one run must fit the weights of the next, and an export holds all of them
     for part in ("vae", "prior", "unet"):
-        earlier, own = _earlier(settings, part), Path(settings.output_dir) / part
+        earlier, own = _initial_weights(settings, part), Path(settings.output_dir) / part
         if earlier and not own.exists():
             shutil.copytree(earlier, own)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    (settings,) = HfArgumentParser(SmallSettings).parse_args_into_dataclasses(argv)
-    try:
-        train(settings)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except FloatingPointError as error:
-        print(f"{error}; try --precision fp32 or a lower --learning_rate.", file=sys.stderr)
-        return 1
-    return 0
 
 
 def _pipeline(
@@ -314,34 +216,24 @@ def _pipeline(
     return pipeline.to(device)
 
 
-def _earlier(settings: SmallSettings, part: str) -> Path | None:
-    """Return that part of the run this one starts from, if there is one."""
+def _initial_weights(settings: SmallSettings, part: str) -> Path | None:
+    """Return the folder of a part of the run that this one starts from, if there is one."""
     folder = Path(settings.start_from) / part
     return folder if settings.start_from and folder.exists() else None
 
 
-def _loop(settings: SmallSettings, stage: str) -> LoopSettings:
-    asked = settings.chosen()
-    wanted = sum(weight for name, weight in TIME_WEIGHTS.items() if name in asked) or 1
-    return LoopSettings(
-        minutes=settings.minutes * TIME_WEIGHTS[stage] / wanted,
-        max_steps=settings.max_steps,
-        learning_rate=8e-4 if stage == "autoencoder" else settings.learning_rate,
-        precision=settings.precision,
-        seed=settings.seed,
-    )
-
-
-def _remember(settings: SmallSettings, stage: str, run: str, device: torch.device) -> None:
-    """Note in `history.json` what a training stage of this folder took and reached."""
+def _record(settings: SmallSettings, stage: str, run: str, device: torch.device) -> None:
+    """Record settings and last log row of a training stage in `history.json`."""
     folder = Path(settings.output_dir)
     with (folder / run / "log.csv").open() as handle:
         *_, last = csv.DictReader(handle)
-    knobs = {k: v for k, v in asdict(settings).items() if k not in ("material_dir", "output_dir")}
+    hyperparameters = {
+        k: v for k, v in asdict(settings).items() if k not in ("material_dir", "output_dir")
+    }
     if settings.start_from:
-        knobs["start_from"] = _history(Path(settings.start_from))
+        hyperparameters["start_from"] = _history(Path(settings.start_from))
     history = _history(folder) | {
-        stage: {"settings": knobs, "hardware": _hardware(device), "last_log_row": last}
+        stage: {"settings": hyperparameters, "hardware": _hardware(device), "last_log_row": last}
     }
     (folder / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
 

@@ -12,9 +12,10 @@ from PIL import Image, ImageChops
 from segdemo.images import mask_contour
 from tests.training.diffdis.drawn_pairs import draw_pairs
 from training.diffdis.augmentation import Planes, augment, flipped, squash
-from training.diffdis.data import NoiseDraws, PairBatches, read_planes
+from training.diffdis.data import PairBatches, read_planes
+from training.diffdis.noise import NoiseSampler
 from training.diffdis.pairs import find_pairs
-from training.loop.sampling import Draw
+from training.loop.sampling import BatchIndex
 
 WIDTH, HEIGHT = 100, 80
 
@@ -55,7 +56,7 @@ def test_a_seed_names_an_augmentation() -> None:
 
 
 def test_small_pictures_are_not_cropped_away() -> None:
-    tiny = grey_planes().each(lambda plane: plane.resize((20, 12)))
+    tiny = grey_planes().map(lambda plane: plane.resize((20, 12)))
     assert augment(tiny, np.random.default_rng(0)).image.size == (20, 12)
 
 
@@ -96,13 +97,13 @@ def test_an_edge_map_is_drawn_from_the_mask_or_read(tmp_path: Path) -> None:
 
 def test_a_batch_is_a_function_of_its_draw(tmp_path: Path) -> None:
     pairs = find_pairs(draw_pairs(tmp_path, 5)).pairs
-    make = PairBatches(pairs, NoiseDraws(batch_size=4, size=64, steps=10))
-    batch, again = make(Draw(2, 0, 0, 2, 7)), make(Draw(2, 0, 0, 2, 7))
+    make = PairBatches(pairs, NoiseSampler(batch_size=4, size=64, steps=10))
+    batch, again = make(BatchIndex(2, 0, 0, 2, 7)), make(BatchIndex(2, 0, 0, 2, 7))
     assert batch.planes.shape == (4, 5, 64, 64)
     assert batch.noise.shape == (8, 4, 8, 8)
     assert batch.timestep in range(99, 1000, 100)
     assert torch.equal(batch.planes, again.planes) and torch.equal(batch.noise, again.noise)
-    plain = PairBatches(pairs, NoiseDraws(4, 64, tasks=1), augmented=False, mixed=False)
-    other = plain(Draw(2, 0, 0, 2, 7))
+    plain = PairBatches(pairs, NoiseSampler(4, 64, tasks=1), augmented=False, mixed=False)
+    other = plain(BatchIndex(2, 0, 0, 2, 7))
     assert other.noise.shape == (4, 4, 8, 8) and other.timestep == 999
     assert not torch.equal(other.planes, batch.planes)

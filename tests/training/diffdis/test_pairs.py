@@ -11,12 +11,11 @@ from PIL import Image
 
 from segdemo.datatypes import InputError
 from tests.training.diffdis.drawn_pairs import SIZE, draw_pairs
-from training.data_problems import Problem, report_problems
+from training.data_problems import DataProblem, report_problems
 from training.diffdis.pairs import (
-    Pair,
+    MaskPair,
     check_pairs,
     find_pairs,
-    hold_out,
     problems_of,
     spread,
 )
@@ -50,7 +49,7 @@ def test_missing_and_ambiguous_files_are_problems(tmp_path: Path) -> None:
     assert [pair.image.name for pair in found.pairs] == ["02#a.jpg", "03#a.jpg"]
     texts = [str(problem) for problem in found.problems]
     assert len(texts) == 3
-    for file, word in (("im/00#a.jpg", "no mask"), ("gt/01#a.png", "no picture")):
+    for file, word in (("im/00#a.jpg", "no mask"), ("gt/01#a.png", "no image")):
         assert any(file in text and word in text for text in texts)
     assert any("im/02#a.png" in text and "02#a.jpg" in text for text in texts)
 
@@ -106,7 +105,7 @@ def test_what_was_checked_is_not_opened_again_until_it_changes(tmp_path: Path) -
 
 
 def test_all_problems_are_listed_unless_they_are_allowed(tmp_path: Path) -> None:
-    problems = [Problem(Path(f"{number}.png"), "is empty.") for number in range(30)]
+    problems = [DataProblem(Path(f"{number}.png"), "is empty.") for number in range(30)]
     file = tmp_path / "problems.txt"
     with pytest.raises(InputError, match=r"30 problem\(s\)(.|\n)*and 10 more.*problems.txt"):
         report_problems(problems, False, file)
@@ -114,13 +113,6 @@ def test_all_problems_are_listed_unless_they_are_allowed(tmp_path: Path) -> None
     assert len(file.read_text().splitlines()) == 30
 
 
-def test_the_share_held_out_is_fixed_by_its_seed() -> None:
-    pairs = [Pair(Path(f"{n}.jpg"), Path(f"{n}.png")) for n in range(40)]
-    training, held = hold_out(pairs, 0.1, 0)
-    assert len(held) == 4
-    assert sorted(training + held, key=pairs.index) == pairs
-    assert hold_out(pairs, 0.1, 0)[1] == held
-    assert hold_out(pairs, 0.1, 1)[1] != held
+def test_validation_pairs_are_spread_over_the_list() -> None:
+    pairs = [MaskPair(Path(f"{n}.jpg"), Path(f"{n}.png")) for n in range(40)]
     assert spread(pairs, 4) == [pairs[0], pairs[10], pairs[20], pairs[30]]
-    with pytest.raises(InputError, match="leaves none"):
-        hold_out(pairs[:1], 0.5, 0)

@@ -6,8 +6,10 @@ import torch
 from safetensors.torch import load_file
 
 from segdemo.diffdis.parameter_names import our_name
+from segdemo.diffdis.pipeline import LAST_TIMESTEP
 from tests.parity import build_pipeline, parity_folder
 from training.diffdis.cutmix import cutmix
+from training.diffdis.latents import EncodedBatch, encode_planes
 from training.diffdis.losses import diffdis_losses
 
 
@@ -21,10 +23,8 @@ def test_parity_of_a_training_step() -> None:
         for name in ("rgb", "mask", "edge")
     }
     with torch.no_grad():
-        latents = pipeline.encode(mixed["rgb"])
-        pyramid = pipeline.condition_pyramid(mixed["rgb"])
-        targets = [pipeline.encode(mixed[name].repeat(1, 3, 1, 1)) for name in ("mask", "edge")]
-    losses = diffdis_losses(pipeline, latents, pyramid, targets[0], targets[1], io["noise"])
+        latents = encode_planes(pipeline, torch.cat(list(mixed.values()), 1))
+    losses = diffdis_losses(pipeline, EncodedBatch(latents, io["noise"], LAST_TIMESTEP))
     losses["loss"].backward()
 
     for ours, official in (("loss", "loss"), ("mask", "loss_mask"), ("edge", "loss_edge")):

@@ -10,7 +10,7 @@ from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import decode_latents
 from tests.tiny_pipeline import tiny_pipeline
-from training.diffdis.losses import PART, PixelTask, pixel_loss
+from training.diffdis.losses import CROP, PixelTargets, pixel_loss
 from training.small.networks import build_prior
 
 
@@ -29,21 +29,21 @@ def _naive(found: list[float], truth: list[float]) -> tuple[float, float]:
 
 
 def test_it_is_the_naive_sum_over_the_part_that_was_drawn(pipeline: DiffDISPipeline) -> None:
-    side = PART + 4
+    side = CROP + 4
     torch.manual_seed(1)
     latents = torch.randn(2, 4, side, side)
     masks = torch.zeros(2, 8 * side, 8 * side, dtype=torch.uint8)
     masks[0, 30:90, 40:100] = 255  # the other picture has no subject
     with torch.no_grad():
-        task = PixelTask(masks, 1.0, np.random.default_rng(3))
+        task = PixelTargets(masks, 1.0, np.random.default_rng(3))
         found = float(pixel_loss(pipeline, latents, task))
 
     rng = np.random.default_rng(3)
     top, left = int(rng.integers(5)), int(rng.integers(5))
     with torch.no_grad():
-        part = latents[..., top : top + PART, left : left + PART]
+        part = latents[..., top : top + CROP, left : left + CROP]
         decoded = (decode_latents(pipeline.autoencoder, part).mean(1).clip(-1, 1) + 1) / 2
-    pixels = slice(8 * top, 8 * (top + PART)), slice(8 * left, 8 * (left + PART))
+    pixels = slice(8 * top, 8 * (top + CROP)), slice(8 * left, 8 * (left + CROP))
     truth = masks[:, pixels[0], pixels[1]].float() / 255
     rows = [
         _naive(p.flatten().tolist(), g.flatten().tolist())
@@ -58,7 +58,7 @@ def test_following_its_gradient_makes_masks_right(pipeline: DiffDISPipeline) -> 
     latents = torch.randn(1, 4, 8, 8, requires_grad=True)
     masks = torch.zeros(1, 64, 64, dtype=torch.uint8)
     masks[:, :, 32:] = 255
-    task = PixelTask(masks, 1.0, np.random.default_rng(0))
+    task = PixelTargets(masks, 1.0, np.random.default_rng(0))
     optimizer = torch.optim.Adam([latents], 0.1)
     before = float(pixel_loss(pipeline, latents, task))
     for _ in range(20):

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.parity import FIXTURES
-from training.diffdis.losses import pyramid_sizes, sum_pyramid
+from training.diffdis.noise import pyramid_sizes, sum_pyramid
 
 
 def test_parity_of_pyramid_noise() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from torch import nn
 from segdemo.datatypes import InputError
 from training.loop.average import trained_state
 from training.loop.checkpoints import RunFiles
-from training.loop.sampling import Draw, batches, draws
-from training.loop.schedules import rate_factor
-from training.loop.trainer import LoopSettings, Losses, Task, train_loop
+from training.loop.sampling import BatchIndex, batch_indices, make_batches
+from training.loop.schedules import learning_rate_factor
+from training.loop.settings import LoopSettings
+from training.loop.trainer import Losses, Task, train_loop
 
-ROOT = Path(__file__).parents[3]
+OLD_RUN = Path(__file__).parents[2] / "fixtures" / "old_run"
 CPU = torch.device("cpu")
 SETTINGS = LoopSettings(max_steps=20, warmup_steps=2, precision="fp32", learning_rate=1e-2)
 
@@ -33,12 +33,12 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
 
 
-def make(draw: Draw) -> torch.Tensor:
+def make(draw: BatchIndex) -> torch.Tensor:
     return torch.from_numpy(draw.rng.standard_normal((8, 4), np.float32))
 
 
 def task(model: nn.Module, **changes: Any) -> Task:
-    def losses(batch: torch.Tensor, draw: Draw) -> Losses:
+    def losses(batch: torch.Tensor, draw: BatchIndex) -> Losses:
         return {"loss": (model(batch) - batch.sum(1, keepdim=True)).square().mean()}
 
     return Task(model, changes.pop("make", make), changes.pop("losses", losses), **changes)
@@ -57,7 +57,7 @@ def test_ten_steps_and_a_resume_and_ten_more_are_twenty_bit_for_bit(
     whole, parts, again = network(), network(), network()
     train_loop(task(whole), tmp_path / "whole", settings, CPU)
 
-    def killed(draw: Draw) -> torch.Tensor:
+    def killed(draw: BatchIndex) -> torch.Tensor:
         if draw.step == 13:
             raise KeyboardInterrupt
         return make(draw)
@@ -72,7 +72,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
     whole, first, second = network(), network(), network()
     train_loop(task(whole), tmp_path / "whole", SETTINGS, CPU)
 
-    def told_to_stop(draw: Draw) -> torch.Tensor:
+    def told_to_stop(draw: BatchIndex) -> torch.Tensor:
         if draw.step == 7:
             os.kill(os.getpid(), signal.SIGTERM)
         return make(draw)
@@ -88,7 +88,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
 def test_a_killed_run_that_goes_on_has_the_log_of_one_that_was_not(tmp_path: Path) -> None:
     settings = replace(SETTINGS, max_steps=120, save_steps=40, validate_steps=20)
 
-    def killed(draw: Draw) -> torch.Tensor:
+    def killed(draw: BatchIndex) -> torch.Tensor:
         if draw.step == 70:
             raise KeyboardInterrupt
         return make(draw)
@@ -108,7 +108,7 @@ def test_a_killed_run_that_goes_on_has_the_log_of_one_that_was_not(tmp_path: Pat
 
 
 def test_too_little_memory_says_what_helps(tmp_path: Path) -> None:
-    def losses(batch: torch.Tensor, draw: Draw) -> Losses:
+    def losses(batch: torch.Tensor, draw: BatchIndex) -> Losses:
         raise torch.OutOfMemoryError("none left")
 
     with pytest.raises(InputError, match=r"halve --batch_size .* --precision bf16"):
@@ -119,26 +119,26 @@ def test_the_bar_tells_pictures_per_second(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train_loop(task(network(), batch_size=8), tmp_path, SETTINGS, CPU)
-    assert " pictures/s" in capsys.readouterr().err
+    assert " images/s" in capsys.readouterr().err
 
 
 def test_the_loss_falls_and_is_logged(tmp_path: Path) -> None:
-    settings = replace(SETTINGS, max_steps=300)
+    settings = replace(SETTINGS, max_steps=200)
     train_loop(task(network()), tmp_path, settings, CPU)
     with (tmp_path / "log.csv").open() as handle:
         losses = [float(row["loss"]) for row in csv.DictReader(handle)]
-    assert len(losses) == 6 and losses[-1] < 0.5 * losses[0]
+    assert len(losses) == 4 and losses[-1] < 0.5 * losses[0]
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_last_state(tmp_path: Path) -> None:
     model = network()
 
-    def losses(batch: torch.Tensor, draw: Draw) -> Losses:
+    def losses(batch: torch.Tensor, draw: BatchIndex) -> Losses:
         factor = float("nan") if draw.step == 5 else 1.0
         return {"loss": model(batch).square().mean() * factor}
 
     settings = replace(SETTINGS, save_steps=2)
-    with pytest.raises(FloatingPointError, match=r"step 5; last good checkpoint: .*step_0000004"):
+    with pytest.raises(FloatingPointError, match=r"step 5; last checkpoint: .*step_0000004"):
         train_loop(task(model, losses=losses), tmp_path, settings, CPU)
 
 
@@ -153,10 +153,25 @@ def test_a_run_does_not_go_on_with_other_settings_unless_they_change_nothing(
     tmp_path: Path,
 ) -> None:
     train_loop(task(network()), tmp_path, replace(SETTINGS, max_steps=2), CPU)
-    with pytest.raises(InputError, match=r"--learning_rate 0.01, now it is 0.1: give what"):
+    with pytest.raises(
+        InputError, match=r"other settings \(--learning_rate 0.01, now 0.1\): give the same"
+    ):
         train_loop(task(network()), tmp_path, replace(SETTINGS, learning_rate=0.1), CPU)
     train_loop(task(network()), tmp_path, replace(SETTINGS, max_steps=4, keep=1), CPU)
     assert torch.load(RunFiles(tmp_path).latest, weights_only=True)["step"] == 4
+
+
+def test_a_run_of_an_earlier_version_resumes_as_if_it_were_of_this_one(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, max_steps=12, schedule="constant", validate_steps=6)
+    whole, resumed = network(), network()
+    train_loop(task(whole), tmp_path / "whole", settings, CPU)
+    shutil.copytree(OLD_RUN, tmp_path / "old")
+    train_loop(task(resumed), tmp_path / "old", settings, CPU)
+    own, other = trained_state(whole), trained_state(resumed)
+    for name, value in own.items():
+        torch.testing.assert_close(value, other[name])  # the fixture is of another machine
+    with (tmp_path / "old" / "log.csv").open() as handle:
+        assert [row["step"] for row in csv.DictReader(handle)] == ["6", "12"]
 
 
 def test_only_the_last_checkpoints_stay_beside_the_best(tmp_path: Path) -> None:
@@ -210,20 +225,26 @@ def test_a_parameters_rate_can_be_scaled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"precision": "fp8"}, "choose fp32"),
-        ({"precision": "fp16"}, "needs a graphics card"),
-        ({"schedule": "square"}, "choose cosine"),
-        ({"optimizer": "sgd"}, "choose adamw"),
+        ({"precision": "fp8"}, "choose one of fp32"),
+        ({"precision": "fp16"}, "needs a CUDA GPU"),
+        ({"schedule": "square"}, "choose one of cosine"),
+        ({"optimizer": "sgd"}, "choose one of adamw"),
+        ({"learning_rate": -1}, "learning_rate -1 is outside"),
+        ({"ema_decay": 2}, "ema_decay 2 is outside 0 to 1"),
+        ({"max_steps": 0}, "max_steps 0: choose 1 or more"),
+        ({"minutes": float("nan")}, "minutes nan"),
     ],
 )
-def test_settings_that_do_not_exist(wrong: dict[str, str], sentence: str, tmp_path: Path) -> None:
+def test_wrong_settings_are_one_sentence(
+    wrong: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match=sentence):
         train_loop(task(network()), tmp_path, replace(SETTINGS, **wrong), CPU)
 
 
 def test_the_diffdis_schedule_compounds() -> None:
     def factor(epoch: int) -> float:
-        return rate_factor("diffdis", epoch * 10, 0, 0, 10)
+        return learning_rate_factor("diffdis", epoch * 10, 0, 0, 10)
 
     assert factor(29) == 1
     assert factor(60) == pytest.approx(0.95**30 * 0.95**2)
@@ -232,62 +253,20 @@ def test_the_diffdis_schedule_compounds() -> None:
 
 def test_each_item_comes_once_an_epoch_whoever_draws() -> None:
     def drawn(process: int) -> list[int]:
-        supply = draws(0, 2, process, 2, 7)
+        supply = batch_indices(0, 2, process, 2, 7)
         return [int(item) for _ in range(3) for item in next(supply).items(24, 2)]
 
     assert sorted(drawn(0) + drawn(1)) == list(set(drawn(0) + drawn(1)))
     whole = [i for process in (0, 1) for i in drawn(process)]
     assert len(whole) == 12 and set(whole) <= set(range(24))
-    second = list(Draw(0, 0, 0, 12, 7).items(24, 2))
-    assert second != list(Draw(0, 0, 0, 0, 7).items(24, 2)), "another epoch, another order"
+    second = list(BatchIndex(0, 0, 0, 12, 7).items(24, 2))
+    assert second != list(BatchIndex(0, 0, 0, 0, 7).items(24, 2)), "another epoch, another order"
 
 
 def test_workers_make_the_same_batches() -> None:
     def taken(workers: int) -> list[torch.Tensor]:
-        supply = batches(make, draws(3, 1, 0, 1, 0), workers)
+        supply = make_batches(make, batch_indices(3, 1, 0, 1, 0), workers)
         return [next(supply)[1] for _ in range(3)]
 
     for here, there in zip(taken(0), taken(1), strict=True):
         assert torch.equal(here, there)
-
-
-def test_two_processes_stay_equal_resume_exactly_and_their_rate_falls(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import sys, torch\n"
-        "from dataclasses import replace\n"
-        "from pathlib import Path\n"
-        "from tests.training.loop.test_loop import SETTINGS, network, task\n"
-        "from training.loop.trainer import train_loop\n"
-        "from training.loop.average import trained_state\n"
-        "from accelerate import PartialState\n"
-        "model = network()\n"
-        "train_loop(task(model), Path(sys.argv[1]), SETTINGS, torch.device('cpu'))\n"
-        "torch.save(trained_state(model), f'{sys.argv[1]}/{PartialState().process_index}.end')\n"
-        "for parts, steps in (('whole', [20]), ('parts', [10, 20])):\n"
-        "    for last in steps:\n"
-        "        settings = replace(SETTINGS, max_steps=last, schedule='constant')\n"
-        "        folder = Path(sys.argv[1]).parent / parts\n"
-        "        train_loop(task(network()), folder, settings, torch.device('cpu'))\n"
-    )
-    run = tmp_path / "run"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    launch += ["--nproc_per_node", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run([*launch, str(program), str(run)], env=environment, check=True)
-    first, second = (torch.load(run / f"{i}.end", weights_only=True) for i in (0, 1))
-    for name, value in first.items():
-        if "running" not in name and "num_batches" not in name:
-            assert torch.equal(value, second[name]), name
-    groups = torch.load(RunFiles(run).latest, weights_only=True)["optimizer"]["param_groups"]
-    assert groups[0]["lr"] < 1e-3
-
-    whole, parts = (
-        torch.load(tmp_path / name / "step_0000020.pt", weights_only=True)
-        for name in ("whole", "parts")
-    )
-    assert whole["step"] == 20
-    for name, value in whole["model"].items():
-        assert torch.equal(value, parts["model"][name]), name
-        average = whole["average"]["values"][name]
-        assert torch.equal(average, parts["average"]["values"][name]), name

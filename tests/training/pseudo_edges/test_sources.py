@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from segdemo.datatypes import InputError
-from training.pseudo_edges.sources import SourcePicture, TarPictures, open_pictures
+from training.pseudo_edges.sources import SourceImage, TarImages, open_images
 
 
 def _photo(grey: int) -> bytes:
@@ -35,10 +35,10 @@ def _greys(pictures: object) -> dict[str, int]:
 
 
 def _stems(*given: object, **options: object) -> list[str]:
-    return [picture.stem for picture in open_pictures([str(g) for g in given], **options)]
+    return [picture.stem for picture in open_images([str(g) for g in given], **options)]
 
 
-def _reason(picture: SourcePicture) -> str:
+def _reason(picture: SourceImage) -> str:
     with pytest.raises(InputError) as caught:
         picture.read()
     return str(caught.value)
@@ -60,7 +60,7 @@ def test_a_list_keeps_paths_below_its_folder_and_whole_paths_elsewhere(tmp_path:
     listed = below / "list.txt"
     listed.write_text(f"# photos\np.png\n\n../other/p.png\n{below}/./p.png\n")
 
-    pictures = open_pictures([str(listed)])
+    pictures = open_images([str(listed)])
     outside = (other / "p").as_posix().lstrip("/")
     assert _greys(pictures) == {"p": 7, outside: 7}
     assert _stems(below / "list.txt", root=str(tmp_path / "lists")) == ["p", outside]
@@ -73,7 +73,7 @@ def test_two_of_a_list_must_not_get_one_name(tmp_path: Path) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text("p.png\nP.jpg\n")
     with pytest.raises(InputError, match=r"p\.png and P\.jpg"):
-        open_pictures([str(listed)])
+        open_images([str(listed)])
 
 
 def test_a_drawn_order_is_a_permutation_that_the_seed_sets(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_an_archive_gives_a_picture_a_sample(tmp_path: Path, ending: str, mode: 
     files = {"0001.json": b"{}", "0001.jpg": _photo(1), "0001.png": _photo(9)}
     files |= {"a/0001.png": _photo(2), "0002.seg.png": _photo(9), "0002.webp": _photo(3)}
     files |= {".hidden.png": _photo(9), "._0003.png": _photo(9)}
-    pictures = open_pictures([str(_archive(tmp_path / f"data{ending}", files, mode))])
+    pictures = open_images([str(_archive(tmp_path / f"data{ending}", files, mode))])
 
-    assert isinstance(pictures, TarPictures)
+    assert isinstance(pictures, TarImages)
     assert _greys(pictures) == {"0001": 1, "a/0001": 2, "0002": 3}
     assert pictures.left_out == 2
     assert _greys(pictures) == {"0001": 1, "a/0001": 2, "0002": 3}  # a second time as well
@@ -106,14 +106,14 @@ def test_archives_are_named_by_patterns_and_keep_apart(tmp_path: Path) -> None:
         _archive(tmp_path / f"s{number:02}.tar", {"p.png": _photo(number)})
     every = {"s08/p": 8, "s09/p": 9, "s10/p": 10}
 
-    assert _greys(open_pictures([f"{tmp_path}/s{{08..10}}.tar"])) == every
-    assert _greys(open_pictures([f"{tmp_path}/s*.tar"])) == every
-    assert _greys(open_pictures([f"{tmp_path}/s{{08,10}}.tar"])) == {"s08/p": 8, "s10/p": 10}
+    assert _greys(open_images([f"{tmp_path}/s{{08..10}}.tar"])) == every
+    assert _greys(open_images([f"{tmp_path}/s*.tar"])) == every
+    assert _greys(open_images([f"{tmp_path}/s{{08,10}}.tar"])) == {"s08/p": 8, "s10/p": 10}
     deeper = tmp_path / "deeper"
     deeper.mkdir()
     _archive(deeper / "s08.tar", {"p.png": _photo(1)})
     both = [f"{tmp_path}/s08.tar", f"{deeper}/s08.tar"]
-    assert _greys(open_pictures(both)) == {"s08/p": 8, "deeper/s08/p": 1}
+    assert _greys(open_images(both)) == {"s08/p": 8, "deeper/s08/p": 1}
 
 
 def test_damage_in_an_archive_is_told_and_the_next_one_follows(tmp_path: Path) -> None:
@@ -124,11 +124,11 @@ def test_damage_in_an_archive_is_told_and_the_next_one_follows(tmp_path: Path) -
     (tmp_path / "b.tar").write_bytes(b"no archive")
     _archive(tmp_path / "c.tar", {"p.png": _photo(3), "../q.png": _photo(4)})
 
-    first, second, third, fourth, fifth = open_pictures([f"{tmp_path}/{{a,b,c}}.tar"])
+    first, second, third, fourth, fifth = open_images([f"{tmp_path}/{{a,b,c}}.tar"])
 
     assert first.stem == "a/p"
-    assert "a.tar is no tar archive, or damaged" in _reason(second)
-    assert "b.tar is no tar archive" in _reason(third)
+    assert "a.tar is not a tar archive, or damaged" in _reason(second)
+    assert "b.tar is not a tar archive" in _reason(third)
     assert fourth.stem == "c/p"
     assert "leads out of the archive" in _reason(fifth)
 
@@ -140,16 +140,16 @@ def test_what_is_nothing_to_work_on_is_said(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for given, words in (
         ([tmp_path / "no"], "does not exist"),
-        ([photo], "is a single picture"),
-        ([tmp_path / "empty"], "no pictures in"),
+        ([photo], "is a single image"),
+        ([tmp_path / "empty"], "no images in"),
         ([tmp_path, archive], "Give one folder"),
         ([tmp_path / "*.zip"], "matches no file"),
     ):
         with pytest.raises(InputError, match=words):
-            open_pictures([str(name) for name in given])
+            open_images([str(name) for name in given])
     with pytest.raises(InputError, match="leave out --shuffle"):
-        open_pictures([str(archive)], shuffle_seed=0)
+        open_images([str(archive)], shuffle_seed=0)
     binary = tmp_path / "list.txt"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="no text list"):
-        open_pictures([str(binary)])
+    with pytest.raises(InputError, match="not a text list"):
+        open_images([str(binary)])

@@ -15,11 +15,10 @@ from safetensors.torch import load_file
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, PseudoEdge
-from tests.training.diffegg.test_program import own_precision  # noqa: F401
 from training.diffegg.losses import masked_cross_entropy
 from training.diffegg.settings import DiffEGGSettings
 from training.diffegg.train import train
-from training.small.edge_truth import IGNORED_INSTANCE, UNKNOWN, instance_edges, main, part_of
+from training.small.edge_truth import IGNORED_INSTANCE, UNKNOWN, crop_window, instance_edges, main
 from training.stored_edges import read_edge
 
 
@@ -39,14 +38,14 @@ def test_parts_lie_where_objects_touch_else_on_a_border_else_anywhere() -> None:
     labels[40:55, 50:60] = 2
     labels[40:55, 60:70] = 3
     for seed in range(20):
-        part = labels[part_of(labels, np.random.default_rng(seed))]
+        part = labels[crop_window(labels, np.random.default_rng(seed))]
         assert 20 <= part.shape[0] <= 48 and 26 <= part.shape[1] <= 64
         assert {2, 3} <= set(np.unique(part).tolist())
     labels[labels == 3] = IGNORED_INSTANCE  # unlabelled ground touches nobody
     for seed in range(20):
-        assert len(np.unique(labels[part_of(labels, np.random.default_rng(seed))])) > 1
+        assert len(np.unique(labels[crop_window(labels, np.random.default_rng(seed))])) > 1
     empty = np.zeros((30, 40), np.int64)
-    assert min(empty[part_of(empty, np.random.default_rng(0))].shape) > 9
+    assert min(empty[crop_window(empty, np.random.default_rng(0))].shape) > 9
 
 
 def test_crowds_and_parts_are_written_and_what_has_no_edge_is_not(
@@ -66,13 +65,21 @@ def test_crowds_and_parts_are_written_and_what_has_no_edge_is_not(
         assert read_edge(file).picture_size == Image.open(picture).size[::-1]
 
 
-def test_a_generator_goes_on_from_anothers_weights(material_dir: Path, tmp_path: Path) -> None:
-    truth = tmp_path / "truth"
-    assert main(["--material_dir", str(material_dir), "--output_dir", str(truth)]) == 0
+@pytest.fixture(scope="module")
+def truth(material_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("truth")
+    assert main(["--material_dir", str(material_dir), "--output_dir", str(folder)]) == 0
+    return folder
+
+
+def test_a_generator_starts_from_the_weights_of_another(
+    truth: Path, tiny_backbone_folder: Path, tmp_path: Path
+) -> None:
     first = DiffEGGSettings(
         pictures=str(truth / "pictures"),
         pseudo_edges=str(truth / "edges"),
         output_dir=str(tmp_path / "first"),
+        backbone=str(tiny_backbone_folder),
         rank=0,
         reconstruction="none",
         size=64,
@@ -100,8 +107,11 @@ def test_a_generator_goes_on_from_anothers_weights(material_dir: Path, tmp_path:
     assert str(tmp_path) not in json.dumps(card)
 
     for wrong, sentence in (
-        (replace(second, start_from=str(truth)), "no folder with edge_generator/"),
-        (replace(second, channels=16, output_dir=str(tmp_path / "third")), "is of another make"),
+        (replace(second, start_from=str(truth)), "not a folder with edge_generator/"),
+        (
+            replace(second, channels=16, output_dir=str(tmp_path / "third")),
+            "has another architecture",
+        ),
     ):
         with pytest.raises(InputError, match=sentence):
             train(wrong)
@@ -119,10 +129,8 @@ def test_cross_entropy_counts_certain_pixels_only() -> None:
 
 
 def test_a_generator_learns_from_it_with_photo_features_and_without_a_lora(
-    material_dir: Path, tmp_path: Path
+    truth: Path, tiny_backbone_folder: Path, tmp_path: Path
 ) -> None:
-    truth = tmp_path / "truth"
-    assert main(["--material_dir", str(material_dir), "--output_dir", str(truth)]) == 0
     written = sorted(p.relative_to(truth / "edges").as_posix() for p in truth.rglob("*.npz"))
     assert written == ["bsds/0.npz", "bsds/1.npz", "coco/0.npz", "coco/1.npz"]
     shares = {label: read_edge(truth / "edges" / "coco/0.npz").pseudo_edge for label in (1, 0)}
@@ -134,6 +142,7 @@ def test_a_generator_learns_from_it_with_photo_features_and_without_a_lora(
             pictures=str(truth / "pictures"),
             pseudo_edges=str(truth / "edges"),
             output_dir=str(tmp_path / "run"),
+            backbone=str(tiny_backbone_folder),
             photo_features=True,
             rank=0,
             cross_entropy=1.0,
@@ -155,6 +164,8 @@ def test_a_generator_learns_from_it_with_photo_features_and_without_a_lora(
     assert edge.probability.shape == (70, 90)
 
 
-def test_missing_material_is_one_sentence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_material_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--material_dir", str(tmp_path), "--output_dir", str(tmp_path / "x")]) == 2
-    assert "unpack the training material" in caplog.text
+    assert "unpack the training material" in capsys.readouterr().err

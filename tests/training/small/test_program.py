@@ -17,32 +17,19 @@ from segdemo.datatypes import InputError
 from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import photo_levels
 from segdemo.photo_features import PhotoFeatures
-from training.small.train import SmallSettings, main, train
+from training.small.__main__ import main
+from training.small.settings import SmallSettings
+from training.small.train import train
 
 
-def test_the_recipe_runs_from_material_to_a_model_that_segments(
-    material_dir: Path, tmp_path: Path
-) -> None:
-    few = {"material_dir": str(material_dir), "max_steps": 1, "batch_size": 2, "precision": "fp32"}
-    first, second = str(tmp_path / "first"), str(tmp_path / "second")
-    train(SmallSettings(**few, output_dir=first, scene_count=4, image_size=128))
-    train(
-        SmallSettings(
-            **few,
-            output_dir=second,
-            start_from=first,
-            scene_count=4,
-            image_size=64,
-            stages=["scenes", "latents", "prior", "diffdis", "export"],
-        )
-    )
-    folder = tmp_path / "second" / "export"
+def test_the_recipe_runs_from_material_to_a_model_that_segments(finished: SmallSettings) -> None:
+    folder = Path(finished.output_dir) / "export"
     history = json.loads((folder / "segdemo.json").read_text())["training"]["history"]
     assert (
         history["diffdis"]["settings"]["start_from"]["autoencoder"]["last_log_row"]["step"] == "1"
     )
 
-    assert not [file for file in folder.rglob("*.json") if str(tmp_path) in file.read_text()]
+    assert not [file for file in folder.rglob("*.json") if finished.output_dir in file.read_text()]
 
     assistant = AnnotationAssistant(str(folder), device="cpu", backbone=str(folder))
     assert assistant.native_size == 64
@@ -89,8 +76,17 @@ def test_the_variant_with_imagenet_features_borrows_the_rest_from_the_embedded_m
         AnnotationAssistant(str(folder), device="cpu").segment(image)
 
 
-def test_an_unknown_stage_is_wrong_usage(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--stages", "polish"], "No stage 'polish'"),
+        (["--image_size", "100"], "multiples of 64"),
+        (["--image_size", "64"], "at least 128 for the autoencoder"),
+        (["--learning_rate", "-1"], "learning_rate -1.0 is outside"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--material_dir", str(tmp_path), "--stages", "polish"]) == 2
-    assert "'polish'" in capsys.readouterr().err
+    assert main(["--material_dir", str(tmp_path), *options]) == 2
+    assert sentence in capsys.readouterr().err

@@ -1,50 +1,25 @@
-"""The recipe's training stages: they learn, resume exactly, and run on two processes."""
+"""Training stages of the recipe: they resume exactly, and the prior learns."""
 
 from __future__ import annotations
 
-import csv
 import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
-from segdemo.checkpoints.registry import ASSETS
-from training.small.train import SmallSettings, train
-
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(autouse=True)
-def _own_precision() -> Iterator[None]:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture
-def few(material_dir: Path, tmp_path: Path) -> SmallSettings:
-    return SmallSettings(
-        material_dir=str(material_dir),
-        output_dir=str(tmp_path / "run"),
-        start_from=str(ASSETS / "small"),
-        stages=["scenes", "latents", "diffdis"],
-        scene_count=4,
-        image_size=64,
-        batch_size=2,
-        max_steps=4,
-        precision="fp32",
-        device="cpu",
-        pixel_weight=1.0,
-        picture_noise=0.1,
-    )
+from training.diffdis.latents import EncodedBatch
+from training.diffdis.losses import diffdis_losses
+from training.loop.trainer import Losses
+from training.small.networks import build_scheduler
+from training.small.prior import prior_losses
+from training.small.settings import SmallSettings
+from training.small.train import train
 
 
 def _trained(settings: SmallSettings) -> dict[str, torch.Tensor]:
@@ -54,51 +29,49 @@ def _trained(settings: SmallSettings) -> dict[str, torch.Tensor]:
     return weights
 
 
-def test_the_prior_learns(few: SmallSettings, tmp_path: Path) -> None:
-    shutil.copytree(ASSETS / "small" / "vae", tmp_path / "begun" / "vae")
-    stages = ["scenes", "latents", "prior"]
-    train(replace(few, start_from=str(tmp_path / "begun"), stages=stages, max_steps=70))
-    with (Path(few.output_dir) / "prior_run" / "log.csv").open() as handle:
-        first, last = csv.DictReader(handle)
-    assert float(last["loss"]) < 0.9 * float(first["loss"])
+def test_a_stopped_stage_resumes_exactly(
+    encoded: SmallSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = replace(encoded, stages=["diffdis"], max_steps=2)
+    halves = replace(whole, output_dir=str(tmp_path / "halves"))
+    (tmp_path / "halves").mkdir()
+    (tmp_path / "halves" / "latents").symlink_to(Path(encoded.output_dir) / "latents")
+    train(whole)
 
+    def stopped(*given: EncodedBatch, **options: object) -> Losses:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return diffdis_losses(*given, **options)  # type: ignore[arg-type]
 
-def test_a_stopped_stage_goes_on_exactly(few: SmallSettings, tmp_path: Path) -> None:
-    train(few)
-    halves = replace(few, output_dir=str(tmp_path / "halves"))
-    # the rate falls with the share of the steps that are done, so both halves know of all
-    script = tmp_path / "half.py"
-    script.write_text(
-        "import os, signal\n"
-        "from training import small\n"
-        "from training.small.train import SmallSettings, train\n"
-        "loss, calls = small.diffdis_losses, []\n"
-        "def counted(*given, **named):\n"
-        "    calls.append(1)\n"
-        "    if len(calls) == 2:\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    return loss(*given, **named)\n"
-        "small.diffdis_losses = counted\n"
-        f"train({halves!r})\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, str(script)], env=environment, check=True)
-    assert len(list((Path(halves.output_dir) / "diffdis_run").glob("step_*2.pt"))) == 1
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("training.small.train.diffdis_losses", stopped)
+        train(halves)
+    assert [p.name for p in Path(halves.output_dir).rglob("step_*.pt")] == ["step_0000001.pt"]
     train(halves)
-    whole, resumed = _trained(few), _trained(halves)
-    for name, value in whole.items():
-        assert torch.equal(value, resumed[name]), name
+    first, second = _trained(whole), _trained(halves)
+    assert first
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
 
 
-def test_two_processes_train_one_model(few: SmallSettings, tmp_path: Path) -> None:
-    few = replace(few, max_steps=2)
-    script = tmp_path / "two.py"
-    script.write_text(
-        f"import sys\nfrom training.small.train import SmallSettings, train\ntrain({few!r})\n"
+def test_the_prior_learns() -> None:
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        block_out_channels=(16, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=8,
+        attention_head_dim=2,
+        norm_num_groups=4,
     )
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run([*launch, "--nproc_per_node", "2", str(script)], env=environment, check=True)
-    assert _trained(few)
-    with (Path(few.output_dir) / "diffdis_run" / "log.csv").open() as handle:
-        assert [row["step"] for row in csv.DictReader(handle)] == ["2"]
+    latents = torch.randn(4, 4, 1, 1).expand(-1, -1, 8, 8)
+    optimizer = torch.optim.Adam(unet.parameters(), 3e-3)
+    losses = []
+    for step in range(60):
+        rng = np.random.default_rng(step)
+        loss = prior_losses(unet, build_scheduler(), latents, torch.ones(1, 2, 8), rng)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])

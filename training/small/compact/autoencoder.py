@@ -20,11 +20,13 @@ from torch.nn import functional as F
 
 from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffusion import pick_device
-from training.loop.sampling import Draw
-from training.loop.trainer import LoopSettings, Losses, Task, train_loop
+from training.loop.sampling import BatchIndex
+from training.loop.settings import PRECISIONS, LoopSettings, same_as
+from training.loop.trainer import Losses, Task, train_loop
+from training.program import run_program
 from training.small.compact.crops import CropSource
 from training.small.compact.material import find_material
-from training.small.compact.program import loop_settings, run_program
+from training.small.compact.precision import loop_settings
 
 MAX_LATENT_NOISE = (
     0.15  # standard deviation; the decoder also reads what a diffusion network writes
@@ -56,8 +58,10 @@ class AutoencoderSettings(LoopSettings):
     )
     latent_channels: int = field(default=16, metadata={"help": "Channels of the latents."})
     validation_count: int = field(default=32, metadata={"help": "Masks of a validation."})
-    learning_rate: float = field(default=1e-3, metadata={"help": "Peak rate."})
-    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16."})
+    learning_rate: float = same_as(LoopSettings, "learning_rate", default=1e-3)
+    precision: str = same_as(
+        LoopSettings, "precision", default="auto", choices=("auto", *PRECISIONS)
+    )
 
 
 def autoencoder_losses(
@@ -153,8 +157,8 @@ def train(settings: AutoencoderSettings) -> None:
     known = crops.batch(64, np.random.default_rng(settings.seed))  # what the scaling is read from
     best = -1.0
 
-    def losses(images: torch.Tensor, draw: Draw) -> Losses:
-        generator = torch.Generator().manual_seed(draw.torch_seed)
+    def losses(images: torch.Tensor, index: BatchIndex) -> Losses:
+        generator = torch.Generator().manual_seed(index.torch_seed)
         return autoencoder_losses(autoencoder, images.to(device), generator)
 
     def save() -> None:
@@ -173,7 +177,7 @@ def train(settings: AutoencoderSettings) -> None:
 
     task = Task(
         autoencoder,
-        lambda draw: crops.batch(settings.batch_size, draw.rng),
+        lambda index: crops.batch(settings.batch_size, index.rng),
         losses,
         validate,
         batch_size=settings.batch_size,
@@ -196,7 +200,7 @@ def _build(settings: AutoencoderSettings) -> CompactAutoencoder:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
-    return run_program(AutoencoderSettings, train, argv)
+    return run_program(train, AutoencoderSettings, argv, __doc__)
 
 
 if __name__ == "__main__":

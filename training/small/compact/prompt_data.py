@@ -14,7 +14,7 @@ from segdemo.prompting.prompts import Prompt, prompt_map
 from segdemo.windows import Window
 from training.small.compact.scene_material import SceneMaterial
 from training.small.scenes.compose import compose_crowd, compose_scene
-from training.small.scenes.crops import recolour
+from training.small.scenes.crops import jitter_colors
 from training.small.scenes.material import IGNORED_INSTANCE
 
 SMALLEST_OBJECT = 400  # pixels
@@ -111,7 +111,7 @@ def example(
             points = np.array([click[:2]]) * scale + (window.left, window.top)
             labels = np.array([True])
     prompt = Prompt(None if kind == "click" else drawn, points, labels)
-    pixels = np.asarray(recolour(window.crop(image, side), rng, 0.2))
+    pixels = np.asarray(jitter_colors(window.crop(image, side), rng, 0.2))
     drawn_map = prompt_map(prompt, window, side)
     if rng.random() < 0.5:
         pixels, mask, drawn_map = pixels[:, ::-1], mask[:, ::-1], drawn_map[..., ::-1]

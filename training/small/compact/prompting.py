@@ -19,10 +19,12 @@ from torch.nn import functional as F
 from segdemo.diffusion import pick_device
 from segdemo.prompting.network import PromptedU2Net, PromptOutput
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
-from training.loop.sampling import Draw
-from training.loop.trainer import LoopSettings, Losses, Task, train_loop
+from training.loop.sampling import BatchIndex
+from training.loop.settings import PRECISIONS, LoopSettings, same_as
+from training.loop.trainer import Losses, Task, train_loop
+from training.program import run_program
 from training.small.compact.material import find_material
-from training.small.compact.program import loop_settings, run_program
+from training.small.compact.precision import loop_settings
 from training.small.compact.prompt_data import PromptBatch, corrected, prompt_batch
 from training.small.compact.scene_material import SceneMaterial
 
@@ -40,8 +42,10 @@ class PromptingSettings(LoopSettings):
     window_size: int = field(default=160, metadata={"help": "Side of the windows in pixels."})
     batch_size: int = field(default=6, metadata={"help": "Windows a step."})
     validation_count: int = field(default=48, metadata={"help": "Windows of a validation."})
-    learning_rate: float = field(default=5e-4, metadata={"help": "Peak rate."})
-    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16."})
+    learning_rate: float = same_as(LoopSettings, "learning_rate", default=5e-4)
+    precision: str = same_as(
+        LoopSettings, "precision", default="auto", choices=("auto", *PRECISIONS)
+    )
 
 
 def map_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -103,8 +107,8 @@ def train(settings: PromptingSettings) -> None:
     ]
     best = -1.0
 
-    def losses(batch: PromptBatch, draw: Draw) -> Losses:
-        return prompting_losses(network, batch, np.random.default_rng(draw.torch_seed))
+    def losses(batch: PromptBatch, index: BatchIndex) -> Losses:
+        return prompting_losses(network, batch, np.random.default_rng(index.torch_seed))
 
     def validate() -> dict[str, float]:
         nonlocal best
@@ -118,7 +122,7 @@ def train(settings: PromptingSettings) -> None:
 
     task = Task(
         network,
-        lambda draw: prompt_batch(material, settings.batch_size, settings.window_size, draw.rng),
+        lambda index: prompt_batch(material, settings.batch_size, settings.window_size, index.rng),
         losses,
         validate,
         batch_size=settings.batch_size,
@@ -129,7 +133,7 @@ def train(settings: PromptingSettings) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
-    return run_program(PromptingSettings, train, argv)
+    return run_program(train, PromptingSettings, argv, __doc__)
 
 
 if __name__ == "__main__":

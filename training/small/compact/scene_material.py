@@ -47,7 +47,7 @@ class SceneMaterial(Material):
         } | {"masked": MaskedPhotos(files.pseudo)}
         self.people = [LabelledPhoto(pair.image, pair.labels) for pair in files.people]
         self.photos = [LabelledPhoto(pair.image, pair.labels) for pair in files.instances]
-        self.backdrops = files.backgrounds
+        self.backgrounds = files.backgrounds
 
 
 class CutoutFiles(Sequence[Image.Image]):

@@ -24,10 +24,12 @@ from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import decode_latents, pick_device
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
-from training.loop.sampling import Draw
-from training.loop.trainer import LoopSettings, Losses, Task, train_loop
+from training.loop.sampling import BatchIndex
+from training.loop.settings import PRECISIONS, LoopSettings, same_as
+from training.loop.trainer import Losses, Task, train_loop
+from training.program import run_program
 from training.small.compact.material import find_material
-from training.small.compact.program import loop_settings, run_program
+from training.small.compact.precision import loop_settings
 from training.small.compact.scene_material import SceneMaterial
 from training.small.compact.subject_store import SubjectBatch, SubjectStore, encode_scenes
 from training.small.networks import build_null_text, build_prior, build_scheduler
@@ -64,8 +66,10 @@ class SubjectSettings(LoopSettings):
     dropout: float = field(
         default=0.1, metadata={"help": "Share of features and of first answers left out."}
     )
-    learning_rate: float = field(default=6e-4, metadata={"help": "Peak rate."})
-    precision: str = field(default="auto", metadata={"help": "auto, fp32, bf16 or fp16."})
+    learning_rate: float = same_as(LoopSettings, "learning_rate", default=6e-4)
+    precision: str = same_as(
+        LoopSettings, "precision", default="auto", choices=("auto", *PRECISIONS)
+    )
 
 
 def subject_losses(
@@ -137,7 +141,7 @@ def learn(settings: SubjectSettings, pipeline: DiffDISPipeline, device: torch.de
     size = settings.batch_size
     best = -1.0
 
-    def losses(batch: SubjectBatch, draw: Draw) -> Losses:
+    def losses(batch: SubjectBatch, index: BatchIndex) -> Losses:
         batch = batch.disturbed(settings.picture_noise, settings.dropout)
         return subject_losses(pipeline, batch, settings.edge_weight, settings.pixel_weight)
 
@@ -156,8 +160,8 @@ def learn(settings: SubjectSettings, pipeline: DiffDISPipeline, device: torch.de
             save_unet(pipeline.unet, folder / "unet")
         return figures
 
-    def make(draw: Draw) -> SubjectBatch:
-        return scenes.batch(draw.items(len(scenes), size))
+    def make(index: BatchIndex) -> SubjectBatch:
+        return scenes.batch(index.items(len(scenes), size))
 
     task = Task(pipeline.unet, make, losses, validate, batch_size=size)
     train_loop(task, folder, loop_settings(settings, device), device)
@@ -182,7 +186,7 @@ def train(settings: SubjectSettings) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and train; 2 for wrong usage, 1 for a loss that is not a number."""
-    return run_program(SubjectSettings, train, argv)
+    return run_program(train, SubjectSettings, argv, __doc__)
 
 
 if __name__ == "__main__":

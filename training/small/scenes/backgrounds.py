@@ -1,35 +1,37 @@
-"""What lies behind pasted objects: gradients, and photographs with hardly a subject."""
+"""Backgrounds of pasted objects: gradients, and photographs with hardly any subject."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from training.small.scenes.crops import crop, crop_to, recolour
+from training.small.scenes.crops import crop, jitter_colors, random_crop
 from training.small.scenes.material import Material
 
 
-def backdrop(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
-    """Return a photograph with hardly a subject of its own, or, one time in ten, a gradient."""
+def background(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
+    """Return a photograph with hardly any subject, or, one time in ten, a gradient."""
     kind = rng.random()
     if kind < 0.1:
         corners = rng.integers(0, 256, (2, 2, 3)).astype(np.uint8)
-        picture = Image.fromarray(corners).resize((size, size), Image.Resampling.BICUBIC)
+        image = Image.fromarray(corners).resize((size, size), Image.Resampling.BICUBIC)
     elif kind < 0.28:
-        picture = backdrop_crop(material, size, rng)
+        image = background_crop(material, size, rng)
     else:
-        # some hold things, which beside the pasted subject are none
-        picture = calm_crop(material, size, 0.08 if kind > 0.8 else 0.02, rng)
+        # some show objects, which beside the pasted subject are background
+        image = calm_crop(material, size, 0.08 if kind > 0.8 else 0.02, rng)
     if rng.random() < 0.3:
-        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 4)))
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 4)))
     if rng.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return recolour(picture, rng, strength=0.3)
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return jitter_colors(image, rng, strength=0.3)
 
 
-def backdrop_crop(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
+def background_crop(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
     """Return a random window of a random plain photograph."""
-    return crop_to(Image.open(material.backdrops[rng.integers(len(material.backdrops))]), size, rng)
+    return random_crop(
+        Image.open(material.backgrounds[rng.integers(len(material.backgrounds))]), size, rng
+    )
 
 
 def calm_crop(material: Material, size: int, most: float, rng: np.random.Generator) -> Image.Image:
@@ -44,6 +46,6 @@ def calm_crop(material: Material, size: int, most: float, rng: np.random.Generat
             left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
             window = (left, top, left + w, top + h)
             if crop(things, window).mean() < most:
-                picture = Image.open(photo.image).convert("RGB").crop(window)
-                return picture.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return backdrop_crop(material, size, rng)
+                image = Image.open(photo.image).convert("RGB").crop(window)
+                return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return background_crop(material, size, rng)

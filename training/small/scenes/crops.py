@@ -1,4 +1,4 @@
-"""Boxes, windows and colours of pictures that scenes are made of."""
+"""Boxes, windows and colours of images that scenes are made of."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Box = tuple[int, int, int, int]
 """Left, top, right and bottom."""
 
 
-def recolour(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
+def jitter_colors(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
     """Change brightness, contrast and saturation, each by a factor of up to e^strength."""
     for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         image = enhancer(image).enhance(float(np.exp(rng.uniform(-strength, strength))))
     return image
 
 
-def crop_to(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
-    """Squash a random window of a picture to a square of `size` pixels."""
+def random_crop(image: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
+    """Squash a random window of an image to a square of `size` pixels."""
     w, h = (int(side * rng.uniform(0.4, 1.0)) for side in image.size)
     left, top = int(rng.integers(image.width - w + 1)), int(rng.integers(image.height - h + 1))
     window = image.convert("RGB").crop((left, top, left + w, top + h))
@@ -39,7 +39,7 @@ def widen(
     shape: tuple[int, ...],
     rng: np.random.Generator,
 ) -> Box:
-    """Grow a box by up to `margin` of its side in each direction, within the picture."""
+    """Grow a box by up to `margin` of its side in each direction, within the image."""
     left, top, right, bottom = box
     room = margin * max(right - left, bottom - top)
     grow = rng.uniform(0, 1, 4) * room

@@ -1,4 +1,4 @@
-"""What scenes are made of, as `training/README.md` says where to get it."""
+"""The material of scenes; `training/README.md` lists its sources."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LabelledPhoto:
 
 
 class Material:
-    """What scenes are made of; decoded once, shared by forked workers."""
+    """The material of scenes; decoded once, shared by forked workers."""
 
     def __init__(self, folder: Path) -> None:
         """Read `folder`; raises InputError when a part of it is missing."""
@@ -49,7 +49,7 @@ class Material:
         self.silhouettes = load_silhouettes(folder / "game-icons.json.gz")
         self.people = _labelled(folder / "ccp" / "images", folder / "ccp" / "masks")
         self.photos = _labelled(folder / "coco" / "images", folder / "coco" / "instances")
-        self.backdrops = _files(folder / "photos_bsds")
+        self.backgrounds = _files(folder / "photos_bsds")
 
 
 def draw_silhouette(outline: str, size: int) -> Image.Image:

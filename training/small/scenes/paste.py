@@ -1,4 +1,4 @@
-"""Objects that are cut out, varied and pasted on a picture."""
+"""Objects that are cut out, varied and pasted on an image."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy.typing as npt
 from PIL import Image, ImageChops, ImageFilter
 
 from segdemo.datatypes import InputError
-from training.small.scenes.backgrounds import backdrop_crop
-from training.small.scenes.crops import Box, box_of, recolour
+from training.small.scenes.backgrounds import background_crop
+from training.small.scenes.crops import Box, box_of, jitter_colors
 from training.small.scenes.material import LONGEST_CUTOUT, Material, draw_silhouette
-from training.small.scenes.photos import Labelled, instance_photo, person
+from training.small.scenes.photos import LabelledImage, instance_photo, person
 
 CROWDING = ("photo", "person", "thing")
 """Kinds that a crowd of one kind may be of."""
@@ -21,7 +21,7 @@ MOST_TRIES = 200  # to find a photograph in which an object dominates
 
 @dataclass(frozen=True, eq=False)
 class Pasted:
-    """A picture with objects pasted on it.
+    """An image with objects pasted on it.
 
     canvas: RGB. coverage: (S, S) in [0, 1]. instances: (S, S), numbers from 1 on. last: the box of
     the object in front.
@@ -33,7 +33,7 @@ class Pasted:
     last: Box
 
 
-def pasted(
+def paste_objects(
     material: Material,
     canvas: Image.Image,
     count: int,
@@ -48,12 +48,12 @@ def pasted(
     previous: Box | None = None
     for number in range(1, count + 1):
         share = longest * rng.uniform(0.75, 1.1)
-        layer, previous = laid(material, share, size, previous, kind, rng)
+        layer, previous = place_object(material, share, size, previous, kind, rng)
         alpha = np.asarray(layer.getchannel("A"), np.float32) / 255
         if rng.random() < 0.3:
-            canvas = with_shadow(canvas, layer.getchannel("A"), rng)
+            canvas = add_shadow(canvas, layer.getchannel("A"), rng)
         if rng.random() < 0.5:
-            layer = harmonised(layer, canvas, rng)
+            layer = harmonize(layer, canvas, rng)
         canvas.paste(layer.convert("RGB"), (0, 0), layer.getchannel("A"))
         coverage = 1 - (1 - coverage) * (1 - alpha)
         instances[alpha > 0.5] = number
@@ -61,7 +61,7 @@ def pasted(
     return Pasted(canvas, coverage, instances, previous)
 
 
-def laid(
+def place_object(
     material: Material,
     share: float,
     size: int,
@@ -70,14 +70,14 @@ def laid(
     rng: np.random.Generator,
 ) -> tuple[Image.Image, Box]:
     """Lay an object, `share` of the canvas long, on an empty one; returns it (RGBA) and its box."""
-    cutout = placed_cutout(material, max(12, round(share * size)), kind, rng)
+    cutout = vary_cutout(material, max(12, round(share * size)), kind, rng)
     left, top = _position(cutout.size, size, previous, rng)
     layer = Image.new("RGBA", (size, size))
     layer.paste(cutout, (left, top))
     return layer, (left, top, left + cutout.width, top + cutout.height)
 
 
-def placed_cutout(
+def vary_cutout(
     material: Material, longest: int, kind: str | None, rng: np.random.Generator
 ) -> Image.Image:
     """Choose an object and bring it to its size, orientation, aspect and colours; RGBA."""
@@ -95,9 +95,9 @@ def placed_cutout(
         Image.Resampling.BILINEAR,
         reducing_gap=2.0,
     )
-    recoloured = recolour(cutout.convert("RGB"), rng, strength=0.3)
-    recoloured.putalpha(cutout.getchannel("A"))
-    return recoloured
+    jittered = jitter_colors(cutout.convert("RGB"), rng, strength=0.3)
+    jittered.putalpha(cutout.getchannel("A"))
+    return jittered
 
 
 def _choose_cutout(material: Material, kind: str | None, rng: np.random.Generator) -> Image.Image:
@@ -114,7 +114,7 @@ def _choose_cutout(material: Material, kind: str | None, rng: np.random.Generato
     raise InputError("No labelled photo of the material has a large object: unpack it again.")
 
 
-def _largest(photo: Labelled) -> Image.Image:
+def _largest(photo: LabelledImage) -> Image.Image:
     """Cut out the largest object of a photograph, RGBA."""
     ids, areas = np.unique(photo.instances[photo.instances > 0], return_counts=True)
     alpha = photo.instances == ids[areas.argmax()]
@@ -129,7 +129,7 @@ def _largest(photo: Labelled) -> Image.Image:
 def _textured_silhouette(material: Material, rng: np.random.Generator) -> Image.Image:
     """Fill a drawn shape with a piece of a photograph: thin parts and holes that photos lack."""
     shape = draw_silhouette(material.silhouettes[rng.integers(len(material.silhouettes))], 224)
-    filling = recolour(backdrop_crop(material, 224, rng), rng, strength=0.8)
+    filling = jitter_colors(background_crop(material, 224, rng), rng, strength=0.8)
     filling.putalpha(shape)
     return filling.crop(shape.getbbox() or (0, 0, 224, 224))
 
@@ -158,8 +158,8 @@ def _position(
     return left, top
 
 
-def with_shadow(canvas: Image.Image, alpha: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Darken a picture behind an object, given its alpha."""
+def add_shadow(canvas: Image.Image, alpha: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Darken an image behind an object, given its alpha."""
     offset = ImageChops.offset(alpha, int(rng.integers(-12, 13)), int(rng.integers(0, 13)))
     strength = rng.uniform(0.2, 0.6)
     shadow = offset.filter(ImageFilter.GaussianBlur(rng.uniform(2, 9))).point(
@@ -168,8 +168,8 @@ def with_shadow(canvas: Image.Image, alpha: Image.Image, rng: np.random.Generato
     return Image.composite(Image.new("RGB", canvas.size), canvas, shadow)
 
 
-def harmonised(layer: Image.Image, canvas: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Move the object's mean colour part of the way to the backdrop's: less of a giveaway."""
+def harmonize(layer: Image.Image, canvas: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Move the object's mean colour part of the way to the background's: less of a giveaway."""
     pixels = np.asarray(layer, np.float32).copy()
     inside = pixels[..., 3] > 128
     if not inside.any():

@@ -15,22 +15,22 @@ SHARE_OF_DOMINANT = 0.35  # an object this large beside the largest one is a sub
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabelledImage:
     """A photograph (RGB) and its subjects: (H, W), 0 is background."""
 
     image: Image.Image
     instances: npt.NDArray[np.uint8]
 
 
-def person(material: Material, rng: np.random.Generator) -> Labelled:
+def person(material: Material, rng: np.random.Generator) -> LabelledImage:
     """Draw a photograph of a person."""
     photo = material.people[rng.integers(len(material.people))]
     image = Image.open(photo.image).convert("RGB")
     person = np.asarray(Image.open(photo.labels).convert("L").resize(image.size)) > 127
-    return Labelled(image, person.astype(np.uint8))
+    return LabelledImage(image, person.astype(np.uint8))
 
 
-def instance_photo(material: Material, rng: np.random.Generator) -> Labelled | None:
+def instance_photo(material: Material, rng: np.random.Generator) -> LabelledImage | None:
     """Crop a photograph around some of its objects; None when no object dominates the view."""
     photo = material.photos[rng.integers(len(material.photos))]
     image = Image.open(photo.image).convert("RGB")
@@ -51,4 +51,4 @@ def instance_photo(material: Material, rng: np.random.Generator) -> Labelled | N
     instances = np.zeros(labels.shape, np.uint8)
     for number, label in enumerate(subjects, start=1):
         instances[labels == label] = number
-    return Labelled(image, instances)
+    return LabelledImage(image, instances)
