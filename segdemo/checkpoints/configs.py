@@ -170,7 +170,7 @@ class TextEncoderConfig(NetworkConfig):
 
 
 class VisionTransformerConfig(NetworkConfig):
-    """`ViTModel` of transformers."""
+    """`ViTModel` of transformers, and DINOv2's, whose blocks say `mlp_ratio`."""
 
     hidden_size: Width = 768
     intermediate_size: Annotated[int, Field(ge=1, le=65_536)] = 3072
@@ -179,6 +179,8 @@ class VisionTransformerConfig(NetworkConfig):
     image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] = 224
     patch_size: Annotated[int, Field(ge=1, le=256)] = 16
     num_channels: Literal[3] = 3
+    mlp_ratio: Annotated[float, Field(gt=0, le=16)] = 4
+    num_register_tokens: Annotated[int, Field(ge=0, le=64)] = 0
     hidden_act: Word = "gelu"
     layer_norm_eps: Epsilon = 1e-12
 
@@ -245,6 +247,8 @@ SCHEMAS: dict[str, type[NetworkConfig]] = {
     "CLIPTextModel": TextEncoderConfig,
     "CLIPTextModelWithProjection": TextEncoderConfig,
     "ViTModel": VisionTransformerConfig,
+    "Dinov2Model": VisionTransformerConfig,
+    "Dinov2WithRegistersModel": VisionTransformerConfig,
     "PhotoFeatures": PhotoFeaturesConfig,
     "EdgeGenerator": EdgeGeneratorConfig,
 }
