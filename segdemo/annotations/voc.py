@@ -30,7 +30,7 @@ def is_label_map(path: Path) -> bool:
     try:
         with open_regular(path) as stream:
             return stream.read(len(_HEADER) + 3).lstrip(b"\xef\xbb\xbf").startswith(b"# label:")
-    except OSError:
+    except (OSError, InputError):
         return False
 
 
