@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.terminal import print_any_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +128,7 @@ def load_or_log(load: Callable[[], None]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the server until interrupted; 2 when a flag names something that does not exist."""
+    print_any_text()
     arguments = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)

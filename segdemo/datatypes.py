@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from segdemo.terminal import printable
+
 RGBImage = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, upright, without alpha."""
 
@@ -29,7 +31,14 @@ Progress = Callable[[int, int], None]
 
 
 class InputError(ValueError):
-    """Something a user gave is wrong; the message names it and the way out."""
+    """Something a user gave is wrong; the message names it and the way out.
+
+    Messages hold names of files and text out of them, so they are escaped for the terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        """Make one of a sentence; some list problems, a line each."""
+        super().__init__("\n".join(map(printable, message.split("\n"))))
 
 
 # eq=False: comparing arrays by == has no single answer, and Gradio hashes what sessions hold

@@ -18,6 +18,7 @@ from segdemo.commands.progress import report_progress
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.files import ImageFile, find_images
 from segdemo.images import load_rgb
+from segdemo.terminal import printable
 from segdemo.uis.methods import METHODS
 
 
@@ -118,7 +119,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             images = {p.name: load_rgb(p.path, p.name) for p in pictures if p.name in done}
         if done:
             for sentence in write_masks(done, arguments.output, arguments.format, images):
-                print(sentence)
+                print(printable(sentence))
         return status
     except InputError as error:
         parser.error(str(error))

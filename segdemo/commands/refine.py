@@ -28,6 +28,7 @@ from segdemo.datatypes import InputError
 from segdemo.files import ImageFile, find_images
 from segdemo.images import image_size
 from segdemo.rip.settings import from_pairs
+from segdemo.terminal import printable
 
 
 def add_refine(verbs: Any) -> None:
@@ -94,7 +95,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
                 if work.finished:
                     stuff = classes.stuff if classes else ()
                     for sentence in work.write(arguments.output, mask_format, stuff):
-                        print(sentence)
+                        print(printable(sentence))
             except KeyboardInterrupt:
                 if not work.store.is_empty:
                     print(

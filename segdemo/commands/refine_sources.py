@@ -21,6 +21,7 @@ from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels, RGBIm
 from segdemo.edge_files import read_edge_map
 from segdemo.files import ImageFile
 from segdemo.images import SUFFIXES
+from segdemo.regular_files import open_regular
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.semantic import refine_semantic
 from segdemo.rip.settings import RIPSettings
@@ -232,7 +233,7 @@ class BackboneEdges:
 def file_digest(path: Path) -> str:
     """Return a hash of a file's content; raises InputError."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return hashlib.file_digest(stream, "blake2b").hexdigest()[:_DIGITS]
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error

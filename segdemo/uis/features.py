@@ -15,12 +15,7 @@ import torch
 from PIL import Image
 from transformers import Dinov2Model, Dinov2WithRegistersModel, ViTModel
 
-from segdemo.checkpoints.files import (
-    TRANSFORMERS_STEM,
-    CheckpointError,
-    read_json,
-    weight_files,
-)
+from segdemo.checkpoints.files import CheckpointError, read_json
 from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import locate
 from segdemo.datatypes import RGBImage
@@ -91,7 +86,6 @@ def load_features(
             f"{folder} is a {kind}: only a ViT ({', '.join(NETWORKS)}), such as "
             "facebook/dino-vitb8 or facebook/dinov2-base, can be opened here."
         )
-    weight_files(folder, TRANSFORMERS_STEM)
     network = NETWORKS[kind](folder, dtype)
     return PatchFeatures(network.to(device), *_color_statistics(folder / PREPARATION))
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
-from safetensors import safe_open
 
 from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.card import CARD, ModelCard
+from segdemo.checkpoints.configs import read_config
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
-from segdemo.checkpoints.files import CheckpointError, read_json, weight_files
+from segdemo.checkpoints.files import network_files, read_header, read_json
+from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import HUB_ID, download
 from segdemo.checkpoints.registry import registered_source
 from segdemo.datatypes import InputError
@@ -94,25 +95,14 @@ def _is_stable_diffusion(name: str) -> bool:
         return (folder / INDEX).exists() and not (folder / CARD).exists()
     if (folder / CARD).exists() or not (folder / INDEX).exists():
         return False
-    names = (key for file in weight_files(folder / "unet") for key in _keys(file))
-    return not any(our_name(key).startswith("injectors.") for key in names)
-
-
-def _keys(file: Path) -> list[str]:
-    with safe_open(file, "pt") as weights:
-        return list(weights.keys())
+    names = (name for file in network_files(folder / "unet").files for name in read_header(file))
+    return not any(our_name(name).startswith("injectors.") for name in names)
 
 
 def _plain_unet(folder: Path, start: str) -> UNet2DConditionModel:
     if start == "scratch":
-        return UNet2DConditionModel.from_config(read_json(folder / "config.json"))
-    try:
-        return UNet2DConditionModel.from_pretrained(
-            folder, use_safetensors=True, torch_dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        sentence = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"The U-Net in {folder} cannot be loaded ({sentence}).") from error
+        return UNet2DConditionModel.from_config(read_config(folder, "UNet2DConditionModel"))
+    return load_frozen(UNet2DConditionModel, folder, torch.float32).requires_grad_(True)
 
 
 def _adapted(unet: DiffDISUNet, variant: Variant, start: str) -> DiffDISUNet:
