@@ -55,9 +55,14 @@ class StopSignal:
         """Forget an earlier press, before new work starts."""
         self._pressed = False
 
+    @property
+    def pressed(self) -> bool:
+        """Whether the button was pressed since the last `clear`."""
+        return self._pressed
+
     def check(self) -> None:
         """Raise Stopped if the button was pressed since the last `clear`."""
-        if self._pressed:
+        if self.pressed:
             raise Stopped
 
     def checked(self, done: int, total: int) -> None:

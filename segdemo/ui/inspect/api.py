@@ -122,5 +122,5 @@ def _with_edge_timestep(settings: TraceSettings, given: object) -> TraceSettings
 
 def _required(photo: Upload | None) -> Upload:
     if photo is None:
-        raise InputError("There is no picture: send one as `photo`.")
+        raise InputError("There is no image: send one as `photo`.")
     return photo

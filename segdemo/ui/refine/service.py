@@ -59,7 +59,7 @@ class EditorService:
         return [_answering(function) for function in own]
 
     def apply_patch(self, request: Request) -> Answer:
-        """Take over an edit that the browser has made."""
+        """Apply an edit that the browser has made."""
         _, picture = self._find(request)
         width, height = int(request["width"]), int(request["height"])
         if not (0 < width <= picture.size[1] and 0 < height <= picture.size[0]):
@@ -72,7 +72,7 @@ class EditorService:
         return {"revision": picture.revision}
 
     def save_all(self, request: Request) -> Answer:
-        """Take over the whole label map, after edits were missed."""
+        """Replace the whole label map, after edits were missed."""
         _, picture = self._find(request)
         labels = unpack_labels(_bytes(request["labels"]), *picture.size)
         instances = _instances(request.get("instances"), picture)
@@ -80,7 +80,7 @@ class EditorService:
         return {"revision": picture.revision}
 
     def describe(self, request: Request) -> Answer:
-        """Take over what was said of instances, classes or the picture."""
+        """Store what was said of instances, classes or the image."""
         session, picture = self._find(request)
         names = {int(k): str(v)[:LONGEST_NAME] for k, v in (request.get("classes") or {}).items()}
         if any(not 0 <= number < 2**31 for number in names):

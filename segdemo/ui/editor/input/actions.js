@@ -79,8 +79,8 @@ export function startInstance() {
 const SERVER_OPERATIONS = {
   fill_holes: ["press H", "Filling holes", {}],
   smooth: ["press S", "Smoothing", { radius: 2 }],
-  grow: ["press +", "Growing", { radius: 2 }],
-  shrink: ["press -", "Shrinking", { radius: 2 }],
+  grow: ["press >", "Growing", { radius: 2 }],
+  shrink: ["press <", "Shrinking", { radius: 2 }],
 };
 
 export function operateOnSelected(operation) {
@@ -148,9 +148,16 @@ export function checkAndTurn() {
   return turnImage(1);
 }
 
+const shownInstances = () =>
+  state.image.map.ids().filter((id) => !state.image.record(id).hidden);
+
+export function selectAll() {
+  if (state.image) select(shownInstances());
+}
+
 export function turnInstance(by) {
   if (!state.image) return;
-  const ids = state.image.map.ids().filter((id) => !state.image.record(id).hidden);
+  const ids = shownInstances();
   if (!ids.length) return setStatus("There is no instance to go to.");
   const place = ids.indexOf(selected()[0]);
   const next = place < 0 ? (by > 0 ? 0 : ids.length - 1) : (place + by + ids.length) % ids.length;

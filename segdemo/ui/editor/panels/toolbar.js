@@ -78,9 +78,10 @@ export function start() {
   slides(".size", (value) => setBrushSize(sizeAt(value)));
   slides(".opacity", (value) => { state.look.opacity = value; redraw(); });
   slides(".wipe-at", (value) => { state.look.wipe = value; redraw(); });
+  find(".mode").value = state.brush.mode;
   find(".mode").addEventListener("change", (event) => {
     state.brush.mode = event.target.value;
-    setStatus(`The brush paints over ${event.target.selectedOptions[0].textContent}.`);
+    setStatus(`What the brush paints over: ${event.target.selectedOptions[0].textContent}.`);
   });
 
   on("tool", () => {
