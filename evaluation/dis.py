@@ -28,7 +28,7 @@ from evaluation.core.row_file import Row
 from evaluation.core.runner import Sample
 from evaluation.data.mask_pairs import (
     FILTERS,
-    MaskPair,
+    PredictionPair,
     Subset,
     check_pair,
     find_image,
@@ -67,7 +67,7 @@ MeansBySubset = Mapping[tuple[str, str], Means]
 """(subset, protocol) -> means over its images."""
 
 
-def measure_files(pair: MaskPair, resize: str, strict: bool) -> Row:
+def measure_files(pair: PredictionPair, resize: str, strict: bool) -> Row:
     """Measure one pair of files; raises InputError."""
     truth = read_truth(pair.truth)
     prediction = read_prediction(pair.prediction, truth.shape, resize)
@@ -85,7 +85,7 @@ def measure_files(pair: MaskPair, resize: str, strict: bool) -> Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskBenchmark(Benchmark[MaskPair]):
+class MaskBenchmark(Benchmark[PredictionPair]):
     """Predicted masks beside true ones, subset by subset."""
 
     program: ClassVar[str] = "dis"

@@ -24,10 +24,10 @@ from segdemo.datatypes import (
     RGBImage,
     SegmentationResult,
 )
-from segdemo.diffdis.loading import load_pipeline as load_diffdis
+from segdemo.diffdis.loading import load_diffdis
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.diffegg.loading import load_pipeline as load_diffegg
+from segdemo.diffegg.loading import load_diffegg
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segdemo.batch import Handler
-from segdemo.commands.tracing import add_trace_flags, run_on_pictures
+from segdemo.commands.trace_arguments import add_trace_flags, run_on_images
 from segdemo.datatypes import RGBImage
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.files import ImageFile, write_png
@@ -39,7 +39,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     def results(stem: str) -> tuple[Path]:
         return (_edge_file(arguments.output_dir, stem),)
 
-    return run_on_pictures(parser, arguments, results, _edge_finder)
+    return run_on_images(parser, arguments, results, _edge_finder)
 
 
 def _edge_finder(

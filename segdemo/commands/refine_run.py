@@ -13,7 +13,7 @@ from pathlib import Path
 
 from segdemo.annotations import MaskFormat, write_masks
 from segdemo.batch import FileStatus, Handler, process_images
-from segdemo.commands.refine_sources import EdgeSource, MaskSource, file_digest
+from segdemo.commands.refine_sources import EdgeProvider, MaskSource, file_digest
 from segdemo.commands.resumable_run import ResumableRun, StoredMasks
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.files import ImageFile, write_json
@@ -30,7 +30,7 @@ class RefineRun:
 
     pictures: Sequence[ImageFile]
     masks: MaskSource
-    edges: EdgeSource
+    edges: EdgeProvider
     settings: RIPSettings
     store: ResumableRun
     finished: set[str] = field(default_factory=set)

@@ -39,7 +39,7 @@ FindEdges = Callable[[ImageFile, RGBImage], FloatMap]
 """Returns a photo's edges (H, W) in [0, 1]; raises InputError."""
 
 
-class EdgeSource(Protocol):
+class EdgeProvider(Protocol):
     """Edge maps of photos.
 
     settings: what chose them, as JSON holds it, under what the user calls it.
@@ -148,7 +148,7 @@ class ClassMaps:
 
 
 class EdgeFiles:
-    """Edge maps `<stem>_edge.png` in a folder, as `edges` writes them; see `EdgeSource`."""
+    """Edge maps `<stem>_edge.png` in a folder, as `edges` writes them; see `EdgeProvider`."""
 
     settings: Mapping[str, Any] = {"edges": "from files"}
 
@@ -159,11 +159,11 @@ class EdgeFiles:
         self._folder = folder
 
     def digest(self, picture: ImageFile) -> str:
-        """See `EdgeSource`."""
+        """See `EdgeProvider`."""
         return file_digest(self._of(picture))
 
     def finder(self) -> FindEdges:
-        """See `EdgeSource`."""
+        """See `EdgeProvider`."""
         return lambda picture, image: (
             read_edge_map(self._of(picture), (image.shape[0], image.shape[1])).probability
         )
@@ -176,7 +176,7 @@ class EdgeFiles:
 
 
 class BackboneEdges:
-    """Edge maps that a diffusion model draws; see `EdgeSource`."""
+    """Edge maps that a diffusion model draws; see `EdgeProvider`."""
 
     def __init__(self, backbone: str, device: str, precision: str) -> None:
         """Load nothing yet."""
@@ -189,11 +189,11 @@ class BackboneEdges:
         }
 
     def digest(self, picture: ImageFile) -> str:
-        """See `EdgeSource`: nothing but photo and settings counts."""
+        """See `EdgeProvider`: nothing but photo and settings counts."""
         return ""
 
     def finder(self) -> FindEdges:
-        """See `EdgeSource`."""
+        """See `EdgeProvider`."""
         from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
         assistant = AnnotationAssistant(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segdemo.batch import Handler
-from segdemo.commands.tracing import add_trace_flags, run_on_pictures
+from segdemo.commands.trace_arguments import add_trace_flags, run_on_images
 from segdemo.datatypes import AttentionTrace, PseudoEdge, RGBImage
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
@@ -40,7 +40,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         timesteps = getattr(arguments, "timesteps", TraceSettings.timesteps)
         return TraceFiles.below(arguments.output_dir / stem, timesteps)
 
-    return run_on_pictures(parser, arguments, results, _tracer)
+    return run_on_images(parser, arguments, results, _tracer)
 
 
 def _tracer(

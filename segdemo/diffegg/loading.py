@@ -91,7 +91,7 @@ class EmptyPrompt:
     pooled: torch.Tensor | None = None
 
 
-def load_pipeline(
+def load_diffegg(
     files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffEGGPipeline:
     """Load a located text-to-image model and what was trained for it; raises CheckpointError.

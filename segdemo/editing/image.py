@@ -19,16 +19,16 @@ from segdemo.files import atomic_write
 from segdemo.rip.settings import ROBUST, RIPSettings
 
 LONGEST_JOURNAL = 16 * 2**20  # bytes; then the whole map is written again
-BEHIND = "The page and the server hold different edits."
-GONE = "This image is gone: open it again."
+REVISION_CONFLICT = "The page and the server hold different edits."
+IMAGE_CLOSED = "This image is gone: open it again."
 WHOLE, EDITS, EDGES, LEASE = "picture.bin", "edits.journal", "edge.u8", "lease"
 
 
-class BehindError(InputError):
+class RevisionConflictError(InputError):
     """An edit does not follow the last one that arrived: the whole map is needed."""
 
 
-class LostError(InputError):
+class EditLockLostError(InputError):
     """The image is no longer this editor's to change: trying again does not help."""
 
 
@@ -93,7 +93,7 @@ class EditedImage:
             self._note(meta)
             replayed = self._replay()
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(GONE) from error
+            raise InputError(IMAGE_CLOSED) from error
         self._areas = np.bincount(self.labels.ravel(), minlength=MAX_INSTANCES + 1)
         if replayed:
             self._write_whole()  # also cuts off an entry that a crash left unfinished
@@ -124,7 +124,7 @@ class EditedImage:
         """Summarise an image without reading its pixels; raises InputError when gone."""
         last = journal.last_header(folder / WHOLE)
         if last is None:
-            raise InputError(GONE)
+            raise InputError(IMAGE_CLOSED)
         edit = journal.last_header(folder / EDITS)
         if edit is not None and edit["serial"] > last["serial"]:
             last = edit
@@ -163,22 +163,22 @@ class EditedImage:
         return lease
 
     def check_lease(self, lease: object) -> None:
-        """Raise LostError where another editor has opened the image since."""
+        """Raise EditLockLostError where another editor has opened the image since."""
         kept = self._folder / LEASE
         if kept.exists() and kept.read_text() != lease:
-            raise LostError("This image was opened in another tab: reload to go on here.")
+            raise EditLockLostError("This image was opened in another tab: reload to go on here.")
 
     def apply(
         self, patch: Patch, revision: int, instances: Mapping[int, Instance], what: str
     ) -> None:
         """Apply an edit that was made elsewhere. revision: what the image has after it.
 
-        instances: what is new of them. Raises BehindError for another revision than the next, and
-        InputError for a patch that does not fit.
+        instances: what is new of them. Raises RevisionConflictError for another revision than the
+        next, and InputError for a patch that does not fit.
         """
         with self._lock:
             if revision != self.revision + 1:
-                raise BehindError(BEHIND)
+                raise RevisionConflictError(REVISION_CONFLICT)
             self._put(patch, instances, what)
 
     def replace_all(
@@ -191,11 +191,11 @@ class EditedImage:
         """Replace the whole label map.
 
         follows: the revision that it was made from; None: whatever the edits before were. Raises
-        BehindError where there were others since, InputError for another size.
+        RevisionConflictError where there were others since, InputError for another size.
         """
         with self._lock:
             if follows is not None and follows != self.revision:
-                raise BehindError(BEHIND)
+                raise RevisionConflictError(REVISION_CONFLICT)
             if labels.shape != self.size:
                 raise InputError("The label map has another size than its image.")
             self.labels = labels.copy()
@@ -215,11 +215,11 @@ class EditedImage:
 
         revision: what the image must have before it; None for any. origin: for new instances,
         whose class they inherit; by default that of an instance whose place they take. Raises
-        BehindError, and what the operation raises.
+        RevisionConflictError, and what the operation raises.
         """
         with self._lock:
             if revision is not None and revision != self.revision:
-                raise BehindError(BEHIND)
+                raise RevisionConflictError(REVISION_CONFLICT)
             patch = difference(self.labels, operation(self.labels))
             if patch is None:
                 return Change(what, self.revision, None, {})

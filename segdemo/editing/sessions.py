@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from segdemo.datatypes import InputError, InstanceMasks
-from segdemo.editing.image import EditedImage, LostError, Summary
+from segdemo.editing.image import EditedImage, EditLockLostError, Summary
 from segdemo.editing.masks import flatten_masks
 from segdemo.files import write_json
 
@@ -42,7 +42,7 @@ class Session:
         try:
             meta = json.loads((folder / "session.json").read_text())
         except (OSError, ValueError) as error:
-            raise LostError(EXPIRED) from error
+            raise EditLockLostError(EXPIRED) from error
         self.names: list[str] = meta["names"]
         self.classes: dict[int, str] = {int(k): v for k, v in meta["classes"].items()}
 
@@ -143,11 +143,11 @@ class SessionStore:
         return self.open(token)
 
     def open(self, token: str) -> Session:
-        """Find a session again; raises LostError for a token that is unknown or too old."""
+        """Find a session again; raises EditLockLostError for a token that is unknown or too old."""
         if not isinstance(token, str) or not TOKEN.fullmatch(token):
-            raise LostError(EXPIRED)
+            raise EditLockLostError(EXPIRED)
         if self._expired(self._root / token):
-            raise LostError(EXPIRED)
+            raise EditLockLostError(EXPIRED)
         with self._lock:
             session = self._sessions.get(token)
             if session is None:

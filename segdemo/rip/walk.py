@@ -2,8 +2,8 @@
 
 Masks are cut into connected components by the edges (line 3), the components are propagated by a
 random walk that edges stop (lines 4 to 6: vec(M*) = T^t vec(M (1 - E))), and components that then
-overlap by more than an IoU are one instance (line 7). TRACE, the paper's earlier version, calls it
-Boundary-Guided Propagation (BGP).
+overlap by more than an IoU are one instance (line 7). TRACE, as DiffEGG is called in its published
+version, names it Boundary-Guided Propagation (BGP).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 // Keys of the canvas, by their place on the keyboard, so that other alphabets work too.
 import {
-  checkAndTurn, flush, mergeSelected, operateOnSelected, removeSelected, startInstance, takeBack,
-  turnInstance, turnImage,
+  checkAndStep, flush, mergeSelected, operateOnSelected, removeSelected, startInstance, stepHistory,
+  stepInstance, stepImage,
 } from "./actions.js";
 import { held } from "./pointer.js";
 import { separatePieces, splitByEdges } from "./splits.js";
@@ -23,13 +23,13 @@ const KEYS = {
   KeyS: () => operateOnSelected("smooth"), KeyR: () => find(".class-choice").focus(),
   BracketLeft: () => resizeBrush(-1), BracketRight: () => resizeBrush(1),
   KeyZ: zoomToSelection, KeyF: fit, KeyO: () => toggleLook("outlines"),
-  KeyA: () => turnImage(-1), KeyD: () => turnImage(1),
-  KeyJ: () => turnInstance(1), KeyK: () => turnInstance(-1),
+  KeyA: () => stepImage(-1), KeyD: () => stepImage(1),
+  KeyJ: () => stepInstance(1), KeyK: () => stepInstance(-1),
   Period: () => pressAtCursor(), Escape: dropDraft,
 };
 const WITH_CONTROL = {
-  KeyZ: (event) => takeBack(event.shiftKey ? "redo" : "undo"), KeyY: () => takeBack("redo"),
-  KeyS: flush, Enter: checkAndTurn,
+  KeyZ: (event) => stepHistory(event.shiftKey ? "redo" : "undo"), KeyY: () => stepHistory("redo"),
+  KeyS: flush, Enter: checkAndStep,
 };
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const PAN_STEP = 48; // page pixels

@@ -61,13 +61,13 @@ def timestep_or_peak(text: str) -> int | None:
     return int(text)
 
 
-def run_on_pictures(
+def run_on_images(
     parser: argparse.ArgumentParser,
     arguments: argparse.Namespace,
     results: Callable[[str], Iterable[Path]],
     make_handle: MakeHandle,
 ) -> int:
-    """Handler every picture given; returns the exit code.
+    """Run a command on every image; returns the exit code.
 
     results: names the files that will be written for a stem.
     """
