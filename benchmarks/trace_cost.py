@@ -6,7 +6,7 @@ Prints one JSON line a case. "lean" and "plain" compute PeakKL's gap and an Edge
 passes of self-attention layers shaped like Stable Diffusion 2.1's at 512 pixels (64 x 64 maps),
 each in a process of its own; their ratio is the figure that counts. "small" traces a photo through
 ten steps of the embedded model. With CUDA, networks of random weights shaped like Stable Diffusion
-2.1 and XL are traced at 1024 pixels as well.
+2.1 and XL are traced at 1024 pixels as well. Last come what DiffEGG prints of its own cost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from diffusers.models.attention_processor import Attention
 from torch import nn
 from torch.nn import functional as F
 
+from evaluation.report.paper_tables import rows_for
 from segdemo.assistant import AnnotationAssistant
 from segdemo.diffegg.attention import AttentionLayers, AttentionMap, record_attention
 from segdemo.diffegg.divergence import kl
@@ -209,7 +209,7 @@ def main() -> int:
         if name in ("sd21", "sdxl") and not torch.cuda.is_available():
             print(json.dumps({"case": name, "skipped": "no CUDA device"}))
             continue
-        command = [sys.executable, str(Path(__file__)), "--case", name]
+        command = [sys.executable, "-m", "benchmarks.trace_cost", "--case", name]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         lines[name] = json.loads(output.splitlines()[-1])
         print(json.dumps(lines[name]))
@@ -217,6 +217,8 @@ def main() -> int:
         key: round(lines["plain"][key] / lines["lean"][key], 1) for key in ("seconds", "peak_mb")
     }
     print(json.dumps({"plain over lean": ratios}))
+    for row in rows_for("trace_cost"):
+        print(json.dumps({"case": row.label, "data": row.dataset} | dict(row.figures)))
     return 0
 
 

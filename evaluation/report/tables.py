@@ -83,12 +83,10 @@ def write_report(report: Report, output_dir: Path, inputs: Iterable[Path], panel
 def tables(report: Report) -> str:
     """Lay out a Markdown table a section, papers' rows above ours, then counts and notes."""
     lines = [f"# evaluation.{report.program}: {report.protocol}", ""]
-    shown = 0
     for section, rows in _sections(report.figures).items():
         papers = [row for row in report.papers if not section or row.dataset == section]
         columns = list(dict.fromkeys(metric for row in rows.values() for metric in row))
         papers = [row for row in papers if set(columns) & set(row.figures)]
-        shown += len(papers)
         head = section or "row"
         body = [_paper_cells(row, columns) for row in papers]
         body += [[f"**{name}**", *_cells(row, columns)] for name, row in rows.items()]
@@ -99,11 +97,6 @@ def tables(report: Report) -> str:
     if report.counts:
         lines += [", ".join(f"{name} {value}" for name, value in report.counts.items()), ""]
     lines += [f"- {note}" for note in report.notes]
-    if shown:
-        lines.append(
-            "- not all of the papers' tables is known here: `missing` in "
-            "evaluation/report/paper_tables.json names the rest"
-        )
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

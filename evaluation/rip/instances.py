@@ -146,7 +146,7 @@ class RefinementBenchmark(Benchmark[RefinementSample]):
             per_image=[{k: v for k, v in row.items() if not isinstance(v, dict)} for row in kept],
             counts=stage_counts(kept),
             notes=[*notes, *self.notes_of()],
-            papers=rows_for("rip", [self.section]) + rows_for("uis", [self.section]),
+            papers=rows_for("rip", [self.section]),
             plots=average_precision_figures(curves),
             worst=WorstPanels(gains(kept, "masks AP"), self.panel),
         )
