@@ -45,7 +45,7 @@ ProposalEdges = Literal["diffegg", "diffdis"]
 
 
 class AnnotationAssistant:
-    """Owns the device and the models; one call of a model at a time, whoever asks (`ModelGate`)."""
+    """Owns the device and the models; one call of a model at a time (`ModelGate`)."""
 
     def __init__(
         self,

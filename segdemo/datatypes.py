@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 class InputError(ValueError):
-    """Something a user gave is wrong; the message names it and the way out."""
+    """Invalid input of a user; the message names it and says how to fix it."""
 
 
 # eq=False: comparing arrays by == has no single answer, and Gradio hashes what sessions hold

@@ -24,7 +24,7 @@ MOST_TICKS = 12  # timesteps that fit beside each other
 BINS = 60
 PICTURE_SIDE = 512  # pixels
 
-# Okabe and Ito's colours, told apart by all kinds of eyes; as greys they differ as well
+# Okabe and Ito's colours, colour-blind safe; they differ as greys as well
 BLUE, VERMILION, YELLOW, GREY = "#0072B2", "#D55E00", "#F0E442", "#999999"
 LABEL_COLOURS = {
     PseudoEdge.EDGE: (240, 228, 66),  # yellow

@@ -1,4 +1,4 @@
-"""`edges`: how likely each pixel is an edge between instances, as a grey picture."""
+"""`edges`: how likely each pixel is an edge between instances, as a grey-scale image."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def add_refine(verbs: Any) -> None:
         "refine",
         help="split merged and join fragmented masks along edges",
         description="Repair the masks of a folder's photos (RIP) and write them all in one format. "
-        "Masks may be COCO JSON, label pictures, NPZ, YOLO, LabelMe and more, or with --semantic "
+        "Masks may be COCO JSON, label images, NPZ, YOLO, LabelMe and more, or with --semantic "
         "class maps, and are matched to the photos by name. Edges are <stem>_edge.png in --edges, "
         "else the backbone's. Finished photos are kept in <output>.part until all are: a run that "
         "was stopped is resumed when the same command is given again.",
@@ -158,13 +158,13 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun
 
 
 def _check_names(pictures: Sequence[ImageFile]) -> None:
-    """Raise InputError if two photos bear one name, by which masks are found."""
+    """Raise InputError if two photos have the same name, by which masks are found."""
     taken: dict[str, Path] = {}
     for picture in pictures:
         if picture.name in taken:
             raise InputError(
-                f"{taken[picture.name]} and {picture.path} bear one name, and masks are matched to "
-                "photos by name: give the folder that holds both, or rename one."
+                f"{taken[picture.name]} and {picture.path} have the same name, and masks are "
+                "matched to photos by name: give the folder that holds both, or rename one."
             )
         taken[picture.name] = picture.path
 

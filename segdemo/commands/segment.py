@@ -47,7 +47,7 @@ def add_segment(verbs: Any) -> None:
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    """Cut the subject out of every picture given; returns the exit code."""
+    """Cut the subject out of every image; returns the exit code."""
     output_dir: Path = arguments.output_dir
     try:
         results = partial(SegmentationFiles.below, output_dir)

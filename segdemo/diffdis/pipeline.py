@@ -33,7 +33,7 @@ from segdemo.subject import load_subject_network, predict_saliency
 LAST_TIMESTEP = 999
 
 SALIENCY_WEIGHT = np.float32(2 / 3)
-"""Share of U2NetP's map in a mask with a second opinion; chosen on validation photos."""
+"""U2NetP's share in the mean that `second_opinion` takes; chosen on validation photos."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class DiffDISPipeline:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
         noise: standard deviation of what `__call__` starts from. At 0 that is the mean of all
-        noise, and the seed means nothing; a network that is small answers to each draw with another
-        mask. The members of an ensemble always start from drawn noise.
+        noise, and the seed means nothing; a small network gives another mask for
+        each sample. The members of an ensemble always start from drawn noise.
         photo_features: for a network that was made to see them, no other.
         """
         self.unet = unet.eval()
@@ -96,7 +96,7 @@ class DiffDISPipeline:
 
     @property
     def device(self) -> torch.device:
-        """Where the network lives."""
+        """The device of the network."""
         return self.unet.device
 
     @property
@@ -177,7 +177,7 @@ class DiffDISPipeline:
         decoded = torch.cat([decode_latents(self.autoencoder, item) for item in latents.split(1)])
         return (decoded.mean(1).clip(-1, 1) + 1) / 2  # (B, 8h, 8w)
 
-    # The whole way --------------------------------------------------------------------------------
+    # Prediction of an image -----------------------------------------------------------------------
 
     def predict(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Run one pass on an image (1, 3, H, W); noise (1, 4, H/8, W/8) serves both streams.
@@ -269,7 +269,7 @@ class DiffDISPipeline:
 
 
 def denoising_timesteps(steps: int) -> list[int]:
-    """Return the timesteps of so many steps, from noise on: 1 gives 999, 2 give 999 and 499."""
+    """Return the timesteps of a number of steps, descending: 1 gives 999, 2 give 999 and 499."""
     return [round((LAST_TIMESTEP + 1) * (steps - k) / steps) - 1 for k in range(steps)]
 
 
@@ -299,7 +299,7 @@ def _result(
     """Merge predictions (E, 2, S, S) and bring them to the image's (height, width)."""
     if not torch.isfinite(members).all():
         raise InputError(
-            "The model answered with values that are not numbers: its weights are damaged, or half "
+            "The model's output has values that are not finite: its weights are damaged, or half "
             "precision overflowed; try --precision fp32."
         )
     if len(members) == 1:

@@ -152,11 +152,11 @@ def load_backbone(
 def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
     generator: EdgeGenerator = load_frozen(EdgeGenerator, folder, torch.float32)
     modules = dict(backbone.network.named_modules())
-    strangers = [n for level in generator.levels for n in level.layers if n not in modules]
-    if strangers:
+    unknown_layers = [n for level in generator.levels for n in level.layers if n not in modules]
+    if unknown_layers:
         raise CheckpointError(
-            f"{folder} wants layer {strangers[0]}, which {backbone.name} does not have: give the "
-            "model that it was trained for."
+            f"{folder} needs layer {unknown_layers[0]}, which {backbone.name} does not have: give "
+            "the model that it was trained for."
         )
     return generator.to(backbone.device)
 

@@ -1,6 +1,6 @@
-"""PeakKL (Algorithm 1): the timestep at which attention shows instances.
+"""PeakKL (Algorithm 1), IEP in TRACE: the timestep at which attention shows instances.
 
-TRACE, as DiffEGG is called in its published version, names it IEP, instance emergence point.
+TRACE is DiffEGG's published version; IEP stands for instance emergence point.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def attention_gap(
 
 
 def choose_peak(timesteps: Sequence[int], gaps: Sequence[float], keep: str = "clean") -> KLCurve:
-    """Choose the step where attention changes most (PeakKL, Algorithm 1).
+    """Choose the step where attention changes most (PeakKL, TRACE's IEP; Algorithm 1).
 
     Of equal gaps the noisier wins, as the strict comparison there has it. keep: "clean" or "noisy"
     member of the pair. Without a gap above zero the last step is taken and `flat` says so.

@@ -51,7 +51,7 @@ def make_pseudo_edges(settings: PseudoEdgeSettings) -> dict[str, Any]:
     is up, the current image is finished first.
     """
     start_time = time.monotonic()
-    # without a GPU accelerate must be told, or each process takes itself for the only one
+    # without a GPU accelerate must be told, or each process assumes a world size of 1
     cpu = settings.device == "cpu" or pick_device().type == "cpu"
     state = PartialState(cpu=cpu, timeout=WAIT)
     output_dir = Path(settings.output_dir)

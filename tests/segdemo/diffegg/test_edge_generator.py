@@ -233,5 +233,5 @@ def test_a_generator_of_another_model_is_refused(
     entries = json.loads(config.read_text())
     entries["levels"][0]["layers"][0] = "up_blocks.7.attn"
     config.write_text(json.dumps(entries))
-    with pytest.raises(CheckpointError, match=r"wants layer up_blocks\.7\.attn"):
+    with pytest.raises(CheckpointError, match=r"needs layer up_blocks\.7\.attn"):
         load_diffegg(locate_backbone(str(tmp_path)), CPU)
