@@ -39,7 +39,7 @@ from evaluation.data.boundary_annotations import instance_boundaries
 from evaluation.data.boundary_sets import BoundarySample
 from evaluation.data.instance_readers import LabelMapFile
 from evaluation.data.mask_pairs import PredictionPair
-from evaluation.metrics.instance_figures import Protocol
+from evaluation.metrics.instance_metrics import Protocol
 from evaluation.metrics.weighted_f import weighted_f
 
 SMALL = 256  # side of the images that show whether memory grows

@@ -98,7 +98,7 @@ class MaskBenchmark(Benchmark[PredictionPair]):
         return Report(
             program=self.program,
             protocol="diffdis (maps cut at 0.5) and sod (soft maps)",
-            figures=figures_of(means),
+            figures=metrics_of(means),
             per_image=kept,
             counts=counts_of(kept),
             notes=[*notes, *notes_of(kept, self.options)],
@@ -162,7 +162,7 @@ def collect_means(rows: Iterator[Row]) -> tuple[MeansBySubset, list[Row]]:
     return means, kept
 
 
-def figures_of(means: MeansBySubset) -> dict[str, float]:
+def metrics_of(means: MeansBySubset) -> dict[str, float]:
     """Name the figures subset/protocol/metric, with the papers' Overall of DIS-TE1 to 4.
 
     Subsets of other data sets get the plain mean of their figures, "mean of subsets".

@@ -20,13 +20,13 @@ from evaluation.data.edge_readers import EdgeReader
 from evaluation.data.instance_readers import InstanceReader, from_masks
 from evaluation.data.instance_sets import read_predictions, read_truth
 from evaluation.data.layouts import find_truth
-from evaluation.metrics.instance_figures import (
+from evaluation.metrics.instance_metrics import (
     LABELS,
     Protocol,
     counts_of,
     curves_of,
-    figures_of,
     measure_instances,
+    metrics_of,
     truth_row,
 )
 from evaluation.metrics.instances import Instances
@@ -142,7 +142,7 @@ class RefinementBenchmark(Benchmark[RefinementSample]):
         return Report(
             program=self.program,
             protocol="class-agnostic COCO, percent, before and after RIP",
-            figures={f"{section}/{n}": v for n, v in stage_figures(kept, protocol).items()},
+            figures={f"{section}/{n}": v for n, v in stage_metrics(kept, protocol).items()},
             per_image=[{k: v for k, v in row.items() if not isinstance(v, dict)} for row in kept],
             counts=stage_counts(kept),
             notes=[*notes, *self.notes_of()],
@@ -202,7 +202,7 @@ def collect(options: argparse.Namespace) -> RefinementBenchmark:
 
 
 def stage_rows(rows: Sequence[Row], stage: str) -> list[Row]:
-    """Return the rows of one stage, as `instance_figures` names their values."""
+    """Return the rows of one stage, as `instance_metrics` names their values."""
     prefix = f"{stage}: "
     return [
         {
@@ -214,9 +214,9 @@ def stage_rows(rows: Sequence[Row], stage: str) -> list[Row]:
     ]
 
 
-def stage_figures(rows: Sequence[Row], protocol: Protocol) -> dict[str, float]:
+def stage_metrics(rows: Sequence[Row], protocol: Protocol) -> dict[str, float]:
     """Return "row/metric": before, after and the gain, by kind of IoU and by problem."""
-    before, after = (figures_of(stage_rows(rows, stage), protocol) for stage in STAGES)
+    before, after = (metrics_of(stage_rows(rows, stage), protocol) for stage in STAGES)
     gain = {name: after[name] - before[name] for name in before}
     figures: dict[str, float] = {}
     for label in dict.fromkeys(name.rpartition("/")[0] for name in before):

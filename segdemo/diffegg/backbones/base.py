@@ -1,4 +1,4 @@
-"""DiffEGG's interface to text-to-image models: encode, add noise, run once, name attention layers."""
+"""DiffEGG's interface to a text-to-image model: encode, add noise, run once, name attention."""
 
 from __future__ import annotations
 
