@@ -60,7 +60,7 @@ def _tracer(
 def _describe(trace: AttentionTrace, edge: PseudoEdge) -> str:
     """Say what PeakKL chose, which step's edges were taken, and which rule split their score."""
     chosen = f"PeakKL keeps timestep {trace.curve.peak_timestep}"
-    if trace.curve.flat:
+    if trace.curve.no_peak:
         chosen = "no gap is above zero"
-    guard = " (the paper's left too little interior)" if edge.guarded else ""
-    return f"{chosen}, edges at {trace.chosen.timestep} by rule {edge.rule}{guard}"
+    fallback = " (the paper's left too little interior)" if edge.used_fallback else ""
+    return f"{chosen}, edges at {trace.chosen.timestep} by rule {edge.rule}{fallback}"

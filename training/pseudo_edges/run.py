@@ -111,11 +111,11 @@ class _Scorer:
             timesteps=found.curve.timesteps,
             gaps=found.curve.gaps,
             peak_timestep=found.curve.peak_timestep,
-            flat=found.curve.flat,
+            flat=found.curve.no_peak,
             lower=split.lower,
             upper=split.upper,
             rule=split.rule,
-            guarded=split.guarded,
+            guarded=split.used_fallback,
             size=self._tracing.size,
             picture_size=(image.shape[0], image.shape[1]),
         )
