@@ -80,7 +80,7 @@ def write_readme(
 ) -> None:
     """Write README.md: how it was trained and what was measured.
 
-    rows: of all validations. panels: pictures that are copied and shown.
+    rows: of all validations. panels: images that are copied and shown.
     """
     shutil.rmtree(folder / PANELS, ignore_errors=True)
     shown = []

@@ -91,7 +91,7 @@ class InstanceFiles:
 
 
 class ClassMaps:
-    """Pictures of class numbers, one a photo."""
+    """Images of class numbers, one a photo."""
 
     def __init__(
         self, path: Path, sizes: Mapping[str, tuple[int, int]], classes: ClassList

@@ -25,7 +25,7 @@ MakeHandle = Callable[["AnnotationAssistant", TraceSettings, str, Path], Handler
 
 
 def add_trace_flags(parser: argparse.ArgumentParser) -> None:
-    """Add pictures, backbone, device, threshold rule and every field of `TraceSettings`."""
+    """Add images, backbone, device, threshold rule and every field of `TraceSettings`."""
     add_files(parser)
     parser.add_argument(
         "--backbone",

@@ -43,7 +43,7 @@ def autoencoder_batch(scenes: SceneStore, size: int, rng: np.random.Generator) -
         top, left = rng.integers(side - CROP + 1, size=2)
         window = (slice(top, top + CROP), slice(left, left + CROP))
         if kind == "photo":
-            # the condition pyramid re-encodes reduced pictures, so every other crop is reduced
+            # the condition pyramid re-encodes reduced images, so every other crop is reduced
             whole = scenes.images[index]
             crops.append(whole[window] if rng.random() < 0.6 else _reduced(whole))
             continue
@@ -55,7 +55,7 @@ def autoencoder_batch(scenes: SceneStore, size: int, rng: np.random.Generator) -
 
 
 def _reduced(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the whole picture at the size of a crop."""
+    """Return the whole image at the size of a crop."""
     resized = Image.fromarray(picture).resize((CROP, CROP), Image.Resampling.NEAREST)
     return np.asarray(resized)
 
