@@ -101,7 +101,7 @@ def write_readme(
         "Open it: `python app.py --model FOLDER` of segdemo, FOLDER being this one.",
         "",
         "## Measured while training",
-        f"Pictures that were not trained on: {card.quality['pictures']}; at their own size, soft "
+        f"Images that were not trained on: {card.quality['pictures']}; at their own size, soft "
         "masks, one pass. Max F: the best threshold of the mean F curve, beta squared "
         "0.3. MAE: mean absolute difference.",
         "",

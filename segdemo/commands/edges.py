@@ -45,9 +45,9 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 def _edge_finder(
     assistant: AnnotationAssistant, settings: TraceSettings, rule: str, output_dir: Path
 ) -> Handler:
-    def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+    def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         edge = assistant.edges(image, settings, rule)
-        file = _edge_file(output_dir, picture.stem)
+        file = _edge_file(output_dir, image_file.stem)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_png(to_grey(edge.probability), file)
         return (file,), f"{image.shape[1]} x {image.shape[0]}, from {ORIGINS[edge.origin]}"

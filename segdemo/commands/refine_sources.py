@@ -47,7 +47,7 @@ class EdgeProvider(Protocol):
 
     settings: Mapping[str, Any]
 
-    def digest(self, picture: ImageFile) -> str:
+    def digest(self, image_file: ImageFile) -> str:
         """Return a hash of a photo's edges; raises InputError without any."""
 
     def finder(self) -> FindEdges:
@@ -158,18 +158,18 @@ class EdgeFiles:
             raise InputError(f"--edges {folder} is not a folder.")
         self._folder = folder
 
-    def digest(self, picture: ImageFile) -> str:
+    def digest(self, image_file: ImageFile) -> str:
         """See `EdgeProvider`."""
-        return file_digest(self._of(picture))
+        return file_digest(self._of(image_file))
 
     def finder(self) -> FindEdges:
         """See `EdgeProvider`."""
-        return lambda picture, image: (
-            read_edge_map(self._of(picture), (image.shape[0], image.shape[1])).probability
+        return lambda image_file, image: (
+            read_edge_map(self._of(image_file), (image.shape[0], image.shape[1])).probability
         )
 
-    def _of(self, picture: ImageFile) -> Path:
-        file = self._folder / f"{picture.stem}_edge.png"
+    def _of(self, image_file: ImageFile) -> Path:
+        file = self._folder / f"{image_file.stem}_edge.png"
         if not file.exists():
             raise InputError(f"there is no edge map {file}: add it, or leave --edges out.")
         return file
@@ -188,7 +188,7 @@ class BackboneEdges:
             "precision": precision,
         }
 
-    def digest(self, picture: ImageFile) -> str:
+    def digest(self, image_file: ImageFile) -> str:
         """See `EdgeProvider`: nothing but photo and settings counts."""
         return ""
 
@@ -200,7 +200,7 @@ class BackboneEdges:
             device=self._device, precision=self._precision, backbone=self._backbone
         )
         assistant.load_backbone()
-        return lambda picture, image: assistant.edges(image).probability
+        return lambda image_file, image: assistant.edges(image).probability
 
 
 def file_digest(path: Path) -> str:

@@ -48,10 +48,10 @@ def _tracer(
 ) -> Handler:
     from segdemo.trace_files import write_trace
 
-    def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+    def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         *_, trace = assistant.trace(image, settings)
         edge = pseudo_edge(trace.chosen.edge_score, rule)
-        files = write_trace(trace, edge, settings, output_dir / picture.stem)
+        files = write_trace(trace, edge, settings, output_dir / image_file.stem)
         return files, _describe(trace, edge)
 
     return handle

@@ -75,7 +75,7 @@ def run_on_images(
     try:
         chosen = given(arguments, TraceSettings)
         TraceSettings(**chosen)  # complains before anything is loaded
-        pictures = list_images(arguments.inputs, output_dir, results)
+        image_files = list_images(arguments.inputs, output_dir, results)
         create_folder(output_dir)
         from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
@@ -85,6 +85,6 @@ def run_on_images(
         settings = replace(assistant.trace_defaults, **chosen)
         assistant.load_backbone()
         handle = fail_fast(make_handle(assistant, settings, arguments.rule, output_dir))
-        return report_progress(process_images(pictures, handle), len(pictures), output_dir)
+        return report_progress(process_images(image_files, handle), len(image_files), output_dir)
     except (InputError, FailFastError) as error:
         parser.error(str(error))

@@ -53,7 +53,7 @@ GIT_SOURCES = {  # part -> (repository, commit) of each checkout
 }
 RENDERS_ADVICE = """\
 Render 3D models (ours: Debian's sweethome3d-furniture) on a transparent ground, 448 px,
-  and give the folder of RGBA pictures: --renders DIR"""
+  and give the folder of RGBA images: --renders DIR"""
 NAMES_FILE = Path(__file__).with_name("material_names.json")
 
 
@@ -202,9 +202,9 @@ def fetch_material(parts: list[Part]) -> list[Part]:
         unfinished.parent.mkdir(parents=True, exist_ok=True)
         count = part.make(unfinished)
         if count == 0:
-            raise InputError(f"{part.path.name}: the given folder holds none of its pictures.")
+            raise InputError(f"{part.path.name}: the given folder holds none of its images.")
         unfinished.rename(part.path)
-        logger.info("%s: %d pictures", part.path, count)
+        logger.info("%s: %d images", part.path, count)
     return [part for part in parts if not part.path.exists()]
 
 
