@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
-from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL, registered_source
 from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
@@ -97,6 +98,11 @@ class AnnotationAssistant:
         return f"{card.name} · {quality} · {card.licence}"
 
     @property
+    def seed_matters(self) -> bool:
+        """Whether the seed changes a mask: some models start from the mean of all noise."""
+        return self._files.card.noise > 0
+
+    @property
     def segment_defaults(self) -> DiffDISSettings:
         """The settings that suit the model: the paper's, but for what its card says."""
         return DiffDISSettings(**self._files.card.segment)
@@ -122,13 +128,28 @@ class AnnotationAssistant:
         files = self._backbone_files
         kind: Literal["edge_generator", "edge_kl"]
         kind = "edge_kl" if files.edge_generator is None else "edge_generator"
-        return EdgeSource(kind, files.name, files.licence)
+        return EdgeSource(kind, files.name, files.licence, files.edge_training)
+
+    @property
+    def edge_label(self) -> str:
+        """Say how the backbone gives edges, without a download: of the Hub, only the name.
+
+        Nor does it fail where the backbone cannot be found; what needs it says so.
+        """
+        name = self._backbone_name
+        known = registered_source(name, "backbone") is not None or Path(name).expanduser().is_dir()
+        try:
+            return self.edge_source.label if known else f"edges of {name}"
+        except InputError:
+            return f"edges of {name}"
 
     @property
     def backbone_description(self) -> str:
         """Return one line: whose attention is looked into, and its licence."""
         source = self.edge_source
         generator = " · with its edge generator" if source.kind == "edge_generator" else ""
+        if source.training:
+            generator += f", {source.training}"
         return f"{source.name}{generator} · {source.licence}"
 
     @property

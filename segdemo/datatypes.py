@@ -74,12 +74,21 @@ class SegmentationResult:
 class EdgeSource:
     """How a text-to-image model gives edges: by its edge generator, or by EdgeKL of its attention.
 
-    name: what the user called the model. licence: that of its weights.
+    name: what the user called the model. licence: that of its weights. training: what its edge
+    generator was trained on, in words; empty: not stated.
     """
 
     kind: Literal["edge_generator", "edge_kl"]
     name: str
     licence: str
+    training: str = ""
+
+    @property
+    def label(self) -> str:
+        """Say whose edges these are; only what DiffEGG describes is called DiffEGG."""
+        if self.kind == "edge_kl":
+            return f"DiffEGG: EdgeKL of {self.name}'s attention"
+        return f"edge generator of {self.name}" + (f", {self.training}" if self.training else "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,6 +55,7 @@ class BackboneFiles:
     `TraceSettings` that suit it better than the paper's, by name. adapter: the file of a LoRA for
     the network, or None. edge_generator: its folder, or None; it wants the adapter in the network.
     base: what the text-to-image model itself is called, where the name is of an addition to it.
+    edge_training: what the edge generator was trained on, in words; see `ModelCard`.
     """
 
     name: str
@@ -67,6 +68,7 @@ class BackboneFiles:
     adapter: Path | None = None
     edge_generator: Path | None = None
     base: str = ""
+    edge_training: str = ""
 
 
 def locate_backbone(name: str) -> BackboneFiles:
@@ -91,7 +93,14 @@ def _in_folder(folder: Path, name: str) -> BackboneFiles:
         raise CheckpointError(f"{adapter} is missing: copy the whole folder again.")
     if generator is not None:
         weight_files(generator)
-    return replace(files, name=name, adapter=adapter, edge_generator=generator, base=files.name)
+    return replace(
+        files,
+        name=name,
+        adapter=adapter,
+        edge_generator=generator,
+        base=files.name,
+        edge_training=read_card(folder, name).edge_training if generator else "",
+    )
 
 
 def _base_of(folder: Path, name: str) -> BackboneFiles:

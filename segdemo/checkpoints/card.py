@@ -21,7 +21,8 @@ class ModelCard:
     quality: measured figures and their command. noise: standard deviation of the noise that
     DiffDIS' one step starts from; 1 in the paper, 0 starts from its mean. segment: which of
     `SEGMENT_KEYS`, switches of `DiffDISSettings`, suit the model. trace: values of `TraceSettings`
-    that suit it better than the paper's, by name.
+    that suit it better than the paper's, by name. edge_training: what its edge generator, if it has
+    one, was trained on, in a few words for the page and the command line; empty: not stated.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ModelCard:
     noise: float = 1.0
     segment: dict[str, bool] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
+    edge_training: str = ""
 
 
 def read_card(folder: Path, name: str) -> ModelCard:

@@ -18,14 +18,12 @@ from segdemo.images import to_grey
 if TYPE_CHECKING:
     from segdemo.assistant import AnnotationAssistant
 
-ORIGINS = {"edge_kl": "EdgeKL", "edge_generator": "the edge generator"}
-
 
 def add_edges(verbs: Any) -> None:
     """Add the verb and its flags."""
     parser: argparse.ArgumentParser = verbs.add_parser(
         "edges",
-        help="edges between instances, from a diffusion model's attention",
+        help="edges between instances, by a diffusion model",
         description="Write <stem>_edge.png (8-bit grey, the photo's size) for every photo: from "
         "the edge generator where the backbone has one, else from EdgeKL, as the output says; "
         "middle grey is EdgeKL's upper threshold. Results of an earlier run in the same folder are "
@@ -45,12 +43,14 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 def _edge_finder(
     assistant: AnnotationAssistant, settings: TraceSettings, rule: str, output_dir: Path
 ) -> Handler:
+    origin = assistant.edge_source.label
+
     def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         edge = assistant.edges(image, settings, rule)
         file = _edge_file(output_dir, image_file.stem)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_png(to_grey(edge.probability), file)
-        return (file,), f"{image.shape[1]} x {image.shape[0]}, from {ORIGINS[edge.origin]}"
+        return (file,), f"{image.shape[1]} x {image.shape[0]}, from {origin}"
 
     return handle
 

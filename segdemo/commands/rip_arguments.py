@@ -20,8 +20,10 @@ def add_rip(parser: argparse.ArgumentParser, default: str) -> None:
         "--preset",
         choices=tuple(PRESETS),
         default=default,
-        help="careful: changes masks only where whole borders stand out; robust: cuts at every "
-        "edge and closes gaps, for good edges; paper: for closed edges (default: %(default)s)",
+        help="careful: region merging, which changes a mask only where whole borders stand out "
+        "and joins none unless --join is given; robust: the paper's random walk, gaps of the edges "
+        "closed first, for good edges; paper: Algorithm 4's random walk along the edges as they "
+        "are, for closed ones (default: %(default)s)",
     )
     parser.add_argument(
         "--rip",

@@ -26,7 +26,8 @@ class DiffDISSettings:
     )
     seed: int = setting(
         0,
-        "Seed of the starting noise; the same seed, the same mask.",
+        "Seed of the starting noise; the same seed, the same mask. Of no effect on models that "
+        "start from the mean of all noise, unless there is an ensemble.",
         minimum=0,
         maximum=LARGEST_SEED,
     )

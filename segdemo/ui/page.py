@@ -19,6 +19,7 @@ QUEUE_LENGTH = 20
 CACHE_SECONDS = (3600, 86400)  # look every hour for files older than a day
 
 HELP = (Path(__file__).parent / "help.md").read_text()
+SEED_ADVICE = "another **seed**, or "
 
 
 def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks:
@@ -40,8 +41,13 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
             with gr.Tab("Refine", id=REFINE):
                 refine = build_refine_tab(assistant, store)
             with gr.Tab("Help"):
-                gr.Markdown(HELP)
+                gr.Markdown(help_text(assistant.seed_matters))
         wire_handover(demo, Handover(store, refine, tabs), cutout, inspect)
         demo.load(None, js=HELP_READERS)
     demo.queue(max_size=QUEUE_LENGTH)
     return demo
+
+
+def help_text(seed_matters: bool) -> str:
+    """Return the help, which advises another seed only where that changes the mask."""
+    return HELP.replace("{SEED_ADVICE}", SEED_ADVICE if seed_matters else "")

@@ -413,7 +413,7 @@ class TestEdges:
         assert code == 1
         said = capsys.readouterr()
         assert f"{photo.with_name('bad.png')} is not an image" in said.err
-        assert f"{photo}: 50 x 30, from EdgeKL," in said.out
+        assert f"{photo}: 50 x 30, from DiffEGG: EdgeKL of " in said.out
         assert files_below(out) == ["cat_edge.png", "sea/fish_edge.png"]
         for name, size in (("cat", (50, 30)), ("sea/fish", (31, 47))):
             with Image.open(out / f"{name}_edge.png") as picture:

@@ -26,6 +26,12 @@ TRACE = {"size": 512, "fixed_timestep": 99}
 """How the prior's attention is read: its largest maps have 1/16 of the image's side, and edges
 from its nearly clean steps were better than at PeakKL's, which is little use on a small model."""
 
+PURE_EDGES = "trained without annotations, as DiffEGG describes"
+IMAGENET_EDGES = (
+    "trained on edges that people annotated, with ImageNet features: not DiffEGG's method"
+)
+"""What the card says of how the edge generator was trained."""
+
 SEGMENT = {"augment": True, "follow": True}
 """Defaults of DiffDIS: its maps are coarse, six passes are still
 fast, and averaging them removes noise."""
@@ -64,6 +70,7 @@ def export_pure(
         base=None,
         training=_training(history, edges),
         trace=TRACE,
+        edge_training=PURE_EDGES if edges else "",
     )
     _write_common(folder, card, edges)
 
@@ -80,6 +87,7 @@ def export_imagenet(
         native_size=native_size,
         base="small",
         training=_training(history, edges),
+        edge_training=IMAGENET_EDGES if edges else "",
         segment=SEGMENT,
         noise=0.0,  # of 20 composites 0.81 instead of 0.59 to 0.74 with drawn noise
     )

@@ -38,10 +38,11 @@ def build_refine_api(assistant: AnnotationAssistant) -> None:
         """Split merged and join broken instance masks of one image along edges (RIP).
 
         masks: COCO JSON, label PNG, NPZ, YOLO, LabelMe or a zip. edge: a PNG of edges, or none:
-        then edge_source (diffegg, diffdis or gradient) finds them. preset: careful, robust or
-        paper. mask_format: coco, coco-polygons, panoptic, indexed, npz, yolo, labelme or cutouts;
-        several files come as one zip. Returns the file and how many masks were split, joined and
-        dropped.
+        then edge_source finds them: diffegg (the backbone's edge generator, else EdgeKL), diffdis
+        or gradient. preset: careful (region merging, joins nothing), or the paper's random walk:
+        robust (gaps closed) or paper (edges as they are). mask_format: coco, coco-polygons,
+        panoptic, indexed, npz, yolo, labelme or cutouts; several files come as one zip. Returns
+        the file and how many masks were split, joined and dropped.
         """
         with user_errors():
             given = received(photo), received(masks), received(edge)

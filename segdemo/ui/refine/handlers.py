@@ -30,18 +30,23 @@ from segdemo.ui.refine.messages import (
 from segdemo.ui.refine.opening import PHOTO, open_files
 from segdemo.ui.uploads import Upload
 
-SOURCES = [
-    ["diffegg", "DiffEGG: attention of the text-to-image model"],
-    ["diffdis", "DiffDIS: outline of the main object"],
-    ["gradient", "Grey-value gradient: no model"],
-]
 METHODS = [
     ["diffdis", "DiffDIS mask, cut by the edges"],
     ["maskcut", "MaskCut with a DINO model"],
 ]
-EDGE_WORDS = {"diffegg": "DiffEGG", "diffdis": "DiffDIS", "gradient": "gradient"}
+EDGE_WORDS = {"diffdis": "DiffDIS", "gradient": "gradient"}
 
 FOLDED = gr.update(open=False)  # so that the canvas comes into view
+
+
+def edge_sources(assistant: AnnotationAssistant) -> list[list[str]]:
+    """Return [value, label] of what finds edges; the backbone's are called what they are."""
+    label = assistant.edge_label
+    return [
+        ["diffegg", label[0].upper() + label[1:]],
+        ["diffdis", "DiffDIS: outline of the main object"],
+        ["gradient", "Grey-value gradient: no model"],
+    ]
 
 
 class EditorEvent(gr.EventData):
@@ -193,8 +198,9 @@ class RefineHandlers:
         source = str(data["source"])
         image = load_rgb(session.file(index, PHOTO), picture.name)
         edge = edges_by(self._assistant, image, source)
-        picture.set_edges(edge.probability, source, EDGE_WORDS[source])
-        return edges_message(picture, index, f"Edges found by {EDGE_WORDS[source]}.")
+        words = EDGE_WORDS.get(source) or self._assistant.edge_source.label
+        picture.set_edges(edge.probability, source, words)
+        return edges_message(picture, index, f"Edges found by {words}.")
 
     def _preview(self, data: Message) -> Message:
         _, index, picture = self._picture(data)

@@ -19,14 +19,15 @@ from segdemo.ui.events import MODEL_QUEUE, PRIVATE, RIP_QUEUE, Updates, wire_dow
 from segdemo.ui.forms import label_of
 from segdemo.ui.refine.api import build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
-from segdemo.ui.refine.handlers import METHODS, SOURCES, RefineHandlers, RefineTab
+from segdemo.ui.refine.handlers import METHODS, RefineHandlers, RefineTab, edge_sources
 from segdemo.ui.refine.service import EditorService
 from segdemo.ui.status_line import status_line
 
 MASK_FILES = [".json", ".png", ".npz", ".npy", ".txt", ".zip", ".tif", ".tiff", ".bmp", ".gif"]
 INTRODUCTION = (
-    "Bring photos with masks of any method. Edges split what is merged and join what is broken "
-    "(**RIP**); you accept or reject each change, correct the rest by hand, and export."
+    "Bring photos with masks of any method. **RIP** splits what is merged along edges and joins "
+    "what is broken where none lies between; you accept or reject each change, correct the rest by "
+    "hand, and export."
 )
 FILES = (
     "Masks: COCO JSON, indexed or panoptic PNG, NPZ, YOLO, LabelMe, or a zip of these, matched to "
@@ -67,7 +68,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         "mask-editor",
         EditorService(store).functions,
         rip_presets(),
-        SOURCES,
+        edge_sources(assistant),
         METHODS,
     )
     take = _build_export()
