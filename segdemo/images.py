@@ -6,8 +6,11 @@ agree on what a file shows.
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -21,17 +24,27 @@ from segdemo.datatypes import FloatMap, InputError, RGBImage
 
 MAX_PIXELS = 40_000_000  # pixels; decoded and with its maps this stays well under 2 GB
 # Only these decoders see untrusted bytes; Pillow has many more, one of which runs Ghostscript
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
-FORMAT_NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
+FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF")
+FORMAT_NAMES = "PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF or PPM"
+HEIF_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
 SUFFIXES = frozenset(
     (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-    + (".ppm", ".pgm", ".pbm", ".pnm")
+    + (".ppm", ".pgm", ".pbm", ".pnm", ".avif", *HEIF_SUFFIXES)
 )
 """Endings, in small letters, by which an image is known in a folder or an archive."""
 
+with suppress(ImportError):  # optional, its decoder is under the LGPL
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    FORMATS = (*FORMATS, "HEIF")
+
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_USUAL_DEPTHS = (8, 10, 12, 14)  # bits of a camera or scanner, in a file of 16
 _SIDES_SWAPPED = (5, 6, 7, 8)  # EXIF orientations that lie on their side
 _LATE_CHUNKS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # of a PNG: those that may hold an orientation
 _Read = TypeVar("_Read")
+logger = logging.getLogger(__name__)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -43,19 +56,25 @@ _UPRIGHT = {
 }
 
 
-def load_rgb(source: str | Path | BinaryIO, name: str | None = None) -> RGBImage:
+def load_rgb(
+    source: str | Path | BinaryIO,
+    name: str | None = None,
+    on_change: Callable[[str], None] = logger.warning,
+) -> RGBImage:
     """Read a still image as (H, W, 3) uint8, upright by its EXIF orientation.
 
     source: a path, or an open binary file that can seek. name: what error messages call it; the
-    file's own name by default. Of an animation or a file of several pages the first image is
-    taken. Transparent parts become white, as a page would show them. 16-bit grey keeps its high
-    byte, so the type's full range maps to 0..255; 32-bit grey and float have no agreed white, and
-    are stretched from their own darkest to their brightest value. Embedded colour profiles are not
-    applied. Sides may be as unequal as they like, from 1 x 1 up to `MAX_PIXELS` pixels.
+    file's own name by default. on_change: told in a sentence where grey is stretched. Of an
+    animation or a file of several pages the first image is taken. Transparent parts become white,
+    as a page would show them. 16-bit grey keeps its high byte, so the type's full range maps to
+    0..255, unless no value exceeds 8, 10, 12 or 14 bits: then these are the range; 32-bit grey and
+    float have no agreed white, and are stretched from their own darkest to their brightest value.
+    Embedded colour profiles are not applied. Sides may be as unequal as they like, from 1 x 1 up
+    to `MAX_PIXELS` pixels.
 
     Raises InputError, which names the file and the way out, for anything else.
     """
-    return _read(source, name, _decode)
+    return _read(source, name, partial(_decode, on_change=on_change))
 
 
 def image_size(source: str | Path | BinaryIO, name: str | None = None) -> tuple[int, int]:
@@ -136,6 +155,11 @@ def _open(stream: BinaryIO, name: str) -> Image.Image:
     except UnidentifiedImageError as error:
         if stream.seek(0, 2) == 0:
             raise InputError(f"{name} is empty (0 bytes): copy or download it again.") from error
+        if _is_heif(stream):
+            raise InputError(
+                f"{name} is a HEIC image: install pillow-heif (`pip install pillow-heif`), or save "
+                "it as JPEG."
+            ) from error
         raise InputError(
             f"{name} is not an image that can be read here, or its beginning is damaged: save it "
             f"as {FORMAT_NAMES}."
@@ -150,12 +174,21 @@ def _open(stream: BinaryIO, name: str) -> Image.Image:
     return image
 
 
-def _decode(stream: BinaryIO, name: str) -> RGBImage:
+def _is_heif(stream: BinaryIO) -> bool:
+    """Whether a file's first box names a brand of HEIF."""
+    stream.seek(4)
+    box = stream.read(8)
+    return box[:4] == b"ftyp" and box[4:] in _HEIF_BRANDS
+
+
+def _decode(
+    stream: BinaryIO, name: str, on_change: Callable[[str], None] = logger.debug
+) -> RGBImage:
     """Open, measure, and only then decode."""
     with _open(stream, name) as image:
         try:
             image.load()
-            return _to_rgb(_upright(image), image.format, name)
+            return _to_rgb(_upright(image), image.format, name, on_change)
         except InputError:
             raise
         except MemoryError as error:
@@ -212,11 +245,13 @@ def _orientation(image: Image.Image) -> int | None:
     return orientation if isinstance(orientation, int) else None
 
 
-def _to_rgb(image: Image.Image, file_format: str | None, name: str) -> RGBImage:
+def _to_rgb(
+    image: Image.Image, file_format: str | None, name: str, on_change: Callable[[str], None]
+) -> RGBImage:
     """Bring a decoded image of any mode to (H, W, 3) uint8."""
     # Pillow reads 16-bit PGM as 32-bit integers in 0..65535
     if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
-        return _grey_to_rgb(np.asarray(image).astype(np.uint16) >> 8)
+        return _grey_to_rgb(_high_byte(np.asarray(image).astype(np.uint16), name, on_change))
     if image.mode in ("I", "F"):
         return _grey_to_rgb(_stretch(np.asarray(image, np.float64), name))
     if image.mode == "LAB":
@@ -227,6 +262,20 @@ def _to_rgb(image: Image.Image, file_format: str | None, name: str) -> RGBImage:
         white.paste(with_alpha, mask=with_alpha.getchannel("A"))
         return np.asarray(white)
     return np.asarray(image.convert("RGB"))
+
+
+def _high_byte(
+    values: npt.NDArray[np.uint16], name: str, on_change: Callable[[str], None]
+) -> npt.NDArray[np.uint16]:
+    """Return the high 8 of as many bits as (H, W) numbers use, 16 unless a usual depth holds them.
+
+    Cameras write 10, 12 or 14 bits into 16, which would be black.
+    """
+    top = int(values.max())
+    depth = next((bits for bits in _USUAL_DEPTHS if top < 1 << bits), 16)
+    if 0 < top and depth < 16:
+        on_change(f"{name} has grey of {depth} bits in 16: it was stretched to the full range.")
+    return values >> np.uint16(depth - 8)
 
 
 def _stretch(values: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:

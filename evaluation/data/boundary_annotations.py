@@ -11,7 +11,7 @@ from scipy import io
 from evaluation.data.files import stem
 from evaluation.metrics.boundary import BoolArray
 from segdemo.annotations.folders import LABEL_SUFFIXES
-from segdemo.annotations.label_images import read_label_image
+from segdemo.annotations.stored_ids import read_label_image
 from segdemo.datatypes import InputError
 
 FOLDERS = ("boundaries", "groundTruth", "instances")

@@ -19,8 +19,8 @@ from evaluation.data.panoptic_readers import read_indices
 from evaluation.metrics.instances import Instances
 from segdemo.annotations import read_masks, rle
 from segdemo.annotations.classes import VOID as VOC_VOID
-from segdemo.annotations.coco import MALFORMED
-from segdemo.annotations.label_images import read_label_image
+from segdemo.annotations.notes import MALFORMED
+from segdemo.annotations.stored_ids import read_label_image
 from segdemo.datatypes import InputError, InstanceMasks
 
 IGNORED = 65535  # of 16-bit label maps: nobody knows what is there
@@ -132,7 +132,10 @@ class MaskFile:
 
     def load(self) -> Instances:
         """See `InstanceReader`."""
-        masks = list(read_masks(self.path).values())
+        read = read_masks(self.path)
+        if not read.is_complete:
+            raise InputError(" ".join(read.sentences()))
+        masks = list(read.values())
         if len(masks) != 1:
             raise InputError(f"{self.path.name} holds masks of {len(masks)} images, not of one.")
         found = from_masks(masks[0])

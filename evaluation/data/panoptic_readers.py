@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from evaluation.metrics.panoptic_quality import Segments
-from segdemo.annotations import label_images
+from segdemo.annotations import stored_ids
 from segdemo.annotations.classes import VOID as VOC_VOID
 from segdemo.datatypes import InputError
 
@@ -43,7 +43,7 @@ class CocoSegments:
 
     def load(self) -> Segments:
         """See `SegmentReader`."""
-        ids = label_images.read_label_image(self.image, self.image.name)
+        ids = stored_ids.read_label_image(self.image, self.image.name)
         return Segments(
             ids,
             {int(one["id"]): int(one["category_id"]) for one in self.segments},
@@ -104,7 +104,7 @@ class CodedSegments:
     def _codes(self) -> tuple[Ids, Ids]:
         """Return class and instance of each pixel, class 0 where there is none."""
         if self.coding == "channels":
-            codes = label_images.read_label_image(self.path, self.path.name)
+            codes = stored_ids.read_label_image(self.path, self.path.name)
             return codes % 256, codes // 256 % 256
         codes = read_codes(self.path)
         if self.coding == "thousands":
@@ -121,7 +121,7 @@ class CodedSegments:
 def read_indices(path: Path) -> Ids:
     """Read (H, W) stored values of a palette or grey image, 255 too; raises InputError."""
     try:
-        with Image.open(path, formats=label_images.FORMATS) as image:
+        with Image.open(path, formats=stored_ids.FORMATS) as image:
             if image.mode not in ("P", "L", "I", "1") and not image.mode.startswith("I;16"):
                 raise InputError(f"{path} is {image.mode}: save one number a pixel.")
             return np.asarray(image).astype(np.int64)

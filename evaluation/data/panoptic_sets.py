@@ -20,9 +20,9 @@ from evaluation.data.panoptic_readers import (
 )
 from evaluation.data.validation import FileError
 from segdemo.annotations.classes import class_names
-from segdemo.annotations.coco import MALFORMED
 from segdemo.annotations.file_names import path_inside
 from segdemo.annotations.folders import LABEL_SUFFIXES
+from segdemo.annotations.notes import MALFORMED
 from segdemo.datatypes import InputError
 
 VOC_ROOTS = (".", "VOCdevkit/VOC2012", "VOC2012")

@@ -14,7 +14,8 @@ from typing import Any, Literal, get_args
 
 from segdemo.annotations.arrays import add_arrays, write_npz
 from segdemo.annotations.classes import ClassSet
-from segdemo.annotations.coco import read_coco, read_results, write_coco, write_coco_polygons
+from segdemo.annotations.coco import read_coco, read_results, read_sam
+from segdemo.annotations.coco_writer import write_coco, write_coco_polygons
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.cutouts import write_cutouts
 from segdemo.annotations.file_names import check_distinct
@@ -26,9 +27,11 @@ from segdemo.annotations.folders import (
 )
 from segdemo.annotations.label_images import add_label_image, write_indexed
 from segdemo.annotations.labelme import read_labelme, write_labelme
+from segdemo.annotations.notes import MALFORMED, ForeignFileError, MasksRead, sentences
 from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.panoptic import read_panoptic, write_panoptic
-from segdemo.annotations.yolo import CLASSES_FILE, read_yolo, write_yolo
+from segdemo.annotations.voc import LABEL_MAP, is_voc, read_voc
+from segdemo.annotations.yolo import NAME_FILES, read_yolo, write_yolo
 from segdemo.datatypes import Front, InputError, InstanceMasks, RGBImage
 
 MaskFormat = Literal[
@@ -37,7 +40,10 @@ MaskFormat = Literal[
 """coco, coco-polygons and panoptic are one JSON (panoptic with a folder of its name beside it),
 the others a folder with a file for each image, cutouts one for each instance."""
 
-__all__ = ["ClassSet", "MaskFormat", "read_masks", "write_masks"]
+_LISTS = (*NAME_FILES, LABEL_MAP)
+_TOLD = 3  # reasons in one message
+
+__all__ = ["ClassSet", "MaskFormat", "MasksRead", "read_masks", "write_masks"]
 
 
 def read_masks(
@@ -45,7 +51,7 @@ def read_masks(
     image_sizes: Mapping[str, tuple[int, int]] | None = None,
     classes: ClassSet | None = None,
     name: str | None = None,
-) -> dict[str, InstanceMasks]:
+) -> MasksRead:
     """Read the masks of one or several images from a file, a zip archive or a folder.
 
     image_sizes: (height, width) of the images wanted, by file name; masks are matched to them by
@@ -57,8 +63,9 @@ def read_masks(
     file; its own by default.
 
     In a folder or archive, JSON counts before TXT, TXT before NPZ and NPY, these before images,
-    so that the images themselves may lie beside their masks. Raises InputError, which names the
-    file and the way out, for anything that cannot be used.
+    so that the images themselves may lie beside their masks. An image, entry or file that cannot be
+    used is left out, the rest is read; the result says what and why. Raises InputError, which names
+    the file and the way out, where nothing is left.
     """
     file = name or path.name
     collector = MaskCollector(image_sizes)
@@ -69,9 +76,15 @@ def read_masks(
             _read_file(path, path.parent, Path(file).stem, file, collector, classes)
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}).") from error
-    if image_sizes is None:
-        return collector.found
-    return {key: collector.found[key] for key in image_sizes if key in collector.found}
+    found = collector.found
+    notes = collector.notes
+    if not any(map(len, found.values())) and any(note.left_out for note in notes):
+        told = sentences([note for note in notes if note.left_out])
+        more = [f"{len(told) - _TOLD} more things were left out."] if len(told) > _TOLD else []
+        raise InputError(" ".join(told[:_TOLD] + more))
+    if image_sizes is not None:
+        found = {key: found[key] for key in image_sizes if key in found}
+    return MasksRead(found, tuple(notes))
 
 
 def write_masks(
@@ -118,25 +131,59 @@ def write_masks(
 def _read_folder(
     folder: Path, file: str, collector: MaskCollector, classes: ClassSet | None
 ) -> None:
-    files = {
-        path: path.relative_to(folder).with_suffix("").as_posix()
-        for path in annotation_files(folder)
-    }
+    files = annotation_files(folder)
     images = [path for path in files if path.suffix.lower() in LABEL_SUFFIXES]
-    others = [path for path in files if path not in images and path.name != CLASSES_FILE]
+    others = [path for path in files if path not in images and path.name not in _LISTS]
+    if is_voc(images, folder) and classes is None:
+        read_voc(images, folder, collector)
+        return
     texts = [path for path in others if path.suffix.lower() == ".txt"]
     if len(others) > len(texts) or images:  # lists and notes are texts as well
-        wanted = collector.names is not None
-        texts = [path for path in texts if wanted and collector.key(files[path], path.name)]
+        texts = [path for path in texts if _is_wanted(path, folder, collector)]
     arrays = [path for path in others if path.suffix.lower() in (".npz", ".npy")]
     jsons = [path for path in others if path.suffix.lower() == ".json"]
-    chosen = jsons or texts or arrays
-    for path in chosen:
-        _read_file(path, folder, files[path], path.name, collector, classes)
-    if not chosen and not images:
-        raise InputError(f"{file} holds no masks: put PNG, JSON, TXT, NPZ or NPY files into it.")
-    if not chosen:
+    before = len(collector.found)
+    for chosen in (jsons, texts, arrays):
+        if _read_files(chosen, folder, collector, classes) or len(collector.found) > before:
+            return
+    if images:
         read_label_images(images, folder, file, collector, classes)
+    elif not collector.notes:
+        raise InputError(f"{file} holds no masks: put PNG, JSON, TXT, NPZ or NPY files into it.")
+
+
+def _read_files(
+    chosen: list[Path], folder: Path, collector: MaskCollector, classes: ClassSet | None
+) -> bool:
+    """Read each file, and note those that cannot be; returns whether one was to hold masks."""
+    meant = False
+    for path in chosen:
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        with collector.notes.guarding(path.name):
+            try:
+                _read_file(path, folder, stem, path.name, collector, classes)
+                meant = True
+            except ForeignFileError as error:
+                if not _is_wanted(path, folder, collector):
+                    collector.notes.change(path.name, "", f"passed over, {error}")
+                    continue
+                meant = True
+                raise
+            except InputError:
+                meant = True
+                raise
+    return meant
+
+
+def _is_wanted(path: Path, folder: Path, collector: MaskCollector) -> bool:
+    """Whether a file is called like a wanted image."""
+    if collector.names is None:
+        return False
+    stem = path.relative_to(folder).with_suffix("").as_posix()
+    try:
+        return collector.key(stem, path.name) is not None
+    except InputError:  # it could be several
+        return True
 
 
 def _read_file(
@@ -157,7 +204,7 @@ def _read_file(
         add_arrays(path, stem, collector, file, classes)
     elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         with TemporaryDirectory(prefix="masks-") as place:
-            unpack(path, file, Path(place))
+            unpack(path, file, Path(place), collector.notes)
             _read_folder(Path(place), file, collector, classes)
     elif suffix == ".json" or start.lstrip()[:1] in (b"{", b"["):
         _read_json(path, stem, file, collector)
@@ -175,17 +222,36 @@ def _read_json(path: Path, stem: str, file: str, collector: MaskCollector) -> No
         content: Any = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is damaged or not JSON: export it again.") from error
+    try:
+        _read_content(content, path, stem, file, collector)
+    except InputError:
+        raise
+    except MALFORMED as error:
+        raise InputError(f"{file} is incomplete or damaged: export it again.") from error
+
+
+def _read_content(content: Any, path: Path, stem: str, file: str, collector: MaskCollector) -> None:
     match content:
         case {"shapes": list()}:
             read_labelme(content, stem, collector, file)
         case {"annotations": [{"segments_info": _}, *_]}:
             read_panoptic(content, path, collector, file)
+        case {"annotations": [{"caption": _}, *_]}:
+            raise ForeignFileError(f"{file} holds captions, not masks.")
+        case {"annotations": [{"keypoints": _}, *_]} if collector.found:
+            raise ForeignFileError(f"{file} holds poses of objects whose masks others have.")
         case {"annotations": list(), "images": list()} | {"annotations": list(), "image": dict()}:
             read_coco(content, collector, file)
-        case [{"image_id": _, "segmentation": _}, *_]:
+        case [{"image_id": _, "bbox": _, **rest}, *_] if "segmentation" not in rest and not any(
+            "segmentation" in result for result in content if isinstance(result, dict)
+        ):
+            raise ForeignFileError(f"{file} holds boxes, not masks: export segmentations.")
+        case [{"image_id": _}, *_]:
             read_results(content, collector, file)
+        case [{"segmentation": _}, *_]:
+            read_sam(content, stem, collector, file)
         case _:
-            raise InputError(
+            raise ForeignFileError(
                 f"{file} is JSON, but holds no masks: it needs images and annotations (COCO) or "
                 "shapes (LabelMe)."
             )

@@ -17,6 +17,7 @@ from segdemo.annotations.classes import ClassSet
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
 from segdemo.annotations.label_images import add_labels
+from segdemo.annotations.soft_masks import SOFT_THRESHOLD, is_soft
 from segdemo.datatypes import InputError, InstanceMasks, Labels
 from segdemo.files import ZIP_ERRORS, atomic_write
 
@@ -28,9 +29,10 @@ def add_arrays(
 ) -> None:
     """Read NPY or NPZ as the masks of the image `name`.
 
-    (H, W) whole numbers are ids, (H, W) bool is one mask, (N, H, W) of bool or of zeros and ones a
-    stack. An NPZ may hold more arrays: `masks` or `labels` counts, beside it `scores`,
-    `category_ids`, `crowd` and `names`; or each array is one mask. Raises InputError.
+    (H, W) whole numbers are ids, (H, W) bool is one mask, (N, H, W) of bool or of zeros and one
+    other value a stack. Soft masks, shares of 1 or of 255, are cut at half, which is noted. An NPZ
+    may hold more arrays: `masks` or `labels` counts, beside it `scores`, `category_ids`, `crowd`
+    and `names`; or each array is one mask. Raises InputError.
     """
     key = collector.key(name, file)
     if key is None:
@@ -47,15 +49,18 @@ def add_arrays(
                 "labels or masks."
             )
         main = np.stack(list(arrays.values()))
+    if (hard := _cut_at_half(main)) is not None:
+        main = hard
+        collector.notes.change(file, "", "it holds soft masks, which were cut at half")
     if main.ndim == 2 and main.dtype == np.bool_:
         main = main[None]
     if main.ndim == 2:
         add_labels(_whole(main, file), key, collector, file, classes)
         return
-    if main.ndim != 3 or main.dtype.kind not in "biu" or (main.size and not _binary(main)):
+    if main.ndim != 3 or main.dtype.kind not in "biuf" or not _is_hard(main):
         raise InputError(
             f"{file} holds {main.dtype} of shape {main.shape}: (H, W) ids or an (N, H, W) stack of "
-            "zeros and ones can be read."
+            "zeros and ones or 255 can be read."
         )
     collector.make_room(key, (main.shape[1], main.shape[2]), len(main), file)
     collector.add(key, _stack(main.astype(np.bool_), arrays, file), file)
@@ -135,8 +140,24 @@ def _whole(values: npt.NDArray[Any], file: str) -> Labels:
     raise InputError(f"{file} holds {values.dtype}: ids are whole numbers from 0.")
 
 
-def _binary(values: npt.NDArray[Any]) -> bool:
-    return values.dtype == np.bool_ or (values.min() >= 0 and values.max() <= 1)
+def _is_hard(values: npt.NDArray[Any]) -> bool:
+    """Whether each mask of (N, H, W) is zeros and one other value, the same in all of them."""
+    return bool(np.count_nonzero(np.unique(values)) <= 1 and values.min(initial=0) >= 0)
+
+
+def _cut_at_half(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+    """Return soft masks, (H, W) or (N, H, W), as bool; None for others."""
+    if values.ndim not in (2, 3) or not values.size:
+        return None
+    if values.dtype.kind == "f":
+        within = np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1
+        between = within and ((values > 0) & (values < 1)).any()
+        return values >= SOFT_THRESHOLD if between else None
+    if values.dtype == np.uint8:
+        stack = values if values.ndim == 3 else values[None]
+        soft = any(is_soft(mask) for mask in stack) and not _is_hard(values)
+        return values >= SOFT_THRESHOLD * 255 if soft else None
+    return None
 
 
 def _stack(

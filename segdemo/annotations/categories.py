@@ -55,4 +55,6 @@ class Categories:
 
     def as_coco(self) -> list[dict[str, Any]]:
         """Return COCO's list of categories."""
-        return [{"id": number, "name": name} for number, name in self.names.items()]
+        return [
+            {"id": number, "name": name, "supercategory": ""} for number, name in self.names.items()
+        ]

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from pycocotools import mask as mask_api
 
 from segdemo.annotations import rle
-from segdemo.annotations.categories import Categories
 from segdemo.annotations.collector import MaskCollector
-from segdemo.annotations.omissions import Omissions
-from segdemo.annotations.outlines import fill, trace
+from segdemo.annotations.notes import MALFORMED
+from segdemo.annotations.segmentations import fits, read_segmentation
 from segdemo.datatypes import InputError, InstanceMasks
-from segdemo.files import write_json
 
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+
+@dataclass(frozen=True)
+class _Image:
+    """A file's record of an image. size: (height, width), None where the file has none."""
+
+    name: str
+    size: tuple[int, int] | None
 
 
 def read_coco(content: Any, collector: MaskCollector, file: str) -> None:
@@ -26,74 +30,145 @@ def read_coco(content: Any, collector: MaskCollector, file: str) -> None:
 
     Scores are 1 where the file has none. Sizes are those of the list of images; where all runs
     of an image have its width and height swapped, as MaskCut writes them, the runs are believed.
-    Raises InputError.
+    An image or annotation that cannot be used is left out and noted. Raises InputError for a list
+    of images that is none.
     """
-    try:
-        images = [content["image"]] if "image" in content else content["images"]
-        sizes = {_image_id(i): (int(i["height"]), int(i["width"])) for i in images}
-        file_names = {_image_id(i): str(i["file_name"]) for i in images}
-        names = {int(c["id"]): str(c["name"]) for c in content.get("categories", [])}
-        given: dict[Any, list[Any]] = {image_id: [] for image_id in sizes}
-        for annotation in content["annotations"]:
-            owner = annotation.get("image_id", next(iter(sizes)) if "image" in content else None)
+    images = [content["image"]] if "image" in content else content["images"]
+    records = _image_records(images, collector, file)
+    names = _category_names(content.get("categories"), collector, file)
+    given: dict[Any, list[tuple[str, Any]]] = {image_id: [] for image_id in records}
+    alone = next(iter(records), None) if "image" in content else None
+    for i, annotation in enumerate(content["annotations"], 1):
+        entry = _entry(annotation, i)
+        with collector.notes.guarding(file, entry):
+            owner = as_id(annotation.get("image_id", alone))
             if owner not in given:
-                raise InputError(f"{file} has an annotation for image {owner}, which it lacks.")
-            given[owner].append(annotation)
-    except InputError:
-        raise
-    except MALFORMED as error:
-        raise InputError(
-            f"{file} is not a complete COCO JSON ({type(error).__name__}: {error}): export it "
-            "again."
-        ) from error
-    swapped = {image_id for image_id, owned in given.items() if _is_swapped(sizes[image_id], owned)}
-    for image_id, owned in given.items():
-        key = collector.key(file_names[image_id], file)
-        if key is not None:
+                raise InputError(f"the file lists no image {owner}")
+            given[owner].append((entry, annotation))
+    stated = {number: record.size for number, record in records.items() if record is not None}
+    swapped = {
+        number
+        for number, size in stated.items()
+        if size and _is_swapped(size, [annotation for _, annotation in given[number]])
+    }
+    for number, record in records.items():
+        if record is None:  # noted where it was found
+            continue
+        with collector.notes.guarding(file, record.name):
+            key = collector.key(record.name, file)
+            if key is None:
+                continue
+            size = record.size or collector.size(key, file)
             # an image without masks shows nothing itself, but the file swaps all or none
-            swap = image_id in swapped or (bool(swapped) and not owned)
-            size = sizes[image_id][::-1] if swap else sizes[image_id]
-            _read_image(key, size, owned, names, collector, file)
+            if number in swapped or (swapped and not given[number]):
+                size = size[::-1]
+            _read_image(key, size, given[number], names, collector, file)
 
 
 def read_results(content: list[Any], collector: MaskCollector, file: str) -> None:
-    """Read a list of results with runs; images are known by the number their name ends in."""
-    given: dict[int, list[Any]] = {}
-    try:
-        for result in content:
-            given.setdefault(int(result["image_id"]), []).append(result)
-        sizes = {number: rle.runs_size(some[0]["segmentation"]) for number, some in given.items()}
-    except (InputError, *MALFORMED) as error:
-        raise InputError(
-            f"{file} is not a list of COCO results with RLE: add image ids and sizes, or give a "
-            "JSON with its images."
-        ) from error
-    for number, results in given.items():
-        key = collector.key_by_number(number, file)
-        if key is not None:
-            _read_image(key, sizes[number], results, {}, collector, file)
+    """Read a list of results with runs.
 
-
-def write_coco(
-    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions
-) -> None:
-    """Write one JSON with compressed runs, which keep masks to the pixel, overlaps too."""
-    _write(masks_by_name, path, omissions, polygons=False)
-
-
-def write_coco_polygons(
-    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions
-) -> None:
-    """Write one JSON with polygons along the pixels' borders; crowds as plain runs, as COCO's.
-
-    Holes are cut open, so that pycocotools fills the polygons to the very masks. Programs that
-    draw a polygon's line as well make its pixels part of the mask, the cuts' too.
+    Images are known by their file names, or by the number their name ends in.
     """
-    _write(masks_by_name, path, omissions, polygons=True)
+    given: dict[Any, list[tuple[str, Any]]] = {}
+    for i, result in enumerate(content, 1):
+        entry = f"result {i}"
+        with collector.notes.guarding(file, entry):
+            owner = as_id(result.get("file_name", result["image_id"]))
+            given.setdefault(owner, []).append((entry, result))
+    for owner, results in given.items():
+        with collector.notes.guarding(file, f"image {owner}"):
+            key = collector.key(str(owner), file)
+            if key is None and isinstance(owner, int):
+                key = collector.key_by_number(owner, file)
+            if key is not None:
+                _read_image(
+                    key, _size_of(key, results, collector, file), results, {}, collector, file
+                )
 
 
-def _image_id(image: Mapping[str, Any]) -> Any:
-    return image["id"] if "id" in image else image["image_id"]
+def read_sam(content: list[Any], name: str, collector: MaskCollector, file: str) -> None:
+    """Read the list that SAM's automatic mask generator writes for the image `name`."""
+    key = collector.key(name, file)
+    if key is not None:
+        masks = [(f"mask {i}", mask) for i, mask in enumerate(content, 1)]
+        _read_image(key, _size_of(key, masks, collector, file), masks, {}, collector, file)
+
+
+def as_id(value: Any) -> Any:
+    """Return an id so that 1, 1.0 and "1" are one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and value == str(int(value)):
+        return int(value)
+    if not isinstance(value, str | int):
+        raise InputError("it does not say which image it belongs to")
+    return value
+
+
+def _image_records(images: Any, collector: MaskCollector, file: str) -> dict[Any, _Image | None]:
+    """Return the records by id; None for an id that several images have."""
+    if not isinstance(images, list):
+        raise InputError(f"{file} is not a complete COCO JSON: export it again.")
+    records: dict[Any, _Image | None] = {}
+    twice: dict[Any, list[str]] = {}
+    for i, image in enumerate(images, 1):
+        with collector.notes.guarding(file, f"image {i} of the list"):
+            number = as_id(image["id"] if "id" in image else image["image_id"])
+            record = _Image(_file_name(image), _stated_size(image))
+            known = records.setdefault(number, record)
+            if known != record:
+                twice.setdefault(number, [known.name] if known else []).append(record.name)
+                records[number] = None
+    for number, names in twice.items():
+        collector.notes.leave_out(
+            file,
+            f"image {number}",
+            f"{len(names)} images have this id, {names[0]} and {names[1]}: give each its own",
+        )
+    return records
+
+
+def _file_name(image: Mapping[str, Any]) -> str:
+    """Return an image's name; LVIS has none but that at the end of its URL."""
+    for field in ("file_name", "coco_url", "flickr_url", "path"):
+        if isinstance(image.get(field), str) and image[field]:
+            name: str = image[field]
+            return name if field == "file_name" else PurePosixPath(name).name
+    raise InputError("it has no file_name")
+
+
+def _stated_size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    if image.get("height") is None or image.get("width") is None:
+        return None
+    return int(image["height"]), int(image["width"])
+
+
+def _category_names(given: Any, collector: MaskCollector, file: str) -> dict[int, str]:
+    names: dict[int, str] = {}
+    if given is not None and not isinstance(given, list):
+        collector.notes.leave_out(file, "categories", "they are not a list")
+        return names
+    for i, category in enumerate(given or (), 1):
+        with collector.notes.guarding(file, f"category {i} of the list"):
+            names[int(category["id"])] = str(category["name"])
+    return names
+
+
+def _entry(annotation: Any, i: int) -> str:
+    if isinstance(annotation, Mapping) and isinstance(annotation.get("id"), int | str):
+        return f"annotation {annotation['id']}"
+    return f"annotation {i} of the list"
+
+
+def _size_of(
+    key: str, masks: list[tuple[str, Any]], collector: MaskCollector, file: str
+) -> tuple[int, int]:
+    """Return an image's (height, width), without a list of images that of its first runs."""
+    for _, mask in masks:
+        with suppress(InputError, *MALFORMED):
+            return rle.runs_size(rle.normalise(mask["segmentation"], (0, 0)))
+    return collector.size(key, file)
 
 
 def _is_swapped(stated: tuple[int, int], annotations: list[Any]) -> bool:
@@ -111,85 +186,65 @@ def _is_swapped(stated: tuple[int, int], annotations: list[Any]) -> bool:
 def _read_image(
     key: str,
     size: tuple[int, int],
-    annotations: list[Any],
+    annotations: list[tuple[str, Any]],
     names: dict[int, str],
     collector: MaskCollector,
     file: str,
 ) -> None:
+    """Read the annotations of one image, each with what notes call it."""
+    size = _upright(key, size, annotations, collector, file)
     collector.make_room(key, size, len(annotations), file)
-    count = len(annotations)
-    masks = np.zeros((count, *size), np.bool_)
-    scores, crowd = np.ones(count, np.float32), np.zeros(count, np.bool_)
-    categories = np.zeros(count, np.int64)
-    for i, annotation in enumerate(annotations):
-        try:
-            masks[i] = _mask(annotation["segmentation"], size)
-            scores[i] = annotation.get("score", 1)
-            crowd[i] = bool(annotation.get("iscrowd", 0))
-            categories[i] = annotation.get("category_id", 1)
-        except InputError as error:
-            raise InputError(f"{file}: mask {i + 1} of {key} cannot be used: {error}.") from error
-        except MALFORMED as error:
-            raise InputError(
-                f"{file}: mask {i + 1} of {key} is incomplete ({type(error).__name__}: {error}): "
-                "export it again."
-            ) from error
-    if names and (unknown := set(categories.tolist()) - set(names)):
-        raise InputError(
-            f"{file}: {key} has category {min(unknown)}, which the file does not list."
-        )
-    try:
-        found = InstanceMasks(masks, scores, categories, names, crowd if crowd.any() else None)
-    except InputError as error:
-        raise InputError(f"{file}: {key} cannot be used: {error}") from error
+    masks = np.zeros((len(annotations), *size), np.bool_)
+    scores: list[float] = []
+    crowd: list[bool] = []
+    categories: list[int] = []
+    for entry, annotation in annotations:
+        with collector.notes.guarding(file, entry):
+            mask, change = read_segmentation(annotation.get("segmentation"), size)
+            category = int(annotation.get("category_id", 1))
+            if not 0 <= category < 2**63:
+                raise InputError(f"category {category} is not a number from 0")
+            if names and category not in names:
+                change = change or f"the file lists no category {category}, it has no name"
+            score = annotation.get("score", annotation.get("predicted_iou", 1))
+            if not isinstance(score, int | float) or not np.isfinite(score):
+                score, change = 1, change or "its score is not a number, 1 was taken"
+            if change:
+                collector.notes.change(file, entry, change)
+            masks[len(scores)] = mask
+            scores.append(score)
+            crowd.append(bool(annotation.get("iscrowd", 0)))
+            categories.append(category)
+    found = InstanceMasks(
+        masks[: len(scores)],
+        np.array(scores, np.float32),
+        np.array(categories, np.int64),
+        names,
+        np.array(crowd, np.bool_) if any(crowd) else None,
+    )
     collector.add(key, found, file)
 
 
-def _mask(segmentation: Any, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    if isinstance(segmentation, list):
-        return fill(segmentation, size)
-    height, width = rle.runs_size(segmentation)
-    if (height, width) != size:
-        raise InputError(f"its RLE is {width} x {height}, the image {size[1]} x {size[0]}")
-    return rle.decode(segmentation)
+def _upright(
+    key: str,
+    stated: tuple[int, int],
+    annotations: list[tuple[str, Any]],
+    collector: MaskCollector,
+    file: str,
+) -> tuple[int, int]:
+    """Return the size masks are in: the image's where the stated one is that before EXIF turns it.
 
-
-def _write(
-    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions, *, polygons: bool
-) -> None:
-    images: list[Any] = []
-    annotations: list[Any] = []
-    categories = Categories.of(masks_by_name)
-    for image_id, (name, found) in enumerate(masks_by_name.items(), 1):
-        height, width = found.size
-        images.append({"id": image_id, "file_name": name, "width": width, "height": height})
-        for i, mask in enumerate(found.masks):
-            runs = rle.encode(mask)
-            segmentation: Any = runs
-            if polygons and is_crowd(found, i):
-                segmentation = {"size": runs["size"], "counts": rle.plain_counts(mask)}
-            elif polygons:
-                outlines = trace(mask)
-                segmentation = [np.ravel(polygon).tolist() for polygon in outlines.polygons]
-                if not segmentation:
-                    omissions.add("{} without pixels cannot be polygons and were left out.", 1)
-                    continue
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": categories.number(found, i),
-                    "segmentation": segmentation,
-                    "area": int(mask_api.area(runs)),
-                    "bbox": mask_api.toBbox(runs).tolist(),
-                    "iscrowd": int(is_crowd(found, i)),
-                    "score": float(found.scores[i]),
-                }
-            )
-    content = {"images": images, "annotations": annotations, "categories": categories.as_coco()}
-    write_json(content, path)
-
-
-def is_crowd(found: InstanceMasks, i: int) -> bool:
-    """Return whether an instance is a crowd."""
-    return found.crowd is not None and bool(found.crowd[i])
+    Tools that show photos upright draw upright, and some write the stored width and height.
+    """
+    wanted = collector.wanted_size(key)
+    if wanted is None or wanted == stated or wanted[::-1] != stated:
+        return stated
+    if not all(fits(annotation.get("segmentation"), wanted) for _, annotation in annotations):
+        return stated
+    collector.notes.change(
+        file,
+        key,
+        "width and height are swapped, those before EXIF turns the photo; its masks fit upright "
+        "and were taken so",
+    )
+    return wanted

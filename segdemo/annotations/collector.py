@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 
-from segdemo.annotations.file_names import without_suffix
+from segdemo.annotations.file_names import name_forms, without_hash, without_suffix
+from segdemo.annotations.notes import ReadingNotes
 from segdemo.datatypes import MAX_INSTANCES, InputError, InstanceMasks
 from segdemo.images import MAX_PIXELS
 
@@ -23,13 +23,15 @@ class MaskCollector:
     def __init__(self, sizes: Mapping[str, tuple[int, int]] | None) -> None:
         """Start with nothing found."""
         self.found: dict[str, InstanceMasks] = {}
+        self.notes = ReadingNotes()
         self._sizes = sizes
         self._labels: dict[str, int] = {}
         self._bytes = 0
         # by how much a name was shortened and what is left of it
         self._alike: dict[tuple[int, str], list[str]] = {}
         for name in sizes or ():
-            for form in enumerate(_forms(name)):
+            forms = name_forms(name)
+            for form in enumerate((*forms, without_hash(forms[-1]))):
                 self._alike.setdefault(form, []).append(name)
 
     @property
@@ -40,16 +42,19 @@ class MaskCollector:
     def key(self, name: str, file: str) -> str | None:
         """Return what the image `name` is called here, None where it is not wanted.
 
-        The whole name counts first, then the name without its ending, at last that without its
-        folders. Raises InputError where several images share the last.
+        Names are compared form by form, see `file_names.name_forms`, at last without the hash that
+        a tool has put before one of the two. Raises InputError where several images fit.
         """
         if self._sizes is None:
             return name
         alike: list[str] = []
-        for form in enumerate(_forms(name)):
-            alike = self._alike.get(form, [])
-            if len(alike) == 1:
-                return alike[0]
+        forms = name_forms(name)
+        plain, last = forms[-1], len(forms) - 1
+        for form in (*enumerate(forms), (last, without_hash(plain)), (last + 1, plain)):
+            now = self._alike.get(form, [])
+            if len(now) == 1:
+                return now[0]
+            alike = now or alike
         if alike:
             raise InputError(
                 f"{file} has masks for {name}, which could be {alike[0]} or {alike[1]}: rename one."
@@ -71,6 +76,10 @@ class MaskCollector:
                 "give a JSON with its images."
             )
         return alike[0] if alike else None
+
+    def wanted_size(self, key: str) -> tuple[int, int] | None:
+        """Return an image's (height, width) where it is known beforehand."""
+        return None if self._sizes is None else self._sizes[key]
 
     def size(self, key: str, file: str) -> tuple[int, int]:
         """Return an image's (height, width), for formats that do not hold it."""
@@ -109,14 +118,10 @@ class MaskCollector:
         return self._labels.setdefault(label, len(self._labels) + 1)
 
     def add(self, key: str, masks: InstanceMasks, file: str) -> None:
-        """Keep an image's masks; raises InputError where it has some already."""
+        """Keep an image's masks; those of a second file are left out and noted."""
         if key in self.found:
-            raise InputError(f"{file} has masks for {key}, which has some already: give one file.")
+            self.notes.leave_out(
+                file, key, "it has masks from another file or entry already: give one"
+            )
+            return
         self.found[key] = masks
-
-
-def _forms(name: str) -> tuple[str, str, str]:
-    """Return a name in small letters, itself without ending, and that without folders."""
-    whole = name.replace("\\", "/").casefold()
-    bare = without_suffix(whole)
-    return whole, bare, PurePosixPath(bare).name

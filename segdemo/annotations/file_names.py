@@ -1,12 +1,41 @@
-"""Which file holds which image's masks."""
+"""Which file holds which image's masks, and how names are compared."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote
 
 from segdemo.datatypes import InputError
 from segdemo.images import SUFFIXES
+
+# What tools put around an image's name: Label Studio 8 hex digits or a UUID before it, Roboflow the
+# ending and a hash behind it. Eight digits that are a date belong to the name.
+_PREFIX = re.compile(
+    r"(?!(?:19|20)\d{6}[-_])[0-9a-f]{8}(?:(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?(?:-|__)(?=.)"
+)
+_ROBOFLOW = re.compile(r"(.+?)(?:_(?:jpe?g|png|webp|bmp|tiff?))?\.rf\.[0-9a-z]{8,}")
+
+
+def name_forms(name: str) -> tuple[str, ...]:
+    """Return the forms by which an image's name is compared, from the strictest to the loosest.
+
+    All are in small letters and Unicode's NFC: the whole name, that without its ending, that
+    without folders, and the last decoded where it is a URL's.
+    """
+    whole = unicodedata.normalize("NFC", name.replace("\\", "/")).casefold()
+    bare = without_suffix(whole)
+    plain = unicodedata.normalize("NFC", unquote(whole)).casefold()
+    plain = plain.split("?d=")[-1].split("?")[0]
+    return whole, bare, PurePosixPath(bare).name, PurePosixPath(without_suffix(plain)).name
+
+
+def without_hash(form: str) -> str:
+    """Return the last of `name_forms` without the hash that a tool has added, if there is one."""
+    roboflow = _ROBOFLOW.fullmatch(form)
+    return roboflow[1] if roboflow else _PREFIX.sub("", form, count=1)
 
 
 def output_path(folder: Path, name: str, suffix: str) -> Path:

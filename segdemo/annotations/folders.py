@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
-
-import numpy as np
 
 from segdemo.annotations.classes import ClassSet
 from segdemo.annotations.collector import MaskCollector
-from segdemo.annotations.label_images import add_label_image, add_labels, read_label_image
-from segdemo.datatypes import InputError, InstanceMasks, Labels
+from segdemo.annotations.label_images import (
+    add_label_image,
+    add_labels,
+    add_single_masks,
+    is_single,
+    read_instance_ids,
+)
+from segdemo.annotations.notes import ReadingNotes
+from segdemo.datatypes import InputError, Labels
 from segdemo.files import ZIP_ERRORS, unpack_zip
 
 LABEL_SUFFIXES = frozenset((".png", ".tif", ".tiff", ".bmp", ".gif"))
 OTHERS = frozenset((".json", ".txt", ".npz", ".npy"))
+LISTS = frozenset((".yaml", ".yml", ".names"))  # of classes
 MAX_FILES = 20_000  # of one archive: a thousand images with twenty masks each
 _NUMBERED = re.compile(r"(?:(?P<image>.+?)[_.-])??(?:mask|instance|object|obj|inst|seg)?[_-]?\d+")
 
 
-def unpack(archive: Path, file: str, folder: Path) -> None:
+def unpack(archive: Path, file: str, folder: Path, notes: ReadingNotes) -> None:
     """Unpack the annotation files of a zip into a folder.
 
-    Hidden files and other suffixes are skipped. Raises InputError for names that lead out of
-    the folder, damaged entries, links, and archives that are too large, see `files.unpack_zip`.
+    Hidden files and other suffixes are skipped, damaged entries and links are left out and noted.
+    Raises InputError for names that lead out of the folder, and for archives that are too large,
+    see `files.unpack_zip`.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -38,7 +45,7 @@ def unpack(archive: Path, file: str, folder: Path) -> None:
         path = PureWindowsPath(name)
         if path.anchor or ".." in path.parts:
             raise InputError(f"{file} holds {name}, which leads out of the archive: pack it again.")
-    known = LABEL_SUFFIXES | OTHERS
+    known = LABEL_SUFFIXES | OTHERS | LISTS
     wanted = tuple(name for name in names if PureWindowsPath(name).suffix.lower() in known)
     if not wanted:
         raise InputError(f"{file} holds no masks: put PNG, JSON, TXT, NPZ or NPY files into it.")
@@ -46,7 +53,8 @@ def unpack(archive: Path, file: str, folder: Path) -> None:
     unpack_zip(archive, folder, skipped.append, known, MAX_FILES)
     for sentence in skipped:
         if sentence.startswith(wanted):
-            raise InputError(f"{file}: {sentence}")
+            entry, _, reason = sentence.partition(" was left out: ")
+            notes.leave_out(file, entry, reason or sentence)
 
 
 def annotation_files(folder: Path) -> list[Path]:
@@ -78,11 +86,12 @@ def read_label_images(
     by_folder: dict[Path, list[Path]] = {}
     for path in images:
         name = path.relative_to(folder).as_posix()
-        wanted = collector.names is not None and collector.key(name, file) is not None
-        if classes is not None or wanted:
-            add_label_image(path, _stem_below(path, folder), collector, path.name, classes)
-        else:
-            by_folder.setdefault(path.parent, []).append(path)
+        with collector.notes.guarding(path.name):
+            wanted = collector.names is not None and collector.key(name, file) is not None
+            if classes is not None or wanted:
+                add_label_image(path, _stem_below(path, folder), collector, path.name, classes)
+            else:
+                by_folder.setdefault(path.parent, []).append(path)
     for place, paths in by_folder.items():
         _read_folder(place, paths, folder, file, collector)
 
@@ -94,18 +103,36 @@ def _read_folder(
     for path in paths:
         groups.setdefault(_owner(path, place, folder, file, collector), []).append(path)
     for owner, members in groups.items():
-        key = collector.key(owner, file)
-        if key is None:
-            continue
-        maps = {path: read_label_image(path, path.name) for path in members}
-        apart = [owner != _stem_below(path, folder) for path in members]
-        if any(apart) and all(_is_mask(ids) for ids in maps.values()):
-            _add_masks(key, maps, file, collector)
-        else:
-            for path, ids in maps.items():
-                own = collector.key(_stem_below(path, folder), file)
-                if own is not None or len(members) == 1:
-                    add_labels(ids, own or key, collector, path.name, None)
+        with collector.notes.guarding(file, owner):
+            key = collector.key(owner, file)
+            if key is not None:
+                _read_group(key, owner, members, folder, file, collector)
+
+
+def _read_group(
+    key: str, owner: str, members: list[Path], folder: Path, file: str, collector: MaskCollector
+) -> None:
+    """Read images that belong together, or each by its own name."""
+    if len(members) == 1 and owner == _stem_below(members[0], folder):
+        add_label_image(members[0], owner, collector, members[0].name, None)
+        return
+    maps: dict[Path, Labels] = {}
+    for path in members:
+        with collector.notes.guarding(path.name):
+            found = read_instance_ids(path, path.name, collector)
+            if len(found) > 1:
+                raise InputError("it has several pages, where its neighbours are masks of an image")
+            maps[path] = found[0]
+    apart = [owner != _stem_below(path, folder) for path in maps]
+    if any(apart) and all(is_single(ids) for ids in maps.values()):
+        ordered = sorted(maps, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
+        add_single_masks(key, {path.name: maps[path] for path in ordered}, collector, file)
+        return
+    for path, ids in maps.items():
+        own = collector.key(_stem_below(path, folder), file)
+        if own is not None or len(members) == 1:
+            with collector.notes.guarding(path.name):
+                add_labels(ids, own or key, collector, path.name, None)
 
 
 def _owner(path: Path, place: Path, folder: Path, file: str, collector: MaskCollector) -> str:
@@ -126,24 +153,3 @@ def _owner(path: Path, place: Path, folder: Path, file: str, collector: MaskColl
 
 def _stem_below(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
-
-
-def _is_mask(ids: Labels) -> bool:
-    """Whether an image shows no more than background and one other value."""
-    return int(np.count_nonzero(np.unique(ids))) <= 1
-
-
-def _add_masks(key: str, maps: Mapping[Path, Labels], file: str, collector: MaskCollector) -> None:
-    """Keep images of one mask each, the numbers in their names in rising order."""
-    ordered = sorted(maps, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
-    shapes = {ids.shape for ids in maps.values()}
-    if len(shapes) > 1:
-        (a, b), (c, d) = sorted(shapes)[:2]
-        raise InputError(
-            f"{file}: the masks of {key} are {b} x {a} and {d} x {c}: export them in one size."
-        )
-    ((height, width),) = shapes
-    collector.make_room(key, (height, width), len(maps), file)
-    collector.add(
-        key, InstanceMasks.unscored(np.stack([maps[path] != 0 for path in ordered])), file
-    )

@@ -6,58 +6,88 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from segdemo.annotations.classes import VOID, ClassSet, class_names
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
 from segdemo.annotations.omissions import Omissions
+from segdemo.annotations.soft_masks import SOFT_THRESHOLD, coverage, harden
+from segdemo.annotations.stored_ids import opened, pages, read_label_image, stored_ids
 from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks, Labels
 from segdemo.files import PNG_COMPRESSION, atomic_write
-from segdemo.images import MAX_PIXELS
 
-FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # those that keep numbers as they are
-MAX_COLOURS = 5000  # a photo has more; of images whose colours are ids
-_VOC_BORDER = (224, 224, 192)  # colour of 255 in VOC's palette, where instances meet
 _PALETTE_IDS = 254
 
 
-def read_label_image(path: Path, name: str) -> npt.NDArray[np.int64]:
-    """Read a label image as (H, W) int64 ids, as they are stored.
+def read_instance_ids(path: Path, file: str, collector: MaskCollector) -> list[Labels]:
+    """Read the pages of a label image as (H, W) ids, of most formats one.
 
-    Palette indices and 8- and 16-bit greys are the ids; of an image in colours they are red +
-    256 green + 65536 blue, as COCO's panoptic images have them. VOC's border (255 of its palette)
-    becomes background. Raises InputError.
+    A soft mask, also in an alpha channel, is one object and is cut at half, and so are smoothed
+    borders between ids; both are noted. Raises InputError.
     """
-    too_large = (
-        f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels: reduce image and masks."
-    )
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(too_large)
-            return _stored_ids(image, name)
-    except UnidentifiedImageError as error:
-        raise InputError(
-            f"{name} is not a label image: save it as PNG (JPEG and WebP blur numbers)."
-        ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(too_large) from error
-    except InputError:
-        raise
-    # what damaged bytes raise differs by decoder, see segdemo.images
-    except Exception as error:
-        raise InputError(f"{name} is damaged or incomplete: copy it again.") from error
+    found: list[Labels] = []
+    with opened(path, file) as image:
+        for page in pages(image, file):
+            share = coverage(page)
+            if share is not None:
+                collector.notes.change(file, "", "it is a soft mask and was cut at half")
+                found.append((share >= SOFT_THRESHOLD).astype(np.int64))
+                continue
+            ids = stored_ids(page, file)
+            hardened = None if page.mode == "P" else harden(ids, page)
+            if hardened is not None:
+                collector.notes.change(file, "", "its smoothed borders were cut at half")
+            found.append(ids if hardened is None else hardened)
+    return found
 
 
 def add_label_image(
     path: Path, name: str, collector: MaskCollector, file: str, classes: ClassSet | None
 ) -> None:
-    """Read an image of ids, or of the numbers of `classes`, as the masks of the image `name`."""
+    """Read an image of ids, or of the numbers of `classes`, as the masks of the image `name`.
+
+    A file of several pages holds one mask on each.
+    """
     key = collector.key(name, file)
-    if key is not None:
+    if key is None:
+        return
+    if classes is not None:
         add_labels(read_label_image(path, file), key, collector, file, classes)
+        return
+    found = read_instance_ids(path, file, collector)
+    if len(found) == 1:
+        add_labels(found[0], key, collector, file, None)
+    else:
+        maps = {f"page {i}": ids for i, ids in enumerate(found, 1)}
+        add_single_masks(key, maps, collector, file)
+
+
+def add_single_masks(
+    key: str, maps: Mapping[str, Labels], collector: MaskCollector, file: str
+) -> None:
+    """Keep (H, W) ids of one mask each, by what notes call them, as the masks of one image."""
+    shapes = {ids.shape for ids in maps.values()}
+    if len(shapes) > 1:
+        (a, b), (c, d) = sorted(shapes)[:2]
+        raise InputError(
+            f"{file}: the masks of {key} are {b} x {a} and {d} x {c}: export them in one size."
+        )
+    ((height, width),) = shapes
+    collector.make_room(key, (height, width), len(maps), file)
+    masks = []
+    for entry, ids in maps.items():
+        if is_single(ids):
+            masks.append(ids != 0)
+        else:
+            collector.notes.leave_out(file, entry, "it holds several ids, the others one mask each")
+    stack = np.stack(masks) if masks else np.zeros((0, height, width), np.bool_)
+    collector.add(key, InstanceMasks.unscored(stack), file)
+
+
+def is_single(ids: Labels) -> bool:
+    """Whether ids show no more than background and one other value."""
+    return int(np.count_nonzero(np.unique(ids))) <= 1
 
 
 def add_labels(
@@ -106,32 +136,13 @@ def write_indexed(
             image.save(stream, "PNG", compress_level=PNG_COMPRESSION)
 
 
-def _stored_ids(image: Image.Image, name: str) -> npt.NDArray[np.int64]:
-    if image.mode == "P":
-        palette = image.getpalette() or []
-        ids = np.asarray(image).astype(np.int64)
-        if tuple(palette[3 * VOID : 3 * VOID + 3]) == _VOC_BORDER:
-            ids[ids == VOID] = 0
-        return ids
-    if image.mode in ("L", "1", "I") or image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.int64)
-    if image.mode not in ("RGB", "RGBA", "LA"):
-        raise InputError(f"{name} holds no whole numbers: save it as 8- or 16-bit PNG.")
-    colours = np.asarray(image.convert("RGB"), np.int64)
-    ids = colours @ np.array([1, 256, 256**2])
-    count = len(np.unique(ids))
-    if count > MAX_COLOURS:
-        raise InputError(
-            f"{name} holds {count} colours, which looks like a photo: a label image has one "
-            "number or flat colour an instance."
-        )
-    return ids
+def colour(number: int) -> list[int]:
+    """Return VOC's colour: the bits of a number, dealt to red, green and blue in turn."""
+    found = [0, 0, 0]
+    for bit in range(24):
+        found[bit % 3] |= (number >> bit & 1) << (7 - bit // 3)
+    return found
 
 
 def _palette() -> bytes:
-    """Return VOC's colours: the bits of a number, dealt to red, green and blue in turn."""
-    colours = np.zeros((256, 3), np.uint8)
-    for number in range(256):
-        for bit in range(8):
-            colours[number, bit % 3] |= (number >> bit & 1) << (7 - bit // 3)
-    return colours.tobytes()
+    return bytes(value for number in range(256) for value in colour(number))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from segdemo.annotations.categories import Categories
-from segdemo.annotations.coco import MALFORMED
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
 from segdemo.annotations.omissions import Omissions
@@ -23,50 +22,47 @@ from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.files import write_json
 from segdemo.images import MAX_PIXELS
 
-logger = logging.getLogger(__name__)
-
-_SHAPES = {"polygon", "rectangle", "circle", "mask"}  # LabelMe's shapes that have an inside
+# Those of LabelMe and X-AnyLabeling that have an inside; null stands for a polygon
+_OUTLINES = {"polygon", "rotation", "oriented_rectangle", "quadrilateral", None}
+_SHAPES = {*_OUTLINES, "rectangle", "circle", "mask"}
 _CIRCLE_CORNERS = 72
 
 
 def read_labelme(content: Any, name: str, collector: MaskCollector, file: str) -> None:
     """Read a parsed LabelMe JSON; shapes of one label and group are one instance.
 
-    The image is the one the JSON names, else the JSON's own name, both in the JSON's sub-folder.
-    Lines and points have no inside and are skipped. Raises InputError.
+    The image is the one the JSON names, in the JSON's sub-folder; where that is none of those
+    wanted, as after renaming, the one called like the JSON. Lines and points have no inside: they
+    and damaged shapes are left out and noted. Raises InputError.
     """
-    try:
-        # imagePath leads from the JSON to the image, often by way of ".."
-        image = PureWindowsPath(str(content.get("imagePath") or name)).name
-        key = collector.key(PurePosixPath(name).with_name(image).as_posix(), file)
-        if key is None:
-            return
-        height, width = content.get("imageHeight"), content.get("imageWidth")
-        size = (int(height), int(width)) if height and width else collector.size(key, file)
-        parts: dict[Any, list[Any]] = {}
-        for i, shape in enumerate(content["shapes"]):
-            if shape.get("shape_type", "polygon") not in _SHAPES:
-                logger.info("%s: a %s has no inside and is left out", file, shape["shape_type"])
-                continue
-            group = shape.get("group_id")
-            owner = (i,) if group is None else (str(shape["label"]), str(group))
-            parts.setdefault(owner, []).append(shape)
-        collector.make_room(key, size, len(parts), file)
-        masks = np.zeros((len(parts), *size), np.bool_)
-        labels = [str(shapes[0]["label"]) for shapes in parts.values()]
-        for mask, shapes in zip(masks, parts.values(), strict=True):
-            for shape in shapes:
-                mask |= _shape_mask(shape, size)
-    except InputError as error:
-        raise InputError(_named(error, file)) from error
-    except MALFORMED as error:
-        raise InputError(
-            f"{file} is not a complete LabelMe JSON ({type(error).__name__}: {error}): save it "
-            "again."
-        ) from error
+    key = _image_key(content, name, collector, file)
+    if key is None:
+        return
+    height, width = content.get("imageHeight"), content.get("imageWidth")
+    size = (int(height), int(width)) if height and width else collector.size(key, file)
+    collector.make_room(key, size, 0, file)
+    instances: dict[Any, _Instance] = {}
+    for i, shape in enumerate(content["shapes"], 1):
+        entry = f"shape {i}"
+        with collector.notes.guarding(file, entry):
+            entry = f"shape {i} ({shape['label']})"
+        with collector.notes.guarding(file, entry):
+            label, group = str(shape["label"]), shape.get("group_id")
+            owner = (i,) if group is None else (label, str(group))
+            mask, score = _shape_mask(shape, size), shape.get("score")
+            instance = instances.setdefault(owner, _Instance(label, []))
+            instance.masks.append(mask)
+            if isinstance(score, int | float) and np.isfinite(score):
+                instance.score = float(score)
+    collector.make_room(key, size, len(instances), file)
+    masks = np.zeros((len(instances), *size), np.bool_)
+    for mask, instance in zip(masks, instances.values(), strict=True):
+        np.logical_or.reduce(instance.masks, out=mask)
+    labels = [instance.label for instance in instances.values()]
     categories = np.array([collector.category(label) for label in labels], np.int64)
     names = {collector.category(label): label for label in labels}
-    collector.add(key, InstanceMasks.unscored(masks, categories, names), file)
+    scores = np.array([instance.score for instance in instances.values()], np.float32)
+    collector.add(key, InstanceMasks(masks, scores, categories, names), file)
 
 
 def write_labelme(
@@ -109,23 +105,62 @@ def write_labelme(
         write_json(content, output_path(folder, name, ".json"))
 
 
+@dataclass
+class _Instance:
+    label: str
+    masks: list[npt.NDArray[np.bool_]]
+    score: float = 1.0
+
+
+def _image_key(content: Any, name: str, collector: MaskCollector, file: str) -> str | None:
+    # imagePath leads from the JSON to the image, often by way of ".."
+    path = str(content.get("imagePath") or name)
+    image = PureWindowsPath(path).name or name
+    key = collector.key(PurePosixPath(name).with_name(image).as_posix(), file)
+    own = collector.key(name, file)
+    if key is None and own is not None:
+        collector.notes.change(
+            file, own, f"imagePath says {image}, which is none of the images: the name was believed"
+        )
+        return own
+    if collector.names is not None and own not in (None, key):
+        raise InputError(
+            f"{file} is called like {own}, but its imagePath says {key}: correct one of them."
+        )
+    return key
+
+
 def _shape_mask(shape: Mapping[str, Any], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Return the (H, W) mask of one LabelMe shape."""
+    """Return the (H, W) mask of one shape; raises InputError with the reason alone."""
+    kind = shape.get("shape_type", "polygon") or None
+    if kind not in _SHAPES:
+        raise InputError(f"a shape of the type {kind} has no inside that is known here")
     points = np.array(shape["points"], np.float64).reshape(-1, 2)
     if not np.isfinite(points).all():
         raise InputError("a point in it is not a number")
-    kind = shape.get("shape_type", "polygon")
     if kind == "mask":
         return _pasted_mask(shape, points, size)
-    if kind == "polygon":
-        return fill([points.ravel().tolist()], size)
+    if kind in _OUTLINES or (kind == "rectangle" and len(points) == 4):
+        if len(points) < 3:
+            raise InputError("it has fewer than three corners")
+        return _filled(points, size)
+    if len(points) != 2:
+        raise InputError(f"a {kind} has 2 points, this one {len(points)}")
     (x1, y1), (x2, y2) = points
     if kind == "rectangle":
-        return fill([[x1, y1, x2, y1, x2, y2, x1, y2]], size)
+        return _filled(np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]), size)
     turns = np.linspace(0, 2 * np.pi, _CIRCLE_CORNERS, endpoint=False)
     radius = np.hypot(x2 - x1, y2 - y1)  # the second point lies on the circle around the first
-    corners = np.column_stack([x1 + radius * np.cos(turns), y1 + radius * np.sin(turns)])
-    return fill([corners.ravel().tolist()], size)
+    return _filled(
+        np.column_stack([x1 + radius * np.cos(turns), y1 + radius * np.sin(turns)]), size
+    )
+
+
+def _filled(corners: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    mask = fill([corners.ravel().tolist()], size)
+    if not mask.any():
+        raise InputError("it covers no pixel")
+    return mask
 
 
 def _pasted_mask(
@@ -148,9 +183,3 @@ def _pasted_mask(
         raise InputError(f"a mask in it leads out of the image, which is {size[1]} x {size[0]}")
     mask[top : top + rows, left : left + columns] = patch
     return mask
-
-
-def _named(error: InputError, file: str) -> str:
-    """Put the file's name in front of what is wrong with it, once."""
-    text = str(error)
-    return text if file in text else f"{file} cannot be used: {text}."

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from segdemo.annotations.categories import Categories
-from segdemo.annotations.coco import MALFORMED, is_crowd
+from segdemo.annotations.coco import as_id
+from segdemo.annotations.coco_writer import INFO, LICENSES, image_record, is_crowd
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path, path_inside
-from segdemo.annotations.label_images import read_label_image
+from segdemo.annotations.label_images import colour
 from segdemo.annotations.omissions import Omissions
+from segdemo.annotations.stored_ids import read_label_image
 from segdemo.datatypes import Front, InputError, InstanceMasks
 from segdemo.files import write_json, write_png
 
@@ -24,24 +26,23 @@ _CODE = np.array([1, 256, 256**2])
 def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str) -> None:
     """Read a parsed panoptic JSON and the images in the folder of its name, or beside it.
 
-    All segments come in, those of stuff as well. A segment without pixels is skipped; pixels
-    of an id that the JSON does not list are an error. Raises InputError.
+    All segments come in, those of stuff as well. A segment without pixels is skipped; what cannot
+    be used, also pixels of an id that the JSON does not list, is left out and noted.
     """
-    try:
-        file_names = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        names = {int(c["id"]): str(c["name"]) for c in content["categories"]}
-        for annotation in content["annotations"]:
+    file_names: dict[Any, str] = {}
+    names: dict[int, str] = {}
+    for i, image in enumerate(content.get("images") or (), 1):
+        with collector.notes.guarding(file, f"image {i} of the list"):
+            file_names[as_id(image["id"])] = str(image["file_name"])
+    for i, category in enumerate(content.get("categories") or (), 1):
+        with collector.notes.guarding(file, f"category {i} of the list"):
+            names[int(category["id"])] = str(category["name"])
+    for i, annotation in enumerate(content["annotations"], 1):
+        with collector.notes.guarding(file, f"annotation {i} of the list"):
             image = str(annotation["file_name"])
-            key = collector.key(file_names.get(annotation["image_id"], image), file)
+            key = collector.key(file_names.get(as_id(annotation.get("image_id", 0)), image), file)
             if key is not None:
                 _read_segments(annotation, image, key, path, names, collector, file)
-    except InputError:
-        raise
-    except MALFORMED as error:
-        raise InputError(
-            f"{file} is not a complete panoptic JSON ({type(error).__name__}: {error}): export it "
-            "again."
-        ) from error
 
 
 def write_panoptic(
@@ -52,13 +53,12 @@ def write_panoptic(
     images, annotations = [], []
     categories = Categories.of(masks_by_name)
     for image_id, (name, found) in enumerate(masks_by_name.items(), 1):
-        height, width = found.size
         flat = found.to_label_map(front)
         omissions.add_flattening(flat)
         omissions.add_scores(found)
         image = output_path(folder, name, ".png")
         write_png((flat.labels[..., None] // _CODE % 256).astype(np.uint8), image)
-        images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        images.append(image_record(image_id, name, found.size))
         annotations.append(
             {
                 "image_id": image_id,
@@ -71,9 +71,14 @@ def write_panoptic(
             }
         )
     content = {
+        "info": INFO,
+        "licenses": LICENSES,
         "images": images,
         "annotations": annotations,
-        "categories": [{**category, "isthing": 1} for category in categories.as_coco()],
+        "categories": [
+            {**category, "isthing": 1, "color": colour(i)}
+            for i, category in enumerate(categories.as_coco(), 1)
+        ],
     }
     write_json(content, path)
 
@@ -107,15 +112,26 @@ def _read_segments(
         raise InputError(f"{file} needs {image}: put it into the folder {path.stem} beside it.")
     ids = read_label_image(found, image)
     segments = {int(segment["id"]): segment for segment in annotation["segments_info"]}
-    present = [number for number in np.unique(ids).tolist() if number]
-    unlisted = [number for number in present if number not in segments]
-    if unlisted:
-        raise InputError(f"{image} holds segment {unlisted[0]}, which {file} does not list.")
+    present = []
+    for number in np.unique(ids).tolist():
+        if number in segments:
+            with collector.notes.guarding(file, f"segment {number} of {key}"):
+                category = int(segments[number]["category_id"])
+                if category < 0:
+                    raise InputError(f"category {category} is not a number from 0")
+                if names and category not in names:
+                    collector.notes.change(
+                        file,
+                        f"segment {number} of {key}",
+                        f"the file lists no category {category}, it has no name",
+                    )
+                present.append(number)
+        elif number:
+            collector.notes.leave_out(
+                file, f"segment {number} of {key}", f"{image} holds it, the list does not"
+            )
+    ids = np.where(np.isin(ids, present), ids, 0)
     categories = [int(segments[number]["category_id"]) for number in present]
-    if unknown := set(categories) - set(names):
-        raise InputError(
-            f"{file}: {key} has category {min(unknown)}, which the file does not list."
-        )
     collector.make_room(key, (ids.shape[0], ids.shape[1]), len(present), file)
     masks = InstanceMasks.from_label_map(ids).masks
     crowd = np.array([bool(segments[n].get("iscrowd", 0)) for n in present], np.bool_)

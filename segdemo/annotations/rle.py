@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -28,6 +32,26 @@ def runs_size(runs: dict[str, Any]) -> tuple[int, int]:
     raise InputError("its RLE has no size of [height, width]")
 
 
+def normalise(given: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """Return run lengths of any spelling as COCO spells them.
+
+    A missing size is the image's (height, width). Sizes and counts may be floats or text; counts
+    may be a list in text, or Python's spelling of bytes (`b'...'`).
+    """
+    runs = dict(given)
+    runs["size"] = list(size) if given.get("size") is None else _whole_numbers(given["size"])
+    counts = given.get("counts")
+    if isinstance(counts, str):
+        counts = counts.strip()
+        if re.fullmatch(r"b(['\"]).*\1", counts, re.DOTALL):
+            with suppress(ValueError, SyntaxError):
+                counts = ast.literal_eval(counts)
+        elif re.fullmatch(r"\[?[\d\s,]*[\s,][\d\s,]*\]?", counts):
+            counts = [int(count) for count in re.findall(r"\d+", counts)[: size[0] * size[1] + 1]]
+    runs["counts"] = _whole_numbers(counts) if isinstance(counts, list) else counts
+    return runs
+
+
 def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
     """Return the (H, W) mask of compressed or plain runs.
 
@@ -37,6 +61,8 @@ def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
     counts = runs.get("counts")
     if isinstance(counts, str | bytes):
         lengths = _expand(counts)
+        if isinstance(counts, str) and "\\\\" in counts and lengths.sum() != height * width:
+            lengths = _expand(counts.replace("\\\\", "\\"))  # escaped twice on its way
     elif isinstance(counts, list) and all(type(count) is int for count in counts):
         if any(not 0 <= count <= height * width for count in counts):
             raise InputError("its RLE does not fill its size")
@@ -51,6 +77,17 @@ def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
         )
     values = np.arange(len(lengths)) % 2 == 1
     return np.repeat(values, lengths).reshape(width, height).T
+
+
+def _whole_numbers(values: Any) -> Any:
+    """Return whole numbers that are written as floats or text as such; others as they are."""
+    if not isinstance(values, list | tuple):
+        return values
+    try:
+        numbers = [float(value) for value in values]
+        return [int(n) for n in numbers] if all(n.is_integer() for n in numbers) else list(values)
+    except (ValueError, TypeError, OverflowError):
+        return list(values)
 
 
 def _expand(text: str | bytes) -> npt.NDArray[np.int64]:

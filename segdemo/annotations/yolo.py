@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import yaml
 
 from segdemo.annotations.categories import Categories
 from segdemo.annotations.collector import MaskCollector
@@ -13,58 +15,86 @@ from segdemo.annotations.file_names import output_path
 from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.outlines import fill, join, trace_filled
 from segdemo.datatypes import InputError, InstanceMasks
-from segdemo.files import atomic_write
+from segdemo.files import atomic_write, write_text
 
 CLASSES_FILE = "classes.txt"
+DATA_FILE = "data.yaml"
+NAME_FILES = (CLASSES_FILE, DATA_FILE, "data.yml", "dataset.yaml", "obj.names")
+"""Where names of classes are looked for; the first of a folder counts."""
+
 _SLACK = 1e-3  # how far rounded coordinates may lie outside 0 to 1
+_KEYPOINT = 3  # numbers: x, y, and how visible it is
+_FEWEST_KEYPOINTS = 5
 
 
 def read_yolo(path: Path, folder: Path, name: str, collector: MaskCollector, file: str) -> None:
     """Read rows of `class x1 y1 x2 y2 ..`, coordinates as shares of the image's sides.
 
-    Names come from a `classes.txt`, one a line, beside the file or above it, as far as `folder`.
-    The image's size must be known. Raises InputError.
+    One more number in 0 to 1 at the end is the confidence. Names come from one of `NAME_FILES`,
+    beside the file or above it, as far as `folder`. Boxes, poses and damaged rows are left out
+    and noted. The image's size must be known. Raises InputError.
     """
     key = collector.key(name, file)
     if key is None:
         return
     size = collector.size(key, file)
-    height, width = size
-    rows = _text(path, file).splitlines()
-    rows = [row for row in rows if row.strip()]
-    collector.make_room(key, size, len(rows), file)
-    masks = np.zeros((len(rows), *size), np.bool_)
-    categories = np.zeros(len(rows), np.int64)
-    for i, row in enumerate(rows):
-        try:
-            number, *shares = row.split()
-            categories[i] = int(number)
-            corners = np.array(shares, np.float64)
-        except (ValueError, OverflowError) as error:
-            raise InputError(f"{file}: row {i + 1} is not a class and numbers.") from error
-        if len(corners) < 6 or len(corners) % 2:
-            raise InputError(
-                f"{file}: row {i + 1} has {len(corners)} numbers after the class, which is not a "
-                "polygon: boxes cannot be read as masks."
-            )
-        if not ((corners >= -_SLACK) & (corners <= 1 + _SLACK)).all():
-            raise InputError(f"{file}: row {i + 1} leaves the range 0 to 1 of YOLO's coordinates.")
-        corners = corners.reshape(-1, 2) * (width, height)
-        masks[i] = fill([corners.ravel().tolist()], size)
-    if (categories < 0).any():
-        raise InputError(f"{file}: classes are numbers from 0.")
-    names = _class_names(path.parent, folder)
-    if names and (unknown := set(categories.tolist()) - set(names)):
-        raise InputError(f"{file} has class {min(unknown)}, which {CLASSES_FILE} does not name.")
-    collector.add(key, InstanceMasks.unscored(masks, categories, names), file)
+    rows = [row.split() for row in _text(path, file).splitlines()]
+    collector.make_room(key, size, sum(map(bool, rows)), file)
+    masks = np.zeros((sum(map(bool, rows)), *size), np.bool_)
+    categories: list[int] = []
+    scores: list[float] = []
+    for i, row in enumerate(rows, 1):
+        if not row:
+            continue
+        with collector.notes.guarding(file, f"row {i}"):
+            number, corners, score = _parse(row)
+            mask = fill([(corners * size[::-1]).ravel().tolist()], size)
+            if not mask.any():
+                raise InputError("it covers no pixel")
+            if not ((corners >= -_SLACK) & (corners <= 1 + _SLACK)).all():
+                collector.notes.change(
+                    file, f"row {i}", "what lies outside the image, beyond 0 to 1, was cut off"
+                )
+            masks[len(scores)] = mask
+            categories.append(number)
+            scores.append(score)
+    names = read_names(path.parent, folder, collector)
+    if categories and not names:
+        collector.notes.change_once(
+            "YOLO labels",
+            f"their classes have no names: put {CLASSES_FILE} or {DATA_FILE} beside them",
+        )
+    elif unknown := set(categories) - set(names):
+        collector.notes.change(file, "", f"class {min(unknown)} has no name in the list of names")
+    found = InstanceMasks(
+        masks[: len(scores)],
+        np.array(scores, np.float32),
+        np.array(categories, np.int64),
+        names,
+    )
+    collector.add(key, found, file)
+
+
+def read_names(place: Path, folder: Path, collector: MaskCollector) -> dict[int, str]:
+    """Read the nearest list of names from a place up to the folder it lies in."""
+    while True:
+        for name in NAME_FILES:
+            if not (place / name).is_file():
+                continue
+            with collector.notes.guarding(name):
+                return _names_in(place / name)
+        if place in (folder, place.parent):
+            return {}
+        place = place.parent
 
 
 def write_yolo(
     masks_by_name: Mapping[str, InstanceMasks], folder: Path, omissions: Omissions
 ) -> None:
-    """Write one TXT per image and `classes.txt`; classes are numbered from 0 in rising order.
+    """Write one TXT per image, `classes.txt` and `data.yaml`.
 
-    Parts of an instance are joined by lines, as Ultralytics does it.
+    Classes are numbered from 0 in rising order. Parts of an instance are joined by lines, as
+    Ultralytics does it.
     """
     categories = Categories.of(masks_by_name)
     numbers = {category: number for number, category in enumerate(categories.names)}
@@ -94,19 +124,63 @@ def write_yolo(
         with atomic_write(output_path(folder, name, ".txt")) as stream:
             stream.write("".join(rows).encode())
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / CLASSES_FILE) as stream:
-        lines = [" ".join(name.split()) for name in categories.names.values()]
-        stream.write("".join(f"{line}\n" for line in lines).encode())
+    labels = [" ".join(name.split()) for name in categories.names.values()]
+    write_text("".join(f"{label}\n" for label in labels), folder / CLASSES_FILE)
+    data = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(labels))}
+    write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), folder / DATA_FILE)
 
 
-def _class_names(place: Path, folder: Path) -> dict[int, str]:
-    """Read the nearest `classes.txt` from a place up to the folder it lies in."""
-    while not (place / CLASSES_FILE).is_file():
-        if place in (folder, place.parent):
-            return {}
-        place = place.parent
-    lines = _text(place / CLASSES_FILE, CLASSES_FILE).splitlines()
-    return {number: line.strip() for number, line in enumerate(lines) if line.strip()}
+def _parse(row: list[str]) -> tuple[int, npt.NDArray[np.float64], float]:
+    """Return class, (N, 2) corners and confidence of a row; raises InputError with the reason."""
+    try:
+        category = float(row[0])
+        numbers = np.array(row[1:], np.float64)
+    except ValueError as error:
+        raise InputError("it is not a class and numbers") from error
+    if not category.is_integer() or not 0 <= category < 2**53:
+        raise InputError("classes are whole numbers from 0")
+    if len(numbers) in (4, 5):
+        raise InputError("it is a box, which says nothing of the mask")
+    if len(numbers) < 6:
+        raise InputError("its polygon has fewer than three corners")
+    if not np.isfinite(numbers).all():
+        raise InputError("a coordinate in it is not a number")
+    if _is_pose(numbers):
+        raise InputError("it is a box with keypoints, which says nothing of the mask")
+    score = 1.0
+    if len(numbers) % 2:
+        score, numbers = float(numbers[-1]), numbers[:-1]
+        if not 0 <= score <= 1:
+            raise InputError("its coordinates are not pairs, and the last is not a confidence")
+    return int(category), numbers.reshape(-1, 2), score
+
+
+def _is_pose(numbers: npt.NDArray[np.float64]) -> bool:
+    """Whether a box is followed by keypoints, each with how visible it is: 0, 1 or 2."""
+    visible = numbers[4 + _KEYPOINT - 1 :: _KEYPOINT]
+    return bool(
+        len(visible) >= _FEWEST_KEYPOINTS
+        and (len(numbers) - 4) % _KEYPOINT == 0
+        and np.isin(visible, (0, 1, 2)).all()
+        and (len(numbers) % 2 or (visible == 2).any())  # corners may lie at 0 and 1 as well
+    )
+
+
+def _names_in(path: Path) -> dict[int, str]:
+    text = _text(path, path.name)
+    if path.suffix not in (".yaml", ".yml"):
+        lines = [line.strip() for line in text.splitlines()]
+        return {number: line for number, line in enumerate(lines) if line}
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{path.name} is not YAML that can be read: export it again.") from error
+    match content:
+        case {"names": list(names)}:
+            return {number: str(name) for number, name in enumerate(names)}
+        case {"names": dict(names)}:
+            return {int(number): str(name) for number, name in names.items()}
+    raise InputError(f"{path.name} has no list of names: add names.")
 
 
 def _text(path: Path, file: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segdemo.annotations.classes import CLASS_NAMES, VOID, ClassSet, class_names
+from segdemo.annotations.voc import Colour, is_label_map, read_label_map
 from segdemo.datatypes import InputError
 
 BACKGROUND = "background"
@@ -23,23 +24,32 @@ class ClassList:
     """The classes of a class map.
 
     names: of all but void, by number. things: classes with instances, the others are stuff. void:
-    numbers of unlabelled pixels.
+    numbers of unlabelled pixels. colours: (red, green, blue) by number, void among them, where the
+    list has them.
     """
 
     names: Mapping[int, str]
     things: frozenset[int]
     void: frozenset[int]
+    colours: Mapping[int, Colour] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: str, stuff: Iterable[str]) -> ClassList:
         """Return the classes of a known set or a file; raises InputError.
 
-        given: voc, coco, coco-ids, or a file, see `read_class_names`. stuff: names or numbers of
-        the classes without instances. Number 0 is the background unless the file calls it
-        something else, and void unless `stuff` holds it; 255 is void unless the file names it.
+        given: voc, coco, coco-ids, or a file, see `read_class_names`, or CVAT's `labelmap.txt`,
+        whose classes are numbered like names alone. stuff: names or numbers of the classes without
+        instances. Number 0 is the background unless the file calls it something else, and void
+        unless `stuff` holds it; 255 is void unless the file names it.
         """
+        colours: dict[int, Colour] = {}
         if given in CLASS_NAMES:
             names = dict(class_names(cast(ClassSet, given)))
+        elif Path(given).is_file() and is_label_map(Path(given)):
+            label_map = read_label_map(Path(given))
+            first = 0 if next(iter(label_map), BACKGROUND).casefold() == BACKGROUND else 1
+            names = dict(enumerate(label_map, first))
+            colours = dict(enumerate(label_map.values(), first))
         elif Path(given).is_file():
             names = read_class_names(Path(given))
         else:
@@ -57,6 +67,7 @@ class ClassList:
             dict(sorted(names.items())),
             frozenset(names) - without_instances,
             frozenset(void),
+            colours,
         )
 
     @property

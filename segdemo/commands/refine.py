@@ -14,11 +14,12 @@ from typing import Any, get_args
 from segdemo.annotations import MaskFormat
 from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.file_names import check_distinct
+from segdemo.annotations.notes import sentences
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device
 from segdemo.commands.class_list import ClassList
 from segdemo.commands.output import check_output
-from segdemo.commands.progress import report_progress
+from segdemo.commands.progress import DONE, SOME_FAILED, report_progress
 from segdemo.commands.refine_run import RefineRun
 from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles, InstanceFiles
 from segdemo.commands.resumable_run import ResumableRun
@@ -36,9 +37,10 @@ def add_refine(verbs: Any) -> None:
         help="split merged and join fragmented masks along edges",
         description="Repair the masks of a folder's photos (RIP) and write them all in one format. "
         "Masks may be COCO JSON, label images, NPZ, YOLO, LabelMe and more, or with --semantic "
-        "class maps, and are matched to the photos by name. Edges are <stem>_edge.png in --edges, "
-        "else the backbone's. Finished photos are kept in <output>.part until all are: a run that "
-        "was stopped is resumed when the same command is given again.",
+        "class maps, and are matched to the photos by name. Edges are <stem>_edge.png or "
+        "<stem>.png in --edges, else the backbone's. What cannot be read of the masks is left out "
+        "and named, and the exit status is 1. Finished photos are kept in <output>.part until all "
+        "are: a run that was stopped is resumed when the same command is given again.",
     )
     parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="INPUT")
     parser.add_argument("--masks", type=Path, required=True, metavar="DIR|FILE")
@@ -79,6 +81,8 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         work = _plan(arguments, classes)
         if not mask_format.startswith("coco"):
             check_distinct(image_file.name for image_file in work.image_files)
+        for sentence in sentences(work.masks.notes):
+            print(sentence, file=sys.stderr)
         resumed, changed = work.find_finished()
         if resumed or changed:
             print(_resuming(work, len(resumed), len(changed)))
@@ -99,7 +103,8 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
                         file=sys.stderr,
                     )
                 raise
-        return status
+        left_out = any(note.left_out for note in work.masks.notes)
+        return status or (SOME_FAILED if left_out else DONE)
     except InputError as error:
         parser.error(str(error))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,20 +13,29 @@ import numpy as np
 from segdemo.annotations import read_masks
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.folders import LABEL_SUFFIXES, annotation_files
-from segdemo.annotations.label_images import read_label_image
+from segdemo.annotations.notes import ReadingNote
+from segdemo.annotations.stored_ids import read_label_image
+from segdemo.annotations.voc import class_numbers
 from segdemo.commands.class_list import ClassList
-from segdemo.datatypes import FloatMap, InputError, InstanceMasks, RGBImage
+from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.files import ImageFile
+from segdemo.images import SUFFIXES
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.semantic import refine_semantic
 from segdemo.rip.settings import RIPSettings
 
 _DIGITS = 32  # of a digest
+_EDGE_SUFFIXES = (".png", *sorted(SUFFIXES - {".png"}))  # the lossless and usual one first
 
 
 class MaskSource(Protocol):
-    """Masks to be refined, by the names of their photos."""
+    """Masks to be refined, by the names of their photos.
+
+    notes: what reading them left out or changed.
+    """
+
+    notes: Sequence[ReadingNote]
 
     def digest(self, name: str) -> str:
         """Return a hash of a photo's masks; raises InputError without any."""
@@ -61,6 +70,7 @@ class InstanceFiles:
         """Read them for the photos of these (height, width); raises InputError."""
         self._path = path
         self._masks = read_masks(path, sizes)
+        self.notes = self._masks.notes
         if sizes and not self._masks:
             raise InputError(f"{path} holds no masks of these photos: check the names.")
 
@@ -100,6 +110,7 @@ class ClassMaps:
         self._path = path
         self._sizes = sizes
         self._classes = classes
+        self.notes: Sequence[ReadingNote] = ()
         self._files: dict[str, Path] = {}
         if not path.exists():
             raise InputError(f"{path} does not exist: check the path.")
@@ -126,7 +137,7 @@ class ClassMaps:
     def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
         file = self._of(name)
-        class_map = read_label_image(file, str(file))
+        class_map = self._read(file)
         height, width = self._sizes[name]
         if class_map.shape != (height, width):
             raise InputError(
@@ -141,6 +152,12 @@ class ClassMaps:
             f"{len(found.class_ids) - found.things} of stuff"
         )
 
+    def _read(self, file: Path) -> Labels:
+        """Read a class map of the list's colours, else of its numbers."""
+        colours = self._classes.colours
+        numbers = class_numbers(file, str(file), colours) if colours else None
+        return read_label_image(file, str(file)) if numbers is None else numbers
+
     def _of(self, name: str) -> Path:
         if name not in self._files:
             raise InputError(f"{self._path} holds no class map of this photo: check the names.")
@@ -148,7 +165,10 @@ class ClassMaps:
 
 
 class EdgeFiles:
-    """Edge maps `<stem>_edge.png` in a folder, as `edges` writes them; see `EdgeProvider`."""
+    """Edge maps in a folder, `<stem>_edge.png` as `edges` writes them; see `EdgeProvider`.
+
+    Other edge detectors call them like the photo, with any ending of an image.
+    """
 
     settings: Mapping[str, Any] = {"edges": "from files"}
 
@@ -169,10 +189,16 @@ class EdgeFiles:
         )
 
     def _of(self, image_file: ImageFile) -> Path:
-        file = self._folder / f"{image_file.stem}_edge.png"
-        if not file.exists():
-            raise InputError(f"there is no edge map {file}: add it, or leave --edges out.")
-        return file
+        first = self._folder / f"{image_file.stem}_edge.png"
+        others = [self._folder / f"{image_file.stem}{suffix}" for suffix in _EDGE_SUFFIXES]
+        for file in (first, *others):
+            # the photo itself may lie there, it is not its edge map
+            if file.is_file() and file.resolve() != image_file.path.resolve():
+                return file
+        raise InputError(
+            f"there is no edge map {first}, nor one called {image_file.stem}.png: add it, or leave "
+            "--edges out."
+        )
 
 
 class BackboneEdges:

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from segdemo.annotations import rle
-from segdemo.annotations.coco import MALFORMED
+from segdemo.annotations.notes import MALFORMED
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.files import write_json
 

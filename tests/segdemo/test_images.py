@@ -16,6 +16,7 @@ from scipy import ndimage
 from segdemo import images
 from segdemo.datatypes import InputError
 from segdemo.images import (
+    FORMATS,
     cut_out,
     load_rgb,
     mask_contour,
@@ -123,13 +124,29 @@ def test_every_kind_of_still_picture_comes_in_as_rgb(case: str):
     assert image.tolist() == [[list(pixel) for pixel in expected]]
 
 
-@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM"])
+@pytest.mark.parametrize("file_format", FORMATS)
 def test_every_named_format_opens(tmp_path: Path, file_format: str):
     path = tmp_path / "picture"
     Image.new("RGB", (9, 7), RED).save(path, file_format)
     image = load_rgb(path)
     assert image.shape == (7, 9, 3)
     assert np.abs(image[3, 4].astype(int) - RED).max() <= 3  # JPEG and WebP round
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_grey_of_fewer_bits_than_its_file_is_stretched_and_told(bits: int):
+    top = (1 << bits) - 1
+    grey = Image.fromarray(np.array([[0, top // 2, top]], np.uint16))
+    told: list[str] = []
+    image = load_rgb(io.BytesIO(encode(grey)), "dark.png", told.append)
+    assert image[0, :, 0].tolist() == [0, 127, 255]
+    assert told == [] if bits == 16 else f"dark.png has grey of {bits} bits" in told[0]
+
+
+def test_heic_without_its_decoder_names_the_way_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(images, "FORMATS", ("PNG",))  # as where pillow-heif is not installed
+    with pytest.raises(InputError, match=r"IMG_1\.HEIC is a HEIC image: install pillow-heif"):
+        load_rgb(io.BytesIO(b"\0\0\0\x18ftypheic" + bytes(99)), "IMG_1.HEIC")
 
 
 def test_a_cmyk_jpeg_keeps_its_colour():
@@ -203,14 +220,13 @@ def test_the_limit_itself_is_allowed(monkeypatch: pytest.MonkeyPatch):
 
 
 DAMAGED = "damaged or incomplete: copy or download it again"
-NO_PICTURE = "not an image that can be read here.*PNG, JPEG, WebP, TIFF, BMP, GIF or PPM"
+NO_PICTURE = "not an image that can be read here.*PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF or PPM"
 NOT_FINITE = Image.fromarray(np.array([[0, np.nan]], np.float32))
 UNREADABLE = {
     "nothing.png": (b"", "empty"),
     "letter.png": (b"Dear reader,\nthis is no picture.\n" * 50, NO_PICTURE),
     "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="9"/>', NO_PICTURE),
     "paper.pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n", NO_PICTURE),
-    "phone.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100, NO_PICTURE),
     "print.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", NO_PICTURE),
     "start.png": (encode(noise())[:20], "damaged"),
     "half.png": (half(encode(noise())), DAMAGED),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import fields
 from pathlib import Path
@@ -44,6 +45,23 @@ def test_a_photo_without_its_edge_map_fails_and_the_other_is_written(
     assert refine(work) == 1
     assert "b.png: there is no edge map" in capsys.readouterr().err
     assert len(COCO(work / "out.json").getImgIds()) == 1
+
+
+def test_edge_maps_may_be_called_like_the_photo(work: Path) -> None:
+    (work / "edges" / "b_edge.png").rename(work / "edges" / "b.png")
+    assert refine(work) == 0
+    assert refine(work, "--edges", str(work / "photos"), output="no.json") == 1
+
+
+def test_what_masks_leave_out_is_told_and_the_exit_code_is_1(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads((work / "merged.json").read_text())
+    content["annotations"][1]["segmentation"] = None
+    (work / "merged.json").write_text(json.dumps(content))
+    assert refine(work) == 1
+    assert "annotation 2 was left out: it has no segmentation" in capsys.readouterr().err
+    assert len(COCO(work / "out.json").getAnnIds()) == 2
 
 
 def test_a_photo_that_cannot_be_read_fails_alone(

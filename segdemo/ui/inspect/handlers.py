@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segdemo.annotations.label_images import read_label_image
+from segdemo.annotations.stored_ids import read_label_image
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.diffegg.pseudo_edge import RULES

@@ -73,7 +73,7 @@ def _refine(
     name = upload_name(photo)
     image = load_rgb(photo["path"], name)
     size = (image.shape[0], image.shape[1])
-    given = read_masks_of_one(masks, name, size)
+    given, notes = read_masks_of_one(masks, name, size)
     if edge is None:
         edges = edges_by(assistant, image, edge_source)
     else:
@@ -88,7 +88,7 @@ def _refine(
         "joined": repair.joined,
         "dropped": repair.dropped,
         "instances": repair.instances,
-        "losses": losses,
+        "losses": [*notes, *losses],
     }
 
 

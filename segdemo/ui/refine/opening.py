@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segdemo.annotations import read_masks
+from segdemo.annotations import MasksRead, read_masks
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.editing.sessions import Session
@@ -39,7 +39,7 @@ def open_files(
     sizes: dict[str, Size] = {}
     for picture in pictures:
         try:
-            image = load_rgb(picture.path, picture.name)
+            image = load_rgb(picture.path, picture.name, lines.append)
             files[picture.name] = {PHOTO: picture.path, **_views(image, picture.name)}
         except InputError as error:
             lines.append(str(error))
@@ -82,13 +82,16 @@ def add_photo(session: Session, photo: Path, name: str) -> int:
     return len(session.names) - 1
 
 
-def read_masks_of_one(upload: Upload, photo: str, size: Size) -> InstanceMasks:
-    """Read the masks of one photo, whatever their file is called; raises InputError."""
+def read_masks_of_one(upload: Upload, photo: str, size: Size) -> tuple[InstanceMasks, list[str]]:
+    """Read the masks of one photo, whatever their file is called; raises InputError.
+
+    Returns also what was left out or changed, a sentence each.
+    """
     name = upload_name(upload)
     masks = _read(upload, name, {photo: size})
     if photo not in masks:
         raise InputError(f"{name} has no masks for {photo}: names must agree.")
-    return masks[photo]
+    return masks[photo], masks.sentences()
 
 
 def _masks_of(
@@ -102,6 +105,7 @@ def _masks_of(
         except InputError as error:
             lines.append(str(error))
             continue
+        lines += masks.sentences()
         if not masks:
             lines.append(f"{name} has no masks for these photos: names must agree.")
         for key, own in masks.items():
@@ -111,23 +115,24 @@ def _masks_of(
     return found
 
 
-def _read(upload: Upload, name: str, sizes: dict[str, Size]) -> dict[str, InstanceMasks]:
+def _read(upload: Upload, name: str, sizes: dict[str, Size]) -> MasksRead:
     """Read one file of masks; with a single photo its name does not matter."""
     path = Path(upload["path"])
     masks = read_masks(path, sizes, name=name)
     if masks or len(sizes) != 1:
         return masks
     ((photo, size),) = sizes.items()
-    unnamed = list(read_masks(path, None, name=name).values())
-    if len(unnamed) != 1:
-        return {}
-    if unnamed[0].size != size:
-        height, width = unnamed[0].size
+    anywhere = read_masks(path, None, name=name)
+    if len(anywhere) != 1:
+        return masks
+    (unnamed,) = anywhere.values()
+    if unnamed.size != size:
+        height, width = unnamed.size
         raise InputError(
             f"{name} is {width} x {height}, {photo} {size[1]} x {size[0]}: export the masks at the "
             "photo's size."
         )
-    return {photo: unnamed[0]}
+    return MasksRead({photo: unnamed}, anywhere.notes)
 
 
 def _add_edges(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdemo.annotations.label_images import read_label_image
+from segdemo.annotations.stored_ids import read_label_image
 from segdemo.datatypes import InputError, Labels
 
 IDS = np.array([[0, 1, 1], [7, 7, 0]])

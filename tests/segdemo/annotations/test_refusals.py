@@ -35,30 +35,28 @@ def refusal(path: Path, sizes: dict[str, tuple[int, int]] | None = None, **more:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (coco([{"size": [4, 3], "counts": [12]}], (5, 3)), "mask 1 of a.jpg .* 3 x 4, the image"),
-        (coco([packed(TALL), {"size": [3, 5], "counts": [15]}], (5, 3)), "RLE is 5 x 3"),
+        (coco([{"size": [4, 3], "counts": [12]}], (5, 3)), "annotation 0 was .* 3 x 4, the image"),
         (coco([{"size": [5, 3], "counts": [14]}], (5, 3)), "does not fill"),
         (coco([{"size": [5, 3], "counts": "oo"}], (5, 3)), "damaged"),
         (coco([{"size": [5, 3]}], (5, 3)), "neither a list of whole numbers"),
-        (coco([{"counts": [15]}], (5, 3)), "no size"),
-        (coco([[[0, 0, 1, 1, 2]]], (5, 3)), "pairs"),
+        (coco([{"counts": [15], "size": 3}], (5, 3)), "no size"),
+        (coco([[[0, 0, 1, 1, 2, 2, 3]]], (5, 3)), "pairs"),
         (coco([[[0, 0, 1, 1, 2, 900]]], (5, 3)), "far out of the image"),
-        (coco([[["x"] * 6]], (5, 3)), "mask 1 of a.jpg is incomplete"),
-        (coco([packed(TALL)], (5, 3), category_id=9), "category 9, which the file does not list"),
-        (coco([packed(TALL)], (5, 3), score="high"), "mask 1"),
-        (coco([packed(TALL)], (5, 3), image_id=8), "image 8, which it lacks"),
+        (coco([[["x"] * 6]], (5, 3)), "annotation 0 was left out: its polygons"),
+        (coco([packed(TALL)], (5, 3), category_id=-9), "category -9"),
+        (coco([packed(TALL)], (5, 3), image_id=8), "the file lists no image 8"),
         (coco([], (0, 3)), "3 x 0 pixels"),
         (coco([], (100_000, 100_000)), "40 million"),
-        ({**coco([], (5, 3)), "images": [{"id": 1}]}, "not a complete COCO JSON"),
-        ({"annotations": [], "images": [], "categories": 3}, "not a complete COCO JSON"),
-        ({"annotations": [5], "images": []}, "not a complete COCO JSON"),
+        ({**coco([], (5, 3)), "images": [{"id": 1}]}, "has no file_name"),
+        ({"annotations": [], "images": [], "categories": 3}, "are not a list"),
+        ({"annotations": [5], "images": []}, "incomplete or damaged"),
         ({"a": 1}, "holds no masks"),
         ([], "holds no masks"),
-        ([{"image_id": "x", "segmentation": 1}], "not a list of COCO results"),
-        ({"shapes": [{"points": [[0, 0]]}], "imageHeight": 5, "imageWidth": 3}, "LabelMe"),
-        ({"shapes": [{"label": "a", "points": 3}], "imageHeight": 5, "imageWidth": 3}, "LabelMe"),
+        ([{"image_id": "x", "segmentation": 1}], "how large its image is"),
+        ({"shapes": [{"points": [[0, 0]]}], "imageHeight": 5, "imageWidth": 3}, "shape 1"),
+        ({"shapes": [{"label": "a", "points": 3}], "imageHeight": 5, "imageWidth": 3}, "shape 1"),
         ({"shapes": []}, "how large its image is"),
-        ({"annotations": [{"segments_info": []}]}, "not a complete panoptic JSON"),
+        ({"annotations": [{"segments_info": []}]}, "annotation 1 of the list was left out"),
     ],
 )
 def test_json_that_does_not_fit(tmp_path: Path, content: Any, said: str):
@@ -91,9 +89,12 @@ def test_results_whose_number_two_pictures_end_in(tmp_path: Path):
 
 
 def test_masks_that_come_twice(tmp_path: Path):
-    for name in ("c", "d"):
-        as_json(coco([packed(TALL)], TALL.shape), tmp_path / f"{name}.json")
-    assert "d.json has masks for a.jpg, which has some already" in refusal(tmp_path)
+    for name, mask in (("c", TALL), ("d", ~TALL)):
+        as_json(coco([packed(mask)], TALL.shape), tmp_path / f"{name}.json")
+    read = read_masks(tmp_path)
+    np.testing.assert_array_equal(read["a.jpg"].masks, [TALL])
+    assert not read.is_complete
+    assert read.sentences()[0].startswith("d.json: a.jpg was left out: it has masks from another")
 
 
 def test_more_masks_than_fit_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -140,10 +141,10 @@ def refusal_of_class(path: Path) -> str:
     ("values", "said"),
     [
         (np.array([[0, -1]]), "-1: ids start at 0"),
-        (np.array([[0.5]]), "whole numbers"),
+        (np.array([[1.5]]), "whole numbers"),
         (np.array([[np.nan]]), "whole numbers"),
         (np.array([["a"]]), "whole numbers"),
-        (np.full((2, 3, 4), 2), "stack of zeros and ones"),
+        (np.full((2, 3, 4), -2), "stack of zeros and ones"),
         (np.zeros(3), "stack of zeros and ones"),
         (np.zeros((0, 3), np.uint8), "pixels"),
         (np.zeros((3, 0), np.uint8), "pixels"),
@@ -182,14 +183,13 @@ def test_npz_of_arrays_that_do_not_belong_together(tmp_path: Path):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("0 0.5 0.5 0.1 0.1", "boxes"),
-        ("0 0 0 1 0 1", "not a polygon"),
+        ("0 0.5 0.5 0.1 0.1", "is a box"),
+        ("0 0 0 1 0 1", "is a box"),
         ("cat 0 0 1 0 1 1", "not a class"),
-        ("0 0 0 1 0 1 5", "range 0 to 1"),
-        ("0 0 0 1 0 1 nan", "range 0 to 1"),
+        ("0 0 0 1 0 1 5", "far out of the image"),
+        ("0 0 0 1 0 1 nan", "not a number"),
         ("-1 0 0 1 0 1 1", "from 0"),
-        ("0" * 30 + "9" * 30 + " 0 0 1 0 1 1", "not a class"),
-        ("4 0 0 1 0 1 1", "class 4, which classes.txt does not name"),
+        ("0" * 30 + "9" * 30 + " 0 0 1 0 1 1", "from 0"),
     ],
 )
 def test_rows_that_are_no_yolo(tmp_path: Path, row: str, said: str):
@@ -221,7 +221,7 @@ class TestPanoptic:
 
     def test_pixels_without_segments(self, tmp_path: Path):
         message = refusal(self.write(tmp_path, [8]))
-        assert message == "a.png holds segment 7, which p.json does not list."
+        assert message.startswith("p.json: segment 7 of a.jpg was left out: a.png holds it")
 
     def test_missing_pictures(self, tmp_path: Path):
         assert "put it into the folder p" in refusal(self.write(tmp_path, [7], "b.png"))

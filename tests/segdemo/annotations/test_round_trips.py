@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 from scipy import ndimage
 
 from segdemo.annotations import MaskFormat, read_masks, write_masks
-from segdemo.annotations.label_images import read_label_image
+from segdemo.annotations.stored_ids import read_label_image
 from segdemo.datatypes import InputError, InstanceMasks
 from tests.segdemo.annotations.drawing import (
     NAMES,
