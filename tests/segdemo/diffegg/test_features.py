@@ -104,7 +104,7 @@ def test_a_layer_that_does_not_exist_or_puts_out_no_map_is_refused(
     backbone = backbone_of("own")
     with pytest.raises(InputError, match=r"no layer 'up_blocks\.9'.*down_blocks"):
         feature_levels(backbone, ["up_blocks.9"])
-    with pytest.raises(InputError, match="no map of the picture"):
+    with pytest.raises(InputError, match="no map of the image"):
         feature_levels(backbone, ["time_embedding"])
 
 
