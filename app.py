@@ -4,13 +4,14 @@
     python app.py --model runs/small/export --port 8000
 
 Each flag can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE, SEGDEMO_FEATURES,
-SEGDEMO_DEVICE, SEGDEMO_PRECISION and SEGDEMO_SESSIONS.
+SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS and SEGDEMO_KEEP.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -65,11 +66,30 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--sessions",
         type=Path,
         default=environment.get("SEGDEMO_SESSIONS") or Path.home() / ".cache/segdemo/sessions",
-        help="folder where annotators' work is kept for a day (default: %(default)s)",
+        help="folder where annotators' work is kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=_days,
+        metavar="DAYS",
+        default=environment.get("SEGDEMO_KEEP") or ("1" if "SPACE_ID" in environment else None),
+        help="delete annotators' work this many days after its last use "
+        "(default: never; on a Hugging Face Space 1)",
     )
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860 or the next)")
     return parser.parse_args(argv)
+
+
+def _days(text: str) -> float:
+    """Read a number of days."""
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0
+    if not 0 < days < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, such as 7 or 0.5")
+    return days
 
 
 def build_assistant(
@@ -110,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from segdemo.datatypes import InputError
-    from segdemo.editing.sessions import SessionStore
+    from segdemo.editing.sessions import DAY, SessionStore
 
     try:
         assistant = build_assistant(
@@ -120,7 +140,8 @@ def main(argv: list[str] | None = None) -> int:
             arguments.backbone,
             arguments.features,
         )
-        store = SessionStore(arguments.sessions)
+        keep = arguments.keep
+        store = SessionStore(arguments.sessions, None if keep is None else keep * DAY)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

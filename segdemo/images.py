@@ -155,7 +155,7 @@ def _open(stream: BinaryIO, name: str) -> Image.Image:
     except UnidentifiedImageError as error:
         if stream.seek(0, 2) == 0:
             raise InputError(f"{name} is empty (0 bytes): copy or download it again.") from error
-        if _is_heif(stream):
+        if "HEIF" not in FORMATS and _is_heif(stream):
             raise InputError(
                 f"{name} is a HEIC image: install pillow-heif (`pip install pillow-heif`), or save "
                 "it as JPEG."

@@ -19,8 +19,8 @@ from training.small.networks import build_null_text, build_scheduler
 
 PURE_LICENCE = "MIT (weights); training data under the licences named in segdemo.json"
 IMAGENET_LICENCE = (
-    "MIT (weights; ImageNet features Apache-2.0); training data under the licences named in "
-    "segdemo.json"
+    "MIT (weights; ImageNet features and U2NetP Apache-2.0); training data under the licences "
+    "named in segdemo.json"
 )
 TRACE = {"size": 512, "fixed_timestep": 99}
 """How the prior's attention is read: its largest maps have 1/16 of the image's side, and edges
@@ -32,9 +32,9 @@ IMAGENET_EDGES = (
 )
 """What the card says of how the edge generator was trained."""
 
-SEGMENT = {"augment": True, "follow": True}
-"""Defaults of DiffDIS: its maps are coarse, six passes are still
-fast, and averaging them removes noise."""
+SEGMENT = {"augment": True, "follow": True, "second_opinion": True}
+"""Defaults of DiffDIS: its maps are coarse, six passes are still fast, and averaging them removes
+noise; U2NetP was trained on many more kinds of objects."""
 
 DATA = {
     "175 photographic cut-outs, Debian package tuxpaint-stamps-default 2022.06.04-1": "GPL-2",

@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from segdemo.ui.kept_files import process_folder
+
 HERE = Path(__file__).parent
 EVENTS = ("hello", "show", "edges", "preview", "propose")
 # The address is relative to the page, so that it works behind a proxy's prefix as well. Gradio
@@ -76,7 +78,7 @@ def _serve_modules() -> Path:
     A copy, in a folder of another name at each start: browsers keep modules by their address, and
     must not mix those of two versions.
     """
-    _served.append(TemporaryDirectory(prefix="segdemo-editor-"))
+    _served.append(process_folder("segdemo-editor-"))
     folder = Path(_served[-1].name).resolve()
     ignore = shutil.ignore_patterns("__pycache__", "*.py", "*.html", "*.css")
     shutil.copytree(HERE, folder, ignore=ignore, dirs_exist_ok=True)

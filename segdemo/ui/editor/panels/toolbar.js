@@ -116,11 +116,12 @@ export function start() {
     const badge = find(".badge"), lost = saver.failures > 0 && unsent();
     const words = lost ? "Not saved" + (saver.final ? "" : " - retrying")
       : unsent() ? "Saving" : "Saved";
-    const news = badge.textContent !== words;
+    const news = badge.textContent !== words, recovered = badge.classList.contains("lost") && !unsent();
     if (news) badge.textContent = words;
     badge.className = "badge" + (lost ? " lost" : "");
     badge.title = lost ? sentence(saver.reason) : "";
     if (lost && news) setStatus(notSaved());
+    else if (recovered && state.image) setStatus("All changes are saved.");
   });
   on("busy", () => {
     const busy = Boolean(state.waiting || state.operating);
