@@ -16,7 +16,7 @@ from typing import Any
 
 from segdemo.datatypes import InputError, Labels
 from segdemo.editing import shapes
-from segdemo.editing.image import BehindError, Change, EditedImage, LostError
+from segdemo.editing.image import Change, EditedImage, EditLockLostError, RevisionConflictError
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
 from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
@@ -140,7 +140,7 @@ class EditorService:
         try:
             session = self._store.find(token)
             used = session.used
-        except LostError:
+        except EditLockLostError:
             return {"token": token, "gone": True}
         first = next(iter(session.indices), None)
         name = "" if first is None else session.names[first]
@@ -200,9 +200,9 @@ def _answering(function: Callable[[Request], Answer]) -> Callable[[Request], Ans
     def answered(request: Request) -> Answer:
         try:
             return function(request)
-        except BehindError as error:
+        except RevisionConflictError as error:
             return {"error": str(error), "behind": True}
-        except LostError as error:
+        except EditLockLostError as error:
             return {"error": str(error), "final": True}
         except InputError as error:
             return {"error": str(error)}
