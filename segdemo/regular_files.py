@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from segdemo.datatypes import InputError
 
@@ -16,7 +16,7 @@ MAX_BYTES = 2_000_000_000  # of one image or archive
 MAX_TEXT_BYTES = 2_000_000_000  # of one JSON or text: annotations of large data sets
 
 
-def open_regular(path: Path, max_bytes: int = MAX_BYTES, name: str | None = None) -> BinaryIO:
+def open_regular(path: Path, max_bytes: int = MAX_BYTES, name: str | None = None) -> BufferedReader:
     """Open a file to read its bytes; links are followed. name: what messages call it.
 
     Raises InputError for what is not a regular file (a FIFO, a socket, a device) or holds more

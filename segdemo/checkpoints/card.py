@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
@@ -18,8 +18,11 @@ CARD = "segdemo.json"
 MAX_NATIVE_SIZE = 4096
 MAX_TIMESTEP = 999
 
-SegmentKey = Literal["augment", "follow", "second_opinion"]
-TraceKey = Literal["size", "fixed_timestep"]
+CARD_SETTINGS = {
+    "segment": ("augment", "follow", "second_opinion"),
+    "trace": ("size", "fixed_timestep"),
+}
+"""Which settings a card may bring, by its entry."""
 Line = Annotated[str, Field(max_length=500)]
 
 
@@ -42,8 +45,8 @@ class ModelCard:
     quality: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     noise: Annotated[float, Field(ge=0, le=10)] = 1.0
-    segment: dict[SegmentKey, bool] = field(default_factory=dict)
-    trace: dict[TraceKey, int] = field(default_factory=dict)
+    segment: dict[str, bool] = field(default_factory=dict)
+    trace: dict[str, int] = field(default_factory=dict)
     edge_training: Line = ""
 
     @field_validator("quality")
@@ -58,7 +61,7 @@ class ModelCard:
 
     @field_validator("trace")
     @classmethod
-    def _check_trace(cls, trace: dict[TraceKey, int]) -> dict[TraceKey, int]:
+    def _check_trace(cls, trace: dict[str, int]) -> dict[str, int]:
         if not 0 <= trace.get("size", 0) <= MAX_NATIVE_SIZE:
             raise ValueError(f"'size' should be 0 to {MAX_NATIVE_SIZE}")
         if not 0 <= trace.get("fixed_timestep", 0) <= MAX_TIMESTEP:
@@ -75,8 +78,7 @@ def read_card(folder: Path, name: str) -> ModelCard:
     if not file.exists():
         return ModelCard(name=name[-500:], licence=OFFICIAL_LICENCE)
     content = read_json(file)
-    for key, keys in (("segment", SegmentKey), ("trace", TraceKey)):
-        allowed = keys.__args__
+    for key, allowed in CARD_SETTINGS.items():
         if isinstance(content.get(key), dict) and set(content[key]) - set(allowed):
             raise CheckpointError(f"{file}: {key!r} may hold {', '.join(allowed)} only.")
     known = {entry.name for entry in fields(ModelCard)}
