@@ -4,13 +4,14 @@
     python app.py --model runs/small/export --port 8000
 
 Each flag can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE, SEGDEMO_FEATURES,
-SEGDEMO_DEVICE, SEGDEMO_PRECISION and SEGDEMO_SESSIONS.
+SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS and SEGDEMO_KEEP.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.terminal import print_any_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,17 +61,37 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--features",
         default=environment.get("SEGDEMO_FEATURES", ""),
-        help="DINO ViT for MaskCut proposals: a folder or Hub id (default: none)",
+        help="DINO ViT for proposals by MaskCut, TokenCut and ProMerge: a folder or Hub id "
+        "(default: none)",
     )
     parser.add_argument(
         "--sessions",
         type=Path,
         default=environment.get("SEGDEMO_SESSIONS") or Path.home() / ".cache/segdemo/sessions",
-        help="folder where annotators' work is kept for a day (default: %(default)s)",
+        help="folder where annotators' work is kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=_days,
+        metavar="DAYS",
+        default=environment.get("SEGDEMO_KEEP") or ("1" if "SPACE_ID" in environment else None),
+        help="delete annotators' work this many days after its last use "
+        "(default: never; on a Hugging Face Space 1)",
     )
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860 or the next)")
     return parser.parse_args(argv)
+
+
+def _days(text: str) -> float:
+    """Read a number of days."""
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0
+    if not 0 < days < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, such as 7 or 0.5")
+    return days
 
 
 def build_assistant(
@@ -106,11 +128,12 @@ def load_or_log(load: Callable[[], None]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the server until interrupted; 2 when a flag names something that does not exist."""
+    print_any_text()
     arguments = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from segdemo.datatypes import InputError
-    from segdemo.editing.sessions import SessionStore
+    from segdemo.editing.sessions import DAY, SessionStore
 
     try:
         assistant = build_assistant(
@@ -120,7 +143,8 @@ def main(argv: list[str] | None = None) -> int:
             arguments.backbone,
             arguments.features,
         )
-        store = SessionStore(arguments.sessions)
+        keep = arguments.keep
+        store = SessionStore(arguments.sessions, None if keep is None else keep * DAY)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -18,10 +18,12 @@ from segdemo.commands.propose import add_propose
 from segdemo.commands.refine import add_refine
 from segdemo.commands.segment import add_segment
 from segdemo.commands.trace import add_trace
+from segdemo.terminal import print_any_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; wrong usage raises SystemExit(2)."""
+    print_any_text()
     parser = argparse.ArgumentParser(
         prog="python -m segdemo",
         description="Precise object masks from diffusion models, and their self-attention.",

@@ -25,10 +25,10 @@ from segdemo.datatypes import (
     RGBImage,
     SegmentationResult,
 )
-from segdemo.diffdis.loading import load_pipeline as load_diffdis
+from segdemo.diffdis.loading import load_diffdis
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.diffegg.loading import load_pipeline as load_diffegg
+from segdemo.diffegg.loading import load_diffegg
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
@@ -36,17 +36,17 @@ from segdemo.model_gate import Borrow, ModelGate, model_call
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
 from segdemo.uis.features import PatchFeatures, load_features
-from segdemo.uis.maskcut import PAPER_CUTS, MaskCutSettings, mask_cut
+from segdemo.uis.methods import METHODS, UISSettings, find_objects
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-ProposalMethod = Literal["diffdis", "maskcut"]
-"""What first masks come from: the subject's mask cut by edges, or cuts over patch features."""
+PROPOSAL_METHODS = ("diffdis", *METHODS)
+"""What first masks come from: the subject's mask cut by edges, or methods on patch features."""
 ProposalEdges = Literal["diffegg", "diffdis"]
 """Whose edges cut the subject's mask: the backbone's, or those that come with the mask."""
 
 
 class AnnotationAssistant:
-    """Owns the device and the models; one call of a model at a time, whoever asks (`ModelGate`)."""
+    """Owns the device and the models; one call of a model at a time (`ModelGate`)."""
 
     def __init__(
         self,
@@ -61,9 +61,9 @@ class AnnotationAssistant:
 
         model: what segments: a registered name, a folder, a U-Net file or a Hub id. backbone: the
         text-to-image model whose attention is looked into: a registered name, a folder or a Hub id.
-        It is looked for when first needed. precision: fp32, bf16 or fp16. features: a DINO ViT for
-        MaskCut, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where calls
-        borrow a GPU. Raises InputError (CheckpointError for the model).
+        It is looked for when first needed. precision: fp32, bf16 or fp16. features: a DINO or
+        DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
+        calls borrow a GPU. Raises InputError (CheckpointError for the model).
         """
         if precision not in PRECISIONS:
             raise InputError(f"Precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
@@ -194,7 +194,7 @@ class AnnotationAssistant:
         return replace(settings, size=settings.size or self.trace_size)
 
     def load_features(self) -> None:
-        """Load MaskCut's features now rather than at the first picture.
+        """Load the ViT now rather than at the first picture.
 
         Raises CheckpointError, and InputError where none were named.
         """
@@ -204,17 +204,18 @@ class AnnotationAssistant:
     def propose(
         self,
         image: RGBImage,
-        method: ProposalMethod = "diffdis",
+        method: str = "diffdis",
         threshold: float = 0.5,
         parts: RIPSettings = ROBUST,
-        cuts: MaskCutSettings = PAPER_CUTS,
+        settings: UISSettings | None = None,
         edges: ProposalEdges = "diffegg",
     ) -> InstanceMasks:
         """Propose first instances of a picture that has none; they may number 0.
 
         diffdis: the subject's mask above `threshold`, cut into parts along `edges`; none where
-        nothing stands out. maskcut: objects by MaskCut on the `features` given. Raises InputError
-        for another method or source of edges, and for maskcut without features.
+        nothing stands out. The methods of `segdemo.uis.methods`: objects by the `features` given,
+        with `settings`, by default the paper's. Raises InputError for another method or source of
+        edges, and without features for a method that needs them.
         """
         if edges not in get_args(ProposalEdges):
             raise InputError(f"Edges {edges!r}: choose diffegg or diffdis.")
@@ -224,9 +225,9 @@ class AnnotationAssistant:
                 return InstanceMasks.unscored(np.zeros((0, *image.shape[:2]), bool))
             edge = subject.edge if edges == "diffdis" else self.edges(image).probability
             return subject_parts(subject.mask, edge, threshold, parts)
-        if method != "maskcut":
-            raise InputError(f"Method {method!r}: choose diffdis or maskcut.")
-        return mask_cut(self._patch_keys(image), (image.shape[0], image.shape[1]), cuts)
+        if method not in METHODS:
+            raise InputError(f"Method {method!r}: choose one of {', '.join(PROPOSAL_METHODS)}.")
+        return find_objects(method, self._patch_keys(image), image, settings)
 
     @model_call
     def _patch_keys(self, image: RGBImage) -> npt.NDArray[np.float32]:
@@ -235,7 +236,7 @@ class AnnotationAssistant:
     def _loaded_features(self) -> PatchFeatures:
         if not self._features_name:
             raise InputError(
-                "MaskCut needs features: give a DINO ViT by --features FOLDER, a folder as "
+                "This method needs features: give a DINO ViT by --features FOLDER, a folder as "
                 "transformers saves it or a Hub id such as facebook/dino-vitb8."
             )
         if self._features is None:

@@ -23,6 +23,7 @@ from PIL import Image
 
 from segdemo.datatypes import InputError
 from segdemo.images import SUFFIXES
+from segdemo.regular_files import real_path
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +72,9 @@ def find_images(inputs: Iterable[Path], output_dir: Path | None = None) -> list[
     for given in inputs:
         if os.path.isdir(given):  # unlike Path.is_dir, False where access is denied
             for path in _walk(given, output_dir):
-                found.setdefault(path.resolve(), (path, path.relative_to(given)))
+                found.setdefault(real_path(path), (path, path.relative_to(given)))
         else:
-            found.setdefault(given.resolve(), (given, Path(given.name)))
+            found.setdefault(real_path(given), (given, Path(given.name)))
     return _name_apart(list(found.values()))
 
 
@@ -91,7 +92,7 @@ def unpack_zip(
     entries (macOS adds many) are skipped silently. Raises InputError where the archive is
     broken, locked by a password, without images, or beyond `most` and `MAX_UNPACKED_BYTES`.
 
-    suffixes: endings, in small letters, of what counts as a image. most: how many may be in it.
+    suffixes: endings, in small letters, of what counts as an image. most: how many may be in it.
     """
     on_skip = on_skip or logger.info
     try:
@@ -146,13 +147,13 @@ def _walk(folder: Path, output_dir: Path | None) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename} cannot be read ({error.strerror}).") from error
 
-    passed_over = None if output_dir is None else output_dir.resolve()
+    passed_over = None if output_dir is None else real_path(output_dir)
     for place, subfolders, names in os.walk(folder, onerror=refuse):
         here = Path(place)
         subfolders[:] = sorted(
             name
             for name in subfolders
-            if not name.startswith(".") and (here / name).resolve() != passed_over
+            if not name.startswith(".") and real_path(here / name) != passed_over
         )
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:

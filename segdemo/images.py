@@ -21,6 +21,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, RGBImage
+from segdemo.regular_files import open_regular
 
 MAX_PIXELS = 40_000_000  # pixels; decoded and with its maps this stays well under 2 GB
 # Only these decoders see untrusted bytes; Pillow has many more, one of which runs Ghostscript
@@ -133,7 +134,7 @@ def _read(
         return read(source, name or Path(str(getattr(source, "name", "The image"))).name)
     name = name or Path(source).name or str(source)
     try:
-        with Path(source).open("rb") as stream:
+        with open_regular(Path(source), name=name) as stream:
             return read(stream, name)
     except FileNotFoundError as error:
         raise InputError(f"{name} does not exist: check the path.") from error
@@ -155,7 +156,7 @@ def _open(stream: BinaryIO, name: str) -> Image.Image:
     except UnidentifiedImageError as error:
         if stream.seek(0, 2) == 0:
             raise InputError(f"{name} is empty (0 bytes): copy or download it again.") from error
-        if _is_heif(stream):
+        if "HEIF" not in FORMATS and _is_heif(stream):
             raise InputError(
                 f"{name} is a HEIC image: install pillow-heif (`pip install pillow-heif`), or save "
                 "it as JPEG."

@@ -10,6 +10,7 @@ from typing import Any
 from transformers import HfArgumentParser
 
 from segdemo.datatypes import InputError
+from segdemo.terminal import print_any_text
 
 ARGPARSE_OPTIONS = frozenset(
     (
@@ -56,6 +57,7 @@ def run_program(
     run: gets one object of each class of settings; None from it is 0. presets: defaults by the
     value of --preset; options of the command line win over them.
     """
+    print_any_text()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = SettingsParser(settings, description=description)
     parser.set_defaults(**(defaults or {}))

@@ -28,6 +28,7 @@ from evaluation.core.runner import (
 from evaluation.data.validation import FileError, report_errors
 from evaluation.report.tables import Report, write_report
 from segdemo.datatypes import InputError
+from segdemo.terminal import print_any_text
 
 Payload = TypeVar("Payload")
 Contents = Mapping[Path, bytes]
@@ -96,6 +97,7 @@ def run(
 
 def exit_status(work: Callable[[], int]) -> int:
     """Run a program's work; 2, with one sentence, for wrong usage and problems with files."""
+    print_any_text()
     try:
         return work()
     except InputError as error:

@@ -33,6 +33,7 @@ from segdemo.annotations.panoptic import read_panoptic, write_panoptic
 from segdemo.annotations.voc import LABEL_MAP, is_voc, read_voc
 from segdemo.annotations.yolo import NAME_FILES, read_yolo, write_yolo
 from segdemo.datatypes import Front, InputError, InstanceMasks, RGBImage
+from segdemo.regular_files import open_regular
 
 MaskFormat = Literal[
     "coco", "coco-polygons", "panoptic", "indexed", "npz", "yolo", "labelme", "cutouts"
@@ -196,7 +197,7 @@ def _read_file(
 ) -> None:
     """Read one file of a folder. stem: the image's name where the file names none."""
     suffix = Path(file).suffix.lower()
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         start = stream.read(8)
     if suffix == ".txt":
         read_yolo(path, folder, stem, collector, file)

@@ -13,6 +13,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 from segdemo.annotations.classes import VOID
 from segdemo.datatypes import InputError
 from segdemo.images import MAX_PIXELS
+from segdemo.regular_files import open_regular
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # those that keep numbers as they are
 MAX_COLOURS = 5000  # a photo has more; of images whose colours are ids
@@ -39,7 +40,7 @@ def opened(path: Path, name: str) -> Iterator[Image.Image]:
         f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels: reduce image and masks."
     )
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_regular(path) as stream, Image.open(stream, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(too_large)
             yield image

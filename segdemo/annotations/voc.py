@@ -13,6 +13,7 @@ from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.label_images import colour, read_instance_ids
 from segdemo.annotations.stored_ids import VOC_BORDER, opened
 from segdemo.datatypes import InputError, InstanceMasks, Labels
+from segdemo.regular_files import open_regular, read_regular
 
 OBJECTS, CLASSES = "SegmentationObject", "SegmentationClass"
 LABEL_MAP = "labelmap.txt"
@@ -27,9 +28,9 @@ Colour = tuple[int, int, int]
 def is_label_map(path: Path) -> bool:
     """Whether a text file lists classes as CVAT does, `label:color_rgb:parts:actions`."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             return stream.read(len(_HEADER) + 3).lstrip(b"\xef\xbb\xbf").startswith(b"# label:")
-    except OSError:
+    except (OSError, InputError):
         return False
 
 
@@ -40,7 +41,7 @@ def read_label_map(path: Path) -> dict[str, Colour]:
     """
     labels: dict[str, Colour] = {}
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = read_regular(path).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} cannot be read as text: save it as UTF-8.") from error
     for i, line in enumerate(lines, 1):

@@ -16,6 +16,7 @@ from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.outlines import fill, join, trace_filled
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.files import atomic_write, write_text
+from segdemo.regular_files import read_regular
 
 CLASSES_FILE = "classes.txt"
 DATA_FILE = "data.yaml"
@@ -185,7 +186,7 @@ def _names_in(path: Path) -> dict[int, str]:
 
 def _text(path: Path, file: str) -> str:
     try:
-        return path.read_text("utf-8-sig")
+        return read_regular(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not a text file: export it again.") from error
     except OSError as error:

@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from segdemo.checkpoints.card import CARD, read_card
+from segdemo.checkpoints.configs import read_config
 from segdemo.checkpoints.files import (
     ADAPTER,
     EDGE_GENERATOR,
     LORA_FILE,
+    PEFT_FILE,
     TRANSFORMERS_STEM,
     CheckpointError,
+    network_files,
+    read_header,
     read_json,
-    weight_files,
 )
-from segdemo.checkpoints.locate import downloads, locate, locate_base
+from segdemo.checkpoints.locate import PARTS, SINGLE_FILE, download, locate, locate_base
 from segdemo.checkpoints.registry import registered_source
 
 
@@ -36,7 +39,6 @@ class PipelineParts:
 
 
 OWN_FAMILY = "segdemo"
-TRACE_KEYS = {"size", "fixed_timestep"}  # settings that a card may bring
 PIPELINES = {
     "StableDiffusionPipeline": PipelineParts("unet", ("text_encoder",)),
     "StableDiffusionXLPipeline": PipelineParts("unet", ("text_encoder", "text_encoder_2")),
@@ -44,6 +46,48 @@ PIPELINES = {
     "StableDiffusion3Pipeline": PipelineParts("transformer", ("text_encoder", "text_encoder_2")),
 }
 """The text-to-image models that are understood, by the class that `model_index.json` names."""
+
+NETWORK_CLASSES = {
+    "prior": "UNet2DConditionModel",
+    "unet": "UNet2DConditionModel",
+    "transformer": "SD3Transformer2DModel",
+}
+"""The denoisers' classes in diffusers, by folder."""
+
+_LDM = "model.diffusion_model."  # what single files call the denoiser
+SINGLE_FILES = (
+    (
+        "conditioner.embedders.1.model.text_projection",
+        "StableDiffusionXLPipeline",
+        "stabilityai/stable-diffusion-xl-base-1.0",
+    ),
+    (
+        f"{_LDM}joint_blocks.37.x_block.mlp.fc1.weight",
+        "StableDiffusion3Pipeline",
+        "stabilityai/stable-diffusion-3.5-large",
+    ),
+    (
+        f"{_LDM}joint_blocks.0.x_block.attn2.qkv.weight",
+        "StableDiffusion3Pipeline",
+        "stabilityai/stable-diffusion-3.5-medium",
+    ),
+    (
+        f"{_LDM}joint_blocks.0.x_block.mlp.fc1.weight",
+        "StableDiffusion3Pipeline",
+        "stabilityai/stable-diffusion-3-medium-diffusers",
+    ),
+    (
+        "cond_stage_model.model.token_embedding.weight",
+        "StableDiffusionPipeline",
+        "stabilityai/stable-diffusion-2-1",
+    ),
+    (
+        f"{_LDM}input_blocks.0.0.weight",
+        "StableDiffusionPipeline",
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    ),
+)
+"""Kinds of single files: a tensor that tells it, its pipeline, the repository of its settings."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +99,7 @@ class BackboneFiles:
     `TraceSettings` that suit it better than the paper's, by name. adapter: the file of a LoRA for
     the network, or None. edge_generator: its folder, or None; it wants the adapter in the network.
     base: what the text-to-image model itself is called, where the name is of an addition to it.
+    single: the file that holds all weights, or None; `folder` then has only their settings.
     edge_training: what the edge generator was trained on, in words; see `ModelCard`.
     """
 
@@ -68,15 +113,44 @@ class BackboneFiles:
     adapter: Path | None = None
     edge_generator: Path | None = None
     base: str = ""
+    single: Path | None = None
     edge_training: str = ""
 
 
 def locate_backbone(name: str) -> BackboneFiles:
-    """Find a text-to-image model by registered name, folder or Hub id, all its weights there.
+    """Find a text-to-image model by registered name, folder, file or Hub id, all weights there.
 
     Downloads from the Hub where that is meant, never a pickle. Raises CheckpointError.
     """
-    return _in_folder(locate(name, "backbone"), name)
+    source = locate(name, "backbone")
+    return _in_file(source, name) if source.is_file() else _in_folder(source, name)
+
+
+def _in_file(file: Path, name: str) -> BackboneFiles:
+    """Find the settings that belong to a single file of weights."""
+    tensors = read_header(file)
+    found = [entry for entry in SINGLE_FILES if entry[0] in tensors]
+    if not found:
+        raise CheckpointError(
+            f"{file} does not hold a whole text-to-image model under the names of Stable Diffusion "
+            f"1, 2, XL or 3 (such as {SINGLE_FILES[-1][0]!r}): give such a file or a folder as "
+            f"diffusers saves it ({SINGLE_FILE} makes one)."
+        )
+    _, family, repository = found[0]
+    parts = PIPELINES[family]
+    folders = (parts.network, "vae", "scheduler", "tokenizer*", *parts.text_encoders)
+    patterns = [f"{folder}/*.{text}" for folder in folders for text in ("json", "txt")]
+    try:
+        folder = download(repository, ["model_index.json", *patterns])
+        size = _native_size(folder / parts.network, folder / "vae")
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{file} is a single file, whose settings are those of {repository}: connect to the "
+            f"Hub once to fetch them, or give a folder ({SINGLE_FILE} makes one). {error}"
+        ) from error
+    licence = "licence not stated in its file"
+    network = folder / parts.network
+    return BackboneFiles(name, folder, family, network, size, licence, base=name, single=file)
 
 
 def _in_folder(folder: Path, name: str) -> BackboneFiles:
@@ -87,12 +161,10 @@ def _in_folder(folder: Path, name: str) -> BackboneFiles:
         files = _whole_model(folder, name)
     else:
         files = _base_of(folder, name)
-    adapter = folder / ADAPTER / LORA_FILE if ADAPTER in added else None
+    adapter = _lora_in(folder / ADAPTER) if ADAPTER in added else None
     generator = folder / EDGE_GENERATOR if EDGE_GENERATOR in added else None
-    if adapter is not None and not adapter.exists():
-        raise CheckpointError(f"{adapter} is missing: copy the whole folder again.")
     if generator is not None:
-        weight_files(generator)
+        network_files(generator)
     return replace(
         files,
         name=name,
@@ -103,6 +175,17 @@ def _in_folder(folder: Path, name: str) -> BackboneFiles:
     )
 
 
+def _lora_in(folder: Path) -> Path:
+    """Return the LoRA of a folder, by diffusers' or PEFT's name or as its only weights."""
+    for name in (LORA_FILE, PEFT_FILE):
+        if (folder / name).is_file():
+            return folder / name
+    others = sorted(folder.glob("*.safetensors"))
+    if len(others) != 1:
+        raise CheckpointError(f"{folder / LORA_FILE} is missing: copy the whole folder again.")
+    return others[0]
+
+
 def _base_of(folder: Path, name: str) -> BackboneFiles:
     """Find the model that a folder without one of its own was trained for."""
     card = read_card(folder, name)
@@ -111,11 +194,11 @@ def _base_of(folder: Path, name: str) -> BackboneFiles:
             f"{folder} holds no text-to-image model and its {CARD} names none as 'base': add the "
             "name, folder or Hub id of the one that it was trained for."
         )
-    base = locate_base(card.base, folder, "backbone", downloads("backbone"))
+    base = locate_base(card.base, folder, "backbone", PARTS["backbone"])
     local = (folder / Path(card.base).expanduser()).is_dir()
     public = registered_source(card.base, "backbone") is not None or not local
     files = _whole_model(base, card.base if public else str(base))
-    return replace(files, licence=card.licence, trace=files.trace | _trace_of(card.trace, folder))
+    return replace(files, licence=card.licence, trace=files.trace | card.trace)
 
 
 def _whole_model(folder: Path, name: str) -> BackboneFiles:
@@ -138,30 +221,21 @@ def _whole_model(folder: Path, name: str) -> BackboneFiles:
         )
     network = folder / parts.network
     for part in (network, folder / "vae"):
-        weight_files(part)
+        network_files(part)
     for encoder in parts.text_encoders:
-        weight_files(folder / encoder, TRANSFORMERS_STEM)
+        network_files(folder / encoder, TRANSFORMERS_STEM)
     if family == OWN_FAMILY:
         card = read_card(folder, name)
-        own = (card.native_size, card.licence, _trace_of(card.trace, folder))
+        own = (card.native_size, card.licence, dict(card.trace))
         return BackboneFiles(name, folder, family, network, *own)
     size = _native_size(network, folder / "vae")
     return BackboneFiles(name, folder, family, network, size, _stated_licence(folder))
 
 
-def _trace_of(trace: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return what a card says of tracing, checked; raises CheckpointError."""
-    if set(trace) - TRACE_KEYS:
-        raise CheckpointError(
-            f"{folder / CARD}: 'trace' may hold {' and '.join(sorted(TRACE_KEYS))} only."
-        )
-    return trace
-
-
 def _native_size(network: Path, autoencoder: Path) -> int:
     """Return the side in pixels that a network's latents stand for."""
-    side = read_json(network / "config.json").get("sample_size")
-    widths = read_json(autoencoder / "config.json").get("block_out_channels")
+    side = read_config(network, NETWORK_CLASSES[network.name]).get("sample_size")
+    widths = read_config(autoencoder, "AutoencoderKL").get("block_out_channels")
     if not isinstance(side, int) or not isinstance(widths, list):
         raise CheckpointError(
             f"{network / 'config.json'} or the one in {autoencoder} does not say its size "

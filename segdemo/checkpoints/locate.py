@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -22,25 +23,86 @@ from segdemo.checkpoints.files import (
     EDGE_GENERATOR,
     LORA_FILE,
     NULL_TEXT,
+    PEFT_CONFIG,
+    PEFT_FILE,
     PHOTO_FEATURES,
     PICKLES,
     TRANSFORMERS_STEM,
+    VARIANTS,
     CheckpointError,
+    network_patterns,
     pickle_error,
 )
 from segdemo.checkpoints.registry import Kind, registered_names, registered_source
+from segdemo.regular_files import real_path
 
 HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
 NOUNS: dict[Kind, str] = {"diffdis": "model", "backbone": "backbone", "features": "features"}
 CHOICES: dict[Kind, str] = {
     "diffdis": "a folder, a .safetensors file or a Hub id",
-    "backbone": "a folder or a Hub id",
+    "backbone": "a folder, a .safetensors file or a Hub id",
     "features": "a folder with a ViT as transformers saves it or a Hub id",
+}
+SINGLE_FILE = "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)"
+"""Makes a folder of a single file, or of a pickle that one trusts."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is needed of a Hub repository.
+
+    networks: the stem of the weights by folder, "" for the repository's own. others: patterns of
+    further files.
+    """
+
+    networks: dict[str, str]
+    others: tuple[str, ...] = ()
+
+    def patterns(self) -> list[str]:
+        """Return the patterns of the plain files, without copies in half precision or of EMA."""
+        return [*self.others, *self._weights(self.networks, None)]
+
+    def variant_patterns(self, folder: Path, variant: str) -> list[str]:
+        """Return the patterns of a variant for networks whose weights are not in `folder`."""
+        lacking = {
+            part: stem
+            for part, stem in self.networks.items()
+            if (folder / part / "config.json").exists()
+            and not any((folder / part).glob(f"{stem}*.safetensors*"))
+        }
+        return self._weights(lacking, variant)
+
+    def _weights(self, networks: dict[str, str], variant: str | None) -> list[str]:
+        return [
+            pattern
+            for part, stem in networks.items()
+            for pattern in network_patterns(f"{part}/" if part else "", stem, variant)
+        ]
+
+
+VAE = Parts({"vae": DIFFUSERS_STEM})
+TEXT_ENCODER = Parts({"text_encoder": TRANSFORMERS_STEM}, ("tokenizer/*.json", "tokenizer/*.txt"))
+_SHARED = ("README.md", CARD, NULL_TEXT, "scheduler/*.json")
+PARTS: dict[Kind, Parts] = {
+    "features": Parts({"": TRANSFORMERS_STEM}, ("preprocessor_config.json",)),
+    "diffdis": Parts(dict.fromkeys(("unet", "vae", PHOTO_FEATURES), DIFFUSERS_STEM), _SHARED),
+    "backbone": Parts(
+        dict.fromkeys(
+            ("prior", "unet", "transformer", "vae", EDGE_GENERATOR, PHOTO_FEATURES), DIFFUSERS_STEM
+        )
+        | dict.fromkeys(("text_encoder", "text_encoder_2"), TRANSFORMERS_STEM),
+        (
+            *_SHARED,
+            "model_index.json",
+            *(f"{ADAPTER}/{name}" for name in (LORA_FILE, PEFT_FILE, PEFT_CONFIG)),
+            *(f"tokenizer{n}/*.{text}" for n in ("", "_2") for text in ("json", "txt")),
+        ),
+    ),
 }
 
 
 def locate(name: str, kind: Kind) -> Path:
-    """Return the folder of weights of a kind; for DiffDIS it may be the network's file.
+    """Return the folder of weights of a kind; of a network or a backbone it may be a file.
 
     name: registered, a folder, a file or a Hub id, which is downloaded unless it is in the local
     cache, never a pickle. Raises CheckpointError.
@@ -49,31 +111,45 @@ def locate(name: str, kind: Kind) -> Path:
     if isinstance(source, Path) and source.is_file():
         return _single_file(source, kind)
     if isinstance(source, Path) and source.is_dir():
-        return source
+        return _snapshot(source)
     if HUB_ID.fullmatch(str(source)):
-        return download(str(source), downloads(kind))
+        return download_parts(str(source), PARTS[kind])
     registered = ", ".join(registered_names(kind))
     raise CheckpointError(f"No {NOUNS[kind]} {name!r}: give one of {registered}, {CHOICES[kind]}.")
 
 
-def locate_base(base: str, folder: Path, kind: Kind, patterns: Sequence[str]) -> Path:
+def locate_base(base: str, folder: Path, kind: Kind, parts: Parts) -> Path:
     """Return the folder of the model that the card in `folder` names as its base.
 
     base: registered for `kind`, a folder, which may be relative to `folder`, or a Hub id, of which
-    the files that match `patterns` are downloaded. Raises CheckpointError.
+    the parts are downloaded. Raises CheckpointError.
     """
     source = registered_source(base, kind)
     if isinstance(source, Path):
         return source
-    local = (folder / Path(base).expanduser()).resolve()
+    local = real_path(folder / Path(base).expanduser())
     if local.is_dir():
-        return local
+        return _snapshot(local)
     if not HUB_ID.fullmatch(base):
         raise CheckpointError(
             f"{folder / CARD} names {base!r} as its base, which is not here: write there where "
             "that model is now."
         )
-    return download(base, patterns)
+    return download_parts(base, parts)
+
+
+def download_parts(repository: str, parts: Parts) -> Path:
+    """Fetch parts of a Hub repository, or find them in the local cache; raises CheckpointError.
+
+    Of a network without plain weights the first of `VARIANTS` that there is comes instead.
+    """
+    folder = download(repository, parts.patterns())
+    for variant in VARIANTS:
+        patterns = parts.variant_patterns(folder, variant)
+        if not patterns:
+            break
+        download(repository, patterns)
+    return folder
 
 
 def download(repository: str, patterns: Sequence[str]) -> Path:
@@ -97,49 +173,32 @@ def download(repository: str, patterns: Sequence[str]) -> Path:
         ) from error
 
 
-def downloads(kind: Kind) -> list[str]:
-    """Return the patterns of the files that are needed of a Hub repository.
-
-    Not the half-precision, EMA-free and single-file copies, which often lie beside them and are
-    several times as large.
-    """
-    if kind == "features":
-        return ["config.json", "preprocessor_config.json", *_network_files("", TRANSFORMERS_STEM)]
-    shared = ["README.md", CARD, NULL_TEXT, "scheduler/*.json"]
-    if kind == "diffdis":
-        networks = dict.fromkeys(("unet", "vae", PHOTO_FEATURES), DIFFUSERS_STEM)
-    else:
-        shared += ["model_index.json", f"{ADAPTER}/{LORA_FILE}"]
-        shared += [f"tokenizer{n}/*.{text}" for n in ("", "_2") for text in ("json", "txt")]
-        parts = ("prior", "unet", "transformer", "vae", EDGE_GENERATOR, PHOTO_FEATURES)
-        networks = dict.fromkeys(parts, DIFFUSERS_STEM)
-        networks |= dict.fromkeys(("text_encoder", "text_encoder_2"), TRANSFORMERS_STEM)
-    return shared + [
-        pattern for part, stem in networks.items() for pattern in _network_files(f"{part}/", stem)
-    ]
-
-
-def _network_files(folder: str, stem: str) -> list[str]:
-    """Return the files of one network in `folder`, which is empty or ends with a slash."""
-    return [
-        f"{folder}config.json",
-        f"{folder}{stem}.safetensors",
-        f"{folder}{stem}.safetensors.index.json",
-        f"{folder}{stem}-?????-of-?????.safetensors",
-    ]
+def _snapshot(folder: Path) -> Path:
+    """Return the files of a model's folder in the Hub's cache, other folders as they are."""
+    snapshots = folder / "snapshots"
+    if not folder.name.startswith("models--") or not snapshots.is_dir():
+        return folder
+    found = sorted(path for path in snapshots.iterdir() if path.is_dir())
+    main = folder / "refs" / "main"
+    wanted = main.read_text(errors="replace").strip() if main.is_file() else ""
+    chosen = [path for path in found if path.name == wanted] or found
+    if len(chosen) != 1:
+        said = ", ".join(path.name for path in found) or "none"
+        raise CheckpointError(
+            f"{folder} is a folder of the Hub's cache, with these snapshots: {said}. Give the "
+            "folder of one in snapshots/."
+        )
+    return chosen[0]
 
 
 def _single_file(file: Path, kind: Kind) -> Path:
     """Refuse a file where a folder is needed, and a pickle everywhere."""
+    if file.suffix in PICKLES and kind == "backbone":
+        raise pickle_error(file, f"to a folder where you trust it ({SINGLE_FILE})")
     if file.suffix in PICKLES:
         raise pickle_error(file)
-    if kind == "backbone":
-        raise CheckpointError(
-            f"{file} is a single file: give a folder as diffusers saves it "
-            "(StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER) makes one)."
-        )
     if kind == "features":
         raise CheckpointError(f"{file} is a single file: give the folder that holds it.")
     if file.suffix != ".safetensors":
-        raise CheckpointError(f"{file} is not a .safetensors file: give the U-Net's weights.")
+        raise CheckpointError(f"{file} is not a .safetensors file: give {CHOICES[kind]}.")
     return file

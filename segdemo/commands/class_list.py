@@ -14,6 +14,7 @@ import numpy.typing as npt
 from segdemo.annotations.classes import CLASS_NAMES, VOID, ClassSet, class_names
 from segdemo.annotations.voc import Colour, is_label_map, read_label_map
 from segdemo.datatypes import InputError
+from segdemo.regular_files import read_regular
 
 BACKGROUND = "background"
 _LARGEST = 65_535  # what 16 bits hold
@@ -91,7 +92,7 @@ def read_class_names(path: Path) -> dict[int, str]:
     Names alone count from 0 where the first is `background`. Raises InputError.
     """
     try:
-        text = path.read_text("utf-8-sig").strip()
+        text = read_regular(path).decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: save it as UTF-8.") from error
     lines = [line.strip() for line in text.splitlines()]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segdemo.datatypes import InputError
 from segdemo.files import ImageFile, find_images
+from segdemo.regular_files import real_path
 
 
 def list_images(
@@ -21,7 +22,7 @@ def list_images(
     """
     if output_dir.exists() and not output_dir.is_dir():
         raise InputError(f"--output_dir {output_dir} is a file: name a folder.")
-    if any(given.resolve() == output_dir.resolve() for given in inputs):
+    if any(real_path(given) == real_path(output_dir) for given in inputs):
         raise InputError(
             f"{output_dir} is both an input and --output_dir: results would be taken for photos "
             "the next time; choose another folder."
@@ -29,9 +30,9 @@ def list_images(
     found = find_images(inputs, output_dir)
     if not found:
         raise InputError(f"Nothing to do: no photos in {', '.join(map(str, inputs))}.")
-    pictures = [replace(picture, name=str(picture.path)) for picture in found]
-    _check_overwriting(pictures, results)
-    return pictures
+    image_files = [replace(image_file, name=str(image_file.path)) for image_file in found]
+    _check_overwriting(image_files, results)
+    return image_files
 
 
 def create_folder(folder: Path) -> None:
@@ -45,14 +46,14 @@ def create_folder(folder: Path) -> None:
 
 
 def _check_overwriting(
-    pictures: Iterable[ImageFile], results: Callable[[str], Iterable[Path]]
+    image_files: Iterable[ImageFile], results: Callable[[str], Iterable[Path]]
 ) -> None:
     """Raise InputError if a result would replace one of the images."""
-    photos = {picture.path.resolve() for picture in pictures}
-    for picture in pictures:
-        for file in results(picture.stem):
-            if file.resolve() in photos:
+    photos = {real_path(image_file.path) for image_file in image_files}
+    for image_file in image_files:
+        for file in results(image_file.stem):
+            if real_path(file) in photos:
                 raise InputError(
-                    f"{file} is one of the photos, and the results of {picture.name} would replace "
-                    "it: choose another --output_dir."
+                    f"{file} is one of the photos, and the results of {image_file.name} would "
+                    "replace it: choose another --output_dir."
                 )

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from segdemo.batch import FileStatus, Handler
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.files import ImageFile
+from segdemo.terminal import printable
 
 DONE, SOME_FAILED, STOPPED = 0, 1, 130  # argparse leaves by 2 on wrong usage
 
@@ -21,7 +22,8 @@ def report_progress(statuses: Iterator[FileStatus], total: int, output_dir: Path
         failed = []
         for status in statuses:
             if status.succeeded:
-                bar.write(f"{status.name}: {status.message}, {status.seconds:.1f} s")
+                line = f"{status.name}: {status.message}, {status.seconds:.1f} s"
+                bar.write(printable(line))
             else:
                 failed.append(status)
             bar.update()
@@ -40,10 +42,10 @@ def fail_fast(handle: Handler) -> Handler:
     """
     succeeded = False
 
-    def handle_or_stop(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+    def handle_or_stop(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         nonlocal succeeded
         try:
-            outcome = handle(picture, image)
+            outcome = handle(image_file, image)
         except InputError as error:
             if succeeded:
                 raise
@@ -56,10 +58,10 @@ def fail_fast(handle: Handler) -> Handler:
 
 def _report(failed: Sequence[FileStatus], total: int, output_dir: Path) -> int:
     """Print the outcome, one line a failed image; returns the exit code."""
-    print(f"{total - len(failed)} of {total} done, results in {output_dir}")
+    print(f"{total - len(failed)} of {total} done, results in {printable(str(output_dir))}")
     if not failed:
         return DONE
     print(f"{len(failed)} failed:", file=sys.stderr)
     for status in failed:
-        print(f"  {status.message}", file=sys.stderr)
+        print(f"  {printable(status.message)}", file=sys.stderr)
     return SOME_FAILED

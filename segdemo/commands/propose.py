@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+from dataclasses import Field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -11,13 +12,14 @@ from typing import Any, get_args
 from segdemo.annotations import MaskFormat, write_masks
 from segdemo.batch import process_images
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_setting, fraction, given
+from segdemo.commands.arguments import add_device, fraction, given
 from segdemo.commands.output import check_output
 from segdemo.commands.progress import report_progress
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.files import ImageFile, find_images
 from segdemo.images import load_rgb
-from segdemo.uis.maskcut import MaskCutSettings
+from segdemo.terminal import printable
+from segdemo.uis.methods import METHODS
 
 
 def add_propose(verbs: Any) -> None:
@@ -26,8 +28,8 @@ def add_propose(verbs: Any) -> None:
         "propose",
         help="first instance masks of photos that have none",
         description="Propose instances for a folder's photos and write them all in one format. "
-        "diffdis cuts the subject's mask along edges; maskcut cuts the patch "
-        "features of a DINO vision transformer, which --features names.",
+        "diffdis cuts the subject's mask along edges; the other methods group "
+        "the patches of a DINO vision transformer, which --features names.",
     )
     parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="INPUT")
     parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="what to write")
@@ -35,7 +37,10 @@ def add_propose(verbs: Any) -> None:
         "--format", choices=get_args(MaskFormat), default="coco", help="default: %(default)s"
     )
     parser.add_argument(
-        "--method", choices=("diffdis", "maskcut"), default="diffdis", help="default: %(default)s"
+        "--method",
+        choices=("diffdis", *METHODS),
+        default="diffdis",
+        help="default: %(default)s",
     )
     parser.add_argument(
         "--edges",
@@ -48,7 +53,8 @@ def add_propose(verbs: Any) -> None:
         "--features",
         default="",
         metavar="FOLDER|HUB",
-        help="maskcut: a ViT as transformers saves it, such as facebook/dino-vitb8",
+        help=f"{', '.join(METHODS)}: a ViT as transformers saves it, such as "
+        "facebook/dino-vitb8 or facebook/dinov2-base",
     )
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|FOLDER|FILE|HUB")
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
@@ -60,33 +66,62 @@ def add_propose(verbs: Any) -> None:
         metavar="T",
         help="diffdis: the subject is where its mask exceeds T (default: %(default)s)",
     )
-    add_setting(parser, MaskCutSettings, "tau", type=float, metavar="COSINE")
-    add_setting(parser, MaskCutSettings, "rounds", type=int, metavar="N")
+    _add_method_settings(parser)
     parser.set_defaults(run=partial(_run, parser))
+
+
+def _add_method_settings(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for every setting of a method; those of one name share it."""
+    shared: dict[str, dict[str, Field[Any]]] = {}
+    for method, entry in METHODS.items():
+        for field in fields(entry.settings):
+            shared.setdefault(field.name, {})[method] = field
+    for name, by_method in shared.items():
+        field = next(iter(by_method.values()))
+        options: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        if not isinstance(field.default, bool):
+            unit = field.metadata.get("unit", "n").upper()
+            options = {"type": type(field.default), "metavar": unit}
+        defaults = ", ".join(f"{method} {one.default}" for method, one in by_method.items())
+        sentence = f"{field.metadata['help']} (default: {defaults})"
+        parser.add_argument(f"--{name}", default=argparse.SUPPRESS, help=sentence, **options)
+
+
+def _method_settings(arguments: argparse.Namespace) -> Any:
+    """Build the method's settings, None for diffdis; raises InputError for another's flags."""
+    method = METHODS.get(arguments.method)
+    own = {field.name for field in fields(method.settings)} if method else set()
+    others = {field.name for entry in METHODS.values() for field in fields(entry.settings)} - own
+    foreign = sorted(others & vars(arguments).keys())
+    if foreign:
+        raise InputError(f"--method {arguments.method} has no --{foreign[0]}: leave it out.")
+    return method.settings(**given(arguments, method.settings)) if method else None
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
         check_output(arguments.output, arguments.format)
-        pictures = find_images(arguments.images)
-        if not pictures:
+        image_files = find_images(arguments.images)
+        if not image_files:
             raise InputError(
                 f"Nothing to do: no photos in {', '.join(map(str, arguments.images))}."
             )
         propose = _proposer(arguments)
         done: dict[str, InstanceMasks] = {}
 
-        def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
-            done[picture.name] = propose(image)
-            return (), f"{len(done[picture.name])} proposed"
+        def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+            done[image_file.name] = propose(image)
+            return (), f"{len(done[image_file.name])} proposed"
 
-        status = report_progress(process_images(pictures, handle), len(pictures), arguments.output)
+        status = report_progress(
+            process_images(image_files, handle), len(image_files), arguments.output
+        )
         images = None
         if arguments.format == "cutouts":  # the others need no pixels
-            images = {p.name: load_rgb(p.path, p.name) for p in pictures if p.name in done}
+            images = {p.name: load_rgb(p.path, p.name) for p in image_files if p.name in done}
         if done:
             for sentence in write_masks(done, arguments.output, arguments.format, images):
-                print(sentence)
+                print(printable(sentence))
         return status
     except InputError as error:
         parser.error(str(error))
@@ -94,7 +129,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
 def _proposer(arguments: argparse.Namespace) -> Callable[[RGBImage], InstanceMasks]:
     """Load what the method needs and bind its settings; raises InputError."""
-    cuts = MaskCutSettings(**given(arguments, MaskCutSettings))
+    settings = _method_settings(arguments)
     from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
     assistant = AnnotationAssistant(
@@ -104,7 +139,7 @@ def _proposer(arguments: argparse.Namespace) -> Callable[[RGBImage], InstanceMas
         arguments.backbone,
         arguments.features,
     )
-    if arguments.method == "maskcut":
+    if arguments.method in METHODS:
         assistant.load_features()
     else:
         assistant.load()
@@ -114,6 +149,6 @@ def _proposer(arguments: argparse.Namespace) -> Callable[[RGBImage], InstanceMas
         assistant.propose,
         method=arguments.method,
         threshold=arguments.threshold,
-        cuts=cuts,
+        settings=settings,
         edges=arguments.edges,
     )

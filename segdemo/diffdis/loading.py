@@ -12,10 +12,23 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPTextModel
 
 from segdemo.checkpoints.card import CARD
+from segdemo.checkpoints.configs import read_config
 from segdemo.checkpoints.diffdis import DiffDISFiles
-from segdemo.checkpoints.files import PHOTO_FEATURES, CheckpointError, read_json, weight_files
-from segdemo.checkpoints.loading import load_frozen
-from segdemo.checkpoints.locate import locate_base
+from segdemo.checkpoints.files import (
+    PHOTO_FEATURES,
+    CheckpointError,
+    check_regular,
+    damaged,
+    network_files,
+    read_json,
+)
+from segdemo.checkpoints.loading import (
+    first_line,
+    load_frozen,
+    load_noise_schedule,
+    load_null_text,
+)
+from segdemo.checkpoints.locate import TEXT_ENCODER, VAE, locate_base
 from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
@@ -49,7 +62,7 @@ SD_TURBO_SCHEDULE = {
 LARGEST_SHARD = "9MB"  # the Hub refuses plain files over 10 MB
 
 
-def load_pipeline(
+def load_diffdis(
     files: DiffDISFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffDISPipeline:
     """Build the pipeline of a located checkpoint; raises CheckpointError."""
@@ -80,19 +93,18 @@ def load_unet(source: Path) -> DiffDISUNet:
     that is not.
     """
     folder = source if source.is_dir() else source.parent
-    config = read_json(folder / "config.json") if (folder / "config.json").exists() else None
+    has_config = (folder / "config.json").exists()
+    config = read_config(folder, "DiffDISUNet") if has_config else OFFICIAL_CONFIG
     weights: dict[str, torch.Tensor] = {}
-    for file in weight_files(source):
+    for file in network_files(source).files:
         try:
             weights |= {our_name(name): tensor for name, tensor in load_file(file).items()}
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"{file} is damaged or no safetensors file ({error}): download or export it again."
-            ) from error
+            raise damaged(file) from error
     try:
         with torch.device("meta"):
-            unet = DiffDISUNet.from_config(config or OFFICIAL_CONFIG)
-    except ValueError as error:
+            unet = DiffDISUNet.from_config(config)
+    except Exception as error:  # what a foreign config raises differs by entry
         raise CheckpointError(
             f"{folder / 'config.json'} does not describe a network of this version ({error}): "
             "copy the folder again, or train it again."
@@ -148,23 +160,7 @@ def _check_weights(
 
 
 def _load_autoencoder(files: DiffDISFiles) -> AutoencoderKL:
-    folder = _own_or_base(files, "vae") / "vae"
-    try:
-        autoencoder, report = AutoencoderKL.from_pretrained(
-            folder, torch_dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        sentence = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"The autoencoder in {folder} cannot be loaded ({sentence}): it needs config.json and "
-            "diffusion_pytorch_model.safetensors, complete."
-        ) from error
-    if report["missing_keys"]:
-        raise CheckpointError(
-            f"The autoencoder in {folder} lacks {report['missing_keys'][0]!r} and "
-            f"{len(report['missing_keys']) - 1} more: copy or download the folder again."
-        )
-    return autoencoder
+    return load_frozen(AutoencoderKL, _own_or_base(files, "vae") / "vae", torch.float32)
 
 
 def _load_photo_features(folder: Path, unet: DiffDISUNet) -> PhotoFeatures | None:
@@ -184,7 +180,7 @@ def _load_scheduler(folder: Path) -> DDPMScheduler:
     file = folder / "scheduler" / "scheduler_config.json"
     settings = read_json(file) if file.exists() and (folder / CARD).exists() else {}
     # SD-Turbo's own file names another scheduler class; the released weights need these values
-    return DDPMScheduler.from_config(SD_TURBO_SCHEDULE | settings)
+    return load_noise_schedule(SD_TURBO_SCHEDULE | settings, file)
 
 
 def _load_null_text(files: DiffDISFiles, width: int) -> torch.Tensor:
@@ -198,27 +194,25 @@ def _load_null_text(files: DiffDISFiles, width: int) -> torch.Tensor:
         embedding = _encode_empty_prompt(files)
         kept.parent.mkdir(parents=True, exist_ok=True)
         save_file({"null_text": embedding}, kept)
-    null_text = load_file(kept)["null_text"].float()
-    if null_text.ndim != 3 or null_text.shape[-1] != width:
-        raise CheckpointError(
-            f"{kept}: the text embedding is {tuple(null_text.shape)}, the U-Net needs "
-            f"(1, n, {width}): delete the file if it belongs to another base."
-        )
-    return null_text
+    return load_null_text(kept, width)
 
 
 @torch.inference_mode()
 def _encode_empty_prompt(files: DiffDISFiles) -> torch.Tensor:
     folder = _own_or_base(files, "text_encoder")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer")
-        encoder = CLIPTextModel.from_pretrained(
-            folder, subfolder="text_encoder", use_safetensors=True
-        )
-    except (OSError, ValueError) as error:
+    if not ((folder / "text_encoder").is_dir() and (folder / "tokenizer").is_dir()):
         raise CheckpointError(
             f"{folder} holds no text encoder and tokenizer, and no null_text.safetensors: one of "
             "the two is needed for the empty prompt."
+        )
+    encoder = load_frozen(CLIPTextModel, folder / "text_encoder", torch.float32)
+    check_regular(folder / "tokenizer")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except Exception as error:  # the tokenizers library raises this class itself
+        raise CheckpointError(
+            f"{folder / 'tokenizer'} cannot be used ({first_line(error)}): copy or download it "
+            "again."
         ) from error
     tokens = tokenizer("", return_tensors="pt").input_ids  # (1, 2): begin and end, no padding
     return encoder(tokens).last_hidden_state.contiguous()  # (1, 2, D)
@@ -228,6 +222,5 @@ def _own_or_base(files: DiffDISFiles, part: str) -> Path:
     """Return the folder that holds `part`: the checkpoint's own, else its base's."""
     if (files.folder / part).is_dir() or files.card.base is None:
         return files.folder
-    wanted = {"vae": ["vae/*"], "text_encoder": ["text_encoder/*", "tokenizer/*"]}[part]
-    patterns = [pattern + kind for pattern in wanted for kind in (".json", ".safetensors", ".txt")]
-    return locate_base(files.card.base, files.folder, "diffdis", patterns)
+    parts = {"vae": VAE, "text_encoder": TEXT_ENCODER}[part]
+    return locate_base(files.card.base, files.folder, "diffdis", parts)

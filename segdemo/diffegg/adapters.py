@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
-from safetensors.torch import load_file
 from torch import nn
 
 from segdemo.checkpoints.files import LORA_FILE, CheckpointError
-from segdemo.checkpoints.loading import UNREADABLE, first_line
+from segdemo.checkpoints.loading import check_finite, first_line
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
+from segdemo.diffegg.lora_formats import read_lora
 
 ADAPTER_NAME = "edges"
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
@@ -66,23 +65,17 @@ def save_adapter(backbone: Backbone, folder: Path) -> None:
 def load_adapter(backbone: Backbone, file: Path) -> None:
     """Give the backbone's network the LoRA of a file, disabled; raises CheckpointError.
 
-    Every layer in the file must be one of the network's, in its shape.
+    The file may be in any form that `read_lora` knows. Every layer in it must be one of the
+    network's, in its shape; what it holds for text encoders is left out.
     """
     network = backbone.network
     prefix = "transformer" if isinstance(backbone, MMDiTBackbone) else "unet"
     precision = network.dtype
     misfit = f"{file} does not fit {backbone.name}"
+    weights = read_lora(file, prefix, network.config)
     try:
-        expected = {name for name in load_file(file) if name.startswith(f"{prefix}.")}
-        network.load_lora_adapter(
-            file.parent,
-            prefix=prefix,
-            weight_name=file.name,
-            adapter_name=ADAPTER_NAME,
-            use_safetensors=True,
-            local_files_only=True,
-        )
-    except UNREADABLE as error:
+        network.load_lora_adapter(dict(weights), prefix=prefix, adapter_name=ADAPTER_NAME)
+    except Exception as error:  # what foreign weights raise differs by layer
         raise CheckpointError(
             f"{misfit} ({first_line(error)}): it is damaged, or belongs to another model."
         ) from error
@@ -90,14 +83,13 @@ def load_adapter(backbone: Backbone, file: Path) -> None:
         f"{prefix}.{name.replace(f'.{ADAPTER_NAME}.', '.')}": parameter
         for name, parameter in adapter_parameters(backbone).items()
     }
-    if not expected or expected != loaded.keys():
-        odd = next(iter(sorted(expected ^ loaded.keys())), f"{prefix}.*")
+    odd = sorted(weights.keys() ^ loaded.keys())
+    if odd:
         raise CheckpointError(
-            f"{misfit}: {odd!r} is in one of both only. Give the model that it was trained for."
+            f"{misfit}: {odd[0]!r} is in one of both only. Give the model that it was trained for."
         )
-    for name, parameter in loaded.items():
-        if not torch.isfinite(parameter).all():
-            raise CheckpointError(f"{file}: {name!r} holds NaN or infinite numbers.")
+    check_finite(file, loaded, precision)
+    for parameter in loaded.values():
         parameter.data = parameter.data.to(backbone.device, precision)
     network.requires_grad_(False)
     backbone.has_adapter = True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import diffusers
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -14,13 +15,24 @@ from diffusers import (
     SD3Transformer2DModel,
     UNet2DConditionModel,
 )
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from segdemo.checkpoints.backbone import OWN_FAMILY, BackboneFiles
-from segdemo.checkpoints.files import PHOTO_FEATURES, CheckpointError, read_json
-from segdemo.checkpoints.loading import first_line, load_frozen
+from segdemo.checkpoints.backbone import NETWORK_CLASSES, OWN_FAMILY, BackboneFiles
+from segdemo.checkpoints.files import (
+    NULL_TEXT,
+    PHOTO_FEATURES,
+    CheckpointError,
+    check_regular,
+    read_json,
+)
+from segdemo.checkpoints.loading import (
+    check_finite,
+    first_line,
+    load_frozen,
+    load_noise_schedule,
+    load_null_text,
+)
+from segdemo.checkpoints.locate import SINGLE_FILE
 from segdemo.diffegg.adapters import load_adapter
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
@@ -31,11 +43,7 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import LAST_TIMESTEP
 from segdemo.photo_features import PhotoFeatures
 
-NETWORKS = {
-    "prior": UNet2DConditionModel,
-    "unet": UNet2DConditionModel,
-    "transformer": SD3Transformer2DModel,
-}
+NETWORKS = {kind.__name__: kind for kind in (UNet2DConditionModel, SD3Transformer2DModel)}
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class EmptyPrompt:
     pooled: torch.Tensor | None = None
 
 
-def load_pipeline(
+def load_diffegg(
     files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffEGGPipeline:
     """Load a located text-to-image model and what was trained for it; raises CheckpointError.
@@ -119,17 +127,33 @@ def load_backbone(
     The network takes the wanted precision. The autoencoder stays in float32 always: it runs once an
     image, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
     """
-    network = load_frozen(NETWORKS[files.network.name], files.network, dtype)
-    autoencoder = load_frozen(AutoencoderKL, files.folder / "vae", torch.float32)
+    if files.single is None:
+        kind = NETWORKS[NETWORK_CLASSES[files.network.name]]
+        network = load_frozen(kind, files.network, dtype)
+        autoencoder = load_frozen(AutoencoderKL, files.folder / "vae", torch.float32)
+        pipeline = None
+    else:
+        pipeline = _load_single_file(files)
+        network = pipeline.components[files.network.name].to(dtype)
+        autoencoder = pipeline.vae
     if network.config.in_channels != autoencoder.config.latent_channels:
         raise CheckpointError(
             f"{files.network} takes {network.config.in_channels} channels, the autoencoder beside "
             f"it makes {autoencoder.config.latent_channels}: give a text-to-image model."
         )
+    if network.config.out_channels not in (None, network.config.in_channels):
+        raise CheckpointError(
+            f"{files.network} takes {network.config.in_channels} channels and makes "
+            f"{network.config.out_channels}: give a text-to-image model."
+        )
     if files.family == OWN_FAMILY:
-        prompt = _stored_prompt(files.folder / "null_text.safetensors")
+        prompt = EmptyPrompt(
+            load_null_text(files.folder / NULL_TEXT, network.config.cross_attention_dim)
+        )
     else:
-        prompt = _encode_empty_prompt(files, network, autoencoder)
+        prompt = _encode_empty_prompt(
+            files, pipeline or _pipeline_around(files, network, autoencoder)
+        )
     network, autoencoder = network.to(device), autoencoder.to(device)
     if isinstance(network, SD3Transformer2DModel):
         _check_width(files, prompt, network.config.joint_attention_dim)
@@ -152,11 +176,11 @@ def load_backbone(
 def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
     generator: EdgeGenerator = load_frozen(EdgeGenerator, folder, torch.float32)
     modules = dict(backbone.network.named_modules())
-    strangers = [n for level in generator.levels for n in level.layers if n not in modules]
-    if strangers:
+    unknown_layers = [n for level in generator.levels for n in level.layers if n not in modules]
+    if unknown_layers:
         raise CheckpointError(
-            f"{folder} wants layer {strangers[0]}, which {backbone.name} does not have: give the "
-            "model that it was trained for."
+            f"{folder} needs layer {unknown_layers[0]}, which {backbone.name} does not have: give "
+            "the model that it was trained for."
         )
     return generator.to(backbone.device)
 
@@ -178,27 +202,61 @@ def _load_noise_schedule(file: Path) -> DDPMScheduler:
     steps = settings.get("num_train_timesteps", LAST_TIMESTEP + 1)
     if "beta_start" not in settings or steps != LAST_TIMESTEP + 1:
         raise CheckpointError(
-            f"{file} is a {settings.get('_class_name')} of {steps} steps: a U-Net needs a schedule "
-            f"of {LAST_TIMESTEP + 1} betas, such as DDPMScheduler's."
+            f"{file} is a {settings.get('_class_name')!r} of {steps!r} steps: a U-Net needs a "
+            f"schedule of {LAST_TIMESTEP + 1} betas, such as DDPMScheduler's."
         )
-    expected = DDPMScheduler().config
-    try:
-        return DDPMScheduler(**{name: settings[name] for name in expected if name in settings})
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{file} describes no schedule known here: {error}.") from error
+    return load_noise_schedule(settings, file)
 
 
-def _stored_prompt(file: Path) -> EmptyPrompt:
+def _load_single_file(files: BackboneFiles) -> Any:
+    """Load a whole text-to-image model in float32 from a file that holds all its weights."""
+    for folder in files.folder.iterdir():
+        if folder.is_dir():
+            check_regular(folder)
     try:
-        return EmptyPrompt(load_file(file)["null_text"].float())
-    except (OSError, KeyError, SafetensorError) as error:
+        pipeline = getattr(diffusers, files.family).from_single_file(
+            str(files.single),
+            config=str(files.folder),
+            torch_dtype=torch.float32,
+            local_files_only=True,
+            **PIPELINE_USES[files.family].unused,
+        )
+    except Exception as error:  # what a foreign file raises differs by its kind
         raise CheckpointError(
-            f"{file} is missing or holds no 'null_text': copy the whole folder again."
+            f"{files.single} cannot be loaded ({first_line(error)}): check that it is a whole "
+            f"text-to-image model, or give a folder ({SINGLE_FILE} makes one)."
         ) from error
+    networks = {n: p for n, p in pipeline.components.items() if isinstance(p, torch.nn.Module)}
+    for name, network in networks.items():
+        weights = {f"{name}.{n}": p for n, p in network.named_parameters()}
+        lacking = sorted(n for n, p in weights.items() if p.is_meta)
+        if lacking:
+            raise CheckpointError(
+                f"{files.single} lacks the weights of {lacking[0]!r} and {len(lacking) - 1} more: "
+                "the file is incomplete, or not a whole text-to-image model."
+            )
+        check_finite(cast(Path, files.single), weights, torch.float32)
+        network.eval().requires_grad_(False)
+    return pipeline
+
+
+def _pipeline_around(files: BackboneFiles, network: Any, autoencoder: Any) -> Any:
+    """Load the family's own pipeline of a folder around what is loaded of it already."""
+    use = PIPELINE_USES[files.family]
+    parts = {files.network.name: network, "vae": autoencoder, "scheduler": None}
+    for name, kind in use.encoders.items():
+        parts[name] = load_frozen(kind, files.folder / name, torch.float32)
+        check_regular(files.folder / name.replace("text_encoder", "tokenizer"))
+    try:
+        return DiffusionPipeline.from_pretrained(
+            files.folder, use_safetensors=True, local_files_only=True, **parts, **use.unused
+        )
+    except Exception as error:  # the tokenizers library raises this class itself
+        raise _tokenizer_error(files, error) from error
 
 
 @torch.no_grad()
-def _encode_empty_prompt(files: BackboneFiles, network: Any, autoencoder: Any) -> EmptyPrompt:
+def _encode_empty_prompt(files: BackboneFiles, pipeline: Any) -> EmptyPrompt:
     """Return what the family's own pipeline feeds where it wants no prompt.
 
     That is the embedding of "", except for XL models whose `force_zeros_for_empty_prompt` says that
@@ -207,27 +265,24 @@ def _encode_empty_prompt(files: BackboneFiles, network: Any, autoencoder: Any) -
 
     Encoded on the CPU in float32, once; the encoders are freed on return.
     """
-    use = PIPELINE_USES[files.family]
-    parts = {files.network.name: network, "vae": autoencoder, "scheduler": None}
-    for name, kind in use.encoders.items():
-        parts[name] = load_frozen(kind, files.folder / name, torch.float32)
     try:
-        pipeline = DiffusionPipeline.from_pretrained(
-            files.folder, use_safetensors=True, **parts, **use.unused
-        )
         embeddings = pipeline.encode_prompt(
-            *[""] * use.prompts,
+            *[""] * PIPELINE_USES[files.family].prompts,
             device=torch.device("cpu"),
             num_images_per_prompt=1,
             do_classifier_free_guidance=True,
         )
-    except Exception as error:  # the tokenizers library raises this class itself
-        raise CheckpointError(
-            f"The tokenizer in {files.folder} cannot be used ({first_line(error)}): copy or "
-            "download the folder again."
-        ) from error
+    except Exception as error:
+        raise _tokenizer_error(files, error) from error
     # (with prompt, without), and for two encoders the same of the pooled vectors
     return EmptyPrompt(embeddings[1], embeddings[3] if len(embeddings) == 4 else None)
+
+
+def _tokenizer_error(files: BackboneFiles, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"The tokenizer in {files.folder} cannot be used ({first_line(error)}): copy or download "
+        "the folder again."
+    )
 
 
 def _check_width(files: BackboneFiles, prompt: EmptyPrompt, width: int) -> None:

@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from segdemo.datatypes import MAX_INSTANCES, FloatMap, InputError, Labels
-from segdemo.editing import journal
-from segdemo.editing.patches import Patch, difference, pack, unpack_labels
+from segdemo.editing import journal, storage
+from segdemo.editing.patches import Patch, difference, unpack_labels
 from segdemo.editing.proposals import Proposals, accept, propose
-from segdemo.files import atomic_write
+from segdemo.editing.storage import History, Instance, State, Step
 from segdemo.rip.settings import ROBUST, RIPSettings
 
-LONGEST_JOURNAL = 16 * 2**20  # bytes; then the whole map is written again
-BEHIND = "The page and the server hold different edits."
-GONE = "This image is gone: open it again."
-WHOLE, EDITS, EDGES, LEASE = "picture.bin", "edits.journal", "edge.u8", "lease"
+logger = logging.getLogger(__name__)
+
+REVISION_CONFLICT = "The page and the server hold different edits."
+EDGES, LEASE = "edge.u8", "lease"
 
 
-class BehindError(InputError):
+class RevisionConflictError(InputError):
     """An edit does not follow the last one that arrived: the whole map is needed."""
 
 
-class LostError(InputError):
+class EditLockLostError(InputError):
     """The image is no longer this editor's to change: trying again does not help."""
-
-
-@dataclass(frozen=True)
-class Instance:
-    """What is known of an instance beside its pixels.
-
-    category: a class's number or None. hidden, locked: how the page treats it. score, crowd: as
-    they were read, see `InstanceMasks`.
-    """
-
-    category: int | None = None
-    hidden: bool = False
-    locked: bool = False
-    score: float = 1.0
-    crowd: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,21 +44,11 @@ class Change:
     instances: Mapping[int, Instance]
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What a list of images shows. count: of instances; see `EditedImage` for the others."""
-
-    count: int
-    revision: int
-    checked: bool
-
-
 class EditedImage:
     """A label map with instances, in a folder of its own; methods may be called from any thread.
 
-    name: the photo's file name. size: (height, width). labels: (H, W) uint16, what edits made of
-    `start`; read only. revision: the number of edits. checked: whether a person is done with it.
-    edges: (source, label) of its edge map, or None.
+    An edit counts once it is on the disk: where
+    writing fails (OSError), the image is as before.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,62 +56,68 @@ class EditedImage:
         self._folder = folder
         self._lock = threading.RLock()
         self._proposals: Proposals | None = None
-        self._known: dict[int, Instance] = {}
-        self.checked = False
-        self.edges: tuple[str, str] | None = None
-        try:
-            (whole,) = journal.entries(folder / WHOLE)
-            meta = whole.header
-            self.name: str = meta["name"]
-            self.size: tuple[int, int] = (meta["height"], meta["width"])
-            self.labels = unpack_labels(whole.payload, *self.size)
-            self.revision: int = meta["revision"]
-            self._serial: int = meta["serial"]  # grows with every entry of the journal
-            self._note(meta)
-            replayed = self._replay()
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(GONE) from error
-        self._areas = np.bincount(self.labels.ravel(), minlength=MAX_INSTANCES + 1)
-        if replayed:
-            self._write_whole()  # also cuts off an entry that a crash left unfinished
+        self._state = storage.load(folder)
+        self._areas = _areas(self.labels)
 
     @classmethod
     def create(
         cls, folder: Path, name: str, labels: Labels, instances: Mapping[int, Instance]
     ) -> EditedImage:
         """Write a new image's folder and open it."""
-        folder.mkdir(parents=True)
-        meta = {
-            "name": name,
-            "height": labels.shape[0],
-            "width": labels.shape[1],
-            "revision": 0,
-            "serial": 0,
-            "count": len(instances),
-            **_facts(instances, False, None),
-        }
-        packed = pack(labels)
-        (folder / "start.u16.gz").write_bytes(packed)
-        with atomic_write(folder / WHOLE) as stream:
-            journal.write(stream, journal.Entry(meta, packed))
+        storage.create(folder, State(name, labels, known=dict(instances)), len(instances))
         return cls(folder)
 
-    @staticmethod
-    def summary(folder: Path) -> Summary:
-        """Summarise an image without reading its pixels; raises InputError when gone."""
-        last = journal.last_header(folder / WHOLE)
-        if last is None:
-            raise InputError(GONE)
-        edit = journal.last_header(folder / EDITS)
-        if edit is not None and edit["serial"] > last["serial"]:
-            last = edit
-        return Summary(last["count"], last["revision"], last["checked"])
+    @property
+    def name(self) -> str:
+        """The photo's file name."""
+        return self._state.name
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        height, width = self._state.labels.shape
+        return height, width
+
+    @property
+    def labels(self) -> Labels:
+        """(H, W) uint16; read only."""
+        return self._state.labels
+
+    @property
+    def revision(self) -> int:
+        """The number of edits."""
+        return self._state.revision
+
+    @property
+    def checked(self) -> bool:
+        """Whether a person is done with it."""
+        return self._state.checked
+
+    @property
+    def edges(self) -> tuple[str, str] | None:
+        """(source, label) of its edge map, or None."""
+        return self._state.edges
+
+    @property
+    def damage(self) -> str:
+        """What a damaged disk lost of it, in a sentence, or ""."""
+        return storage.damage(self._folder)
+
+    @property
+    def known(self) -> dict[int, Instance]:
+        """What is known of all instances that there ever were, as undo may bring them back."""
+        return dict(self._state.known)
+
+    def history(self) -> History:
+        """Return the edits that can be undone and redone, also those from before a restart."""
+        with self._lock:
+            return storage.history(self._folder)
 
     @property
     def instances(self) -> dict[int, Instance]:
         """What is known of the instances that have pixels, by rising number."""
         present = np.flatnonzero(self._areas[1:]) + 1
-        return {int(n): self._known.get(int(n), Instance()) for n in present}
+        return {int(n): self._state.known.get(int(n), Instance()) for n in present}
 
     @property
     def count(self) -> int:
@@ -144,12 +127,12 @@ class EditedImage:
     @property
     def highest(self) -> int:
         """The highest number that an instance ever had here."""
-        return max([*self._known, int(self.labels.max(initial=0))])
+        return max([*self._state.known, int(self.labels.max(initial=0))])
 
     @property
     def start(self) -> Labels:
         """The label map as it was opened."""
-        return unpack_labels((self._folder / "start.u16.gz").read_bytes(), *self.size)
+        return unpack_labels((self._folder / storage.START).read_bytes(), *self.size)
 
     def snapshot(self) -> tuple[Labels, dict[int, Instance]]:
         """Return a copy of the labels, and their instances, of one moment."""
@@ -159,27 +142,28 @@ class EditedImage:
     def take_lease(self) -> str:
         """Let one editor change the image from now on; returns what it must show for it."""
         lease = secrets.token_hex(8)
-        (self._folder / LEASE).write_text(lease)
+        with journal.durable_write(self._folder / LEASE) as stream:
+            stream.write(lease.encode())
         return lease
 
     def check_lease(self, lease: object) -> None:
-        """Raise LostError where another editor has opened the image since."""
+        """Raise EditLockLostError where another editor has opened the image since."""
         kept = self._folder / LEASE
         if kept.exists() and kept.read_text() != lease:
-            raise LostError("This image was opened in another tab: reload to go on here.")
+            raise EditLockLostError("This image was opened in another tab: reload to go on here.")
 
     def apply(
         self, patch: Patch, revision: int, instances: Mapping[int, Instance], what: str
     ) -> None:
         """Apply an edit that was made elsewhere. revision: what the image has after it.
 
-        instances: what is new of them. Raises BehindError for another revision than the next, and
-        InputError for a patch that does not fit.
+        instances: what is new of them. Raises RevisionConflictError for another revision than the
+        next, and InputError for a patch that does not fit.
         """
         with self._lock:
             if revision != self.revision + 1:
-                raise BehindError(BEHIND)
-            self._put(patch, instances, what)
+                raise RevisionConflictError(REVISION_CONFLICT)
+            self._put(patch, revision, instances, what)
 
     def replace_all(
         self,
@@ -187,22 +171,20 @@ class EditedImage:
         revision: int,
         instances: Mapping[int, Instance],
         follows: int | None = None,
+        what: str = "Edits",
     ) -> None:
-        """Replace the whole label map.
+        """Replace the whole label map, as one edit.
 
         follows: the revision that it was made from; None: whatever the edits before were. Raises
-        BehindError where there were others since, InputError for another size.
+        RevisionConflictError where there were others since, InputError for another size.
         """
         with self._lock:
             if follows is not None and follows != self.revision:
-                raise BehindError(BEHIND)
+                raise RevisionConflictError(REVISION_CONFLICT)
             if labels.shape != self.size:
                 raise InputError("The label map has another size than its image.")
-            self.labels = labels.copy()
-            self._areas = np.bincount(labels.ravel(), minlength=MAX_INSTANCES + 1)
-            self._known |= instances
-            self.revision = revision
-            self._write_whole()
+            patch = difference(self.labels, labels) or Patch(0, 0, labels[:0, :0])
+            self._put(patch, revision, instances, what)
 
     def edit(
         self,
@@ -210,21 +192,23 @@ class EditedImage:
         what: str,
         revision: int | None = None,
         origin: Mapping[int, int] | None = None,
+        instances: Mapping[int, Instance] | None = None,
     ) -> Change:
         """Run an operation on the label map, as one edit.
 
         revision: what the image must have before it; None for any. origin: for new instances,
-        whose class they inherit; by default that of an instance whose place they take. Raises
-        BehindError, and what the operation raises.
+        whose class they inherit; by default that of an instance whose place they take. instances:
+        what is known of new ones otherwise. Raises
+        RevisionConflictError, and what the operation raises.
         """
         with self._lock:
             if revision is not None and revision != self.revision:
-                raise BehindError(BEHIND)
+                raise RevisionConflictError(REVISION_CONFLICT)
             patch = difference(self.labels, operation(self.labels))
             if patch is None:
                 return Change(what, self.revision, None, {})
-            fresh = self._inherited(patch, origin or {})
-            self._put(patch, fresh, what)
+            fresh = self._inherited(patch, origin or {}) | dict(instances or {})
+            self._put(patch, self.revision + 1, fresh, what)
             return Change(what, self.revision, patch, fresh)
 
     def preview(self, settings: RIPSettings = ROBUST) -> Proposals:
@@ -261,9 +245,10 @@ class EditedImage:
     ) -> None:
         """Change what is known of instances, or whether a person is done with the image."""
         with self._lock:
-            self._known |= instances or {}
-            self.checked = self.checked if checked is None else checked
-            self._append({}, b"", instances or {})
+            checked = self.checked if checked is None else checked
+            self._write(self._next(instances or {}, checked=checked), instances or {}, self.count)
+            if checked:
+                storage.forget_damage(self._folder)
 
     def set_edges(self, edge: FloatMap, source: str, label: str) -> None:
         """Keep an edge map (H, W) in [0, 1] in steps of 1/255. source, label: where it is from."""
@@ -273,10 +258,9 @@ class EditedImage:
                 f"{self.size[1]} x {self.size[0]}: give one of the photo's size."
             )
         with self._lock:
-            with atomic_write(self._folder / EDGES) as stream:
+            with journal.durable_write(self._folder / EDGES) as stream:
                 stream.write(np.rint(edge * 255).astype(np.uint8).tobytes())
-            self.edges = (source, label)
-            self._append({}, b"", {})
+            self._write(self._next({}, edges=(source, label)), {}, self.count)
 
     def edge_map(self) -> FloatMap | None:
         """Return the edge map (H, W) in [0, 1], or None."""
@@ -285,22 +269,25 @@ class EditedImage:
         grey = np.fromfile(self._folder / EDGES, np.uint8).reshape(self.size)
         return grey.astype(np.float32) / np.float32(255)
 
-    def _put(self, patch: Patch, instances: Mapping[int, Instance], what: str) -> None:
-        """Change the pixels, count, and write it down."""
-        height, width = patch.labels.shape
-        window = self.labels[patch.y : patch.y + height, patch.x : patch.x + width].copy()
-        patch.put_on(self.labels)
-        self._areas += np.bincount(patch.labels.ravel(), minlength=len(self._areas))
-        self._areas -= np.bincount(window.ravel(), minlength=len(self._areas))
-        self._known |= instances
-        self.revision += 1
-        box = {"what": what, "box": [patch.x, patch.y, width, height]}
-        self._append(box, pack(patch.labels), instances)
+    def _put(
+        self, patch: Patch, revision: int, instances: Mapping[int, Instance], what: str
+    ) -> None:
+        """Write an edit down, then change the pixels and their counts."""
+        window = patch.window_of(self.labels).copy()
+        step, areas = None, self._areas
+        change = difference(window, patch.labels)
+        if change is not None:  # the smallest rectangle, so that undo knows its own step again
+            after = Patch(patch.x + change.x, patch.y + change.y, change.labels)
+            before = Patch(after.x, after.y, after.window_of(self.labels).copy())
+            step = Step(what, before, after)
+            areas = areas + _areas(after.labels) - _areas(before.labels)
+        count = int(np.count_nonzero(areas[1:]))
+        self._write(self._next(instances, revision=revision), instances, count, step)
+        self._areas = areas
 
     def _inherited(self, patch: Patch, origin: Mapping[int, int]) -> dict[int, Instance]:
         """Return entries for the numbers that a patch brings onto the map."""
-        height, width = patch.labels.shape
-        window = self.labels[patch.y : patch.y + height, patch.x : patch.x + width]
+        window = patch.window_of(self.labels)
         changed = window != patch.labels
         known = self.instances
         replaced = [int(n) for n in np.unique(window[changed]) if n in known]
@@ -312,56 +299,26 @@ class EditedImage:
                 fresh[number] = replace(inherited, hidden=False, locked=False)
         return fresh
 
-    def _append(
-        self, entry: dict[str, Any], payload: bytes, instances: Mapping[int, Instance]
+    def _next(self, instances: Mapping[int, Instance], **changes: Any) -> State:
+        """Return the state after an edit; its labels are those of now."""
+        known = self._state.known | dict(instances)
+        return replace(self._state, serial=self._state.serial + 1, known=known, **changes)
+
+    def _write(
+        self, state: State, instances: Mapping[int, Instance], count: int, step: Step | None = None
     ) -> None:
-        self._serial += 1
-        numbers = {"revision": self.revision, "serial": self._serial, "count": self.count}
-        header = {**entry, **numbers, **_facts(instances, self.checked, self.edges)}
-        journal.append(self._journal, journal.Entry(header, payload))
-        if self._journal.stat().st_size > LONGEST_JOURNAL:
-            self._write_whole()
-
-    def _replay(self) -> bool:
-        """Carry out what the journal holds; returns whether there is one."""
-        for entry in journal.entries(self._journal):
-            if entry.header["serial"] <= self._serial:
-                continue  # a crash came between writing the whole and emptying the journal
-            if "box" in entry.header:
-                x, y, width, height = entry.header["box"]
-                Patch(x, y, unpack_labels(entry.payload, height, width)).put_on(self.labels)
-            self.revision, self._serial = entry.header["revision"], entry.header["serial"]
-            self._note(entry.header)
-        return self._journal.exists()
-
-    def _note(self, header: Mapping[str, Any]) -> None:
-        self._known |= {int(k): Instance(**v) for k, v in header["instances"].items()}
-        self.checked = header["checked"]
-        edges = header["edges"]
-        self.edges = (edges[0], edges[1]) if edges else None
-
-    def _write_whole(self) -> None:
-        """Write everything again, which counts once complete, then empty the journal."""
-        meta = {
-            "name": self.name,
-            "height": self.size[0],
-            "width": self.size[1],
-            "revision": self.revision,
-            "serial": self._serial,
-            "count": self.count,
-            **_facts(self._known, self.checked, self.edges),
-        }
-        with atomic_write(self._folder / WHOLE) as stream:
-            journal.write(stream, journal.Entry(meta, pack(self.labels)))
-        self._journal.unlink(missing_ok=True)
-
-    @property
-    def _journal(self) -> Path:
-        return self._folder / EDITS
+        """Make a state the image's, once it is on the disk; raises OSError."""
+        storage.append(self._folder, state, instances, count, step)
+        if step is not None:
+            step.after.put_on(state.labels)
+        self._state = state
+        if storage.is_long(self._folder):
+            try:
+                storage.compact(self._folder, state)
+            except OSError as error:  # the journal has the edit: it is only longer than wanted
+                logger.warning("%s was not written again: %s", self.name, error.strerror)
 
 
-def _facts(
-    instances: Mapping[int, Instance], checked: bool, edges: tuple[str, str] | None
-) -> dict[str, Any]:
-    known = {str(number): asdict(instance) for number, instance in instances.items()}
-    return {"instances": known, "checked": checked, "edges": edges}
+def _areas(labels: Labels) -> npt.NDArray[np.int64]:
+    """Count the pixels of each number."""
+    return np.bincount(labels.ravel(), minlength=MAX_INSTANCES + 1)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks, Labels
-from segdemo.editing.image import EditedImage, Instance
+from segdemo.editing.image import EditedImage
+from segdemo.editing.storage import Instance
 
 UNLABELLED = "unlabelled"
 
@@ -40,6 +41,32 @@ def flatten_masks(
     if flat.hidden:
         losses.append(f"{len(flat.hidden)} instances had no pixel left and are missing.")
     return flat.labels.astype(np.uint16), known, losses
+
+
+def add_instances(image: EditedImage, labels: Labels, known: Mapping[int, Instance]) -> list[str]:
+    """Add what `flatten_masks` returned to an image as one edit; pixels that are taken stay.
+
+    Returns what was left out, in sentences. Raises InputError where nothing can be added.
+    """
+    added = [int(number) for number in np.unique(labels) if number]
+    first = image.highest
+    if first + len(added) > MAX_INSTANCES:
+        raise InputError(f"{image.name}: an image holds at most {MAX_INSTANCES} instances.")
+    numbers = np.zeros(MAX_INSTANCES + 1, np.uint16)
+    numbers[added] = np.arange(first + 1, first + 1 + len(added))
+    losses = []
+
+    def draw(before: Labels) -> Labels:
+        free = before == 0
+        taken = int(np.count_nonzero((labels > 0) & ~free))
+        if taken:
+            losses.append(f"{taken} pixels of the added masks belong to instances already.")
+        return np.where(free, numbers[labels], before)
+
+    own = {int(numbers[number]): known[number] for number in added}
+    if image.edit(draw, "Add masks", instances=own).patch is None:
+        losses.append("Nothing was added: instances cover all of it already.")
+    return losses
 
 
 def to_masks(image: EditedImage, names: Mapping[int, str]) -> InstanceMasks:

@@ -24,10 +24,14 @@ class Patch:
 
     def put_on(self, labels: Labels) -> None:
         """Write the patch into a label map; raises InputError where it does not fit on it."""
+        self.window_of(labels)[:] = self.labels
+
+    def window_of(self, labels: Labels) -> Labels:
+        """Return a view of its rectangle in a label map; raises InputError where it has none."""
         height, width = self.labels.shape
         if not (0 <= self.x <= labels.shape[1] - width and 0 <= self.y <= labels.shape[0] - height):
             raise InputError(DAMAGED)
-        labels[self.y : self.y + height, self.x : self.x + width] = self.labels
+        return labels[self.y : self.y + height, self.x : self.x + width]
 
 
 def difference(before: Labels, after: Labels) -> Patch | None:

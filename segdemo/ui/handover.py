@@ -51,7 +51,7 @@ class Handover:
         return [*self._refine.all, self._tabs]
 
     @property
-    def token(self) -> gr.State:
+    def token(self) -> gr.Textbox:
         """The session's token."""
         return self._refine.token
 

@@ -12,24 +12,58 @@ import time
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from gradio.utils import get_upload_folder
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX, LOCK = "segdemo-", ".in-use"
 LONGEST_STEM = 180  # bytes; file systems allow 255, and endings are added
 RESULT_SECONDS = 3600.0
 LONGEST_KEPT = 86400.0  # seconds, for what no session holds
 
+_locks: list[IO[str]] = []  # open, and so held, until the process ends
+
+
+def process_folder(prefix: str = PREFIX) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder of this process; it is deleted when the process ends in order.
+
+    A lock tells that the process lives: folders of those that were killed are deleted.
+    """
+    _delete_abandoned()
+    folder = tempfile.TemporaryDirectory(prefix=prefix)
+    lock = (Path(folder.name) / LOCK).open("w")
+    if fcntl is not None:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    _locks.append(lock)
+    return folder
+
+
+def _delete_abandoned() -> None:
+    """Delete folders of processes that ended without doing so."""
+    for file in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
+        if fcntl is None:  # no locks on this system
+            return
+        with contextlib.suppress(OSError), file.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(file.parent)
+
 
 @functools.cache
 def _root() -> tempfile.TemporaryDirectory[str]:
-    """Return this process's folder; it is deleted when the process ends in order."""
-    return tempfile.TemporaryDirectory(prefix="segdemo-")
+    return process_folder()
 
 
 def new_folder() -> Path:
     """Make an empty folder for what a session keeps, and delete those older than a day."""
     yesterday = time.time() - LONGEST_KEPT
     for old in Path(_root().name).iterdir():
+        if old.name == LOCK:
+            continue
         with contextlib.suppress(OSError):  # another request may be as quick
             if old.stat().st_mtime < yesterday:
                 shutil.rmtree(old)

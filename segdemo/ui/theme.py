@@ -103,4 +103,6 @@ LAUNCH_OPTIONS: dict[str, Any] = {
     "max_file_size": "50mb",
     "share": False,
     "show_error": True,
+    # a busy machine does not answer the page's check of itself within its three seconds
+    "_frontend": False,
 }

@@ -1,7 +1,11 @@
-"""Patch features of a vision transformer trained without labels (DINO): its last layer's keys."""
+"""Patch features of a vision transformer trained without labels: its last layer's keys.
+
+DINO's ViT (arXiv 2104.14294) and DINOv2's, with register tokens or without (arXiv 2304.07193).
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from transformers import ViTModel
+from transformers import Dinov2Model, Dinov2WithRegistersModel, ViTModel
 
-from segdemo.checkpoints.files import (
-    TRANSFORMERS_STEM,
-    CheckpointError,
-    read_json,
-    weight_files,
-)
+from segdemo.checkpoints.files import CheckpointError, read_json
 from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import locate
 from segdemo.datatypes import RGBImage
+from segdemo.uis.patch_masks import SIDE
 
-SIDE = 480  # pixels that images are resized to; 60 patches of 8
+NETWORKS = {  # by the model_type in config.json; what lies above the layers is not needed
+    "vit": partial(load_frozen, ViTModel, add_pooling_layer=False),
+    "dinov2": partial(load_frozen, Dinov2Model),
+    "dinov2_with_registers": partial(load_frozen, Dinov2WithRegistersModel),
+}
 PREPARATION = "preprocessor_config.json"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -30,7 +34,7 @@ class PatchFeatures:
     """A vision transformer and the preprocessing of its images."""
 
     def __init__(self, network: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        """Take a ViTModel, and the colors' mean and standard deviation of its training."""
+        """Take a network of `NETWORKS`; mean and std: of the colors it was trained on."""
         self._network = network.eval()
         self._mean = torch.tensor(mean)[:, None, None]
         self._std = torch.tensor(std)[:, None, None]
@@ -50,13 +54,19 @@ class PatchFeatures:
         pixels = (pixels - self._mean) / self._std
         weight = self._network.embeddings.patch_embeddings.projection.weight
         caught: list[torch.Tensor] = []
-        projection = self._network.layers[-1].attention.k_proj
-        hook = projection.register_forward_hook(lambda _, given, made: caught.append(made))
+        vit = isinstance(self._network, ViTModel)
+        layers = self._network.layers if vit else self._network.encoder.layer
+        options = {"interpolate_pos_encoding": True} if vit else {}  # DINOv2 always does
+        hook = layers[-1].attention.k_proj.register_forward_hook(
+            lambda _, given, made: caught.append(made)
+        )
         try:
-            self._network(pixels[None].to(weight), interpolate_pos_encoding=True)
+            self._network(pixels[None].to(weight), **options)
         finally:
             hook.remove()
-        keys = caught[0][0, 1:].float()  # (h*w, d): the first token stands for the whole image
+        # before the patches: a token that stands for the whole image, and registers
+        others = 1 + getattr(self._network.config, "num_register_tokens", 0)
+        keys = caught[0][0, others:].float()  # (h*w, d)
         result: npt.NDArray[np.float32] = keys.reshape(patches, patches, -1).cpu().numpy()
         return result
 
@@ -71,14 +81,12 @@ def load_features(
     """
     folder = locate(name, "features")
     kind = read_json(folder / "config.json").get("model_type")
-    if kind != "vit":
+    if kind not in NETWORKS:
         raise CheckpointError(
-            f"{folder} is a {kind}: only ViT (model_type vit), such as facebook/dino-vitb8, can be "
-            "opened here."
+            f"{folder} is a {kind}: only a ViT ({', '.join(NETWORKS)}), such as "
+            "facebook/dino-vitb8 or facebook/dinov2-base, can be opened here."
         )
-    weight_files(folder, TRANSFORMERS_STEM)
-    # what lies above its layers is not needed
-    network = load_frozen(ViTModel, folder, dtype, add_pooling_layer=False)
+    network = NETWORKS[kind](folder, dtype)
     return PatchFeatures(network.to(device), *_color_statistics(folder / PREPARATION))
 
 

@@ -2,10 +2,6 @@
 
 From "Cut and Learn for Unsupervised Object Detection and Instance Segmentation" (CutLER,
 arXiv 2301.11320), section 3.1. numpy and SciPy only.
-
-Left out is the paper's last step, a dense CRF that aligns the masks' outlines with the image's
-colors: outlines here are those of the patches, smoothed, 8 or 16 pixels of the resized image
-coarse. RIP brings them to edges.
 """
 
 from __future__ import annotations
@@ -14,16 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy import ndimage
-from scipy.sparse.linalg import LinearOperator, eigsh
 
-from segdemo.datatypes import InstanceMasks
 from segdemo.settings import check_settings, setting
+from segdemo.uis.normalized_cut import FloatArray, affinities, second_eigenvector
+from segdemo.uis.patch_masks import CRF_HELP, BoolMask
 
-FloatArray = npt.NDArray[np.float64]
-BoolMask = npt.NDArray[np.bool_]
-WEAK = 1e-5  # the affinity of unlike patches: above zero, so that the graph stays connected
 MOST_CORNERS = 2  # of the image that a foreground may hold
 LARGEST_OVERLAP = 0.5  # IoU with an earlier mask, above which a mask is a repetition
 
@@ -42,40 +34,15 @@ class MaskCutSettings:
         minimum=0,
         maximum=1,
     )
+    crf: bool = setting(True, CRF_HELP)
 
     def __post_init__(self) -> None:
         """Check the ranges; raises InputError."""
         check_settings(self)
 
 
-PAPER_CUTS = MaskCutSettings()
-
-
-def mask_cut(
-    keys: npt.NDArray[np.float32],
-    size: tuple[int, int],
-    settings: MaskCutSettings = PAPER_CUTS,
-) -> InstanceMasks:
-    """Cut an image of (height, width) into object masks by its patches' features (h, w, d).
-
-    The masks do not overlap on the patches; they are enlarged bilinearly and may touch. There are
-    0 to `settings.rounds` of them, scores are 1: MaskCut has none.
-    """
-    parts = cut_patches(keys, settings)
-    enlarged = [
-        np.asarray(
-            Image.fromarray(part.astype(np.float32)).resize(
-                (size[1], size[0]), Image.Resampling.BILINEAR
-            )
-        )
-        > 0.5
-        for part in parts
-    ]
-    return InstanceMasks.unscored(np.array(enlarged, bool).reshape(-1, *size))
-
-
 def cut_patches(keys: npt.NDArray[np.float32], settings: MaskCutSettings) -> list[BoolMask]:
-    """Find objects among patches (h, w, d), the most prominent first; each (h, w).
+    """Find 0 to `rounds` objects among patches (h, w, d), the most prominent first; each (h, w).
 
     After each cut the object's patches are masked out: their features become zero, so that they
     are like nothing, and the next cut finds another object. What is too small, or repeats an
@@ -98,40 +65,6 @@ def cut_patches(keys: npt.NDArray[np.float32], settings: MaskCutSettings) -> lis
             found.append(new_part)
         masked |= part
     return found
-
-
-def affinities(features: npt.NDArray[np.float32], tau: float) -> FloatArray:
-    """Return W (n, n) of patches' features (n, d): 1 where their cosine exceeds tau, else 1e-5.
-
-    A feature of zeros is like nothing, itself included.
-    """
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    units = features / np.maximum(lengths, 1e-12)
-    return np.where(units @ units.T > tau, 1.0, WEAK)
-
-
-def second_eigenvector(weights: FloatArray) -> FloatArray:
-    """Return x of the second smallest lambda in (D - W) x = lambda D x, D = the row sums of W.
-
-    weights: (n, n), symmetric, all above zero, n >= 2. Up to its length and sign x is D^-1/2 times
-    the second largest eigenvector of M = D^-1/2 W D^-1/2. The largest, q = D^1/2 1, is known: the
-    first of M + 1 - 2 q q^T, positive semidefinite with q at 0, is the wanted one, which the
-    Lanczos method finds in some dozens of products without forming M.
-    """
-    roots = np.sqrt(weights.sum(1))
-    known = roots / np.linalg.norm(roots)
-
-    def apply(vector: FloatArray) -> FloatArray:
-        vector = vector.ravel()
-        product: FloatArray = (weights @ (vector / roots)) / roots
-        return product + vector - 2 * known * (known @ vector)
-
-    # a fixed start: the same image, the same masks
-    start = np.random.default_rng(0).standard_normal(len(weights))
-    operator = LinearOperator(weights.shape, matvec=apply, dtype=np.float64)
-    _, vectors = eigsh(operator, k=1, which="LA", v0=start)
-    vector: FloatArray = vectors[:, 0] / roots
-    return vector
 
 
 def salient_part(vector: FloatArray, masked: BoolMask) -> BoolMask | None:

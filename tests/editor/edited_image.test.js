@@ -110,3 +110,18 @@ test("undo of 24 megapixels stays within its budget", () => {
     assert.ok(history.undo.length >= 1);
   }
 });
+
+test("undo and redo go on with the steps that the server kept", () => {
+  const image = discs(1), [id] = image.map.ids(), now = image.map.labels.slice();
+  const kept = { undo: [{ what: "Brush", box: [0, 0, 2, 1], place: 0 }],
+    redo: [{ what: "Fill", box: [5, 5, 6, 7], place: 2 }] };
+  image.restoreHistory(kept, Uint16Array.from([7, 8, id + 40, id + 41]));
+  assert.equal(image.undo().what, "Undo: Brush");
+  assert.deepEqual([...image.map.labels.subarray(0, 2)], [7, 8]);
+  image.redo();
+  assert.deepEqual(image.map.labels, now);
+  assert.equal(image.redo().what, "Redo: Fill");
+  assert.equal(image.map.areas[id + 41], 1);
+  image.undo();
+  assert.deepEqual(image.map.labels, now);
+});

@@ -26,7 +26,7 @@ VERBS: dict[str, Callable[[AnnotationAssistant], Any]] = {
     "segment": lambda assistant: assistant.segment(IMAGE),
     "trace": lambda assistant: list(assistant.trace(IMAGE, STEPS)),
     "edges": lambda assistant: assistant.edges(IMAGE, STEPS),
-    "propose": lambda assistant: assistant.propose(IMAGE, "maskcut"),
+    "propose": lambda assistant: assistant.propose(IMAGE, "tokencut"),
 }
 
 

@@ -15,7 +15,7 @@ from segdemo.datatypes import InputError
 from segdemo.images import load_rgb
 from tests.segdemo.uis.vits import write_vit
 
-TAU = ("--tau", "0.95")  # random weights make all patches much alike
+RANDOM = ("--tau", "0.95", "--no-crf")  # random weights make all patches much alike
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +43,29 @@ def _propose(photos: Path, *more: str) -> int:
     return main([*flags, *more])
 
 
-def test_maskcut_writes_every_photo_with_masks_of_its_size(
-    photos: Path, vit: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("method", "flags", "most"),
+    [
+        ("maskcut", ["--rounds", "2"], 2),
+        ("tokencut", [], 1),
+        ("promerge", ["--background_cosine", "1", "--least_background", "0"], 99),
+    ],
+)
+def test_every_photo_is_written_with_masks_of_its_size(
+    photos: Path,
+    vit: Path,
+    method: str,
+    flags: list[str],
+    most: int,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    flags = ["--method", "maskcut", "--features", str(vit), "--rounds", "2", *TAU]
-    assert _propose(photos, *flags) == 0
+    assert _propose(photos, "--method", method, "--features", str(vit), *RANDOM, *flags) == 0
     found = COCO(photos.parent / "out.json")
     assert [image["file_name"] for image in found.loadImgs(found.getImgIds())] == ["a.png", "b.jpg"]
     annotations = found.loadAnns(found.getAnnIds())
     assert annotations
     assert all(found.annToMask(one).shape == (80, 120) for one in annotations)
-    assert all(len(found.getAnnIds(image)) <= 2 for image in found.getImgIds())
+    assert all(len(found.getAnnIds(image)) <= most for image in found.getImgIds())
     said = capsys.readouterr().out
     assert "proposed" in said
     assert "2 of 2 done" in said
@@ -81,7 +93,7 @@ def test_a_photo_that_cannot_be_read_fails_alone(
     photos: Path, vit: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos / "c.png").write_text("no picture")
-    assert _propose(photos, "--method", "maskcut", "--features", str(vit)) == 1
+    assert _propose(photos, "--method", "tokencut", "--features", str(vit)) == 1
     assert "c.png" in capsys.readouterr().err
     assert len(COCO(photos.parent / "out.json").getImgIds()) == 2
 
@@ -89,7 +101,7 @@ def test_a_photo_that_cannot_be_read_fails_alone(
 def test_when_all_fail_nothing_is_written(photos: Path, vit: Path) -> None:
     for photo in photos.iterdir():
         photo.write_text("no picture")
-    assert _propose(photos, "--method", "maskcut", "--features", str(vit)) == 1
+    assert _propose(photos, "--method", "tokencut", "--features", str(vit)) == 1
     assert not (photos.parent / "out.json").exists()
 
 
@@ -98,9 +110,12 @@ def test_when_all_fail_nothing_is_written(photos: Path, vit: Path) -> None:
     [
         (["--method", "maskcut"], "give a DINO ViT by --features FOLDER"),
         (["--method", "maskcut", "--features", "nowhere at all"], "No features 'nowhere at all'"),
-        (["--method", "promerge"], "invalid choice"),
+        (["--method", "promerge"], "give a DINO ViT by --features FOLDER"),
+        (["--method", "grabcut"], "invalid choice"),
+        (["--method", "tokencut", "--rounds", "2"], "--method tokencut has no --rounds"),
+        (["--no-crf"], "--method diffdis has no --crf"),
         (["--threshold", "2"], "2 is not between 0 and 1"),
-        (["--rounds", "0"], "rounds 0 is outside 1 to 32"),
+        (["--method", "maskcut", "--rounds", "0"], "rounds 0 is outside 1 to 32"),
     ],
 )
 def test_wrong_usage_is_told(
@@ -137,8 +152,8 @@ def test_edges_of_the_mask_need_no_backbone(photos: Path, tiny_diffdis_folder: P
 def test_the_assistant_refuses_other_methods_and_edges() -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     assistant = AnnotationAssistant(device="cpu")
-    with pytest.raises(InputError, match="choose diffdis or maskcut"):
-        assistant.propose(image, "promerge")
+    with pytest.raises(InputError, match="choose one of diffdis, maskcut, tokencut, promerge"):
+        assistant.propose(image, "grabcut")
     with pytest.raises(InputError, match="choose diffegg or diffdis"):
         assistant.propose(image, edges="sobel")
 

@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 import gradio as gr
 
+from segdemo.ui.kept_files import process_folder
+
 HERE = Path(__file__).parent
 EVENTS = ("hello", "show", "edges", "preview", "propose")
 # The address is relative to the page, so that it works behind a proxy's prefix as well. Gradio
@@ -41,13 +43,13 @@ def mask_editor(
     """Build the component.
 
     Its value is a message of `segdemo.ui.refine.messages`, or None; its events are `EVENTS`. The
-    server functions are `apply_patch`, `save_all`, `describe`, `operate` and `accept`, each taking
-    and returning one dict. The browser owns the label map of the open image and sends what changed;
+    server functions are those of `segdemo.ui.refine.service.EditorService`, each taking and
+    returning one dict. The browser owns the label map of the open image and sends what changed;
     names reach the page as text nodes only.
 
     Args:
         elem_id: Id of the element.
-        server_functions: The five functions above.
+        server_functions: The functions above.
         rip_presets: RIP's parameters by name of the preset, the first is the default; each is
             {"name", "label", "help", "low", "high", "unit", "step", "value"}.
         sources: Where edges can come from: [value, label].
@@ -76,7 +78,7 @@ def _serve_modules() -> Path:
     A copy, in a folder of another name at each start: browsers keep modules by their address, and
     must not mix those of two versions.
     """
-    _served.append(TemporaryDirectory(prefix="segdemo-editor-"))
+    _served.append(process_folder("segdemo-editor-"))
     folder = Path(_served[-1].name).resolve()
     ignore = shutil.ignore_patterns("__pycache__", "*.py", "*.html", "*.css")
     shutil.copytree(HERE, folder, ignore=ignore, dirs_exist_ok=True)

@@ -8,8 +8,9 @@ import * as help from "./panels/help.js";
 import * as instances from "./panels/instances.js";
 import * as proposals from "./panels/proposals.js";
 import * as queue from "./panels/queue.js";
+import * as sessions from "./panels/sessions.js";
 import * as toolbar from "./panels/toolbar.js";
-import { greet, listen } from "./sync/messages.js";
+import * as messages from "./sync/messages.js";
 import * as saving from "./sync/saving.js";
 import * as drawing from "./view/drawing.js";
 import { attach } from "./view/page.js";
@@ -17,7 +18,7 @@ import { emit, find, reset, state, timings } from "./view/state.js";
 import * as viewport from "./view/viewport.js";
 
 const PARTS = [viewport, drawing, saving, actions, splits, pointer, keyboard, toolbar, queue,
-  instances, edges, proposals, help];
+  instances, edges, proposals, help, sessions, messages];
 
 // host: {element, props, server, trigger, watch} of Gradio's component.
 export function start(host) {
@@ -28,7 +29,7 @@ export function start(host) {
   for (const name of ["tool", "look", "edges", "proposals", "busy", "image"]) emit(name);
   const { element, props, watch } = host;
   if (props.debug) element.maskEditor = { state, saver: saving.saver, timings, view: viewport.view };
-  watch("value", listen);
-  if (props.value) listen();
-  else greet("sessionStorage");
+  watch("value", messages.listen);
+  if (props.value) messages.listen();
+  else messages.greet("sessionStorage");
 }

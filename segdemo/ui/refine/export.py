@@ -35,9 +35,16 @@ def export_masks(
     current: the image that "This photo" means. Raises InputError where there is nothing to write.
     """
     chosen = _chosen(session, current, scope)
-    masks = {
-        session.names[index]: to_masks(session.image(index), session.classes) for index in chosen
-    }
+    masks: dict[str, InstanceMasks] = {}
+    damaged: list[str] = []
+    for index in list(chosen):
+        try:
+            masks[session.names[index]] = to_masks(session.image(index), session.classes)
+        except InputError as error:  # the others are exported
+            damaged.append(f"{session.names[index]} was left out: {error}")
+            chosen.remove(index)
+    if not masks:
+        raise InputError(" ".join(damaged))
     images = None
     if mask_format == "cutouts":
         images = {
@@ -45,6 +52,7 @@ def export_masks(
             for index in chosen
         }
     file, losses = write_as_one_file(masks, mask_format, images)
+    losses = [*damaged, *losses]
     if any(UNLABELLED in own.names.values() for own in masks.values()):
         losses.append(f'Instances without a class are called "{UNLABELLED}".')
     return file, losses
@@ -69,9 +77,9 @@ def write_as_one_file(
 
 
 def _chosen(session: Session, current: int, scope: str) -> list[int]:
-    indices = list(range(len(session)))
+    indices = session.indices
     if scope == SCOPES[0]:
-        indices = indices[current : current + 1]
+        indices = [index for index in indices if index == current]
     elif scope == SCOPES[2]:
         indices = [index for index in indices if session.summary(index).checked]
         if not indices:

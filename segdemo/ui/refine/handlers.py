@@ -27,12 +27,13 @@ from segdemo.ui.refine.messages import (
     picture_message,
     proposals_message,
 )
-from segdemo.ui.refine.opening import PHOTO, open_files
+from segdemo.ui.refine.opening import PHOTO, add_masks, open_files
 from segdemo.ui.uploads import Upload
+from segdemo.uis.methods import METHODS
 
-METHODS = [
+PROPOSALS = [
     ["diffdis", "DiffDIS mask, cut by the edges"],
-    ["maskcut", "MaskCut with a DINO model"],
+    *([name, f"{method.title} with a DINO model"] for name, method in METHODS.items()),
 ]
 EDGE_WORDS = {"diffdis": "DiffDIS", "gradient": "gradient"}
 
@@ -79,8 +80,8 @@ class RefineTab:
     """
 
     editor: gr.HTML
-    token: gr.State
-    current: gr.State
+    token: gr.Textbox
+    current: gr.Number
     panel: gr.Accordion
 
     @property
@@ -99,7 +100,7 @@ class RefineTab:
 
     def show_nothing(self, token: str, note: str | None = None) -> Updates:
         """Show that nothing is open."""
-        return {self.editor: empty_message(note), self.token: token, self.current: 0}
+        return {self.editor: empty_message(token, note), self.token: token, self.current: 0}
 
 
 class RefineHandlers:
@@ -121,14 +122,17 @@ class RefineHandlers:
     ) -> Updates:
         """Open files in the session, or in a new one."""
         with user_errors():
-            if not photos:
+            if not (photos or masks):
                 raise InputError("There is no photo yet: add photos first, then press Open.")
             session = self._session(token)
-            before = len(session)
+            if not photos:
+                index, lines = add_masks(session, masks or [])
+                return self._tab.show(session, index) | {self._report: " ".join(lines)}
+            before, first = len(session), len(session.names)
             lines = open_files(session, photos, masks or [], edges or [])
             count = len(session) - before
             words = "1 photo opened." if count == 1 else f"{count} photos opened."
-            return self._tab.show(session, before) | {self._report: " ".join([words, *lines])}
+            return self._tab.show(session, first) | {self._report: " ".join([words, *lines])}
 
     def open_example(self, token: str) -> Updates:
         """Open the example; opened before, it is shown again."""
@@ -147,12 +151,25 @@ class RefineHandlers:
             return self._tab.show_nothing("")
         try:
             session = self._store.open(said["token"])
-            index = int(said.get("picture") or 0)
-            if not 0 <= index < len(session):
-                return self._tab.show_nothing(session.token)
-            return self._tab.show(session, index, "Your work is as you left it.")
-        except (InputError, ValueError, TypeError) as error:
+        except InputError as error:
             return self._tab.show_nothing("", str(error))
+        return self._resumed(session, said.get("picture"))
+
+    def _resumed(self, session: Session, wanted: object) -> Updates:
+        """Show the image that was shown last, or the first that can be: one may be damaged."""
+        first = int(wanted) if isinstance(wanted, int | float) else 0
+        indices = sorted(session.indices, key=lambda index: index != first)
+        problems: list[str] = []
+        for index in indices:
+            try:
+                with user_errors():
+                    note = "Your work is as you left it." if not problems else " ".join(problems)
+                    return self._tab.show(session, index, note)
+            except gr.Error as error:
+                cause = error.__cause__
+                why = cause if isinstance(cause, InputError) else UNEXPECTED
+                problems.append(f"{session.names[index]} cannot be shown: {why}")
+        return self._tab.show_nothing(session.token, " ".join(problems) or None)
 
     def show(self, event: EditorEvent) -> Updates:
         """Show another image of the session."""

@@ -5,20 +5,26 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
+import numpy.typing as npt
 
 from segdemo.datatypes import FloatMap, Labels
-from segdemo.editing.image import EditedImage, Instance
+from segdemo.editing.image import EditedImage
 from segdemo.editing.patches import pack
 from segdemo.editing.proposals import Proposals
 from segdemo.editing.sessions import Session
+from segdemo.editing.storage import Instance
 from segdemo.ui.kept_files import new_folder
 from segdemo.ui.refine.opening import THUMBNAIL, VIEW
 
 Message = dict[str, Any]
+
+MOST_STEP_PIXELS = 20_000_000  # that undo gets back after a reload, in all its steps
 
 
 def picture_message(session: Session, index: int, note: str | None = None) -> Message:
@@ -28,7 +34,7 @@ def picture_message(session: Session, index: int, note: str | None = None) -> Me
     return _message(
         "picture",
         token=session.token,
-        note=note,
+        note=" ".join(part for part in (note, picture.damage) if part) or None,
         queue=_with_thumbnails(session, queue_of(session)),
         classes={str(number): name for number, name in session.classes.items()},
         picture={
@@ -41,7 +47,8 @@ def picture_message(session: Session, index: int, note: str | None = None) -> Me
             "image": _copied(session.file(index, VIEW), folder),
             "labels": _packed(picture.labels, folder / "labels.gz"),
             "start": _packed(picture.start, folder / "start.gz"),
-            "instances": described(picture.instances),
+            "instances": described(picture.known),
+            "history": _history(picture, folder / "history.gz"),
             "highest": picture.highest,
             "checked": picture.checked,
             "edges": edges and _edges(picture, folder),
@@ -78,9 +85,9 @@ def proposals_message(picture: EditedImage, index: int, proposals: Proposals) ->
     )
 
 
-def empty_message(note: str | None = None) -> Message:
-    """Show that nothing is open."""
-    return _message("empty", token=None, note=note)
+def empty_message(token: str, note: str | None = None) -> Message:
+    """Show that nothing is open. token: of a session without an image to show, or ""."""
+    return _message("empty", token=token or None, note=note)
 
 
 def note_message(text: str) -> Message:
@@ -91,10 +98,12 @@ def note_message(text: str) -> Message:
 def queue_of(session: Session) -> list[Message]:
     """List the session's images for the queue beside the canvas."""
     rows = []
-    for index, name in enumerate(session.names):
+    for index in session.indices:
+        name = session.names[index]
         summary = session.summary(index)
         state = "checked" if summary.checked else "edited" if summary.revision else "new"
-        rows.append({"index": index, "name": name, "count": summary.count, "state": state})
+        row = {"index": index, "name": name, "count": summary.count, "state": state}
+        rows.append(row | {"state": "damaged", "damage": summary.damage} if summary.damage else row)
     return rows
 
 
@@ -102,7 +111,8 @@ def _with_thumbnails(session: Session, queue: list[Message]) -> list[Message]:
     folder = new_folder()
     for row in queue:
         index = row["index"]
-        row["thumb"] = _copied(session.file(index, THUMBNAIL), folder, f"{index}.jpg")
+        with suppress(OSError):  # lost: the row has its name
+            row["thumb"] = _copied(session.file(index, THUMBNAIL), folder, f"{index}.jpg")
     return queue
 
 
@@ -121,6 +131,27 @@ def described(instances: Mapping[int, Instance]) -> dict[str, Message]:
 def _message(kind: str, **content: Any) -> Message:
     # equal values in a row would not reach the page
     return {"key": secrets.token_hex(8), "message": kind, **content}
+
+
+def _history(picture: EditedImage, path: Path) -> Message:
+    """Write the steps that undo and redo go back to, the latest that are not too large."""
+    history, room = picture.history(), MOST_STEP_PIXELS
+    kept: dict[str, list[Message]] = {}
+    values: list[npt.NDArray[Any]] = []
+    for way, steps in (("undo", history.undo), ("redo", history.redo)):
+        kept[way] = []
+        for step in reversed(steps):
+            patch = step.before if way == "undo" else step.after
+            room -= patch.labels.size
+            if room < 0:
+                break
+            height, width = patch.labels.shape
+            box = [patch.x, patch.y, patch.x + width, patch.y + height]
+            what = step.what.removeprefix("Undo: ").removeprefix("Redo: ")
+            kept[way].insert(0, {"what": what, "box": box, "place": sum(map(len, values))})
+            values.append(patch.labels.ravel())
+    pixels = np.concatenate(values) if values else np.zeros(0, np.uint16)
+    return {**kept, "file": _written(pixels.astype("<u2"), path) if values else None}
 
 
 def _edges(picture: EditedImage, folder: Path) -> Message | None:

@@ -65,6 +65,35 @@ def open_files(
     return lines
 
 
+def add_masks(session: Session, masks: Sequence[Upload]) -> tuple[int, list[str]]:
+    """Add masks to the images that are open, matched by name; one undo step each.
+
+    Returns the first image that got some, and what to tell. Raises InputError where none did.
+    """
+    if not len(session):
+        raise InputError("There is no photo yet: add photos first, then press Open.")
+    sizes: dict[str, Size] = {}
+    lines: list[str] = []
+    for index in session.indices:
+        try:
+            sizes[session.names[index]] = session.image(index).size
+        except InputError as error:
+            lines.append(f"{session.names[index]}: {error}")
+    first = -1
+    for name, own in _masks_of(masks, sizes, lines).items():
+        index = session.names.index(name)
+        try:
+            losses = session.add_masks(index, own)
+        except InputError as error:
+            lines.append(str(error))
+            continue
+        first = index if first < 0 else first
+        lines += [f"{name}: masks added.", *(f"{name}: {sentence}" for sentence in losses)]
+    if first < 0:
+        raise InputError(" ".join(lines))
+    return first, lines
+
+
 def add_photo(session: Session, photo: Path, name: str) -> int:
     """Add a photo without masks, unless it is open; returns its index.
 

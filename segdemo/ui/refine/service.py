@@ -16,17 +16,20 @@ from typing import Any
 
 from segdemo.datatypes import InputError, Labels
 from segdemo.editing import shapes
-from segdemo.editing.image import BehindError, Change, EditedImage, Instance, LostError
+from segdemo.editing.image import Change, EditedImage, EditLockLostError, RevisionConflictError
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
 from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
+from segdemo.editing.storage import Instance
 from segdemo.ui.errors import UNEXPECTED
 from segdemo.ui.refine.messages import described, queue_of
+from segdemo.ui.refine.opening import THUMBNAIL
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
 
 LARGEST_PACKET = 32 * 2**20  # characters of base64; a whole map of 24 megapixels needs less
+MOST_SESSIONS = 100  # told of at once
 LONGEST_NAME = 100  # characters, of a class
 
 logger = logging.getLogger(__name__)
@@ -42,7 +45,17 @@ class EditorService:
     @property
     def functions(self) -> list[Callable[[Request], Answer]]:
         """The functions that the browser may call, by their names."""
-        own = (self.apply_patch, self.save_all, self.describe, self.operate, self.accept)
+        own = (
+            self.apply_patch,
+            self.save_all,
+            self.describe,
+            self.operate,
+            self.accept,
+            self.list_sessions,
+            self.rename_session,
+            self.delete_session,
+            self.remove_image,
+        )
         return [_answering(function) for function in own]
 
     def apply_patch(self, request: Request) -> Answer:
@@ -101,6 +114,43 @@ class EditorService:
         change = picture.accept(chosen, int(request["revision"]))
         return _changed(change)
 
+    def list_sessions(self, request: Request) -> Answer:
+        """Tell of the sessions whose tokens the browser keeps; what is not here is told as gone."""
+        tokens = [token for token in request["tokens"] if isinstance(token, str)]
+        return {"sessions": [self._overview(token) for token in tokens[:MOST_SESSIONS]]}
+
+    def rename_session(self, request: Request) -> Answer:
+        """Call a session something else."""
+        session = self._store.open(request["token"])
+        session.rename(" ".join(str(request["title"]).split())[:LONGEST_NAME])
+        return {"title": session.title}
+
+    def delete_session(self, request: Request) -> Answer:
+        """Delete a session with all its images."""
+        self._store.delete(request["token"])
+        return {}
+
+    def remove_image(self, request: Request) -> Answer:
+        """Remove an image from its session."""
+        session = self._store.open(request["token"])
+        session.remove(int(request["picture"]))
+        return {"queue": queue_of(session)}
+
+    def _overview(self, token: str) -> Answer:
+        try:
+            session = self._store.find(token)
+            used = session.used
+        except EditLockLostError:
+            return {"token": token, "gone": True}
+        first = next(iter(session.indices), None)
+        name = "" if first is None else session.names[first]
+        about = {"token": token, "title": session.title, "first": name, "count": len(session)}
+        thumbnail = None if first is None else session.file(first, THUMBNAIL)
+        if thumbnail is not None and thumbnail.exists():
+            encoded = base64.b64encode(thumbnail.read_bytes()).decode()
+            about["thumb"] = f"data:image/jpeg;base64,{encoded}"
+        return about | {"used": used}
+
     def _find(self, request: Request) -> tuple[Session, EditedImage]:
         session = self._store.open(request["token"])
         picture = session.image(int(request["picture"]))
@@ -150,14 +200,17 @@ def _answering(function: Callable[[Request], Answer]) -> Callable[[Request], Ans
     def answered(request: Request) -> Answer:
         try:
             return function(request)
-        except BehindError as error:
+        except RevisionConflictError as error:
             return {"error": str(error), "behind": True}
-        except LostError as error:
+        except EditLockLostError as error:
             return {"error": str(error), "final": True}
         except InputError as error:
             return {"error": str(error)}
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return {"error": DAMAGED}
+        except OSError as error:  # a full disk, above all
+            logger.error("an edit could not be written: %s", error)
+            return {"error": f"The server cannot write this ({error.strerror})."}
         except Exception:
             logger.exception("unexpected error in the mask editor's service")
             return {"error": UNEXPECTED}

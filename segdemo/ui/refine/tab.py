@@ -10,16 +10,16 @@ import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
-from segdemo.editing.sessions import SessionStore
+from segdemo.editing.sessions import DAY, SessionStore
 from segdemo.images import SUFFIXES
 from segdemo.rip.settings import PRESETS
 from segdemo.ui.editor import mask_editor
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import MODEL_QUEUE, PRIVATE, RIP_QUEUE, Updates, wire_download
+from segdemo.ui.events import MODEL_QUEUE, PRIVATE, QUIET, RIP_QUEUE, Updates, wire_download
 from segdemo.ui.forms import label_of
 from segdemo.ui.refine.api import build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
-from segdemo.ui.refine.handlers import METHODS, RefineHandlers, RefineTab, edge_sources
+from segdemo.ui.refine.handlers import PROPOSALS, RefineHandlers, RefineTab, edge_sources
 from segdemo.ui.refine.service import EditorService
 from segdemo.ui.status_line import status_line
 
@@ -33,6 +33,7 @@ FILES = (
     "Masks: COCO JSON, indexed or panoptic PNG, NPZ, YOLO, LabelMe, or a zip of these, matched to "
     "the photos by name. Edge maps: PNG, white is edge, `<photo>_edge.png`."
 )
+SAY_REFUSED = '() => { document.dispatchEvent(new Event("segdemo-refused")); }'
 # One at a time for each visitor's browser, in order: `always_last` repeats the first event's data
 EVENTS = PRIVATE | {"trigger_mode": "multiple"}
 
@@ -69,10 +70,13 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         EditorService(store).functions,
         rip_presets(),
         edge_sources(assistant),
-        METHODS,
+        PROPOSALS,
     )
-    take = _build_export()
-    tab = RefineTab(editor, gr.State(""), gr.State(0), bring.panel)
+    take = _build_export(store.lifetime)
+    # In the browser, unlike gr.State: after a restart of the server they are as before
+    token = gr.Textbox("", visible="hidden", label="Work")
+    current = gr.Number(0, precision=0, visible="hidden", label="Photo")
+    tab = RefineTab(editor, token, current, bring.panel)
     handlers = RefineHandlers(assistant, store, tab, bring.report)
     bring.open.click(
         handlers.open,
@@ -82,11 +86,15 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         **EVENTS,
     )
     bring.example.click(handlers.open_example, tab.token, [*tab.all, bring.report], **EVENTS)
-    editor.hello(handlers.hello, None, tab.all, **EVENTS)
-    editor.show(handlers.show, None, tab.all, **EVENTS)
-    editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_QUEUE)
-    editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_QUEUE)
-    editor.preview(handlers.preview, None, editor, **EVENTS, **RIP_QUEUE)
+    asked = [
+        editor.hello(handlers.hello, None, tab.all, **EVENTS),
+        editor.show(handlers.show, None, tab.all, **EVENTS),
+        editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_QUEUE),
+        editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_QUEUE),
+        editor.preview(handlers.preview, None, editor, **EVENTS, **RIP_QUEUE),
+    ]
+    for event in asked:  # the editor waits for an answer
+        event.failure(None, None, None, js=SAY_REFUSED, **QUIET)
     wire_download(
         take.export,
         functools.partial(export, store, take),
@@ -150,8 +158,18 @@ def _files(label: str, types: list[str], elem_id: str) -> gr.File:
     )
 
 
-def _build_export() -> ExportPanel:
-    with gr.Accordion("Export", open=False, elem_id="refine-export"):
+def kept_for(seconds: float) -> str:
+    """Say how long work is kept."""
+    days = seconds / DAY
+    return "This server keeps work for %s after its last use: export what you need." % (
+        "1 day" if days == 1 else f"{days:g} days"
+    )
+
+
+def _build_export(lifetime: float | None) -> ExportPanel:
+    with gr.Accordion("Export", open=lifetime is not None, elem_id="refine-export"):
+        if lifetime is not None:
+            gr.Markdown(kept_for(lifetime))
         with gr.Row():
             mask_format = gr.Dropdown(FORMATS, value="coco", label="Format", elem_id="mask-format")
             scope = gr.Radio(SCOPES, value=SCOPES[0], label="Which photos")

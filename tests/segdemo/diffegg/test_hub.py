@@ -53,6 +53,19 @@ def test_only_what_is_needed_comes_from_the_hub(hub: Hub, tmp_path: Path) -> Non
     load_backbone(locate_backbone(str(folder)), torch.device("cpu"))
 
 
+def test_a_variant_comes_where_it_is_all_there_is(hub: Hub, tmp_path: Path) -> None:
+    names = ["unet/diffusion_pytorch_model", "text_encoder/model"]
+    for name in names:
+        whole = hub.folder / f"{name}.safetensors"
+        whole.rename(whole.with_name(f"{whole.stem}.fp16.safetensors"))
+        (hub.folder / f"{name}.non_ema.safetensors").write_bytes(b"a copy")
+
+    folder = Path(located_at(hub.address, tmp_path))
+
+    assert not list(folder.rglob("*.non_ema.*"))
+    load_backbone(locate_backbone(str(folder)), torch.device("cpu"))
+
+
 class Hub(ThreadingHTTPServer):
     """A Hub on this machine with one repository, somebody/tiny."""
 

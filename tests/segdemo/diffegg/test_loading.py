@@ -85,9 +85,9 @@ def complaint(source: Path | str) -> str:
 
 
 def test_a_name_that_is_nothing() -> None:
-    assert (
-        complaint("smal")
-        == "No backbone 'smal': give one of small, small-imagenet, a folder or a Hub id."
+    assert complaint("smal") == (
+        "No backbone 'smal': give one of small, small-imagenet, a folder, a .safetensors file or a "
+        "Hub id."
     )
 
 
@@ -224,7 +224,8 @@ def test_our_own_folder_without_its_prompt(change: str, backbone_copy: FolderOf)
     if change == "other width":
         save_file({"null_text": torch.zeros(1, 2, 5)}, file)
     sentence = complaint(folder)
-    assert ("needs (1, n, 16)" if change == "other width" else "no 'null_text'") in sentence
+    expected = {"no file": "is missing", "no entry": "no 'null_text'"}
+    assert expected.get(change, "needs (1, n, 16)") in sentence
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segdemo.datatypes import InputError, InstanceMasks
-from segdemo.editing.image import BehindError, EditedImage, Instance, LostError, Summary
+from segdemo.editing import storage
+from segdemo.editing.image import EditedImage, EditLockLostError, RevisionConflictError
 from segdemo.editing.masks import flatten_masks, to_masks
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.shapes import grow
+from segdemo.editing.storage import Instance, Summary
 
 
 def masks(categories: list[int] | None = None, names: dict[int, str] | None = None):
@@ -96,15 +98,18 @@ def test_an_entry_cut_short_by_a_crash_is_left_out_and_nothing_else(session, tmp
     assert (EditedImage(folder).labels == again.labels).all()
 
 
-def test_a_crash_between_the_whole_and_the_journals_end_applies_nothing_twice(session, tmp_path):
+def test_a_crash_while_the_whole_is_written_again_applies_nothing_twice(
+    session, tmp_path, monkeypatch
+):
     picture = session.image(0)
     folder = tmp_path / "sessions" / session.token / "0000"
     picture.edit(lambda labels: grow(labels, [2], 1), "Grow")
-    kept = (folder / "edits.journal").read_bytes()
+    monkeypatch.setattr(storage, "LONGEST_JOURNAL", 0)
     picture.replace_all(np.zeros((40, 50), np.uint16), 5, {})
-    (folder / "edits.journal").write_bytes(kept)
+    assert not (folder / "edits.journal").exists()
+    (folder / "edits.journal").write_bytes((folder / "edits.previous").read_bytes())
     again = EditedImage(folder)
-    assert again.revision == 5 and not again.labels.any()
+    assert again.revision == 5 and not again.labels.any() and not again.damage
 
 
 def test_edits_come_in_order_once_each(session):
@@ -113,11 +118,11 @@ def test_edits_come_in_order_once_each(session):
     picture.apply(patch, 1, {9: Instance(category=3)}, "Brush")
     assert picture.instances[9].category == 3
     for revision in (1, 3):
-        with pytest.raises(BehindError):
+        with pytest.raises(RevisionConflictError):
             picture.apply(patch, revision, {}, "Brush")
     with pytest.raises(InputError, match="damaged"):
         picture.apply(Patch(48, 3, np.zeros((4, 5), np.uint16)), 2, {}, "Brush")
-    with pytest.raises(BehindError):
+    with pytest.raises(RevisionConflictError):
         picture.edit(merge_first, "Merge", revision=0)
 
 
@@ -247,14 +252,14 @@ def test_who_opened_a_picture_last_may_edit_it_even_after_a_restart(session, tmp
     first, second = session.image(0).take_lease(), session.image(0).take_lease()
     again = SessionStore(tmp_path / "sessions").open(session.token).image(0)
     again.check_lease(second)
-    with pytest.raises(LostError, match="another tab"):
+    with pytest.raises(EditLockLostError, match="another tab"):
         again.check_lease(first)
 
 
 def test_a_map_made_from_an_older_one_replaces_nothing(session):
     picture = session.image(0)
     picture.edit(lambda labels: grow(labels, [2], 1), "Grow")
-    with pytest.raises(BehindError):
+    with pytest.raises(RevisionConflictError):
         picture.replace_all(np.zeros((40, 50), np.uint16), 1, {}, follows=0)
     assert picture.labels.any()
 
@@ -262,11 +267,76 @@ def test_a_map_made_from_an_older_one_replaces_nothing(session):
 def test_a_session_nobody_touched_for_its_lifetime_is_not_opened(tmp_path, session):
     mark = tmp_path / "sessions" / session.token / "session.json"
     os.utime(mark, (time.time() - 100, time.time() - 100))
-    with pytest.raises(LostError, match="not here any more"):
+    with pytest.raises(EditLockLostError, match="not here any more"):
         SessionStore(tmp_path / "sessions", lifetime=50).open(session.token)
 
 
-def test_only_its_owner_can_read_the_folder(tmp_path):
-    (tmp_path / "open").mkdir(mode=0o755)
-    SessionStore(tmp_path / "open")
-    assert (tmp_path / "open").stat().st_mode & 0o077 == 0
+def test_only_its_owner_can_read_work_and_a_folder_that_exists_keeps_its_mode(tmp_path):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o755)
+    token = SessionStore(tmp_path / "open").create().token
+    assert (tmp_path / "open").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "open" / token).stat().st_mode & 0o077 == 0
+    SessionStore(tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+
+
+def test_sessions_last_for_ever_unless_the_operator_says_otherwise(tmp_path, session):
+    mark = tmp_path / "sessions" / session.token / "session.json"
+    os.utime(mark, (0, 0))
+    store = SessionStore(tmp_path / "sessions")
+    store.tidy()
+    assert store.open(session.token).names == ["photo.png"]
+
+
+def test_a_deleted_folder_is_made_again(store, tmp_path):
+    shutil.rmtree(tmp_path / "sessions")
+    assert store.open(store.create().token).names == []
+
+
+def test_what_a_killed_server_was_writing_is_deleted_at_the_next_start(tmp_path, session):
+    folder = tmp_path / "sessions" / session.token / "0000"
+    for name, age in ((".0a.part", 9999), (".0b.part", 0)):
+        (folder / name).write_bytes(b"half")
+        os.utime(folder / name, (time.time() - age, time.time() - age))
+    SessionStore(tmp_path / "sessions")
+    assert [file.name for file in folder.glob(".*.part")] == [".0b.part"]
+
+
+def test_masks_are_added_to_an_open_image_as_one_edit(session):
+    picture = session.image(0)
+    before, stack = picture.labels.copy(), np.zeros((2, 40, 50), bool)
+    stack[0, 0:10, 0:10] = True  # 25 of its pixels are instance 1's
+    stack[1, 38:, 40:] = True
+    added = InstanceMasks.unscored(stack, np.array([1, 1]), {1: "cup"})
+    losses = session.add_masks(0, added)
+    assert losses == ["25 pixels of the added masks belong to instances already."]
+    assert (picture.labels[before > 0] == before[before > 0]).all()
+    assert (picture.labels[38:, 40:] == 5).all() and picture.count == 5
+    assert session.classes == {1: "cup"} and picture.instances[4].category == 1
+    (step,) = picture.history().undo
+    picture.apply(step.before, 2, {}, "Undo: Add masks")
+    assert (picture.labels == before).all()
+
+
+def test_removed_images_are_gone_and_the_others_keep_their_places(session, tmp_path):
+    session.add("b.png", masks(), {})
+    session.image(1).edit(merge_first, "Merge")
+    session.remove(0)
+    for again in (session, SessionStore(tmp_path / "sessions").open(session.token)):
+        assert again.indices == [1] and again.image(1).revision == 1
+        with pytest.raises(InputError, match="no such image"):
+            again.image(0)
+    assert not (tmp_path / "sessions" / session.token / "0000").exists()
+    session.add("photo.png", masks(), {})
+    assert session.names == ["", "b.png", "photo.png"]
+
+
+def test_sessions_are_named_and_deleted(store, session, tmp_path):
+    session.rename("Monday")
+    assert SessionStore(tmp_path / "sessions").open(session.token).title == "Monday"
+    kept = store.create()
+    store.delete(session.token)
+    with pytest.raises(EditLockLostError):
+        store.open(session.token)
+    assert store.open(kept.token) is kept

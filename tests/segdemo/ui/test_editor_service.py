@@ -157,3 +157,55 @@ def test_a_picture_is_edited_in_one_tab_at_a_time(call: Any, session: Session) -
     assert "another tab" in call("apply_patch", **patch(1), lease=first)["error"]
     assert "another tab" in call("save_all", revision=1, labels="", lease=first)["error"]
     assert call("apply_patch", **patch(1), lease=second) == {"revision": 1}
+
+
+def test_a_browser_sees_all_its_sessions_and_nothing_else(
+    call: Any, store: SessionStore, session: Session
+) -> None:
+    other = store.create().token
+    call("rename_session", title="  Cups\n on Monday ")
+    mine, gone = call("list_sessions", tokens=[session.token, "x" * 22, 5])["sessions"]
+    assert (mine["title"], mine["first"], mine["count"]) == ("Cups on Monday", "discs.png", 1)
+    assert mine["thumb"].startswith("data:image/jpeg;base64,") and mine["used"] > 1e9
+    assert gone == {"token": "x" * 22, "gone": True}
+    assert call("delete_session") == {}
+    assert call("list_sessions", tokens=[session.token])["sessions"][0]["gone"]
+    assert store.open(other).token == other
+
+
+def test_a_removed_image_leaves_the_queue(call: Any) -> None:
+    assert call("remove_image") == {"queue": []}
+    assert "no such image" in call("apply_patch", **patch(1))["error"]
+
+
+def test_a_full_disk_is_said_and_nothing_is_changed(
+    call: Any, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("os.write", full)
+        answer = call("apply_patch", **patch(1))
+    assert answer == {"error": "The server cannot write this (No space left on device)."}
+    assert session.image(0).revision == 0
+    assert call("apply_patch", **patch(1)) == {"revision": 1}
+
+
+def test_a_reload_brings_the_steps_that_undo_goes_back_to(call: Any, session: Session) -> None:
+    call("apply_patch", **patch(1, what="Brush"))
+    history = picture_message(session, 0)["picture"]["history"]
+    assert history["undo"] == [{"what": "Brush", "box": [3, 4, 9, 6], "place": 0}]
+    packed_values = Path(history["file"]["path"]).read_bytes()
+    assert not unpack_labels(packed_values, 2, 6).any()
+
+
+def test_one_damaged_image_is_marked_and_the_others_are_shown(
+    call: Any, session: Session, tmp_path: Path
+) -> None:
+    session.add("b.png", InstanceMasks.unscored(np.ones((1, 9, 9), bool)), {})
+    for file in (tmp_path / "sessions" / session.token / "0001").iterdir():
+        file.write_bytes(b"")
+    queue = picture_message(session, 0)["queue"]
+    assert [row["state"] for row in queue] == ["new", "damaged"]
+    assert "b.png" in queue[1]["damage"]

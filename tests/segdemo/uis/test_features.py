@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from transformers import ViTModel
 
 from segdemo.checkpoints.files import CheckpointError
-from segdemo.uis.features import SIDE, load_features
-from tests.segdemo.uis.vits import PATCH, WIDTH, write_vit
+from segdemo.uis.features import load_features
+from tests.segdemo.uis.vits import PATCH, REGISTERS, WIDTH, write_vit
 
 CPU = torch.device("cpu")
 
@@ -36,20 +37,23 @@ def photo() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (90, 130, 3), dtype=np.uint8)
 
 
-def last_keys(network: ViTModel, photo: np.ndarray, side: int) -> np.ndarray:
-    """Run the layers one by one and project to keys by hand, (patches, width)."""
+def last_keys(network: Any, photo: np.ndarray, side: int) -> np.ndarray:
+    """Run the layers one by one and project to keys by hand, (tokens, width)."""
+    vit = isinstance(network, ViTModel)
+    layers = network.layers if vit else network.encoder.layer
     small = Image.fromarray(photo).resize((side, side), Image.Resampling.LANCZOS)
     pixels = np.asarray(small) / 255
     pixels = (pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     batch = torch.tensor(pixels, dtype=torch.float32).permute(2, 0, 1)[None]
     with torch.no_grad():
-        states = network.embeddings(batch, interpolate_pos_encoding=True)
-        for layer in network.layers[:-1]:
+        options = {"interpolate_pos_encoding": True} if vit else {}
+        states = network.embeddings(batch, **options)
+        for layer in layers[:-1]:
             states = layer(states)
-        last = network.layers[-1]
-        projection = last.attention.k_proj
-        keys = last.layernorm_before(states) @ projection.weight.T + projection.bias
-    return keys[0, 1:].numpy()
+        norm = layers[-1].layernorm_before if vit else layers[-1].norm1
+        projection = layers[-1].attention.k_proj
+        keys = norm(states) @ projection.weight.T + projection.bias
+    return keys[0].numpy()
 
 
 @pytest.mark.parametrize("side", [32, 56])  # its own, and one that needs interpolated positions
@@ -59,7 +63,19 @@ def test_keys_are_those_of_the_last_layer(
     keys = load_features(str(vit[0]), CPU).keys(photo, side)
     patches = side // PATCH
     assert keys.shape == (patches, patches, WIDTH)
-    expected = last_keys(vit[1], photo, side).reshape(keys.shape)
+    expected = last_keys(vit[1], photo, side)[1:].reshape(keys.shape)
+    np.testing.assert_allclose(keys, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "others"), [("dinov2", 1), ("dinov2_with_registers", 1 + REGISTERS)]
+)
+def test_dinov2s_keys_are_those_of_its_patches(
+    kind: str, others: int, photo: np.ndarray, tmp_path: Path
+) -> None:
+    network = write_vit(tmp_path, kind)
+    keys = load_features(str(tmp_path), CPU).keys(photo, 56)
+    expected = last_keys(network, photo, 56)[others:].reshape(7, 7, WIDTH)
     np.testing.assert_allclose(keys, expected, atol=1e-4)
 
 
@@ -76,7 +92,6 @@ def test_by_default_pictures_are_480_pixels_wide(
     vit: tuple[Path, ViTModel], photo: np.ndarray
 ) -> None:
     assert load_features(str(vit[0]), CPU).keys(photo).shape == (60, 60, WIDTH)
-    assert SIDE == 480
 
 
 def test_no_hook_is_left_behind(vit: tuple[Path, ViTModel], photo: np.ndarray) -> None:
@@ -105,8 +120,8 @@ def test_colours_that_make_no_sense_are_refused(folder: Path, statistics: dict) 
 
 def test_another_kind_of_network_is_named(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"model_type": "dinov2"}))
-    with pytest.raises(CheckpointError, match="is a dinov2: only ViT"):
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "swin"}))
+    with pytest.raises(CheckpointError, match="is a swin: only a ViT"):
         load_features(str(folder), CPU)
 
 

@@ -1,4 +1,4 @@
-"""Normalised cuts over patches, beside the plain formula."""
+"""MaskCut on features of patches."""
 
 from __future__ import annotations
 
@@ -7,114 +7,39 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.linalg import eigh
 
 from segdemo.datatypes import InputError
-from segdemo.uis.maskcut import (
-    PAPER_CUTS,
-    WEAK,
-    MaskCutSettings,
-    affinities,
-    cut_patches,
-    mask_cut,
-    salient_part,
-    second_eigenvector,
-)
-
-SIDE = 24
-OBJECTS = {1: (slice(4, 14), slice(3, 11)), 2: (slice(9, 20), slice(14, 22))}
-
-
-def scene(noise: float = 0.5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return features (h, w, 32) of a background and two objects, and the objects' labels."""
-    random = np.random.default_rng(seed)
-    labels = np.zeros((SIDE, SIDE), np.int64)
-    for label, place in OBJECTS.items():
-        labels[place] = label
-    kinds = random.standard_normal((3, 32))
-    features = kinds[labels] + noise * random.standard_normal((SIDE, SIDE, 32))
-    return features.astype(np.float32), labels
-
-
-def dense_second_eigenvector(weights: np.ndarray) -> np.ndarray:
-    """Solve (D - W) x = lambda D x for all x."""
-    degrees = np.diag(weights.sum(1))
-    return eigh(degrees - weights, degrees)[1][:, 1]
-
-
-def naive_affinities(features: np.ndarray, tau: float) -> np.ndarray:
-    count = len(features)
-    weights = np.full((count, count), WEAK)
-    for i in range(count):
-        for j in range(count):
-            lengths = np.linalg.norm(features[i]) * np.linalg.norm(features[j])
-            if lengths > 0 and features[i] @ features[j] / lengths > tau:
-                weights[i, j] = 1
-    return weights
-
-
-def test_affinities_are_the_formulas():
-    features = scene()[0].reshape(-1, 32)[::7].astype(np.float64)
-    features[3] = 0
-    np.testing.assert_array_equal(affinities(features, 0.15), naive_affinities(features, 0.15))
-
-
-@pytest.mark.parametrize("noise", [0.2, 1.0, 3.0])
-@pytest.mark.parametrize("painted", [False, True])
-def test_the_eigenvector_is_that_of_the_dense_matrices(noise: float, painted: bool):
-    features, labels = scene(noise)
-    if painted:
-        features[labels == 2] = 0
-    weights = affinities(features.reshape(-1, 32), 0.15)
-    ours, expected = second_eigenvector(weights), dense_second_eigenvector(weights)
-    likeness = abs(ours @ expected) / np.linalg.norm(ours) / np.linalg.norm(expected)
-    assert likeness == pytest.approx(1, abs=1e-9)
-
-
-def test_the_eigenvector_is_the_same_every_time():
-    weights = affinities(scene()[0].reshape(-1, 32), 0.15)
-    np.testing.assert_array_equal(second_eigenvector(weights), second_eigenvector(weights))
+from segdemo.uis.maskcut import MaskCutSettings, cut_patches, salient_part
+from tests.segdemo.uis.scenes import OBJECTS, iou, scene
 
 
 def test_objects_are_found_one_after_the_other():
     features, labels = scene()
-    found = cut_patches(features, PAPER_CUTS)
-    overlaps = [
-        max((part & (labels == k)).sum() / (part | (labels == k)).sum() for part in found)
-        for k in OBJECTS
-    ]
-    assert min(overlaps) > 0.95
-
-
-def test_masks_have_the_pictures_size_and_touch_at_most():
-    masks = mask_cut(scene()[0], (100, 170))
-    assert masks.size == (100, 170)
-    assert 2 <= len(masks) <= PAPER_CUTS.rounds
-    assert masks.masks.sum(0).max() == 1
-    assert masks.masks[:, 40, 50].any()
-    assert not masks.masks[:2, 0, 0].any()
-    assert masks.scores.tolist() == [1] * len(masks)
+    found = cut_patches(features, MaskCutSettings())
+    assert 2 <= len(found) <= 3
+    assert np.sum(found, axis=0).max() == 1
+    assert min(max(iou(part, labels == k) for part in found) for k in OBJECTS) > 0.95
 
 
 def test_one_round_finds_one_object():
-    assert len(mask_cut(scene()[0], (50, 50), MaskCutSettings(rounds=1))) == 1
+    assert len(cut_patches(scene()[0], MaskCutSettings(rounds=1))) == 1
 
 
 def test_small_objects_are_dropped():
-    assert len(mask_cut(scene()[0], (50, 50), MaskCutSettings(smallest=0.9))) == 0
+    assert cut_patches(scene()[0], MaskCutSettings(smallest=0.9)) == []
 
 
 @pytest.mark.parametrize("side", [2, 3, 8])
 @pytest.mark.parametrize("features", [np.zeros, np.ones])
 def test_where_all_patches_are_alike_there_is_no_object(side: int, features: Callable[..., Any]):
-    assert mask_cut(features((side, side, 4), np.float32), (30, 20)).masks.shape == (0, 30, 20)
+    assert cut_patches(features((side, side, 4), np.float32), MaskCutSettings()) == []
 
 
 @pytest.mark.parametrize("side", [2, 3, 8])
 def test_few_patches_are_enough(side: int):
     features = np.ones((side, side, 4), np.float32)
     features[0, 0] *= -1
-    (mask,) = mask_cut(features, (side, side), MaskCutSettings(rounds=1, smallest=0)).masks
+    (mask,) = cut_patches(features, MaskCutSettings(rounds=1, smallest=0))
     np.testing.assert_array_equal(mask, features[..., 0] < 0)
 
 

@@ -1,28 +1,44 @@
-"""A tiny vision transformer of the real class, written to disk as its users have it."""
+"""Tiny vision transformers of the real classes, written to disk as their users have them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import ViTConfig, ViTModel
+from transformers import (
+    Dinov2Config,
+    Dinov2Model,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+    ViTConfig,
+    ViTModel,
+)
 
-PATCH, WIDTH = 8, 24
+PATCH, WIDTH, REGISTERS = 8, 24, 4
+SHAPE = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": PATCH,
+}
 
 
-def write_vit(folder: Path) -> ViTModel:
-    """Save a ViT with random weights, patches of 8 and no pooling layer, as DINO's; returns it."""
+def write_vit(folder: Path, kind: str = "vit") -> Any:
+    """Save a ViT of a model_type with random weights and patches of 8; returns it."""
     torch.manual_seed(0)
-    config = ViTConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=32,
-        image_size=32,
-        patch_size=PATCH,
-    )
-    network = ViTModel(config, add_pooling_layer=False).eval()
+    network = _network(kind).eval()
     for parameter in network.parameters():  # as initialised, all pictures look nearly the same
         torch.nn.init.normal_(parameter, std=0.3)
     network.save_pretrained(folder)
     return network
+
+
+def _network(kind: str) -> Any:
+    if kind == "vit":  # without a pooling layer, as DINO's
+        return ViTModel(ViTConfig(**SHAPE, intermediate_size=32), add_pooling_layer=False)
+    if kind == "dinov2":
+        return Dinov2Model(Dinov2Config(**SHAPE, mlp_ratio=2))
+    shape = SHAPE | {"mlp_ratio": 2, "num_register_tokens": REGISTERS}
+    return Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**shape))

@@ -154,18 +154,25 @@ def train(settings: AutoencoderSettings) -> None:
     kept = find_material(data_dir, validation=True)
     files = sorted(kept.masks + kept.cutouts, key=lambda file: (file.stem[::-1], file))
     files = files[:: max(1, len(files) // settings.validation_count)][: settings.validation_count]
+    known = crops.batch(64, np.random.default_rng(settings.seed))  # what the scaling is read from
     best = -1.0
 
     def losses(images: torch.Tensor, index: BatchIndex) -> Losses:
         generator = torch.Generator().manual_seed(index.torch_seed)
         return autoencoder_losses(autoencoder, images.to(device), generator)
 
+    def save() -> None:
+        with torch.no_grad():
+            spread = float(autoencoder.encode(known.to(device)).latents.std())
+        autoencoder.register_to_config(scaling_factor=1 / spread)
+        autoencoder.save_pretrained(folder / "vae")
+
     def validate() -> dict[str, float]:
         nonlocal best
         figures = validate_masks(autoencoder, files)
         if figures["small_iou"] >= best:
             best = figures["small_iou"]
-            autoencoder.save_pretrained(folder / "vae")
+            save()
         return figures
 
     task = Task(
@@ -176,7 +183,7 @@ def train(settings: AutoencoderSettings) -> None:
         batch_size=settings.batch_size,
     )
     train_loop(task, folder, loop_settings(settings, device), device)
-    autoencoder.save_pretrained(folder / "vae")
+    save()
 
 
 def _build(settings: AutoencoderSettings) -> CompactAutoencoder:

@@ -60,7 +60,7 @@ class SubjectSettings(LoopSettings):
     validation_count: int = field(default=64, metadata={"help": "Scenes of a validation."})
     edge_weight: float = field(default=0.5, metadata={"help": "Weight of edge latents' errors."})
     pixel_weight: float = field(default=1.0, metadata={"help": "Weight of decoded masks' errors."})
-    picture_noise: float = field(
+    image_noise: float = field(
         default=0.3, metadata={"help": "Standard deviation of noise on the image's latents."}
     )
     dropout: float = field(
@@ -76,7 +76,7 @@ def subject_losses(
     pipeline: DiffDISPipeline, batch: SubjectBatch, edge_weight: float, pixel_weight: float
 ) -> Losses:
     """Return errors of mask and edge latents and of the decoded masks, and the masks' IoU."""
-    clean = pipeline.denoise(batch.picture, batch.pyramid, batch.start.repeat(2, 1, 1, 1))
+    clean = pipeline.denoise(batch.image, batch.pyramid, batch.start.repeat(2, 1, 1, 1))
     mask, edge = clean.chunk(2)  # (B, C, S/8, S/8) each
     losses = {"mask": F.mse_loss(mask, batch.mask), "edge": F.mse_loss(edge, batch.edge)}
     decoded = decode_latents(pipeline.autoencoder, mask).mean(1, keepdim=True)  # (B, 1, S, S)
@@ -142,7 +142,7 @@ def learn(settings: SubjectSettings, pipeline: DiffDISPipeline, device: torch.de
     best = -1.0
 
     def losses(batch: SubjectBatch, index: BatchIndex) -> Losses:
-        batch = batch.disturbed(settings.picture_noise, settings.dropout)
+        batch = batch.disturbed(settings.image_noise, settings.dropout)
         return subject_losses(pipeline, batch, settings.edge_weight, settings.pixel_weight)
 
     def validate() -> dict[str, float]:

@@ -22,7 +22,7 @@ from training.small.compact.scene_material import SceneMaterial
 from training.small.scenes.compose import compose_scene
 
 CHUNK = 16  # scenes encoded at a time, and the unit of resuming
-LATENTS = ("picture", "start", "mask", "edge")
+LATENTS = ("image", "start", "mask", "edge")
 PYRAMID = {"half": 16, "quarter": 32, "eighth": 64}
 PHOTO = {"photo_8": 8, "photo_16": 16, "photo_32": 32, "photo_64": 64}
 """Maps that the network sees on its way down, and the pixels of one of their cells."""
@@ -30,14 +30,14 @@ PHOTO = {"photo_8": 8, "photo_16": 16, "photo_32": 32, "photo_64": 64}
 
 @dataclass(frozen=True, eq=False)
 class SubjectBatch:
-    """B scenes of side S. picture, start, mask, edge: latents (B, C, S/8, S/8), float32.
+    """B scenes of side S. image, start, mask, edge: latents (B, C, S/8, S/8), float32.
 
     start: those of the first answer. pyramid: what else the network sees of the image, as
     `DiffDISPipeline.denoise` takes it. truth, answer: the masks and the first answers themselves,
     (B, 1, S, S) in [0, 1].
     """
 
-    picture: torch.Tensor
+    image: torch.Tensor
     start: torch.Tensor
     mask: torch.Tensor
     edge: torch.Tensor
@@ -55,7 +55,7 @@ class SubjectBatch:
         kept = (torch.rand(len(self.start), 1, 1, 1) >= dropout).to(self.start)
         return replace(
             self,
-            picture=self.picture + noise * torch.randn_like(self.picture),
+            image=self.image + noise * torch.randn_like(self.image),
             start=self.start * kept,
             pyramid=tuple(F.dropout2d(level, dropout) for level in self.pyramid),
         )
@@ -140,17 +140,17 @@ def _encoded(
     masks: npt.NDArray[np.uint8],
 ) -> dict[str, npt.NDArray[np.generic]]:
     """Encode scenes, images (b, S, S, 3) and masks (b, S, S)."""
-    pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1  # (b, 3, S, S)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1  # (b, 3, S, S)
     edges = np.stack([mask_contour(mask) for mask in masks])
-    output = saliency(pictures)
+    output = saliency(pixels)
     answer = output.logits.sigmoid()  # (b, 1, S, S)
     planes = {"start": answer * 2 - 1} | {
         name: torch.from_numpy(values)[:, None].float() / 127.5 - 1
         for name, values in (("mask", masks), ("edge", edges))
     }
-    tensors = {"picture": pipeline.encode(pictures)}
+    tensors = {"image": pipeline.encode(pixels)}
     tensors |= {name: pipeline.encode(p.expand(-1, 3, -1, -1)) for name, p in planes.items()}
-    tensors |= dict(zip(PYRAMID, pipeline.condition_pyramid(pictures), strict=True))
+    tensors |= dict(zip(PYRAMID, pipeline.condition_pyramid(pixels), strict=True))
     tensors |= dict(zip(PHOTO, saliency.conditions(output), strict=True))
     arrays: dict[str, npt.NDArray[np.generic]] = {n: t.numpy() for n, t in tensors.items()}
     stored = (answer[:, 0] * 255).round().byte().numpy()

@@ -25,8 +25,20 @@ export class EditedImage {
     this.map = new LabelMap(width, height, labels);
     this.history = new History(budget);
     this.records = new Map();
-    for (const id of this.map.ids()) this.setRecord(id, records[id]);
+    for (const id of Object.keys(records)) this.setRecord(Number(id), records[id]);
+    for (const id of this.map.ids()) this.record(id);
     this.highest = Math.max(highest, ...this.map.ids());
+  }
+
+  // Steps that the server kept: {undo, redo}, each {what, box, place}; values: their pixels in a row.
+  restoreHistory(history, values) {
+    for (const way of ["undo", "redo"]) {
+      this.history[way] = history[way].map(({ what, box, place }) => {
+        const size = (box[2] - box[0]) * (box[3] - box[1]);
+        const pixels = values.slice(place, place + size);
+        return { what, box, ids: new Set(), pixels, outcomes: [], bytes: pixels.byteLength };
+      });
+    }
   }
 
   record(id) {
@@ -77,6 +89,7 @@ export class EditedImage {
     const step = from.pop();
     if (!step) return null;
     const back = step.records ? this.swapRecords(step) : this.map.swap(step);
+    if (!back) return this.turn(from, to, verb); // it changes nothing any more
     back.outcomes = step.outcomes;
     to.push(back);
     return { ...back, what: verb + ": " + step.what };

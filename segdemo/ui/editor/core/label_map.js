@@ -220,7 +220,8 @@ export class LabelMap {
   // Takes a step back and returns the step that does it again.
   swap(step) {
     this.begin(step.what);
-    for (const [index, packed] of step.tiles) {
+    if (step.pixels) this.writeBox(step.box, step.pixels);
+    for (const [index, packed] of step.tiles || []) {
       const box = this.tileBox(index);
       this.writeBox(box, unpackTile(packed, (box[2] - box[0]) * (box[3] - box[1])));
     }

@@ -35,7 +35,7 @@ export function editable(action) {
   return ready() ? unlockedSelection(action) : [];
 }
 
-export function takeBack(way) {
+export function stepHistory(way) {
   if (gesture.kind) return cancelGesture();
   if (!ready()) return;
   const step = state.image[way]();
@@ -134,7 +134,7 @@ export function setChecked(checked) {
   setStatus(checked ? "Checked." : "No longer marked as checked.");
 }
 
-export function turnImage(by) {
+export function stepImage(by) {
   if (!state.image) return;
   const place = state.queue.findIndex(({ index }) => index === state.about.index);
   const next = state.queue[place + by];
@@ -142,10 +142,10 @@ export function turnImage(by) {
   return ask("show", { picture: next.index }, `Opening ${next.name} ...`);
 }
 
-export function checkAndTurn() {
+export function checkAndStep() {
   if (!state.image) return;
   setChecked(true);
-  return turnImage(1);
+  return stepImage(1);
 }
 
 const shownInstances = () =>
@@ -155,7 +155,7 @@ export function selectAll() {
   if (state.image) select(shownInstances());
 }
 
-export function turnInstance(by) {
+export function stepInstance(by) {
   if (!state.image) return;
   const ids = shownInstances();
   if (!ids.length) return setStatus("There is no instance to go to.");

@@ -1,7 +1,7 @@
 // Keys of the canvas.
 import {
-  checkAndTurn, flush, mergeSelected, operateOnSelected, removeSelected, selectAll, startInstance,
-  takeBack, turnInstance, turnImage,
+  checkAndStep, flush, mergeSelected, operateOnSelected, removeSelected, selectAll, startInstance,
+  stepHistory, stepInstance, stepImage,
 } from "./actions.js";
 import { keyName } from "./key_names.js";
 import { held } from "./pointer.js";
@@ -28,15 +28,15 @@ const KEYS = {
   ">": () => operateOnSelected("grow"), "<": () => operateOnSelected("shrink"),
   "+": () => zoomBy(ZOOM_STEP), "=": () => zoomBy(ZOOM_STEP), "-": () => zoomBy(1 / ZOOM_STEP),
   z: zoomToSelection, f: fit, o: () => toggleLook("outlines"),
-  a: () => turnImage(-1), d: () => turnImage(1),
-  j: () => turnInstance(1), k: () => turnInstance(-1),
+  a: () => stepImage(-1), d: () => stepImage(1),
+  j: () => stepInstance(1), k: () => stepInstance(-1),
   ".": () => pressAtCursor(), Escape: dropDraft, "?": openHelp,
   Enter: (event) => enter(event.shiftKey),
   Backspace: () => (drafts.polygon.length || drafts.seeds.length ? stepBack : removeSelected)(),
 };
 const WITH_CONTROL = {
-  z: (event) => takeBack(event.shiftKey ? "redo" : "undo"), y: () => takeBack("redo"),
-  s: flush, a: selectAll, Enter: checkAndTurn,
+  z: (event) => stepHistory(event.shiftKey ? "redo" : "undo"), y: () => stepHistory("redo"),
+  s: flush, a: selectAll, Enter: checkAndStep,
 };
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const REPEATING = ["[", "]", "+", "=", "-", "z", "y", "j", "k", ...Object.keys(WAYS)];

@@ -2,7 +2,7 @@
 import { ask } from "../sync/messages.js";
 import { counted, emit, find, make, on, setPressed, state } from "../view/state.js";
 
-const STATES = { new: "new", edited: "edited", checked: "checked" };
+const STATES = { new: "new", edited: "edited", checked: "checked", damaged: "damaged" };
 
 // Only messages bring thumbnails; what else tells of the queue leaves them as they are.
 export function showQueue(queue) {
@@ -12,12 +12,12 @@ export function showQueue(queue) {
   emit("queue");
 }
 
-function queueRow({ index, name, count, state: progress, thumb }) {
+function queueRow({ index, name, count, state: progress, thumb, damage }) {
   const open = index === state.about?.index;
   const words = make("span", { className: "words" },
     make("span", { className: "name", title: name }, name),
     make("span", { className: "sub" }, counted(count, "instance")),
-    make("span", { className: "sub state " + progress }, STATES[progress] || ""));
+    make("span", { className: "sub state " + progress, title: damage || "" }, STATES[progress] || ""));
   const button = make("button", { type: "button", className: "picture", "data-asks": "" },
     ...(thumb ? [make("img", { src: thumb.url, alt: "", loading: "lazy" })] : []), words);
   if (open) button.setAttribute("aria-current", "true");

@@ -6,11 +6,13 @@ import { showQueue } from "../panels/queue.js";
 import { call, fetchBytes, fetchLabels, fetched, unpackLabels } from "./payloads.js";
 import { about, notSaved, pump, saver, settled, startSaving, unsent } from "./saving.js";
 import { layers, newImage } from "../view/layers.js";
-import { props, trigger } from "../view/page.js";
+import { element, props, trigger } from "../view/page.js";
 import { anchors } from "../view/outlines.js";
 import { counted, emit, select, selected, setStatus, state, timings } from "../view/state.js";
 
 const TOKEN_KEY = "segdemo-refine", PICTURE_KEY = "segdemo-refine-picture";
+const SESSIONS_KEY = "segdemo-sessions", MOST_SESSIONS = 100;
+const SERVER_CHECK = 5000; // milliseconds
 const GENTLE = new Set(["edges", "preview"]); // editing goes on while the server works on these
 
 // Private windows may refuse storage; the work then lasts as long as the page.
@@ -35,18 +37,78 @@ function remember(token, picture) {
   }
 }
 
+// Tokens of all work that this browser has opened, the latest first.
+export function knownSessions() {
+  let known = [];
+  try {
+    known = JSON.parse(remembered("localStorage", SESSIONS_KEY)) || [];
+  } catch { /* not a list: begin another one */ }
+  const last = [state.token, remembered("localStorage")];
+  return [...new Set([...last, ...(Array.isArray(known) ? known : [])])].filter(Boolean);
+}
+
+function keepSessions(tokens) {
+  try {
+    localStorage.setItem(SESSIONS_KEY, JSON.stringify(tokens.slice(0, MOST_SESSIONS)));
+  } catch { /* a private window: the work lasts as long as the page */ }
+}
+
+export function forgetSession(token) {
+  keepSessions(knownSessions().filter((known) => known !== token));
+  if (remembered("localStorage") === token) localStorage.removeItem(TOKEN_KEY);
+}
+
 export function wait(name, words) {
   state.waiting = name;
   if (words) setStatus(words);
   emit("busy");
 }
 
-let greeted = null;
-
 export function greet(storage) {
-  greeted = remembered(storage);
+  const linked = /^#work=([\w-]{22})$/.exec(location.hash)?.[1];
+  if (!linked) return hello(remembered(storage), Number(remembered(storage, PICTURE_KEY)));
+  history.replaceState(null, "", location.pathname + location.search);
+  keepSessions([linked, ...knownSessions()]);
+  return hello(linked, 0);
+}
+
+function hello(token, picture) {
   wait("hello");
-  trigger("hello", { token: greeted, picture: Number(remembered(storage, PICTURE_KEY)) });
+  trigger("hello", { token, picture });
+}
+
+export async function greetToken(token) {
+  if (state.waiting || state.operating) return setStatus("One moment: the server is busy.");
+  endGesture();
+  if (!(await settled())) return setStatus(blocked());
+  hello(token, 0);
+}
+
+// Begin without photos; the work that was open stays on the server, and in the list.
+export async function leave() {
+  if (state.image && !(await settled()) && !saver.final) return setStatus(blocked());
+  keepSessions(knownSessions());
+  remember(null);
+  hello("", 0);
+}
+
+// Gradio asks for ever whether a server that is away has finished; so ask whether it is there.
+async function watchServer() {
+  if (!element.isConnected || !state.waiting) return;
+  const { waiting } = state;
+  const answer = await call("list_sessions", { tokens: [] });
+  if (!answer && state.waiting === waiting) refused();
+}
+
+// Gradio says of an event only that it failed: a full queue, or no server.
+function refused() {
+  if (!element.isConnected || !state.waiting) return;
+  wait(null, "The server did not take this: it is busy or away. Try again.");
+}
+
+export function start() {
+  document.addEventListener("segdemo-refused", refused);
+  setInterval(watchServer, SERVER_CHECK);
 }
 
 const blocked = () => (saver.final ? notSaved()
@@ -93,6 +155,7 @@ async function openImage(message) {
     fetched(sent.image).then(createImageBitmap), fetchLabels(sent.labels),
     edges && fetchBytes(edges.file),
   ]);
+  const steps = sent.history?.file && await fetchLabels(sent.history.file);
   if (state.key !== message.key) return;
   cancelGesture();
   layers.photo?.close();
@@ -100,10 +163,12 @@ async function openImage(message) {
   Object.assign(state, { token: message.token, classes: message.classes || {}, about: sent });
   Object.assign(state, { image: new EditedImage(sent.width, sent.height, labels,
     sent.instances, sent.highest) });
+  if (steps) state.image.restoreHistory(sent.history, steps);
   Object.assign(state, { parts: null, proposals: null, start: null, selection: [] });
   state.edges = edges && { source: edges.source, label: edges.label, values };
   Object.assign(state.look, { compare: false, photoOnly: false });
   remember(state.token, sent.index);
+  keepSessions(knownSessions());
   startSaving(sent.revision);
   anchors.clear();
   newImage();
@@ -136,10 +201,9 @@ async function takeProposals(message) {
     : "RIP proposes no change with these settings.");
 }
 
-function close() {
-  if (greeted || state.token) remember(null); // the server no longer has that work
-  greeted = null;
-  Object.assign(state, { image: null, about: null, token: null, queue: [], proposals: null });
+// The token stays in the browser: a server that has lost a folder may get it back.
+function close(message) {
+  Object.assign(state, { image: null, about: null, token: message.token, queue: [], proposals: null });
   layers.fill = null;
   emit("image");
 }
