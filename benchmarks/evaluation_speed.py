@@ -38,8 +38,8 @@ from evaluation.core.runner import Sample, measure_all
 from evaluation.data.boundary_annotations import instance_boundaries
 from evaluation.data.boundary_sets import BoundarySample
 from evaluation.data.instance_readers import LabelMapFile
-from evaluation.data.mask_pairs import MaskPair
-from evaluation.metrics.instance_figures import Protocol
+from evaluation.data.mask_pairs import PredictionPair
+from evaluation.metrics.instance_metrics import Protocol
 from evaluation.metrics.weighted_f import weighted_f
 
 SMALL = 256  # side of the images that show whether memory grows
@@ -67,7 +67,7 @@ def draw_pairs(folder: Path, count: int, side: int) -> Work:
         files = [folder / name / f"{number:04d}.png" for name in ("gt", "found")]
         for file, values in zip(files, (truth, soft), strict=True):
             Image.fromarray((values * 255).astype(np.uint8)).save(file, compress_level=1)
-        pair = MaskPair("drawn", files[0].stem, *files)
+        pair = PredictionPair("drawn", files[0].stem, *files)
         samples.append(Sample(pair.name, (pair.truth, pair.prediction), pair))
     return samples, partial(dis.measure_files, resize="", strict=False)
 

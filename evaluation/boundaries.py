@@ -36,10 +36,10 @@ from evaluation.data.boundary_sets import BoundarySample, find_samples, with_edg
 from evaluation.data.validation import report_errors
 from evaluation.metrics.boundary import (
     BoolArray,
-    BoundaryFigures,
+    BoundaryMetrics,
     Counts,
     boundary_counts,
-    boundary_figures,
+    boundary_metrics,
     f_measure,
     recall_precision,
     suppress_non_maxima,
@@ -91,7 +91,7 @@ class BoundaryBenchmark(Benchmark[BoundarySample]):
             program=self.program,
             protocol=f"BSDS500, {self.bins} thresholds"
             + (", ridges kept before thinning" if self.thin_first else ""),
-            figures=figures_of(counts, self.bins, self.section),
+            figures=metrics_of(counts, self.bins, self.section),
             per_image=[{k: v for k, v in row.items() if k != "counts"} for row in kept],
             counts={"images": len(kept)},
             notes=notes,
@@ -171,11 +171,11 @@ def counts_by_map(rows: Sequence[Row]) -> Mapping[str, list[Counts]]:
     return {name: [row["counts"][name] for row in rows] for name in names}
 
 
-def figures_of(counts: Mapping[str, list[Counts]], bins: int, section: str) -> dict[str, float]:
+def metrics_of(counts: Mapping[str, list[Counts]], bins: int, section: str) -> dict[str, float]:
     """Return section/map/metric as shares."""
     figures: dict[str, float] = {}
     for name, some in counts.items():
-        found: BoundaryFigures = boundary_figures(some, thresholds_of(bins))
+        found: BoundaryMetrics = boundary_metrics(some, thresholds_of(bins))
         figures |= {f"{section}/{name}/{k.upper()}": v for k, v in vars(found).items()}
     return figures
 

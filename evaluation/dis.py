@@ -28,7 +28,7 @@ from evaluation.core.row_file import Row
 from evaluation.core.runner import Sample
 from evaluation.data.mask_pairs import (
     FILTERS,
-    MaskPair,
+    PredictionPair,
     Subset,
     check_pair,
     find_image,
@@ -67,7 +67,7 @@ MeansBySubset = Mapping[tuple[str, str], Means]
 """(subset, protocol) -> means over its images."""
 
 
-def measure_files(pair: MaskPair, resize: str, strict: bool) -> Row:
+def measure_files(pair: PredictionPair, resize: str, strict: bool) -> Row:
     """Measure one pair of files; raises InputError."""
     truth = read_truth(pair.truth)
     prediction = read_prediction(pair.prediction, truth.shape, resize)
@@ -85,7 +85,7 @@ def measure_files(pair: MaskPair, resize: str, strict: bool) -> Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskBenchmark(Benchmark[MaskPair]):
+class MaskBenchmark(Benchmark[PredictionPair]):
     """Predicted masks beside true ones, subset by subset."""
 
     program: ClassVar[str] = "dis"
@@ -98,7 +98,7 @@ class MaskBenchmark(Benchmark[MaskPair]):
         return Report(
             program=self.program,
             protocol="diffdis (maps cut at 0.5) and sod (soft maps)",
-            figures=figures_of(means),
+            figures=metrics_of(means),
             per_image=kept,
             counts=counts_of(kept),
             notes=[*notes, *notes_of(kept, self.options)],
@@ -162,7 +162,7 @@ def collect_means(rows: Iterator[Row]) -> tuple[MeansBySubset, list[Row]]:
     return means, kept
 
 
-def figures_of(means: MeansBySubset) -> dict[str, float]:
+def metrics_of(means: MeansBySubset) -> dict[str, float]:
     """Name the figures subset/protocol/metric, with the papers' Overall of DIS-TE1 to 4.
 
     Subsets of other data sets get the plain mean of their figures, "mean of subsets".

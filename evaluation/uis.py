@@ -32,13 +32,13 @@ from evaluation.data.instance_sets import (
 from evaluation.data.layouts import LAYOUTS, TruthLocation, find_truth
 from evaluation.metrics.average_precision import LIMITS
 from evaluation.metrics.federated import LIMIT, Federation, federated_figures, matches_by_class
-from evaluation.metrics.instance_figures import (
+from evaluation.metrics.instance_metrics import (
     LABELS,
     Protocol,
     counts_of,
     curves_of,
-    figures_of,
     measure_instances,
+    metrics_of,
     table_row,
     truth_row,
 )
@@ -212,7 +212,7 @@ def is_federated(truth: InstanceTruth, predictions: InstancePredictions) -> bool
 
 def all_figures(rows: Sequence[Row], protocol: Protocol, truth: InstanceTruth) -> dict[str, float]:
     """Return "row/metric" -> percent, LVIS' federated figures under rows of their own."""
-    figures = figures_of(rows, protocol)
+    figures = metrics_of(rows, protocol)
     for kind in FEDERATED:
         if rows and kind in rows[0].get("classes", ()):
             found = federated_figures(rows, kind, truth.frequencies)

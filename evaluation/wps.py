@@ -72,7 +72,7 @@ class PanopticBenchmark(Benchmark[PanopticSample]):
     def report(self, rows: Iterator[Row], notes: Sequence[str]) -> Report:
         """Sum the counts of all images."""
         kept = list(rows)
-        figures = figures_of(kept, self.truth, self.section)
+        figures = metrics_of(kept, self.truth, self.section)
         by_class = {
             name.split("/")[1]: value
             for name, value in figures.items()
@@ -116,7 +116,7 @@ def collect(options: argparse.Namespace) -> PanopticBenchmark:
     )
 
 
-def figures_of(rows: Sequence[Row], truth: PanopticTruth, section: str) -> dict[str, float]:
+def metrics_of(rows: Sequence[Row], truth: PanopticTruth, section: str) -> dict[str, float]:
     """Return percent: of all classes under `section`, then those of each class."""
     images = [counts_by_class(row["classes"]) for row in rows]
     whole = panoptic_quality(images, truth.things)

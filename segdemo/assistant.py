@@ -25,10 +25,10 @@ from segdemo.datatypes import (
     RGBImage,
     SegmentationResult,
 )
-from segdemo.diffdis.loading import load_pipeline as load_diffdis
+from segdemo.diffdis.loading import load_diffdis
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.diffegg.loading import load_pipeline as load_diffegg
+from segdemo.diffegg.loading import load_diffegg
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
@@ -46,7 +46,7 @@ ProposalEdges = Literal["diffegg", "diffdis"]
 
 
 class AnnotationAssistant:
-    """Owns the device and the models; one call of a model at a time, whoever asks (`ModelGate`)."""
+    """Owns the device and the models; one call of a model at a time (`ModelGate`)."""
 
     def __init__(
         self,

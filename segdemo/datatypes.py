@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 class InputError(ValueError):
-    """Something a user gave is wrong; the message names it and the way out.
+    """Invalid input of a user; the message names it and says how to fix it.
 
     Messages hold names of files and text out of them, so they are escaped for the terminal.
     """
@@ -125,7 +125,7 @@ class EdgeMap:
 class PseudoEdge:
     """Edge, interior and uncertain cells of an EdgeKL score (DiffEGG, Algorithm 2).
 
-    labels: (h, w) int8. lower, upper: the thresholds. rule: which rule set them. guarded: the
+    labels: (h, w) int8. lower, upper: the thresholds. rule: which rule set them. used_fallback: the
     paper's rule left too few interior cells, so another one was used.
     """
 
@@ -137,7 +137,7 @@ class PseudoEdge:
     lower: float
     upper: float
     rule: str
-    guarded: bool = False
+    used_fallback: bool = False
 
     def __post_init__(self) -> None:
         """Make the labels read-only."""
@@ -161,13 +161,13 @@ class KLCurve:
     """How much attention changes from each timestep to the next (DiffEGG, PeakKL).
 
     timesteps: N falling ints. gaps: N - 1 values in nats, gap i between steps i and i + 1.
-    peak: index of the chosen step. flat: no gap was above zero, so the choice means nothing.
+    peak: index of the chosen step. no_peak: no gap was above zero, so the choice means nothing.
     """
 
     timesteps: tuple[int, ...]
     gaps: tuple[float, ...]
     peak: int
-    flat: bool
+    no_peak: bool
 
     @property
     def peak_timestep(self) -> int:
@@ -177,7 +177,7 @@ class KLCurve:
     @property
     def largest_gap(self) -> int | None:
         """Index of the largest gap, of equal ones the noisier; None where all are zero."""
-        return None if self.flat else self.gaps.index(max(self.gaps))
+        return None if self.no_peak else self.gaps.index(max(self.gaps))
 
     def pair(self, gap: int) -> tuple[int, int]:
         """Return the two timesteps that a gap lies between, the noisier first."""

@@ -92,7 +92,7 @@ def unpack_zip(
     entries (macOS adds many) are skipped silently. Raises InputError where the archive is
     broken, locked by a password, without images, or beyond `most` and `MAX_UNPACKED_BYTES`.
 
-    suffixes: endings, in small letters, of what counts as a image. most: how many may be in it.
+    suffixes: endings, in small letters, of what counts as an image. most: how many may be in it.
     """
     on_skip = on_skip or logger.info
     try:

@@ -1,4 +1,4 @@
-"""One gate for every call of a model: one call at a time, on a GPU that may have to be borrowed."""
+"""A lock around model calls: one call at a time, on hosts that lend a GPU per call too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model_call(method: Method) -> Method:
 
 
 class ModelGate:
-    """Lets one call of a model through at a time, whoever asks.
+    """Lets one call of a model through at a time, for all threads.
 
     borrow: on a host that lends its GPU to single calls, what runs a call there.
     """

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite: features of a network that was trained on ImageNet.
+"""EfficientNet-Lite, an image classifier trained on ImageNet, as a feature extractor.
 
-A small model lacks what a large text-to-image model knows of objects. The variant that borrows it
+A small model lacks what a large text-to-image model knows of objects. The model with photo features
 adds these features to the hidden states of DiffDIS on their way down, and shows them to the edge
 generator of DiffEGG, beside the denoiser's hidden states.
 Layout and weights after "EfficientNet" (Tan and Le, ICML 2019) in its Lite form: no

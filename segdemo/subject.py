@@ -1,4 +1,4 @@
-"""What U2NetP takes for the subject of a photo, in two looks: at all of it, then closer."""
+"""Saliency of a photo by U2NetP, in two passes: the whole image, then a crop around the subject."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 from segdemo.windows import Window
 
 SIDE = 320
-"""Side in pixels at which U2NetP looks: the size it was trained at."""
+"""Side in pixels of U2NetP's input: the size it was trained at."""
 
 MARGIN = 1.3
-"""Side of the second look's window, relative to the box around the first answer."""
+"""Side of the second pass's crop, relative to the box around the first pass's mask."""
 
 
 @functools.cache
@@ -27,25 +27,25 @@ def load_subject_network() -> U2NetP:
 
 
 @torch.inference_mode()
-def find_subject(image: RGBImage, network: U2NetP) -> npt.NDArray[np.float32]:
-    """Return the map of an image's subject, (H, W) in [0, 1].
+def predict_saliency(image: RGBImage, network: U2NetP) -> npt.NDArray[np.float32]:
+    """Return an image's saliency map, (H, W) in [0, 1].
 
-    The mean of a look at the whole image and one at the window around what it found, each also
+    The mean of a pass over the whole image and one over a crop around its mask, each also
     mirrored.
     """
     photo = Image.fromarray(image)
-    first = _look(photo, Window.whole(photo.size), network)
+    first = _predict_window(photo, Window.whole(photo.size), network)
     inside = first > 0.5
     if not inside.any():
         return first
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-    second = _look(photo, Window.around(box, MARGIN), network)
+    second = _predict_window(photo, Window.around(box, MARGIN), network)
     return (first + second) * np.float32(0.5)
 
 
-def _look(photo: Image.Image, window: Window, network: U2NetP) -> npt.NDArray[np.float32]:
-    """Return the map of one window, in its place; 0 outside; (H, W)."""
+def _predict_window(photo: Image.Image, window: Window, network: U2NetP) -> npt.NDArray[np.float32]:
+    """Return the saliency of one window pasted into the image; 0 outside; (H, W)."""
     pixels = np.asarray(window.crop(photo, SIDE), np.float32) / 127.5 - 1
     images = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(network.device)  # (1, 3, S, S)
     logits = network(torch.cat([images, images.flip(-1)])).logits

@@ -116,7 +116,7 @@ def _write_arrays(
             timesteps=np.array(trace.curve.timesteps, np.int64),  # (N,)
             gaps=np.array(trace.curve.gaps, np.float64),  # (N - 1,)
             peak_timestep=np.array(trace.curve.peak_timestep),
-            flat=np.array(trace.curve.flat),
+            flat=np.array(trace.curve.no_peak),
             pictures=np.stack([step.picture for step in steps]),  # (N, h, w, 3)
             edge_scores=np.stack([step.edge_score for step in steps]),  # (N, h, w)
             attention=np.stack([step.attention for step in steps]),  # (N, h, w, k, k)
@@ -126,7 +126,7 @@ def _write_arrays(
             lower=np.array(edge.lower),
             upper=np.array(edge.upper),
             rule=np.array(edge.rule),
-            guarded=np.array(edge.guarded),
+            guarded=np.array(edge.used_fallback),
             layers=np.array(trace.layers, np.str_),
             size=np.array(trace.size),
             settings=np.array(json.dumps(asdict(settings))),

@@ -1,4 +1,4 @@
-"""U2NetP: a small network that knows which object of a photo is the subject, and its features.
+"""U2NetP: a small salient object detector, and its features.
 
 Layout after "U2-Net: Going Deeper with Nested U-Structure for Salient Object Detection" (Qin et
 al., Pattern Recognition 2020), the small variant of 1.1 M weights, batch norms folded into the

@@ -24,7 +24,7 @@ MOST_TICKS = 12  # timesteps that fit beside each other
 BINS = 60
 PICTURE_SIDE = 512  # pixels
 
-# Okabe and Ito's colours, told apart by all kinds of eyes; as greys they differ as well
+# Okabe and Ito's colours, colour-blind safe; they differ as greys as well
 BLUE, VERMILION, YELLOW, GREY = "#0072B2", "#D55E00", "#F0E442", "#999999"
 LABEL_COLOURS = {
     PseudoEdge.EDGE: (240, 228, 66),  # yellow
@@ -101,8 +101,8 @@ def pseudo_edge_figure(edge: PseudoEdge, timestep: int) -> Figure:
     plane = figure.subplots()
     plane.imshow(label_picture(edge.labels), interpolation="nearest")
     plane.set_axis_off()
-    took_over = "\n(the paper's left too little interior)" if edge.guarded else ""
-    title = f"Pseudo-edge at timestep {timestep}, rule {edge.rule}{took_over}"
+    fallback = "\n(the paper's left too little interior)" if edge.used_fallback else ""
+    title = f"Pseudo-edge at timestep {timestep}, rule {edge.rule}{fallback}"
     plane.set_title(title, fontsize=TITLE)
     words = {
         PseudoEdge.EDGE: f"edge: score above {edge.upper:.3g}",
@@ -175,7 +175,7 @@ def _draw_ratios(panel: Any, ratios: Sequence[tuple[int, float]], curve: KLCurve
     steps, values = zip(*ratios, strict=True)
     panel.plot(steps, values, "-s", color=BLUE, linewidth=2, markersize=6)
     panel.axhline(1.0, color="black", linestyle="--", linewidth=1.5, label="1.0: no preference")
-    if not curve.flat:
+    if not curve.no_peak:
         words = f"PeakKL's choice, {curve.peak_timestep}"
         panel.axvline(curve.peak, color=VERMILION, linestyle=":", linewidth=1.5, label=words)
     panel.legend(fontsize=TEXT)

@@ -42,11 +42,11 @@ def write_model(
     autoencoder.save_pretrained(folder / "vae")
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     for part in ("unet/config.json", "vae/config.json"):
-        forget_origin(folder / part)
+        strip_local_paths(folder / part)
     if pipeline.photo_features is not None:
         features = copy.deepcopy(pipeline.photo_features).cpu().to(dtype)
         features.save_pretrained(folder / PHOTO_FEATURES)
-        forget_origin(folder / PHOTO_FEATURES / "config.json")
+        strip_local_paths(folder / PHOTO_FEATURES / "config.json")
     null_text = pipeline.null_text.detach().float().cpu().contiguous()
     save_file({"null_text": null_text}, folder / "null_text.safetensors")
     write_card(card, folder)
@@ -68,7 +68,7 @@ def _save_whole(unet: DiffDISUNet, folder: Path, dtype: torch.dtype) -> None:
     save_file(whole, folder / f"{DIFFUSERS_STEM}.safetensors", metadata={"format": "pt"})
 
 
-def forget_origin(config: Path) -> None:
+def strip_local_paths(config: Path) -> None:
     """Take the path of this machine out of a config that diffusers wrote."""
     entries = json.loads(config.read_text())
     entries.pop("_name_or_path", None)
@@ -80,7 +80,7 @@ def write_readme(
 ) -> None:
     """Write README.md: how it was trained and what was measured.
 
-    rows: of all validations. panels: pictures that are copied and shown.
+    rows: of all validations. panels: images that are copied and shown.
     """
     shutil.rmtree(folder / PANELS, ignore_errors=True)
     shown = []
@@ -101,7 +101,7 @@ def write_readme(
         "Open it: `python app.py --model FOLDER` of segdemo, FOLDER being this one.",
         "",
         "## Measured while training",
-        f"Pictures that were not trained on: {card.quality['pictures']}; at their own size, soft "
+        f"Images that were not trained on: {card.quality['pictures']}; at their own size, soft "
         "masks, one pass. Max F: the best threshold of the mean F curve, beta squared "
         "0.3. MAE: mean absolute difference.",
         "",

@@ -33,7 +33,7 @@ def imagenet_features() -> PhotoFeatures:
     weights = [tensor for name, tensor in entries.items() if not name.startswith(CLASSIFIER)]
     features = PhotoFeatures()
     own = features.state_dict()
-    # both list their layers in the order in which a picture meets them
+    # both list their layers in the order in which an image meets them
     if [tensor.shape for tensor in weights] != [tensor.shape for tensor in own.values()]:
         raise InputError(f"{file} is not an EfficientNet-Lite2: install {REQUIREMENT}.")
     features.load_state_dict(dict(zip(own, weights, strict=True)))

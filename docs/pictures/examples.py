@@ -61,6 +61,8 @@ HENS = (
      (757, 205), (758, 185), (765, 165), (778, 150), (792, 138)),
 )
 # fmt: on
+# red, green, blue of the background and of each hen
+PALETTE = (0, 0, 0, 86, 180, 233, 230, 159, 0, 0, 158, 115, 240, 228, 66)
 MERGED = ((1,), (2, 3), (4,))  # ids that share a mask: the two hens in the middle touch
 
 
@@ -81,7 +83,9 @@ def main() -> None:
     hens = photo("chicken").open(gcompris)
     save_photo(hens, instances / "hens.jpg", max(hens.size))  # the outlines' pixels
     labels = draw_labels(hens.size)
-    Image.fromarray(labels).save(instances / "hens_instances.png", optimize=True)
+    coloured = Image.fromarray(labels, "P")  # numbers alone look black where they are shown
+    coloured.putpalette(PALETTE)
+    coloured.save(instances / "hens_instances.png", optimize=True)
     draw_edge(labels).save(instances / "hens_edge.png", optimize=True)
     merged = json.dumps(merged_masks(labels, "hens.jpg"))
     (instances / "hens_merged.json").write_text(merged + "\n")

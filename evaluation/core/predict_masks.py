@@ -20,7 +20,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.checkpoints.registry import registered_source
 from segdemo.datatypes import FloatMap
-from segdemo.diffdis.loading import load_pipeline
+from segdemo.diffdis.loading import load_diffdis
 from segdemo.diffusion import pick_device
 from segdemo.files import write_png
 from segdemo.images import load_rgb, resize_map, to_grey
@@ -78,7 +78,7 @@ def predict(
 
 def round_trip(options: argparse.Namespace, size: int) -> Predict:
     """Return a function that sends a mask through a model's autoencoder at `size` pixels."""
-    pipeline = load_pipeline(locate_diffdis(options.model), pick_device(options.device))
+    pipeline = load_diffdis(locate_diffdis(options.model), pick_device(options.device))
 
     def through_latents(file: Path) -> FloatMap:
         mask = Image.fromarray(load_rgb(file)).convert("L")

@@ -45,7 +45,7 @@ class Subset:
 
 
 @dataclass(frozen=True)
-class MaskPair:
+class PredictionPair:
     """A ground truth and its prediction. name: subset/stem."""
 
     subset: str
@@ -121,7 +121,7 @@ def prediction_folder(root: Path, subset: Subset, only: bool) -> Path:
 
 def match(
     subset: Subset, predictions: Path, suffix: str = "", partner: str = "prediction"
-) -> tuple[list[MaskPair], list[FileError]]:
+) -> tuple[list[PredictionPair], list[FileError]]:
     """Pair files by stem, and tell what is missing, extra or there twice.
 
     partner: what the other files are called in messages. suffix: what predictions have behind the
@@ -144,10 +144,12 @@ def match(
             message = f"has no ground truth in {subset.truth}: take it out."
             errors.append(FileError(str(file), message, optional=True))
     stems = sorted(set(truths) & set(found))
-    return [MaskPair(subset.name, stem, truths[stem], found[stem]) for stem in stems], errors
+    return [PredictionPair(subset.name, stem, truths[stem], found[stem]) for stem in stems], errors
 
 
-def check_pair(pair: MaskPair, contents: Mapping[Path, bytes], resize: str) -> list[FileError]:
+def check_pair(
+    pair: PredictionPair, contents: Mapping[Path, bytes], resize: str
+) -> list[FileError]:
     """Decode both files and tell what is wrong with their kind, depth, values and sizes.
 
     contents: the bytes of both. resize: the filter for predictions of another size, empty if they

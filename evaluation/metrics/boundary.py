@@ -29,7 +29,7 @@ Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class BoundaryFigures:
+class BoundaryMetrics:
     """ods: best F of summed counts. ois: F of every image's best threshold. ap: area under PR."""
 
     ods: float
@@ -96,7 +96,7 @@ def match(
     return np.concatenate(matched or [np.zeros(0, np.int64)]).astype(np.int64)
 
 
-def boundary_figures(counts: Sequence[Counts], thresholds: Sequence[float]) -> BoundaryFigures:
+def boundary_metrics(counts: Sequence[Counts], thresholds: Sequence[float]) -> BoundaryMetrics:
     """Summarise the counts of several images, each (T, 4), as BSDS500's own code does.
 
     Where all thresholds have the same recall there is no curve, and AP is 0.
@@ -113,7 +113,7 @@ def boundary_figures(counts: Sequence[Counts], thresholds: Sequence[float]) -> B
     grid = np.arange(0, 1.005, 0.01)
     inside = (grid >= recall[0]) & (grid <= recall[-1]) & (len(recall) > 1)
     area = np.interp(grid[inside], recall, precision[first]).sum() * 0.01
-    return BoundaryFigures(ods, ois, float(area))
+    return BoundaryMetrics(ods, ois, float(area))
 
 
 def recall_precision(counts: Counts) -> tuple[Values, Values]:

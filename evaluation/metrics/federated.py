@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evaluation.metrics.average_precision import SIZES, Matches, match, summarize
-from evaluation.metrics.instance_figures import Row
+from evaluation.metrics.instance_metrics import Row
 from evaluation.metrics.instances import Instances, IoUKind, ious
 
 LIMIT = 300  # predictions of an image that count, of all classes together

@@ -1,4 +1,4 @@
-"""Panels of the images that went worst: what was right, what too much, what too little."""
+"""Panels of the lowest-scoring images: what was right, what too much, what too little."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from evaluation.metrics.average_precision import IOU_THRESHOLDS, RECALLS, Curves
 from segdemo.datatypes import RGBImage
 
 DPI = 120
-# Okabe and Ito's colours, told apart by all kinds of eyes; line styles tell them apart without
+# Okabe and Ito's colours, colour-blind safe; line styles distinguish curves in grey
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 FALSE_POSITIVE, FALSE_NEGATIVE = (213, 94, 0), (0, 114, 178)  # vermilion, blue

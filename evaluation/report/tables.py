@@ -1,4 +1,4 @@
-"""One form for the results of every measuring program: JSON, Markdown, CSV, a row an sample.
+"""One form for the results of every measuring program: JSON, Markdown, CSV, one row per sample.
 
 Figures are named "section/row/metric", "row/metric" or "metric". A section is a data set; papers'
 rows on the same data set stand above ours.
@@ -31,7 +31,7 @@ SHOWN = 3  # digits in tables, as the papers print
 class Report:
     """What a program measured.
 
-    figures: see the module; NaN where a figure is not defined. per_image: a row an sample, under
+    figures: see the module; NaN where a figure is not defined. per_image: one row per sample, under
     `name`; values that are not numbers or words stay out of the CSV. counts: images, objects ...
     papers: rows to print above ours, on the scale of `figures`. plots: by file name. worst: the
     panels to draw.

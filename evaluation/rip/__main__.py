@@ -23,7 +23,7 @@ from evaluation.core.benchmark import check_output, exit_status, run
 from evaluation.core.cli import Parser, add_run
 from evaluation.data.corruption import Corruption
 from evaluation.data.layouts import LAYOUTS
-from evaluation.metrics.instance_figures import LABELS
+from evaluation.metrics.instance_metrics import LABELS
 from evaluation.rip import instances, panoptic
 from segdemo.rip.settings import PRESETS
 

@@ -20,13 +20,13 @@ from evaluation.data.edge_readers import EdgeReader
 from evaluation.data.instance_readers import InstanceReader, from_masks
 from evaluation.data.instance_sets import read_predictions, read_truth
 from evaluation.data.layouts import find_truth
-from evaluation.metrics.instance_figures import (
+from evaluation.metrics.instance_metrics import (
     LABELS,
     Protocol,
     counts_of,
     curves_of,
-    figures_of,
     measure_instances,
+    metrics_of,
     truth_row,
 )
 from evaluation.metrics.instances import Instances
@@ -48,7 +48,7 @@ CORRUPTIONS: dict[Corruption, str] = {
 
 
 @dataclass(frozen=True)
-class RepairSample:
+class RefinementSample:
     """One image: its truth, its base masks (None: the truth, corrupted) and its edges.
 
     size: (height, width) where known.
@@ -62,7 +62,7 @@ class RepairSample:
 
 
 @dataclass(frozen=True)
-class Settings:
+class RefinementSettings:
     """What is done to each image, and what is measured."""
 
     corruption: Corruption | None
@@ -72,7 +72,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Repaired:
+class Refined:
     """One image's true instances, its masks before and after RIP, and what RIP did."""
 
     truth: Instances
@@ -81,9 +81,9 @@ class Repaired:
     changes: RefinementCounts
 
 
-def measure_sample(sample: RepairSample, settings: Settings) -> Row:
+def measure_sample(sample: RefinementSample, settings: RefinementSettings) -> Row:
     """Corrupt, repair, match before and after; raises InputError."""
-    done = repair(sample, settings)
+    done = refine(sample, settings)
     row = truth_row(done.truth, settings.protocol)
     for stage, masks in zip(STAGES, (done.base, done.after), strict=True):
         predictions = from_masks(masks).with_box_areas()
@@ -92,7 +92,7 @@ def measure_sample(sample: RepairSample, settings: Settings) -> Row:
     return row | {f"RIP {name}": value for name, value in vars(done.changes).items()}
 
 
-def repair(sample: RepairSample, settings: Settings) -> Repaired:
+def refine(sample: RefinementSample, settings: RefinementSettings) -> Refined:
     """Read, corrupt and repair one image; raises InputError."""
     truth = sample.truth.load()
     masks = to_masks(truth, sample.size)
@@ -103,7 +103,7 @@ def repair(sample: RepairSample, settings: Settings) -> Repaired:
         rng = np.random.default_rng([settings.seed, sample.number])
         base = InstanceMasks.unscored(corrupt(masks.masks[~masks.crowd], settings.corruption, rng))
     edge = sample.edges.load(masks.size, lambda: masks.to_label_map().labels)
-    return Repaired(truth, base, *refine_instances(base, edge, settings.rip))
+    return Refined(truth, base, *refine_instances(base, edge, settings.rip))
 
 
 def to_masks(instances: Instances, size: tuple[int, int] | None) -> InstanceMasks:
@@ -121,12 +121,12 @@ def to_masks(instances: Instances, size: tuple[int, int] | None) -> InstanceMask
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepairBenchmark(Benchmark[RepairSample]):
+class RefinementBenchmark(Benchmark[RefinementSample]):
     """Instances before and after RIP beside true ones."""
 
     program: ClassVar[str] = "rip"
     section: str
-    settings: Settings
+    settings: RefinementSettings
     options: argparse.Namespace
 
     def report(self, rows: Iterator[Row], notes: Sequence[str]) -> Report:
@@ -142,7 +142,7 @@ class RepairBenchmark(Benchmark[RepairSample]):
         return Report(
             program=self.program,
             protocol="class-agnostic COCO, percent, before and after RIP",
-            figures={f"{section}/{n}": v for n, v in stage_figures(kept, protocol).items()},
+            figures={f"{section}/{n}": v for n, v in stage_metrics(kept, protocol).items()},
             per_image=[{k: v for k, v in row.items() if not isinstance(v, dict)} for row in kept],
             counts=stage_counts(kept),
             notes=[*notes, *self.notes_of()],
@@ -153,7 +153,7 @@ class RepairBenchmark(Benchmark[RepairSample]):
 
     def panel(self, index: int) -> RGBImage:
         """Draw a sample before beside after."""
-        done = repair(self.samples[index].payload, self.settings)
+        done = refine(self.samples[index].payload, self.settings)
         stages = (done.base, done.after)
         return side_by_side(*(instances_panel(done.truth, from_masks(one)) for one in stages))
 
@@ -168,7 +168,7 @@ class RepairBenchmark(Benchmark[RepairSample]):
         return notes
 
 
-def collect(options: argparse.Namespace) -> RepairBenchmark:
+def collect(options: argparse.Namespace) -> RefinementBenchmark:
     """Match base masks and edges to the truth; raises InputError."""
     bench = options.bench
     options.images = options.images or (bench and bench / "images")
@@ -181,15 +181,15 @@ def collect(options: argparse.Namespace) -> RepairBenchmark:
         if place in edges.readers:
             edge, edge_files = edges.readers[place]
             reader, files = base.readers[place] if base else (None, ())
-            sample = RepairSample(image.number, image.size, image.reader, reader, edge)
+            sample = RefinementSample(image.number, image.size, image.reader, reader, edge)
             samples.append(Sample(image.name, (*image.files, *files, *edge_files), sample))
-    settings = Settings(
+    settings = RefinementSettings(
         options.damage,
         options.seed,
         from_pairs(options.preset, options.rip),
         Protocol(tuple(options.iou)),
     )
-    return RepairBenchmark(
+    return RefinementBenchmark(
         samples=samples,
         measure=partial(measure_sample, settings=settings),
         errors=[*truth.errors, *(base.errors if base else ()), *edges.errors],
@@ -202,7 +202,7 @@ def collect(options: argparse.Namespace) -> RepairBenchmark:
 
 
 def stage_rows(rows: Sequence[Row], stage: str) -> list[Row]:
-    """Return the rows of one stage, as `instance_figures` names their values."""
+    """Return the rows of one stage, as `instance_metrics` names their values."""
     prefix = f"{stage}: "
     return [
         {
@@ -214,9 +214,9 @@ def stage_rows(rows: Sequence[Row], stage: str) -> list[Row]:
     ]
 
 
-def stage_figures(rows: Sequence[Row], protocol: Protocol) -> dict[str, float]:
+def stage_metrics(rows: Sequence[Row], protocol: Protocol) -> dict[str, float]:
     """Return "row/metric": before, after and the gain, by kind of IoU and by problem."""
-    before, after = (figures_of(stage_rows(rows, stage), protocol) for stage in STAGES)
+    before, after = (metrics_of(stage_rows(rows, stage), protocol) for stage in STAGES)
     gain = {name: after[name] - before[name] for name in before}
     figures: dict[str, float] = {}
     for label in dict.fromkeys(name.rpartition("/")[0] for name in before):

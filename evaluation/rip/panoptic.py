@@ -115,7 +115,7 @@ class ClassMapBenchmark(Benchmark[ClassMapSample]):
         return Report(
             program=self.program,
             protocol="panopticapi's rules, percent, class maps before and after RIP",
-            figures=stage_figures(kept, self.truth, section),
+            figures=stage_metrics(kept, self.truth, section),
             per_image=[{k: v for k, v in row.items() if k not in STAGES} for row in kept],
             counts={
                 "images": len(kept),
@@ -173,7 +173,7 @@ def collect(options: argparse.Namespace) -> ClassMapBenchmark:
     )
 
 
-def stage_figures(rows: Sequence[Row], truth: PanopticTruth, section: str) -> dict[str, float]:
+def stage_metrics(rows: Sequence[Row], truth: PanopticTruth, section: str) -> dict[str, float]:
     """Return section/stage/metric in percent, and the gain."""
     before, after = (
         panoptic_quality([counts_by_class(row[stage]) for row in rows], truth.things)

@@ -18,8 +18,11 @@ CARD = "segdemo.json"
 MAX_NATIVE_SIZE = 4096
 MAX_TIMESTEP = 999
 
-SEGMENT_KEYS = ("augment", "follow", "second_opinion")
-TRACE_KEYS = ("size", "fixed_timestep")
+CARD_SETTINGS = {
+    "segment": ("augment", "follow", "second_opinion"),
+    "trace": ("size", "fixed_timestep"),
+}
+"""Which settings a card may bring, by its entry."""
 Line = Annotated[str, Field(max_length=500)]
 
 
@@ -75,7 +78,7 @@ def read_card(folder: Path, name: str) -> ModelCard:
     if not file.exists():
         return ModelCard(name=name[-500:], licence=OFFICIAL_LICENCE)
     content = read_json(file)
-    for key, allowed in (("segment", SEGMENT_KEYS), ("trace", TRACE_KEYS)):
+    for key, allowed in CARD_SETTINGS.items():
         if isinstance(content.get(key), dict) and set(content[key]) - set(allowed):
             raise CheckpointError(f"{file}: {key!r} may hold {', '.join(allowed)} only.")
     known = {entry.name for entry in fields(ModelCard)}

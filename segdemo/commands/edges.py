@@ -1,4 +1,4 @@
-"""`edges`: how likely each pixel is an edge between instances, as a grey picture."""
+"""`edges`: how likely each pixel is an edge between instances, as a grey-scale image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segdemo.batch import Handler
-from segdemo.commands.tracing import add_trace_flags, run_on_pictures
+from segdemo.commands.trace_arguments import add_trace_flags, run_on_images
 from segdemo.datatypes import RGBImage
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.files import ImageFile, write_png
@@ -37,7 +37,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     def results(stem: str) -> tuple[Path]:
         return (_edge_file(arguments.output_dir, stem),)
 
-    return run_on_pictures(parser, arguments, results, _edge_finder)
+    return run_on_images(parser, arguments, results, _edge_finder)
 
 
 def _edge_finder(
@@ -45,9 +45,9 @@ def _edge_finder(
 ) -> Handler:
     origin = assistant.edge_source.label
 
-    def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+    def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         edge = assistant.edges(image, settings, rule)
-        file = _edge_file(output_dir, picture.stem)
+        file = _edge_file(output_dir, image_file.stem)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_png(to_grey(edge.probability), file)
         return (file,), f"{image.shape[1]} x {image.shape[0]}, from {origin}"

@@ -30,9 +30,9 @@ def list_images(
     found = find_images(inputs, output_dir)
     if not found:
         raise InputError(f"Nothing to do: no photos in {', '.join(map(str, inputs))}.")
-    pictures = [replace(picture, name=str(picture.path)) for picture in found]
-    _check_overwriting(pictures, results)
-    return pictures
+    image_files = [replace(image_file, name=str(image_file.path)) for image_file in found]
+    _check_overwriting(image_files, results)
+    return image_files
 
 
 def create_folder(folder: Path) -> None:
@@ -46,14 +46,14 @@ def create_folder(folder: Path) -> None:
 
 
 def _check_overwriting(
-    pictures: Iterable[ImageFile], results: Callable[[str], Iterable[Path]]
+    image_files: Iterable[ImageFile], results: Callable[[str], Iterable[Path]]
 ) -> None:
     """Raise InputError if a result would replace one of the images."""
-    photos = {real_path(picture.path) for picture in pictures}
-    for picture in pictures:
-        for file in results(picture.stem):
+    photos = {real_path(image_file.path) for image_file in image_files}
+    for image_file in image_files:
+        for file in results(image_file.stem):
             if real_path(file) in photos:
                 raise InputError(
-                    f"{file} is one of the photos, and the results of {picture.name} would replace "
-                    "it: choose another --output_dir."
+                    f"{file} is one of the photos, and the results of {image_file.name} would "
+                    "replace it: choose another --output_dir."
                 )

@@ -42,10 +42,10 @@ def fail_fast(handle: Handler) -> Handler:
     """
     succeeded = False
 
-    def handle_or_stop(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+    def handle_or_stop(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         nonlocal succeeded
         try:
-            outcome = handle(picture, image)
+            outcome = handle(image_file, image)
         except InputError as error:
             if succeeded:
                 raise

@@ -101,22 +101,24 @@ def _method_settings(arguments: argparse.Namespace) -> Any:
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
         check_output(arguments.output, arguments.format)
-        pictures = find_images(arguments.images)
-        if not pictures:
+        image_files = find_images(arguments.images)
+        if not image_files:
             raise InputError(
                 f"Nothing to do: no photos in {', '.join(map(str, arguments.images))}."
             )
         propose = _proposer(arguments)
         done: dict[str, InstanceMasks] = {}
 
-        def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
-            done[picture.name] = propose(image)
-            return (), f"{len(done[picture.name])} proposed"
+        def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+            done[image_file.name] = propose(image)
+            return (), f"{len(done[image_file.name])} proposed"
 
-        status = report_progress(process_images(pictures, handle), len(pictures), arguments.output)
+        status = report_progress(
+            process_images(image_files, handle), len(image_files), arguments.output
+        )
         images = None
         if arguments.format == "cutouts":  # the others need no pixels
-            images = {p.name: load_rgb(p.path, p.name) for p in pictures if p.name in done}
+            images = {p.name: load_rgb(p.path, p.name) for p in image_files if p.name in done}
         if done:
             for sentence in write_masks(done, arguments.output, arguments.format, images):
                 print(printable(sentence))

@@ -37,7 +37,7 @@ def add_refine(verbs: Any) -> None:
         "refine",
         help="split merged and join fragmented masks along edges",
         description="Repair the masks of a folder's photos (RIP) and write them all in one format. "
-        "Masks may be COCO JSON, label pictures, NPZ, YOLO, LabelMe and more, or with --semantic "
+        "Masks may be COCO JSON, label images, NPZ, YOLO, LabelMe and more, or with --semantic "
         "class maps, and are matched to the photos by name. Edges are <stem>_edge.png or "
         "<stem>.png in --edges, else the backbone's. What cannot be read of the masks is left out "
         "and named, and the exit status is 1. Finished photos are kept in <output>.part until all "
@@ -81,7 +81,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         classes = _classes(arguments)
         work = _plan(arguments, classes)
         if not mask_format.startswith("coco"):
-            check_distinct(picture.name for picture in work.pictures)
+            check_distinct(image_file.name for image_file in work.image_files)
         for sentence in sentences(work.masks.notes):
             print(printable(sentence), file=sys.stderr)
         resumed, changed = work.find_finished()
@@ -90,7 +90,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         with work.store:
             try:
                 status = report_progress(
-                    work.process(resumed), len(work.pictures), arguments.output
+                    work.process(resumed), len(work.image_files), arguments.output
                 )
                 if work.finished:
                     stuff = classes.stuff if classes else ()
@@ -137,14 +137,14 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun
         else BackboneEdges(arguments.backbone, arguments.device, arguments.precision)
     )
     folder = arguments.output.with_name(arguments.output.name + ".part")
-    pictures = find_images(arguments.images, folder)
-    if not pictures:
+    image_files = find_images(arguments.images, folder)
+    if not image_files:
         raise InputError(f"Nothing to do: no photos in {', '.join(map(str, arguments.images))}.")
-    _check_names(pictures)
+    _check_names(image_files)
     sizes = {}
-    for picture in pictures:
+    for image_file in image_files:
         with suppress(InputError):  # reported with the others, when its turn comes
-            sizes[picture.name] = image_size(picture.path, picture.name)
+            sizes[image_file.name] = image_size(image_file.path, image_file.name)
     store = ResumableRun(
         folder,
         {
@@ -160,23 +160,23 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun
         if classes
         else InstanceFiles(arguments.masks, sizes)
     )
-    return RefineRun(pictures, masks, edges, settings, store)
+    return RefineRun(image_files, masks, edges, settings, store)
 
 
-def _check_names(pictures: Sequence[ImageFile]) -> None:
-    """Raise InputError if two photos bear one name, by which masks are found."""
+def _check_names(image_files: Sequence[ImageFile]) -> None:
+    """Raise InputError if two photos have the same name, by which masks are found."""
     taken: dict[str, Path] = {}
-    for picture in pictures:
-        if picture.name in taken:
+    for image_file in image_files:
+        if image_file.name in taken:
             raise InputError(
-                f"{taken[picture.name]} and {picture.path} bear one name, and masks are matched to "
-                "photos by name: give the folder that holds both, or rename one."
+                f"{taken[image_file.name]} and {image_file.path} have the same name, and masks are "
+                "matched to photos by name: give the folder that holds both, or rename one."
             )
-        taken[picture.name] = picture.path
+        taken[image_file.name] = image_file.path
 
 
 def _resuming(work: RefineRun, resumed: int, changed: int) -> str:
-    sentence = f"{resumed} of {len(work.pictures)} photos are resumed from {work.store.folder}"
+    sentence = f"{resumed} of {len(work.image_files)} photos are resumed from {work.store.folder}"
     if changed:
         sentence += f", {changed} changed since and {'is' if changed == 1 else 'are'} done again"
     return f"{sentence}."

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from segdemo.annotations import MaskFormat, write_masks
 from segdemo.batch import FileStatus, Handler, process_images
-from segdemo.commands.refine_sources import EdgeSource, MaskSource, file_digest
+from segdemo.commands.refine_sources import EdgeProvider, MaskSource, file_digest
 from segdemo.commands.resumable_run import ResumableRun, StoredMasks
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.files import ImageFile, write_json
@@ -28,9 +28,9 @@ class RefineRun:
     finished: stems of the images whose results are stored and up to date.
     """
 
-    pictures: Sequence[ImageFile]
+    image_files: Sequence[ImageFile]
     masks: MaskSource
-    edges: EdgeSource
+    edges: EdgeProvider
     settings: RIPSettings
     store: ResumableRun
     finished: set[str] = field(default_factory=set)
@@ -39,13 +39,13 @@ class RefineRun:
         """Return the images that an earlier run has finished, and those that changed since."""
         same: list[ImageFile] = []
         changed: list[ImageFile] = []
-        for picture in self.pictures:
-            earlier = self.store.fingerprint(picture.stem)
+        for image_file in self.image_files:
+            earlier = self.store.fingerprint(image_file.stem)
             if earlier is None:
                 continue
             with suppress(InputError):  # reported with the others, when its turn comes
-                now = self._fingerprint(picture)
-                (same if now == earlier else changed).append(picture)
+                now = self._fingerprint(image_file)
+                (same if now == earlier else changed).append(image_file)
         return same, changed
 
     def process(self, resumed: Sequence[ImageFile]) -> Iterator[FileStatus]:
@@ -53,9 +53,11 @@ class RefineRun:
 
         Raises InputError where the edges' model cannot be loaded.
         """
-        self.finished.update(picture.stem for picture in resumed)
-        rest = [picture for picture in self.pictures if picture.stem not in self.finished]
-        earlier = (FileStatus(picture.name, True, "resumed", 0, ()) for picture in resumed)
+        self.finished.update(file.stem for file in resumed)
+        rest = [
+            image_file for image_file in self.image_files if image_file.stem not in self.finished
+        ]
+        earlier = (FileStatus(file.name, True, "resumed", 0, ()) for file in resumed)
         return chain(earlier, process_images(rest, self._handle()) if rest else ())
 
     def write(self, output: Path, mask_format: MaskFormat, stuff: Collection[int]) -> list[str]:
@@ -64,8 +66,10 @@ class RefineRun:
         stuff: classes whose segments are no instances. Returns what the format could not hold.
         Raises InputError, and leaves the store as it is then.
         """
-        finished = [picture for picture in self.pictures if picture.stem in self.finished]
-        masks = StoredMasks(self.store, {picture.name: picture.stem for picture in finished})
+        finished = [
+            image_file for image_file in self.image_files if image_file.stem in self.finished
+        ]
+        masks = StoredMasks(self.store, {file.name: file.stem for file in finished})
         pixels = LazyImages(finished) if mask_format == "cutouts" else None
         try:
             with self.store.publish(output) as draft:
@@ -82,22 +86,22 @@ class RefineRun:
     def _handle(self) -> Handler:
         find_edges = self.edges.finder()
 
-        def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
-            fingerprint = self._fingerprint(picture)
-            edge = find_edges(picture, image)
-            found, sentence = self.masks.refine(picture.name, edge, self.settings)
-            self.store.store(picture.stem, fingerprint, found)
-            self.finished.add(picture.stem)
+        def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+            fingerprint = self._fingerprint(image_file)
+            edge = find_edges(image_file, image)
+            found, sentence = self.masks.refine(image_file.name, edge, self.settings)
+            self.store.store(image_file.stem, fingerprint, found)
+            self.finished.add(image_file.stem)
             return (), sentence
 
         return handle
 
-    def _fingerprint(self, picture: ImageFile) -> str:
+    def _fingerprint(self, image_file: ImageFile) -> str:
         """Return a hash of the photo, its masks and its edges."""
         parts = (
-            file_digest(picture.path),
-            self.masks.digest(picture.name),
-            self.edges.digest(picture),
+            file_digest(image_file.path),
+            self.masks.digest(image_file.name),
+            self.edges.digest(image_file),
         )
         return hashlib.blake2b(" ".join(parts).encode(), digest_size=16).hexdigest()
 
@@ -105,22 +109,22 @@ class RefineRun:
 class LazyImages(Mapping[str, RGBImage]):
     """Images by name, read on access; the last one is cached."""
 
-    def __init__(self, pictures: Iterable[ImageFile]) -> None:
+    def __init__(self, image_files: Iterable[ImageFile]) -> None:
         """Read nothing yet."""
-        self._pictures = {picture.name: picture for picture in pictures}
+        self._image_files = {image_file.name: image_file for image_file in image_files}
         self._read = lru_cache(maxsize=1)(load_rgb)
 
     def __getitem__(self, name: str) -> RGBImage:
         """Return an image's pixels; raises InputError."""
-        return self._read(self._pictures[name].path, name)
+        return self._read(self._image_files[name].path, name)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names."""
-        return iter(self._pictures)
+        return iter(self._image_files)
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self._pictures)
+        return len(self._image_files)
 
 
 def _mark_stuff(path: Path, stuff: Collection[int]) -> None:

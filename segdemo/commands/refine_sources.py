@@ -49,7 +49,7 @@ FindEdges = Callable[[ImageFile, RGBImage], FloatMap]
 """Returns a photo's edges (H, W) in [0, 1]; raises InputError."""
 
 
-class EdgeSource(Protocol):
+class EdgeProvider(Protocol):
     """Edge maps of photos.
 
     settings: what chose them, as JSON holds it, under what the user calls it.
@@ -57,7 +57,7 @@ class EdgeSource(Protocol):
 
     settings: Mapping[str, Any]
 
-    def digest(self, picture: ImageFile) -> str:
+    def digest(self, image_file: ImageFile) -> str:
         """Return a hash of a photo's edges; raises InputError without any."""
 
     def finder(self) -> FindEdges:
@@ -102,7 +102,7 @@ class InstanceFiles:
 
 
 class ClassMaps:
-    """Pictures of class numbers, one a photo."""
+    """Images of class numbers, one a photo."""
 
     def __init__(
         self, path: Path, sizes: Mapping[str, tuple[int, int]], classes: ClassList
@@ -166,7 +166,7 @@ class ClassMaps:
 
 
 class EdgeFiles:
-    """Edge maps in a folder, `<stem>_edge.png` as `edges` writes them; see `EdgeSource`.
+    """Edge maps in a folder, `<stem>_edge.png` as `edges` writes them; see `EdgeProvider`.
 
     Other edge detectors call them like the photo, with any ending of an image.
     """
@@ -179,31 +179,31 @@ class EdgeFiles:
             raise InputError(f"--edges {folder} is not a folder.")
         self._folder = folder
 
-    def digest(self, picture: ImageFile) -> str:
-        """See `EdgeSource`."""
-        return file_digest(self._of(picture))
+    def digest(self, image_file: ImageFile) -> str:
+        """See `EdgeProvider`."""
+        return file_digest(self._of(image_file))
 
     def finder(self) -> FindEdges:
-        """See `EdgeSource`."""
-        return lambda picture, image: (
-            read_edge_map(self._of(picture), (image.shape[0], image.shape[1])).probability
+        """See `EdgeProvider`."""
+        return lambda image_file, image: (
+            read_edge_map(self._of(image_file), (image.shape[0], image.shape[1])).probability
         )
 
-    def _of(self, picture: ImageFile) -> Path:
-        first = self._folder / f"{picture.stem}_edge.png"
-        others = [self._folder / f"{picture.stem}{suffix}" for suffix in _EDGE_SUFFIXES]
+    def _of(self, image_file: ImageFile) -> Path:
+        first = self._folder / f"{image_file.stem}_edge.png"
+        others = [self._folder / f"{image_file.stem}{suffix}" for suffix in _EDGE_SUFFIXES]
         for file in (first, *others):
             # the photo itself may lie there, it is not its edge map
-            if file.is_file() and file.resolve() != picture.path.resolve():
+            if file.is_file() and file.resolve() != image_file.path.resolve():
                 return file
         raise InputError(
-            f"there is no edge map {first}, nor one called {picture.stem}.png: add it, or leave "
+            f"there is no edge map {first}, nor one called {image_file.stem}.png: add it, or leave "
             "--edges out."
         )
 
 
 class BackboneEdges:
-    """Edge maps that a diffusion model draws; see `EdgeSource`."""
+    """Edge maps that a diffusion model draws; see `EdgeProvider`."""
 
     def __init__(self, backbone: str, device: str, precision: str) -> None:
         """Load nothing yet."""
@@ -215,19 +215,19 @@ class BackboneEdges:
             "precision": precision,
         }
 
-    def digest(self, picture: ImageFile) -> str:
-        """See `EdgeSource`: nothing but photo and settings counts."""
+    def digest(self, image_file: ImageFile) -> str:
+        """See `EdgeProvider`: nothing but photo and settings counts."""
         return ""
 
     def finder(self) -> FindEdges:
-        """See `EdgeSource`."""
+        """See `EdgeProvider`."""
         from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
         assistant = AnnotationAssistant(
             device=self._device, precision=self._precision, backbone=self._backbone
         )
         assistant.load_backbone()
-        return lambda picture, image: assistant.edges(image).probability
+        return lambda image_file, image: assistant.edges(image).probability
 
 
 def file_digest(path: Path) -> str:

@@ -47,17 +47,17 @@ def add_segment(verbs: Any) -> None:
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    """Cut the subject out of every picture given; returns the exit code."""
+    """Cut the subject out of every image; returns the exit code."""
     output_dir: Path = arguments.output_dir
     try:
         results = partial(SegmentationFiles.below, output_dir)
-        pictures = list_images(arguments.inputs, output_dir, results)
+        image_files = list_images(arguments.inputs, output_dir, results)
         create_folder(output_dir)
         segment = _segmenter(arguments)
     except InputError as error:
         parser.error(str(error))
-    statuses = segment_files(pictures, output_dir, segment, arguments.threshold)
-    return report_progress(statuses, len(pictures), output_dir)
+    statuses = segment_files(image_files, output_dir, segment, arguments.threshold)
+    return report_progress(statuses, len(image_files), output_dir)
 
 
 def _segmenter(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segdemo.batch import Handler
-from segdemo.commands.tracing import add_trace_flags, run_on_pictures
+from segdemo.commands.trace_arguments import add_trace_flags, run_on_images
 from segdemo.datatypes import AttentionTrace, PseudoEdge, RGBImage
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
@@ -40,7 +40,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         timesteps = getattr(arguments, "timesteps", TraceSettings.timesteps)
         return TraceFiles.below(arguments.output_dir / stem, timesteps)
 
-    return run_on_pictures(parser, arguments, results, _tracer)
+    return run_on_images(parser, arguments, results, _tracer)
 
 
 def _tracer(
@@ -48,10 +48,10 @@ def _tracer(
 ) -> Handler:
     from segdemo.trace_files import write_trace
 
-    def handle(picture: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
+    def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
         *_, trace = assistant.trace(image, settings)
         edge = pseudo_edge(trace.chosen.edge_score, rule)
-        files = write_trace(trace, edge, settings, output_dir / picture.stem)
+        files = write_trace(trace, edge, settings, output_dir / image_file.stem)
         return files, _describe(trace, edge)
 
     return handle
@@ -60,7 +60,7 @@ def _tracer(
 def _describe(trace: AttentionTrace, edge: PseudoEdge) -> str:
     """Say what PeakKL chose, which step's edges were taken, and which rule split their score."""
     chosen = f"PeakKL keeps timestep {trace.curve.peak_timestep}"
-    if trace.curve.flat:
+    if trace.curve.no_peak:
         chosen = "no gap is above zero"
-    guard = " (the paper's left too little interior)" if edge.guarded else ""
-    return f"{chosen}, edges at {trace.chosen.timestep} by rule {edge.rule}{guard}"
+    fallback = " (the paper's left too little interior)" if edge.used_fallback else ""
+    return f"{chosen}, edges at {trace.chosen.timestep} by rule {edge.rule}{fallback}"

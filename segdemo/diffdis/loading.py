@@ -62,7 +62,7 @@ SD_TURBO_SCHEDULE = {
 LARGEST_SHARD = "9MB"  # the Hub refuses plain files over 10 MB
 
 
-def load_pipeline(
+def load_diffdis(
     files: DiffDISFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffDISPipeline:
     """Build the pipeline of a located checkpoint; raises CheckpointError."""

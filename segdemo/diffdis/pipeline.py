@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
-from segdemo.diffdis.unet import DiffDISUNet, class_labels
+from segdemo.diffdis.unet import DiffDISUNet, task_labels
 from segdemo.diffusion import (
     add_noise,
     decode_latents,
@@ -28,16 +28,16 @@ from segdemo.diffusion import (
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
-from segdemo.subject import find_subject, load_subject_network
+from segdemo.subject import load_subject_network, predict_saliency
 
 LAST_TIMESTEP = 999
 
-OPINION_WEIGHT = np.float32(2 / 3)
-"""Share of U2NetP's map in a mask with a second opinion; chosen on validation photos."""
+SALIENCY_WEIGHT = np.float32(2 / 3)
+"""U2NetP's share in the mean that `second_opinion` takes; chosen on validation photos."""
 
 
 @dataclass(frozen=True)
-class Variant:
+class Augmentation:
     """One way of looking at an image: mirrored or not, at a multiple of the working size."""
 
     flip: bool
@@ -59,9 +59,11 @@ class Variant:
         return maps.flip(-1) if self.flip else maps
 
 
-PLAIN = (Variant(flip=False, scale=1.0),)
-AUGMENTED = tuple(Variant(flip, scale) for flip in (False, True) for scale in (0.75, 1.0, 1.25))
-"""The six variants of test-time augmentation, in the official order."""
+PLAIN = (Augmentation(flip=False, scale=1.0),)
+AUGMENTED = tuple(
+    Augmentation(flip, scale) for flip in (False, True) for scale in (0.75, 1.0, 1.25)
+)
+"""The six augmentations at test time, in the official order."""
 
 
 class DiffDISPipeline:
@@ -80,8 +82,8 @@ class DiffDISPipeline:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
         noise: standard deviation of what `__call__` starts from. At 0 that is the mean of all
-        noise, and the seed means nothing; a network that is small answers to each draw with another
-        mask. The members of an ensemble always start from drawn noise.
+        noise, and the seed means nothing; a small network gives another mask for
+        each sample. The members of an ensemble always start from drawn noise.
         photo_features: for a network that was made to see them, no other.
         """
         self.unet = unet.eval()
@@ -94,7 +96,7 @@ class DiffDISPipeline:
 
     @property
     def device(self) -> torch.device:
-        """Where the network lives."""
+        """The device of the network."""
         return self.unet.device
 
     @property
@@ -157,7 +159,7 @@ class DiffDISPipeline:
         the edge task there are B items instead of 2B.
         """
         dtype = self.unet.dtype
-        labels = class_labels(len(latents)) if self.unet.config.edge_task else None
+        labels = task_labels(len(latents)) if self.unet.config.edge_task else None
         prediction = self.unet(
             torch.cat([latents.repeat(self.tasks, 1, 1, 1), noisy], 1).to(dtype),  # (2B, 8, h, w)
             torch.full((len(noisy),), timestep, device=latents.device),
@@ -175,7 +177,7 @@ class DiffDISPipeline:
         decoded = torch.cat([decode_latents(self.autoencoder, item) for item in latents.split(1)])
         return (decoded.mean(1).clip(-1, 1) + 1) / 2  # (B, 8h, 8w)
 
-    # The whole way --------------------------------------------------------------------------------
+    # Prediction of an image -----------------------------------------------------------------------
 
     def predict(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Run one pass on an image (1, 3, H, W); noise (1, 4, H/8, W/8) serves both streams.
@@ -196,22 +198,22 @@ class DiffDISPipeline:
     def predict_averaged(
         self,
         images: torch.Tensor,
-        variants: Sequence[Variant],
+        augmentations: Sequence[Augmentation],
         noises: Sequence[torch.Tensor],
         after_pass: Callable[[], None] = lambda: None,
     ) -> tuple[torch.Tensor, tuple[float, float]]:
-        """Average passes over variants of an image (1, 3, S, S), each stretched by itself.
+        """Average passes over augmented copies of an image (1, 3, S, S), each stretched by itself.
 
-        noises: one (1, 4, s/8, s/8) for each variant of side s. Returns the mean maps (2, S, S)
+        noises: one (1, 4, s/8, s/8) for each copy of side s. Returns the mean maps (2, S, S)
         and the range of the masks before stretching.
         """
         side = images.shape[-1]
         maps, lows, highs = [], [], []
-        for variant, noise in zip(variants, noises, strict=True):
-            raw = self.predict(variant.apply(images), noise)  # (2, s, s)
+        for augmentation, noise in zip(augmentations, noises, strict=True):
+            raw = self.predict(augmentation.apply(images), noise)  # (2, s, s)
             lows.append(float(raw[0].min()))
             highs.append(float(raw[0].max()))
-            maps.append(variant.undo(stretch(raw)[None], side)[0])  # (2, S, S)
+            maps.append(augmentation.undo(stretch(raw)[None], side)[0])  # (2, S, S)
             after_pass()
         mean_range = (sum(lows) / len(lows), sum(highs) / len(highs))
         return torch.stack(maps).mean(0), mean_range
@@ -230,10 +232,10 @@ class DiffDISPipeline:
         settings = settings or DiffDISSettings()
         side = settings.size or self.native_size
         square = square_tensor(image, side).to(self.device)  # (1, 3, S, S)
-        variants = AUGMENTED if settings.augment else PLAIN
+        augmentations = AUGMENTED if settings.augment else PLAIN
         generator = torch.Generator().manual_seed(settings.seed)
         scale = self.noise if settings.ensemble == 1 else 1.0  # members differ by their noise
-        done, total = 0, settings.ensemble * len(variants)
+        done, total = 0, settings.ensemble * len(augmentations)
 
         def after_pass() -> None:
             nonlocal done
@@ -245,11 +247,11 @@ class DiffDISPipeline:
             progress(0, total)
         members, ranges = [], []
         for _ in range(settings.ensemble):
-            sides = [variant.size(side) // 8 for variant in variants]
+            sides = [augmentation.size(side) // 8 for augmentation in augmentations]
             noises = [
                 scale * torch.randn(1, 4, s, s, generator=generator).to(self.device) for s in sides
             ]
-            maps, mask_range = self.predict_averaged(square, variants, noises, after_pass)
+            maps, mask_range = self.predict_averaged(square, augmentations, noises, after_pass)
             members.append(maps)
             ranges.append(mask_range)
         mean_range = (
@@ -260,14 +262,14 @@ class DiffDISPipeline:
         if settings.follow:
             result = replace(result, mask=follow_outlines(result.mask, image))
         if settings.second_opinion:
-            opinion = find_subject(image, load_subject_network())
-            mask = (1 - OPINION_WEIGHT) * result.mask + OPINION_WEIGHT * opinion
+            saliency = predict_saliency(image, load_subject_network())
+            mask = (1 - SALIENCY_WEIGHT) * result.mask + SALIENCY_WEIGHT * saliency
             result = replace(result, mask=mask)
         return result
 
 
 def denoising_timesteps(steps: int) -> list[int]:
-    """Return the timesteps of so many steps, from noise on: 1 gives 999, 2 give 999 and 499."""
+    """Return the timesteps of a number of steps, descending: 1 gives 999, 2 give 999 and 499."""
     return [round((LAST_TIMESTEP + 1) * (steps - k) / steps) - 1 for k in range(steps)]
 
 
@@ -297,7 +299,7 @@ def _result(
     """Merge predictions (E, 2, S, S) and bring them to the image's (height, width)."""
     if not torch.isfinite(members).all():
         raise InputError(
-            "The model answered with values that are not numbers: its weights are damaged, or half "
+            "The model's output has values that are not finite: its weights are damaged, or half "
             "precision overflowed; try --precision fp32."
         )
     if len(members) == 1:

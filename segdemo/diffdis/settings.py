@@ -44,8 +44,8 @@ class DiffDISSettings:
     )
     second_opinion: bool = setting(
         False,
-        "Average the mask with that of U2NetP, a small network trained to find the subject of a "
-        "photo, which looks twice: for models that know few objects.",
+        "Average the mask with the saliency map of U2NetP, a small network for salient object "
+        "detection: for models that know few objects.",
         label="Second opinion",
     )
     ensemble: int = setting(

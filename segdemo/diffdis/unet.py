@@ -1,9 +1,9 @@
 """The DiffDIS network over stock diffusers: three additions to the Stable Diffusion U-Net.
 
 Batch-discriminative embedding (BDE) tells mask items from edge items, detail-balancing interactive
-attention (DBIA) lets the two exchange what they know, and scale-wise conditional injection (SWCI)
-brings the re-encoded image back into the skip connections. The paper's ablations leave parts
-of these away; a network's config says which.
+attention (DBIA) is cross-attention between the two, and scale-wise conditional injection (SWCI)
+brings the re-encoded image back into the skip connections. The paper's ablations leave out
+parts of these; a network's config says which.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from diffusers.models.attention_processor import Attention
 from torch import nn
 
 MASK_LABEL = (0.0, 0.8414709848078965, 1.0, 0.5403023058681398)
-"""[sin 0, sin 1, cos 0, cos 1]: the positional code of the one-hot pair (0, 1)."""
+"""[sin 0, sin 1, cos 0, cos 1]: BDE's positional code of (0, 1), the task label of a mask."""
 
 EDGE_LABEL = (0.8414709848078965, 0.0, 0.5403023058681398, 1.0)
-"""[sin 1, sin 0, cos 1, cos 0]: the positional code of the one-hot pair (1, 0)."""
+"""[sin 1, sin 0, cos 1, cos 0]: BDE's positional code of (1, 0), the task label of an edge."""
 
 
 INTERACTIONS = ("dbia", "concat", "none")
-"""Whose keys mask and edge items see in the middle: the other's, those of both, their own only."""
+"""Keys and values of DBIA in the mid block: of the other task, of both, or of the own task only."""
 
 
-LABELLED = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
-"""The part of a config that lets a network tell mask items from edge items."""
+BDE_CONFIG = {"class_embed_type": "projection", "projection_class_embeddings_input_dim": 4}
+"""The stock settings that batch-discriminative embedding (BDE) needs."""
 
 
-def class_labels(images: int) -> torch.Tensor:
-    """Return the labels of a batch, (2 * images, 4): mask items, then edge items."""
+def task_labels(images: int) -> torch.Tensor:
+    """Return the task labels of a batch for BDE, (2 * images, 4): mask items, then edge items."""
     return torch.tensor([MASK_LABEL] * images + [EDGE_LABEL] * images)
 
 
@@ -42,7 +42,7 @@ class InteractiveTransformerBlock(nn.Module):
     """The mid block's transformer with mutual attention between mask and edge (DBIA, eq. 6)."""
 
     def __init__(self, block: BasicTransformerBlock, interaction: str = "dbia") -> None:
-        """Take over the parts of a stock block; the mutual attention starts as its self-attention.
+        """Reuse the layers of a stock block; the mutual attention starts as its self-attention.
 
         The copy of `norm1` and `attn1` is what training from plain Stable Diffusion starts with.
         interaction: dbia, or concat (the ablation): keys and values of both halves, not only of
@@ -86,7 +86,11 @@ class InteractiveTransformerBlock(nn.Module):
 
 
 class ConditionInjector(nn.Module):
-    """One scale of SWCI: what is known of the image scales and shifts a skip connection."""
+    """One scale of SWCI: the re-encoded image scales and shifts a skip connection.
+
+    The paper injects into the encoder; as in the official code, only the skips that the decoder
+    reads are changed.
+    """
 
     def __init__(self, condition_channels: int, channels: int) -> None:
         """Build an injector that changes nothing until it is trained (zero convolutions)."""
@@ -115,9 +119,9 @@ class ConditionInjector(nn.Module):
 
 
 class PhotoFusion(nn.Module):
-    """Adds what a network that knows photographs says of a place to the hidden states there.
+    """Adds features of a pretrained image classifier to the hidden states at the same place.
 
-    Not in the paper: a large text-to-image model knows it by itself, a small one does not.
+    Not in the paper: a large text-to-image model has such features itself, a small one does not.
     """
 
     def __init__(self, photo_channels: int, channels: int) -> None:
@@ -216,7 +220,7 @@ class DiffDISUNet(UNet2DConditionModel):
         """Predict for B mask items followed by B edge items; item i and i + B share an image.
 
         sample: (2B, 8, L, L), the image's latent then the noisy latent. encoder_hidden_states:
-        (2B, n, D), the empty prompt. labels: (2B, 4) from `class_labels`. condition_pyramid:
+        (2B, n, D), the empty prompt. labels: (2B, 4) from `task_labels`. condition_pyramid:
         latents of the image at 1/2, 1/4 and 1/8 of its size, (B or 2B, 4, L/2 ..) each, followed
         by photo features (B or 2B, c, L ..) where the network was made for them.
         Without the edge task there are B items and no labels, without injection no latents.
@@ -279,7 +283,7 @@ class DiffDISUNet(UNet2DConditionModel):
         network = cls(
             **config
             | {"in_channels": 2 * unet.config.in_channels}
-            | (LABELLED if variant.get("edge_task", True) else {})
+            | (BDE_CONFIG if variant.get("edge_task", True) else {})
             | variant
         )
         weights = dict(unet.state_dict())

@@ -1,4 +1,4 @@
-"""DiffEGG: the self-attention of a diffusion model, and the instance edges that hide in it.
+"""DiffEGG: instance edges extracted from the self-attention of a diffusion model.
 
 "Diffusion-Driven Edge Generation as a Pixel-Annotation-Free Alternative for Instance Annotation",
 arXiv 2503.07982, published as TRACE, with IEP for PeakKL (`peak_kl`), ABDiv for EdgeKL (`edge_kl`),

@@ -87,8 +87,8 @@ class AttentionLayers:
     def matching(self, pattern: str) -> AttentionLayers:
         """Keep the layers whose name holds one of a pattern's parts, separated by |.
 
-        Not a regular expression: the pattern may come from a stranger, and some of those take
-        years to match. Raises InputError where nothing matches.
+        Not a regular expression: the pattern may come from an untrusted user, and some of
+        those take years to match. Raises InputError where nothing matches.
         """
         parts = [part.strip() for part in pattern.split("|")]
         kept = {n: module for n, module in self.modules.items() if any(p in n for p in parts)}

@@ -1,6 +1,7 @@
-"""EdgeKL (eq. 6): cells whose opposite neighbours attend to different things lie on an edge.
+"""EdgeKL (eq. 6), ABDiv in TRACE: a score of how differently a cell's neighbours attend.
 
-TRACE, as DiffEGG is called in its published version, names it ABDiv, attention boundary divergence.
+Cells whose opposite neighbours attend to different things lie on an edge. TRACE is DiffEGG's
+published version; ABDiv stands for attention boundary divergence.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ EDGE_METRICS: dict[str, Metric] = {
 
 
 def edge_score(attention: AttentionMap, metric: str = "kl", border: str = "clamp") -> torch.Tensor:
-    """Return the EdgeKL score (side, side) >= 0 (eq. 6), streamed.
+    """Return the EdgeKL score, TRACE's ABDiv, (side, side) >= 0 (eq. 6), streamed.
 
     Each cell compares its lower neighbour with its upper and its right with its left one. border:
-    at the rim `clamp` takes the cell itself for the missing neighbour, `zero` gives no score there.
+    at the image border `clamp` takes the cell itself for the missing neighbour, `zero` gives no
+    score there.
     """
     compare, side = EDGE_METRICS[metric], attention.side
     bands = []

@@ -48,8 +48,11 @@ def photo_levels(features: PhotoFeatures) -> list[FeatureLevel]:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """What one pass gave. maps: (B, width, h, w) of each level. prediction: (B, C, h, w)."""
+class HiddenStates:
+    """Hidden states and output of one denoiser pass.
+
+    maps: (B, width, h, w) of each level. prediction: (B, C, h, w).
+    """
 
     maps: list[torch.Tensor]
     prediction: torch.Tensor
@@ -113,15 +116,15 @@ def finer_layers(backbone: Backbone) -> list[str]:
     return [n for level in levels if level.stride < finest for n in level.layers]
 
 
-def read_features(
+def extract_features(
     backbone: Backbone, levels: Sequence[FeatureLevel], noisy: torch.Tensor, timestep: int
-) -> Reading:
+) -> HiddenStates:
     """Run the denoiser once on (B, C, h, w) and return the levels' maps; differentiable."""
     names = list(dict.fromkeys(name for level in levels for name in level.layers))
     with record_outputs(backbone.network, names) as kept:
         prediction = backbone.predict(noisy, timestep)
     grid = backbone.token_grid(noisy)
-    return Reading(
+    return HiddenStates(
         [
             _scaled(torch.cat([_as_map(kept, name, grid) for name in level.layers], 1), level.scale)
             for level in levels

@@ -99,7 +99,7 @@ class EmptyPrompt:
     pooled: torch.Tensor | None = None
 
 
-def load_pipeline(
+def load_diffegg(
     files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffEGGPipeline:
     """Load a located text-to-image model and what was trained for it; raises CheckpointError.
@@ -176,11 +176,11 @@ def load_backbone(
 def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
     generator: EdgeGenerator = load_frozen(EdgeGenerator, folder, torch.float32)
     modules = dict(backbone.network.named_modules())
-    strangers = [n for level in generator.levels for n in level.layers if n not in modules]
-    if strangers:
+    unknown_layers = [n for level in generator.levels for n in level.layers if n not in modules]
+    if unknown_layers:
         raise CheckpointError(
-            f"{folder} wants layer {strangers[0]}, which {backbone.name} does not have: give the "
-            "model that it was trained for."
+            f"{folder} needs layer {unknown_layers[0]}, which {backbone.name} does not have: give "
+            "the model that it was trained for."
         )
     return generator.to(backbone.device)
 

@@ -1,6 +1,6 @@
-"""PeakKL (Algorithm 1): the timestep at which attention shows instances.
+"""PeakKL (Algorithm 1), IEP in TRACE: the timestep at which attention shows instances.
 
-TRACE, as DiffEGG is called in its published version, names it IEP, instance emergence point.
+TRACE is DiffEGG's published version; IEP stands for instance emergence point.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def attention_gap(
 
 
 def choose_peak(timesteps: Sequence[int], gaps: Sequence[float], keep: str = "clean") -> KLCurve:
-    """Choose the step where attention changes most (PeakKL, Algorithm 1).
+    """Choose the step where attention changes most (PeakKL, TRACE's IEP; Algorithm 1).
 
     Of equal gaps the noisier wins, as the strict comparison there has it. keep: "clean" or "noisy"
-    member of the pair. Without a gap above zero the last step is taken and `flat` says so.
+    member of the pair. Without a gap above zero the last step is taken and `no_peak` says so.
     """
     largest = max(gaps, default=0.0)
     if largest <= 0:
-        return KLCurve(tuple(timesteps), tuple(gaps), len(timesteps) - 1, flat=True)
+        return KLCurve(tuple(timesteps), tuple(gaps), len(timesteps) - 1, no_peak=True)
     pair = list(gaps).index(largest)
-    return KLCurve(tuple(timesteps), tuple(gaps), pair + (keep == "clean"), flat=False)
+    return KLCurve(tuple(timesteps), tuple(gaps), pair + (keep == "clean"), no_peak=False)

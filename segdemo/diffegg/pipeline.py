@@ -30,7 +30,7 @@ from segdemo.diffegg.attention import AttentionLayers, AttentionMap, record_atte
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator, edge_probability
 from segdemo.diffegg.edge_kl import edge_score
-from segdemo.diffegg.features import Reading, read_features
+from segdemo.diffegg.features import HiddenStates, extract_features
 from segdemo.diffegg.peak_kl import attention_gap, choose_peak
 from segdemo.diffegg.pseudo_edge import edge_map, pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
@@ -210,8 +210,8 @@ class DiffEGGPipeline:
         side = self.edge_generator.config.size
         square = square_tensor(image, side).to(self.backbone.device)  # (1, 3, S, S)
         with self.backbone.adapted():
-            reading = self.read(self.backbone.encode(square), square)
-        logits = self.edge_generator(reading.maps)  # (1, 1, S/4, S/4)
+            states = self.read(self.backbone.encode(square), square)
+        logits = self.edge_generator(states.maps)  # (1, 1, S/4, S/4)
         probability = edge_probability(logits, (image.shape[0], image.shape[1]))[0]  # (H, W)
         return EdgeMap(probability.clamp(0, 1).cpu().numpy(), "edge_generator")
 
@@ -229,7 +229,7 @@ class DiffEGGPipeline:
         noise = torch.randn(latents.shape[1:], generator=fixed).to(latents)
         return self.backbone.add_noise(latents, noise.expand_as(latents), timestep)
 
-    def read(self, latents: torch.Tensor, images: torch.Tensor) -> Reading:
+    def read(self, latents: torch.Tensor, images: torch.Tensor) -> HiddenStates:
         """Run the denoiser once on clean latents (B, C, h, w) as the generator wants it.
 
         images: (B, 3, S, S) in [-1, 1], which the latents are of; for photo features.
@@ -238,12 +238,12 @@ class DiffEGGPipeline:
         levels = self.edge_generator.levels
         hidden = [level for level in levels if level.layers]
         noisy = self.generator_latents(latents)
-        reading = read_features(self.backbone, hidden, noisy, self.edge_generator.config.timestep)
+        states = extract_features(self.backbone, hidden, noisy, self.edge_generator.config.timestep)
         if self.photo_features is None or len(hidden) == len(levels):
-            return reading
-        denoiser, photo = iter(reading.maps), iter(self.photo_features(images))
+            return states
+        denoiser, photo = iter(states.maps), iter(self.photo_features(images))
         maps = [next(denoiser if level.layers else photo) for level in levels]
-        return Reading(maps, reading.prediction)
+        return HiddenStates(maps, states.prediction)
 
 
 def draw_noises(

@@ -22,7 +22,7 @@ def pseudo_edge(score: FloatMap, rule: str = "paper") -> PseudoEdge:
 
     Scores whose deviation exceeds their mean have no cell below mean - deviation: where the paper's
     rule leaves fewer than a tenth of the cells as interior, `quantile` takes over and the result
-    says so (`guarded`).
+    says so (`used_fallback`).
     """
     if rule not in RULES:
         raise InputError(f"Threshold rule {rule!r}: choose one of {', '.join(RULES)}.")
@@ -36,18 +36,18 @@ def pseudo_edge(score: FloatMap, rule: str = "paper") -> PseudoEdge:
             lower = float(np.exp(logs.mean() - logs.std()))
             upper = float(np.exp(logs.mean() + logs.std()))
     if rule == "paper" and (score < lower).mean() < FEWEST_INTERIOR:
-        return split_score(score, lowest, upper, "quantile", guarded=True)
+        return split_score(score, lowest, upper, "quantile", used_fallback=True)
     return split_score(score, lower, upper, rule)
 
 
 def split_score(
-    score: FloatMap, lower: float, upper: float, rule: str = "by hand", guarded: bool = False
+    score: FloatMap, lower: float, upper: float, rule: str = "by hand", used_fallback: bool = False
 ) -> PseudoEdge:
     """Label cells: edge above `upper`, interior below `lower`, uncertain between."""
     labels = np.full(score.shape, PseudoEdge.UNCERTAIN, np.int8)
     labels[score < lower] = PseudoEdge.INTERIOR
     labels[score > upper] = PseudoEdge.EDGE
-    return PseudoEdge(labels, lower, upper, rule, guarded)
+    return PseudoEdge(labels, lower, upper, rule, used_fallback)
 
 
 def edge_map(score: FloatMap, upper: float, size: tuple[int, int]) -> EdgeMap:

@@ -20,7 +20,7 @@ class TraceSettings:
     """What is traced: which steps, which layers, which noise, and how maps are compared."""
 
     timesteps: tuple[int, ...] = setting(
-        PAPER_TIMESTEPS, "Noise levels to look at, falling, within 0 to 999 (Algorithm 1)."
+        PAPER_TIMESTEPS, "Timesteps, descending, within 0 to 999 (Algorithm 1)."
     )
     size: int = setting(
         0,
@@ -96,7 +96,7 @@ class TraceSettings:
     )
     border: str = setting(
         "clamp",
-        "At the rim; clamp: compare with the pixel itself; zero: no edge there.",
+        "At the image border; clamp: compare with the pixel itself; zero: no edge there.",
         choices=("clamp", "zero"),
     )
 

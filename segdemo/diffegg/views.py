@@ -1,4 +1,4 @@
-"""What a person can look at: attention with coarse keys, its colours, and the instance check."""
+"""Visualisations: attention with coarse keys, its colours, and the instance check."""
 
 from __future__ import annotations
 

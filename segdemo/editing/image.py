@@ -22,15 +22,15 @@ from segdemo.rip.settings import ROBUST, RIPSettings
 
 logger = logging.getLogger(__name__)
 
-BEHIND = "The page and the server hold different edits."
+REVISION_CONFLICT = "The page and the server hold different edits."
 EDGES, LEASE = "edge.u8", "lease"
 
 
-class BehindError(InputError):
+class RevisionConflictError(InputError):
     """An edit does not follow the last one that arrived: the whole map is needed."""
 
 
-class LostError(InputError):
+class EditLockLostError(InputError):
     """The image is no longer this editor's to change: trying again does not help."""
 
 
@@ -147,22 +147,22 @@ class EditedImage:
         return lease
 
     def check_lease(self, lease: object) -> None:
-        """Raise LostError where another editor has opened the image since."""
+        """Raise EditLockLostError where another editor has opened the image since."""
         kept = self._folder / LEASE
         if kept.exists() and kept.read_text() != lease:
-            raise LostError("This image was opened in another tab: reload to go on here.")
+            raise EditLockLostError("This image was opened in another tab: reload to go on here.")
 
     def apply(
         self, patch: Patch, revision: int, instances: Mapping[int, Instance], what: str
     ) -> None:
         """Apply an edit that was made elsewhere. revision: what the image has after it.
 
-        instances: what is new of them. Raises BehindError for another revision than the next, and
-        InputError for a patch that does not fit.
+        instances: what is new of them. Raises RevisionConflictError for another revision than the
+        next, and InputError for a patch that does not fit.
         """
         with self._lock:
             if revision != self.revision + 1:
-                raise BehindError(BEHIND)
+                raise RevisionConflictError(REVISION_CONFLICT)
             self._put(patch, revision, instances, what)
 
     def replace_all(
@@ -176,11 +176,11 @@ class EditedImage:
         """Replace the whole label map, as one edit.
 
         follows: the revision that it was made from; None: whatever the edits before were. Raises
-        BehindError where there were others since, InputError for another size.
+        RevisionConflictError where there were others since, InputError for another size.
         """
         with self._lock:
             if follows is not None and follows != self.revision:
-                raise BehindError(BEHIND)
+                raise RevisionConflictError(REVISION_CONFLICT)
             if labels.shape != self.size:
                 raise InputError("The label map has another size than its image.")
             patch = difference(self.labels, labels) or Patch(0, 0, labels[:0, :0])
@@ -199,11 +199,11 @@ class EditedImage:
         revision: what the image must have before it; None for any. origin: for new instances,
         whose class they inherit; by default that of an instance whose place they take. instances:
         what is known of new ones otherwise. Raises
-        BehindError, and what the operation raises.
+        RevisionConflictError, and what the operation raises.
         """
         with self._lock:
             if revision is not None and revision != self.revision:
-                raise BehindError(BEHIND)
+                raise RevisionConflictError(REVISION_CONFLICT)
             patch = difference(self.labels, operation(self.labels))
             if patch is None:
                 return Change(what, self.revision, None, {})

@@ -21,7 +21,7 @@ import numpy as np
 
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.editing import journal, storage
-from segdemo.editing.image import EditedImage, LostError
+from segdemo.editing.image import EditedImage, EditLockLostError
 from segdemo.editing.masks import add_instances, flatten_masks
 from segdemo.editing.storage import Summary
 
@@ -157,7 +157,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         if isinstance(meta["names"], list) and isinstance(meta["classes"], dict):
             return dict(meta)
     except OSError as error:
-        raise LostError(EXPIRED) from error
+        raise EditLockLostError(EXPIRED) from error
     except (ValueError, KeyError, TypeError):
         logger.warning("a session's list of images was damaged: rebuilt from its folders")
     places = sorted(place for place in folder.iterdir() if re.fullmatch(r"\d{4}", place.name))
@@ -222,23 +222,23 @@ class SessionStore:
         return self.open(token)
 
     def open(self, token: str) -> Session:
-        """Find a session again, which counts as use; raises LostError as `find` does."""
+        """Find a session again, which counts as use; raises EditLockLostError as `find` does."""
         session = self.find(token)
         (self._root / token / META).touch()
         return session
 
     def find(self, token: str) -> Session:
-        """Find a session; raises LostError for a token that is unknown or too old."""
+        """Find a session; raises EditLockLostError for a token that is unknown or too old."""
         if not isinstance(token, str) or not TOKEN.fullmatch(token):
-            raise LostError(EXPIRED)
+            raise EditLockLostError(EXPIRED)
         if self._expired(self._root / token):
-            raise LostError(EXPIRED)
+            raise EditLockLostError(EXPIRED)
         with self._lock:
             session = self._sessions.get(token)
             if session is None:
                 session = self._sessions[token] = Session(self._root / token, self)
         if not (self._root / token).is_dir():  # deleted under a page
-            raise LostError(EXPIRED)
+            raise EditLockLostError(EXPIRED)
         return session
 
     def opened(self, place: Path) -> EditedImage:
@@ -254,7 +254,7 @@ class SessionStore:
             return image
 
     def delete(self, token: str) -> None:
-        """Delete a session with all its images; raises LostError for an unknown token."""
+        """Delete a session with all its images; raises EditLockLostError for an unknown token."""
         self.open(token)
         with self._lock:
             self._sessions.pop(token, None)

@@ -21,7 +21,7 @@ from segdemo.editing import journal
 from segdemo.editing.patches import Patch, pack, unpack_labels
 
 LONGEST_JOURNAL = 16 * 2**20  # bytes; then the whole map is written again
-GONE = "This image is gone: open it again."
+IMAGE_CLOSED = "This image is gone: open it again."
 START, WHOLE, EDITS = "start.u16.gz", "picture.bin", "edits.journal"
 PREVIOUS_WHOLE, PREVIOUS_EDITS, DAMAGE = "picture.previous", "edits.previous", "damage.txt"
 
@@ -246,7 +246,7 @@ def _read_whole(folder: Path) -> tuple[State, bool]:
         state = _whole(folder / file)
         if state is not None:
             return state, file != WHOLE
-    raise InputError(GONE)
+    raise InputError(IMAGE_CLOSED)
 
 
 def _whole(file: Path) -> State | None:

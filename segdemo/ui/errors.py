@@ -14,7 +14,7 @@ from segdemo.datatypes import InputError
 TOAST_SECONDS = 12
 UNEXPECTED = (
     "Something went wrong inside segdemo; the server's log says what. Try again, or try another "
-    "picture or a smaller working size."
+    "photo or a smaller working size."
 )
 
 logger = logging.getLogger(__name__)

@@ -36,6 +36,8 @@ SAVE_FILE = """
 }
 """
 
+SAY_STOPPING = '() => "Stopping after the current pass ..."'
+
 
 class StopSignal:
     """One session's Stop button, as the working thread sees it.
@@ -55,9 +57,14 @@ class StopSignal:
         """Forget an earlier press, before new work starts."""
         self._pressed = False
 
+    @property
+    def pressed(self) -> bool:
+        """Whether the button was pressed since the last `clear`."""
+        return self._pressed
+
     def check(self) -> None:
         """Raise Stopped if the button was pressed since the last `clear`."""
-        if self._pressed:
+        if self.pressed:
             raise Stopped
 
     def checked(self, done: int, total: int) -> None:
@@ -106,15 +113,14 @@ def wire_run(
             **dict.fromkeys(dependent, there),
         }
 
-    def press_stop(signal: StopSignal) -> str:
-        signal.press()
-        return "Stopping after the current pass ..."
-
     run = start.click(arm, stop, list(buttons), **QUIET).then(
         work, inputs, list(outputs), preprocess=False, api_visibility="private", **options
     )
     finally_(run, reset_buttons, result, [*buttons, *dependent], **QUIET)
-    halt.click(press_stop, stop, status, **QUIET)
+    # said by the browser first: an answer of the server could arrive after the run's last line
+    halt.click(None, None, status, js=SAY_STOPPING, **QUIET).then(
+        StopSignal.press, stop, None, **QUIET
+    )
 
 
 def finally_(event: Any, *arguments: Any, **options: Any) -> None:

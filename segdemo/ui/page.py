@@ -29,7 +29,7 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
     """
     with gr.Blocks(title="segdemo", analytics_enabled=False, delete_cache=CACHE_SECONDS) as demo:
         gr.Markdown(
-            f"# segdemo\n{assistant.description} · runs on {assistant.device_name}",
+            f"# segdemo\nRuns on {assistant.device_name} · {assistant.description}",
             elem_id="header",
         )
         with gr.Tabs() as tabs:

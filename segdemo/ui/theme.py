@@ -37,8 +37,19 @@ CSS = """
   width: 100% !important; max-width: 1240px !important; margin: 0 auto !important;
 }
 #header h1 { font-size: 1.6rem; font-weight: 650; line-height: 1.2; margin: 0; }
-#header p { margin: 0.2rem 0 0; color: var(--neutral-600); font-size: 0.9rem; }
+#header p {
+  margin: 0.2rem 0 0; color: var(--neutral-600); font-size: 0.9rem; text-wrap: pretty;
+}
 .dark #header p { color: var(--neutral-300); }
+.gallery:has(> .gallery-item) {
+  display: grid !important; grid-template-columns: repeat(6, minmax(0, 81px)); gap: 8px !important;
+}
+.gallery-item .container.gallery {
+  width: 100% !important; max-width: none !important; height: auto; aspect-ratio: 4 / 3;
+}
+.gallery-item .container.gallery img {
+  width: 100% !important; max-width: none !important; height: 100%; object-fit: cover;
+}
 #run-status { min-height: 1.6rem; }
 #run-status p { margin: 0; font-variant-numeric: tabular-nums; }
 button:not(.label-wrap) { min-height: 32px; min-width: 32px; }
@@ -55,6 +66,7 @@ button.label-wrap { min-height: 32px; align-items: center; }
 ) > .html-container { padding: 0; }
 @media (max-width: 480px) {
   #photo, #compare, #mask, #edge, #cutout, #uncertainty { height: 270px !important; }
+  .gallery:has(> .gallery-item) { grid-template-columns: repeat(3, minmax(0, 1fr)); }
   #results button[role="tab"] { padding-left: 7px; padding-right: 7px; font-size: 0.85rem; }
 }
 button[role="tab"].selected { color: var(--primary-700) !important; }
@@ -87,7 +99,7 @@ LAUNCH_OPTIONS: dict[str, Any] = {
     "theme": THEME,
     "css": CSS,
     "footer_links": ["api", "settings"],
-    "run_history": False,  # it would keep users' pictures in their browsers unasked
+    "run_history": False,  # it would keep users' photos in their browsers unasked
     "max_file_size": "50mb",
     "share": False,
     "show_error": True,

@@ -17,7 +17,7 @@ from segdemo.images import load_rgb
 from segdemo.ui.kept_files import file_name, file_stem, new_folder
 
 SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
-FAILED, SKIPPED = "failed", "passed over"
+FAILED, SKIPPED = "failed", "skipped"
 
 Rows = list[list[str]]
 """File, status, details."""
@@ -33,7 +33,7 @@ class Upload(TypedDict):
 def upload_name(upload: Upload) -> str:
     """Return an upload's own name, without folders."""
     name = upload.get("orig_name") or upload["path"]
-    return name.replace("\\", "/").rsplit("/", 1)[-1] or "picture"
+    return name.replace("\\", "/").rsplit("/", 1)[-1] or "image"
 
 
 def received(given: object) -> Upload | None:
@@ -58,7 +58,7 @@ def served(path: Path) -> Any:
 def shown_version(upload: Upload) -> Path | None:
     """Check that an upload can be read; return a PNG of it where browsers cannot show it itself.
 
-    None means that it can be shown as it is. Raises InputError for what is no picture.
+    None means that it can be shown as it is. Raises InputError for what is no image.
     """
     name = upload_name(upload)
     image = load_rgb(upload["path"], name)
@@ -72,8 +72,8 @@ def shown_version(upload: Upload) -> Path | None:
 def collect(files: list[Upload], inbox: Path) -> tuple[list[ImageFile], Rows]:
     """Lay uploads into a folder, zips unpacked.
 
-    Returns the pictures, under the names that they were uploaded with, and table rows for what was
-    passed over. Raises InputError when there are neither.
+    Returns the images, under the names that they were uploaded with, and table rows for what was
+    skipped. Raises InputError when there are neither.
     """
     sources: list[Path] = []
     called: dict[Path, str] = {}
@@ -89,14 +89,14 @@ def collect(files: list[Upload], inbox: Path) -> tuple[list[ImageFile], Rows]:
         else:
             called[path] = name
         sources.append(path)
-    pictures = [replace(one, name=called.get(one.path, one.name)) for one in find_images(sources)]
-    if not pictures and not notes:
+    images = [replace(one, name=called.get(one.path, one.name)) for one in find_images(sources)]
+    if not images and not notes:
         raise InputError("There is no photo yet: add photos, or a zip that holds some.")
-    return pictures, notes
+    return images, notes
 
 
 def _unpack(archive: Path, folder: Path) -> Rows:
-    """Unpack a zip; returns a row for each entry passed over, or one for a zip that failed."""
+    """Unpack a zip; returns a row for each entry that was skipped, or one for a zip that failed."""
     skipped: list[str] = []
     folder.mkdir()
     try:

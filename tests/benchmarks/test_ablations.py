@@ -10,19 +10,19 @@ from benchmarks.ablations import PARTS, SCRATCH, WHOLE, main, table, variants
 from segdemo.images import load_rgb
 from tests.training.diffdis.drawn_pairs import draw_pairs
 from tests.training.diffdis.narrow import write_narrow
-from training.diffdis.base import Variant
+from training.diffdis.base import Ablation
 from training.diffdis.settings import DiffDISTraining
 
 
 def test_each_row_adds_one_part() -> None:
     rows = variants(DiffDISTraining(data_dir="here"))
-    assert [(row.variant, row.mixed) for row in rows.values()] == [
-        (Variant(edge_task=False, interaction="none", scale_injection=False), False),
-        (Variant(interaction="none", scale_injection=False), False),
-        (Variant(scale_injection=False), False),
-        (Variant(), False),
-        (Variant(), True),
-        (Variant(), True),
+    assert [(row.ablation, row.mixed) for row in rows.values()] == [
+        (Ablation(edge_task=False, interaction="none", scale_injection=False), False),
+        (Ablation(interaction="none", scale_injection=False), False),
+        (Ablation(scale_injection=False), False),
+        (Ablation(), False),
+        (Ablation(), True),
+        (Ablation(), True),
     ]
     assert [row.from_scratch for row in rows.values()] == 5 * [False] + [True]
     assert all(row.from_prior != row.from_scratch for row in rows.values())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.serving import Server
 
@@ -54,12 +54,36 @@ def app_url(
         server.stop()
 
 
-@pytest.fixture
-def page(browser: Browser, app_url: str) -> Iterator[Page]:
+@pytest.fixture(scope="session")
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """One visitor's browser: the page's scripts are loaded once, and kept for every test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE)
-    opened = context.new_page()
+    yield context
+    context.close()
+
+
+def open_page(visitor: BrowserContext, app_url: str) -> Page:
+    """Open the page in a browser tab of its own."""
+    opened = visitor.new_page()
     opened.goto(app_url, wait_until="domcontentloaded")
     opened.get_by_role("button", name="Segment", exact=True).wait_for()
+    return opened
+
+
+@pytest.fixture
+def page(visitor: BrowserContext, app_url: str) -> Iterator[Page]:
+    """The page as someone sees it who was never here."""
+    others = visitor.pages
+    opened = open_page(visitor, app_url)
     yield opened
-    context.close()
+    opened.evaluate("localStorage.clear()")  # a session's memory is the browser tab's own
+    for extra in visitor.pages:
+        if extra not in others:
+            extra.close()
+
+
+@pytest.fixture(scope="session")
+def untouched(visitor: BrowserContext, app_url: str) -> Page:
+    """The page for tests that only look at it."""
+    return open_page(visitor, app_url)

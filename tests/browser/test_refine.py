@@ -284,13 +284,85 @@ def test_a_drawn_line_splits(board: Board) -> None:
     board.click(70, 80)
     board.page.keyboard.press("l")
     board.drag((MIDDLE, 20), (MIDDLE, 140))
-    expect(said(board.page)).to_contain_text("Split by a line: 1 became 2 parts.")
+    expect(said(board.page)).to_contain_text("Split by a line: 1 became 2 parts")
     parts = areas(board.page)
+    expect(said(board.page)).to_contain_text(f"the smallest of {min(parts[1], parts[3]):,} pixels")
     truth = [int(mask.sum()) for mask in true_masks()]
     assert sum(parts.values()) == sum(int(mask.sum()) for mask in merged_masks())
     assert sorted(parts)[:2] == [1, 2]
     assert abs(parts[1] - truth[0]) < 100
     assert abs(parts[3] - truth[1]) < 100
+
+
+def test_a_part_that_is_too_small_is_said(board: Board) -> None:
+    before = areas(board.page)
+    board.click(70, 80)
+    board.page.keyboard.press("l")
+    board.drag((39.5, 40), (39.5, 120))  # leaves one column of the disc on its left
+    expect(said(board.page)).to_contain_text("The line cuts off fewer than 16 pixels")
+    assert areas(board.page) == before
+
+
+def test_the_brush_takes_from_others_only_when_asked(board: Board) -> None:
+    page, before = board.page, areas(board.page)
+    board.click(210, 90)
+    page.keyboard.press("b")
+    board.drag((110, 80), (140, 80))
+    expect(said(page)).to_contain_text("the brush paints on background")
+    assert areas(page) == before
+    mode = page.get_by_label("What the brush paints over")
+    mode.select_option("all")
+    board.drag((110, 80), (140, 80))
+    lost = before[1] - areas(page)[1]
+    assert lost > 500
+    expect(said(page)).to_contain_text(f"Taken: {lost:,} from 1 disc.")
+    mode.select_option("background")
+
+
+def test_a_draft_leaves_the_canvas_free(board: Board) -> None:
+    page, draft = board.page, board.page.locator("#mask-editor .draft")
+    page.keyboard.press("p")
+    free = board.box()
+    for corner in ((20, 10), (60, 10), (120, 158)):
+        board.click(*corner)
+    expect(draft).to_contain_text("3 corners")
+    canvas, below = board.canvas.bounding_box(), draft.bounding_box()
+    assert canvas == free
+    assert below is not None
+    assert below["y"] >= free["y"] + free["height"]
+    page.keyboard.press("Backspace")
+    expect(draft).to_contain_text("2 corners")
+    page.keyboard.press("Escape")
+    expect(draft).to_be_hidden()
+
+
+PRESS = """(canvas, [code, key, ctrlKey]) => canvas.dispatchEvent(
+  new KeyboardEvent("keydown", { code, key, ctrlKey, bubbles: true, cancelable: true }))"""
+
+
+def test_keys_follow_the_sign_on_them(board: Board) -> None:
+    page, before = board.page, areas(board.page)
+    for undo, redo in ((("KeyY", "z"), ("KeyZ", "y")), (("KeyW", "z"), ("KeyY", "y"))):
+        board.click(210, 90)  # QWERTZ, then AZERTY
+        page.keyboard.press("Backspace")
+        assert areas(page) == {1: before[1]}
+        board.canvas.evaluate(PRESS, [*undo, True])
+        assert areas(page) == before
+        board.canvas.evaluate(PRESS, [*redo, True])
+        assert areas(page) == {1: before[1]}
+        board.canvas.evaluate(PRESS, [*undo, True])
+    page.keyboard.press("Control+a")
+    expect(said(page)).to_contain_text("Selected: 1 disc, 2 disc")
+    board.canvas.evaluate(PRESS, ["Semicolon", "m", False])
+    expect(said(page)).to_contain_text("Merged 1, 2 into 1")
+
+
+def test_plus_and_minus_zoom(board: Board) -> None:
+    for key, found in (("+", "1 disc"), ("-", "2 disc")):
+        for _ in range(4):
+            board.page.keyboard.press(key)
+        board.click(200, 80)  # where that lies while the whole photo is shown
+        expect(said(board.page)).to_contain_text(f"Selected: {found}")
 
 
 def test_edges_split_after_a_look_at_the_parts(board: Board) -> None:
@@ -299,7 +371,7 @@ def test_edges_split_after_a_look_at_the_parts(board: Board) -> None:
     expect(said(board.page)).to_contain_text("2 parts: X or Apply makes them")
     expect(rows(board.page)).to_have_count(2)
     button(board.page, "Apply").click()
-    expect(said(board.page)).to_contain_text("Split along edges: 1 became 2 parts.")
+    expect(said(board.page)).to_contain_text("Split along edges: 1 became 2 parts")
     expect(rows(board.page)).to_have_count(3)
 
 
@@ -448,7 +520,7 @@ def test_edges_of_grey_values_split_too(board: Board) -> None:
     board.click(70, 80)
     for _ in range(2):
         page.keyboard.press("x")
-    expect(said(page)).to_contain_text("Split along edges: 1 became 2 parts.")
+    expect(said(page)).to_contain_text("Split along edges: 1 became 2 parts")
 
 
 def test_photos_are_gone_through_and_taken_as_one_zip(page: Page, tmp_path: Path) -> None:

@@ -149,12 +149,9 @@ def test_the_keyboard_is_enough(page: Page, tmp_path: Path) -> None:
     assert len(content["annotations"]) == 3
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_whole_way_fits_a_phone(
-    browser: Browser, app_url: str, tmp_path: Path, scheme: str
-) -> None:
+def test_the_whole_way_fits_a_phone(browser: Browser, app_url: str, tmp_path: Path) -> None:
     context = browser.new_context(
-        viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True
+        viewport={"width": 390, "height": 844}, color_scheme="dark", has_touch=True
     )
     context.set_default_timeout(PATIENCE)
     phone = context.new_page()

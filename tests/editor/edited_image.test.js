@@ -21,7 +21,7 @@ function randomEdit(image, random) {
   else if (kind === 4) image.remove([id]);
   else if (kind === 5) {
     const box = map.box(id), parts = partsOf(map, id, box, lineBarrier([place(), place()], box));
-    if (parts) image.split("Split", [[id, parts]]);
+    if (parts.count > 1) image.split("Split", [[id, parts]]);
   } else {
     const [x, y] = [Math.floor(random() * 100), Math.floor(random() * 80)];
     const values = mapped(40, 30, () => Math.floor(random() * 9));

@@ -6,7 +6,7 @@ import {
   brushRules, eraserRules, paintCapsule, paintPolygon,
 } from "../../segdemo/ui/editor/core/painting.js";
 import { EditedImage } from "../../segdemo/ui/editor/core/edited_image.js";
-import { checkCounts, discs, mapped, randomNumbers } from "./scenes.js";
+import { checkCounts, discs, drawn, mapped, randomNumbers } from "./scenes.js";
 
 const CASES = JSON.parse(readFileSync(new URL("../fixtures/label_map_edits.json", import.meta.url)));
 const ALL = brushRules("all", [], []);
@@ -28,6 +28,14 @@ for (const { name, points, radius, covered } of CASES.strokes) {
     assert.deepEqual([...image.map.labels], expected);
   });
 }
+
+test("a step says what each instance has lost", () => {
+  const image = drawn(["1122.33", "1122.33"]);
+  const paint = (mode, from, to) => image.change("Brush", () =>
+    paintCapsule(image.map, [from, 0.5], [to, 0.5], 0.5, 1, brushRules(mode, [1], [])));
+  assert.deepEqual([...paint("background", 0.5, 6.5).taken], []);
+  assert.deepEqual([...paint("all", 0.5, 5.5).taken], [[2, 2], [3, 1]]);
+});
 
 test("a stroke covers the pixels that are near enough", () => {
   const random = randomNumbers(1), width = 150, height = 120;

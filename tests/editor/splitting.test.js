@@ -8,7 +8,7 @@ import { checkCounts, discs, drawn, rowsOf } from "./scenes.js";
 
 function split(image, id, cut) {
   const box = image.map.box(id), parts = cut(image.map, id, box);
-  if (!parts) return [];
+  if (parts.count === 1) return [];
   return image.split("Split", [[id, parts]]).made;
 }
 
@@ -41,11 +41,16 @@ test("a line that crosses twice gives three parts, numbered by their size", () =
   assert.deepEqual(rowsOf(image), ["222111111133", "222111111133"]);
 });
 
-test("parts of fewer pixels than the smallest are not made", () => {
-  const image = drawn(["11111111", "11111111"]), before = rowsOf(image);
+test("parts of fewer pixels than the smallest are not made, but counted", () => {
+  const image = drawn(["11111111..1", "11111111..."]), before = rowsOf(image);
+  const cut = (points, smallest) => byLine(points, smallest)(image.map, 1, image.map.box(1));
   assert.deepEqual(split(image, 1, byLine([[2.5, -1], [2.5, 5]], 5)), []);
   assert.deepEqual(split(image, 1, byLine([[2.5, 0], [2.5, 0.5]], 1)), []); // not through
   assert.deepEqual(rowsOf(image), before);
+  assert.equal(cut([[2.5, -1], [2.5, 5]], 5).tiny, 1); // the loose pixel is not the line's doing
+  assert.equal(cut([[2.5, 0], [2.5, 0.5]], 1).tiny, 0);
+  const { count, tiny } = cut([[1.5, -1], [1.5, 5], [4.5, 5], [4.5, -1]], 4);
+  assert.deepEqual([count, tiny], [2, 1]);
 });
 
 test("a split leaves pieces together that the line does not touch", () => {
@@ -75,6 +80,7 @@ test("pieces that do not touch become instances; a small one joins the nearest",
     ".............",
     "222..........",
   ]);
+  assert.equal(piecesOf(image.map, 1, image.map.box(1), 2).tiny, 1);
   assert.deepEqual(split(image, 1, (map, id, box) => piecesOf(map, id, box, 2)), [3]);
   assert.deepEqual(rowsOf(image), [
     "1111.......33",
@@ -83,7 +89,10 @@ test("pieces that do not touch become instances; a small one joins the nearest",
     ".............",
     "222..........",
   ]);
-  assert.equal(piecesOf(image.map, 2, image.map.box(2), 2), null);
+  assert.deepEqual(
+    piecesOf(image.map, 2, image.map.box(2), 2),
+    { box: [0, 4, 3, 5], grid: null, count: 1, tiny: 0 },
+  );
 });
 
 test("random lines keep every pixel of the instance and touch no other", () => {

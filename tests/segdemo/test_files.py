@@ -1,4 +1,4 @@
-"""Finding images in folders, and unpacking archives of strangers."""
+"""Finding images in folders, and unpacking untrusted archives."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def test_two_photos_of_one_name_are_refused(work: Path, capsys: pytest.CaptureFi
     shutil.copytree(work / "photos", work / "others")
     with pytest.raises(SystemExit):
         refine(work, "--images", str(work / "photos"), str(work / "others"))
-    assert "bear one name" in capsys.readouterr().err
+    assert "have the same name" in capsys.readouterr().err
 
 
 def test_photos_that_would_share_a_file_are_refused_at_once(

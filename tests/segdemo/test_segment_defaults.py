@@ -19,7 +19,7 @@ from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.editing.sessions import SessionStore
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import to_grey
-from segdemo.subject import find_subject, load_subject_network
+from segdemo.subject import load_subject_network, predict_saliency
 from segdemo.ui.page import build_demo
 
 SUITS = {"augment": True, "follow": True, "second_opinion": True}
@@ -49,8 +49,8 @@ def test_the_library_takes_the_cards_settings(folder: Path, photo: Path) -> None
     image = np.asarray(Image.open(photo))
     found = assistant.segment(image).mask
     plain = assistant.segment(image, DiffDISSettings(augment=True)).mask
-    opinion = find_subject(image, load_subject_network())
-    mean = (follow_outlines(plain, image) + 2 * opinion) / 3
+    saliency = predict_saliency(image, load_subject_network())
+    mean = (follow_outlines(plain, image) + 2 * saliency) / 3
     np.testing.assert_allclose(found, mean, atol=1e-6)
     assert not np.array_equal(found, plain)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from segdemo.subject import find_subject, load_subject_network
+from segdemo.subject import load_subject_network, predict_saliency
 
 
 def _disk() -> np.ndarray:
@@ -16,19 +16,19 @@ def _disk() -> np.ndarray:
 
 def test_a_disk_on_a_plain_ground_is_the_subject() -> None:
     image = _disk()
-    found = find_subject(image, load_subject_network()) > 0.5
+    found = predict_saliency(image, load_subject_network()) > 0.5
     truth = image[..., 0] > 150
     assert (found & truth).sum() / (found | truth).sum() > 0.9
 
 
 def test_mirrored_images_have_mirrored_maps() -> None:
     image, network = _disk(), load_subject_network()
-    found = find_subject(image, network)
-    mirrored = find_subject(image[:, ::-1].copy(), network)
+    found = predict_saliency(image, network)
+    mirrored = predict_saliency(image[:, ::-1].copy(), network)
     np.testing.assert_allclose(mirrored[:, ::-1], found, atol=0.02)  # the windows may differ
 
 
 def test_where_nothing_is_found_there_is_no_second_look() -> None:
-    found = find_subject(np.zeros((40, 60, 3), np.uint8), load_subject_network())
+    found = predict_saliency(np.zeros((40, 60, 3), np.uint8), load_subject_network())
     assert found.shape == (40, 60)
     assert np.isfinite(found).all()

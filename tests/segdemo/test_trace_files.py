@@ -35,7 +35,7 @@ def trace_of(
         for timestep, ratio in zip(timesteps, ratios, strict=True)
     )
     gaps = tuple(0.1 * (i + 1) for i in range(len(timesteps) - 1))
-    curve = KLCurve(timesteps, gaps, len(timesteps) - 1, flat=not gaps)
+    curve = KLCurve(timesteps, gaps, len(timesteps) - 1, no_peak=not gaps)
     return AttentionTrace(steps, curve, ("mid.attn1", "up.attn1"), 32)
 
 

@@ -24,9 +24,9 @@ from segdemo.visualize import (
 )
 
 SCORE = np.array([[0, 0, 1], [0, 2, 8], [0, 1, 2]], np.float32)
-CURVE = KLCurve((999, 499, 399, 99), (0.1, 0.4, 0.2), peak=2, flat=False)
-ONE_STEP = KLCurve((999,), (), peak=0, flat=True)
-ALL_EQUAL = KLCurve((999, 499, 99), (0.0, 0.0), peak=2, flat=True)
+CURVE = KLCurve((999, 499, 399, 99), (0.1, 0.4, 0.2), peak=2, no_peak=False)
+ONE_STEP = KLCurve((999,), (), peak=0, no_peak=True)
+ALL_EQUAL = KLCurve((999, 499, 99), (0.0, 0.0), peak=2, no_peak=True)
 
 
 def step_of(score: np.ndarray, timestep: int = 399) -> AttentionStep:
@@ -68,7 +68,7 @@ class TestKLCurve:
         assert "PeakKL keeps timestep 399" in texts(figure)
 
     def test_the_noisy_one_of_the_pair_may_be_kept(self):
-        figure = kl_curve_figure(KLCurve(CURVE.timesteps, CURVE.gaps, peak=1, flat=False))
+        figure = kl_curve_figure(KLCurve(CURVE.timesteps, CURVE.gaps, peak=1, no_peak=False))
         assert points(figure.axes[0], "D") == [[1.5, 0.4]]
         assert "PeakKL keeps timestep 499" in texts(figure)
 
@@ -92,7 +92,7 @@ class TestKLCurve:
 
     def test_the_labels_of_many_timesteps_do_not_touch(self):
         steps = tuple(range(999, -1, -1))
-        figure = kl_curve_figure(KLCurve(steps, (0.1,) * 999, peak=1, flat=False))
+        figure = kl_curve_figure(KLCurve(steps, (0.1,) * 999, peak=1, no_peak=False))
         figure.canvas.draw()
         boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
         assert len(boxes) > 5
@@ -101,7 +101,9 @@ class TestKLCurve:
     @pytest.mark.parametrize("peak", [0, 1, 2, 3, 4])
     def test_the_label_of_the_peak_stays_inside_the_figure(self, peak: int):
         gaps = tuple(0.123456 if i == peak else 0.01 for i in range(5))
-        figure = kl_curve_figure(KLCurve((999, 799, 599, 399, 199, 99), gaps, peak + 1, flat=False))
+        figure = kl_curve_figure(
+            KLCurve((999, 799, 599, 399, 199, 99), gaps, peak + 1, no_peak=False)
+        )
         figure.canvas.draw()
         panel = figure.axes[0]
         [label] = panel.texts
@@ -149,7 +151,7 @@ class TestPseudoEdge:
 
     def test_a_rule_that_stepped_in_is_named(self):
         edge = pseudo_edge(SCORE)
-        assert edge.guarded
+        assert edge.used_fallback
         said = texts(pseudo_edge_figure(edge, 399))
         assert "rule quantile" in said and "the paper's left too little interior" in said
 

@@ -1,4 +1,4 @@
-"""Train DiffDIS on a folder of pictures with masks.
+"""Train DiffDIS on a folder of images with masks.
 
     python -m training.diffdis --data_dir DIS5K --base_model stabilityai/sd-turbo --preset paper
     python -m training.diffdis --data_dir my_photos --base_model small --output_dir runs/mine

@@ -21,7 +21,7 @@ from segdemo.datatypes import InputError
 from segdemo.diffdis.loading import SD_TURBO_SCHEDULE, assemble, load_unet
 from segdemo.diffdis.parameter_names import our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
-from segdemo.diffdis.unet import LABELLED, DiffDISUNet
+from segdemo.diffdis.unet import BDE_CONFIG, DiffDISUNet
 
 INDEX = "model_index.json"
 NOISE_KEYS = (
@@ -35,7 +35,7 @@ NOISE_KEYS = (
 
 
 @dataclass(frozen=True)
-class Variant:
+class Ablation:
     """The network that is trained: the paper's, or one of its ablations."""
 
     edge_task: bool = True
@@ -45,7 +45,7 @@ class Variant:
 
     def config(self) -> dict[str, Any]:
         """Return the network's own part of its config."""
-        return vars(self) | (LABELLED if self.edge_task else dict.fromkeys(LABELLED))
+        return vars(self) | (BDE_CONFIG if self.edge_task else dict.fromkeys(BDE_CONFIG))
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class BaseModel:
     segment: dict[str, bool]
 
 
-def load_base(name: str, variant: Variant, start: str, seed: int) -> BaseModel:
+def load_base(name: str, ablation: Ablation, start: str, seed: int) -> BaseModel:
     """Load the model to start from, in float32.
 
     name: a registered model, a folder or a Hub id; of DiffDIS as our export writes it, or of Stable
@@ -74,12 +74,12 @@ def load_base(name: str, variant: Variant, start: str, seed: int) -> BaseModel:
         backbone = locate_backbone(name)
         unet = _plain_unet(backbone.network, start)
         files = _files_of(backbone)
-        pipeline = assemble(files, DiffDISUNet.from_stable_diffusion(unet, **vars(variant)))
+        pipeline = assemble(files, DiffDISUNet.from_stable_diffusion(unet, **vars(ablation)))
         if is_stable_diffusion:
             pipeline.scheduler = _one_step_scheduler(backbone.folder)
         return BaseModel(pipeline, name, files.card.licence, {})
     files = locate_diffdis(name)
-    unet = _adapted(load_unet(files.unet), variant, start)
+    unet = _adapted(load_unet(files.unet), ablation, start)
     return BaseModel(assemble(files, unet), name, files.card.licence, files.card.segment)
 
 
@@ -105,11 +105,11 @@ def _plain_unet(folder: Path, start: str) -> UNet2DConditionModel:
     return load_frozen(UNet2DConditionModel, folder, torch.float32).requires_grad_(True)
 
 
-def _adapted(unet: DiffDISUNet, variant: Variant, start: str) -> DiffDISUNet:
-    """Return the network in that variant, with all weights that both have."""
-    if start != "scratch" and variant.config().items() <= dict(unet.config).items():
+def _adapted(unet: DiffDISUNet, ablation: Ablation, start: str) -> DiffDISUNet:
+    """Return the network in that ablation, with all weights that both have."""
+    if start != "scratch" and ablation.config().items() <= dict(unet.config).items():
         return unet
-    network = DiffDISUNet.from_config(unet.config, **variant.config())
+    network = DiffDISUNet.from_config(unet.config, **ablation.config())
     if start != "scratch":
         own, trained = network.state_dict(), unet.state_dict()
         network.load_state_dict(own | {name: trained[name] for name in own.keys() & trained.keys()})

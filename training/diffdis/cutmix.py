@@ -31,7 +31,7 @@ def draw_boxes(count: int, size: int, rng: np.random.Generator) -> npt.NDArray[n
 def cutmix(maps: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """Fill each item's box with the same region of its partner (items 0 and 1, 2 and 3, ...).
 
-    maps: (B, C, H, W), B even. boxes: (B, H, W), non-zero inside. Pictures, masks and edge maps
+    maps: (B, C, H, W), B even. boxes: (B, H, W), non-zero inside. Images, masks and edge maps
     are all mixed by this; no edge is drawn along the pasted border.
     """
     partners = maps.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)  # (B, C, H, W)

@@ -11,7 +11,7 @@ from segdemo.images import load_rgb, mask_contour
 from training.diffdis.augmentation import Planes, augment, squash
 from training.diffdis.cutmix import cutmix, draw_boxes
 from training.diffdis.noise import NoiseSampler
-from training.diffdis.pairs import MaskPair, load_grey
+from training.diffdis.pairs import ImageMaskPair, load_grey
 from training.loop.sampling import BatchIndex
 
 
@@ -31,7 +31,7 @@ class PairBatch:
 class PairBatches:
     """Makes batches of images; sent to worker processes, hence no open files."""
 
-    pairs: list[MaskPair]
+    pairs: list[ImageMaskPair]
     noise: NoiseSampler
     augmented: bool = True
     mixed: bool = True
@@ -53,7 +53,7 @@ class PairBatches:
         return PairBatch(batch, noise, timestep)
 
 
-def read_planes(pair: MaskPair) -> Planes:
+def read_planes(pair: ImageMaskPair) -> Planes:
     """Read a pair; without a contour file, the edge map is the band along the mask's outline."""
     mask = load_grey(pair.mask)
     edge = load_grey(pair.contour) if pair.contour else mask_contour(mask)

@@ -20,7 +20,7 @@ from segdemo.files import atomic_write
 from training.diffdis.augmentation import flipped, squash
 from training.diffdis.data import PairBatch, read_planes
 from training.diffdis.noise import NoiseSampler
-from training.diffdis.pairs import MaskPair
+from training.diffdis.pairs import ImageMaskPair
 from training.loop.sampling import BatchIndex
 
 LEVEL = "level_{}"
@@ -118,7 +118,7 @@ class PairLatents:
     levels: int
     encoder: str
 
-    def item(self, pair: MaskPair) -> str:
+    def item(self, pair: ImageMaskPair) -> str:
         """Return a pair's name in the cache; it changes with files, size and encoder."""
         states = [file.stat() for file in (pair.image, pair.mask)]
         state = [str(pair.image), str(pair.mask), str(pair.contour), self.encoder]
@@ -128,7 +128,9 @@ class PairLatents:
         return f"{pair.image.stem}-{digest}"
 
     @torch.inference_mode()
-    def fill(self, pairs: list[MaskPair], pipeline: DiffDISPipeline, quiet: bool = False) -> None:
+    def fill(
+        self, pairs: list[ImageMaskPair], pipeline: DiffDISPipeline, quiet: bool = False
+    ) -> None:
         """Encode the pairs that are not stored yet."""
         missing = [pair for pair in pairs if self.item(pair) not in self.cache]
         for pair in tqdm(missing, desc="encoding", disable=quiet or not missing):
@@ -137,7 +139,7 @@ class PairLatents:
             batch = torch.stack([torch.from_numpy(values) for values in both])  # (2, 5, S, S)
             self.cache.write(self.item(pair), encode_planes(pipeline, batch).tensors())
 
-    def read(self, pair: MaskPair, mirrored: int) -> dict[str, torch.Tensor]:
+    def read(self, pair: ImageMaskPair, mirrored: int) -> dict[str, torch.Tensor]:
         """Return the tensors of one pair. mirrored: 0 or 1."""
         return {name: both[mirrored] for name, both in self.cache.read(self.item(pair)).items()}
 
@@ -146,7 +148,7 @@ class PairLatents:
 class CachedBatches:
     """Makes batches of stored latents, half of them mirrored."""
 
-    pairs: list[MaskPair]
+    pairs: list[ImageMaskPair]
     latents: PairLatents
     noise: NoiseSampler
     augmented: bool = True

@@ -29,7 +29,7 @@ TRAINING_PART = "DIS-TR"
 
 
 @dataclass(frozen=True)
-class MaskPair:
+class ImageMaskPair:
     """An image, its mask (white is the subject), and its edge map where there is one on disk."""
 
     image: Path
@@ -41,7 +41,7 @@ class MaskPair:
 class FoundPairs:
     """The pairs of a folder, in the order of their stems, and its problems."""
 
-    pairs: list[MaskPair]
+    pairs: list[ImageMaskPair]
     problems: list[DataProblem]
 
 
@@ -64,10 +64,10 @@ def find_pairs(folder: Path) -> FoundPairs:
     for stem in sorted(masks.keys() - images):
         problems.append(DataProblem(masks[stem], "has no image: add one or remove it."))
     both = sorted(images.keys() & masks)
-    return FoundPairs([MaskPair(images[s], masks[s], contours.get(s)) for s in both], problems)
+    return FoundPairs([ImageMaskPair(images[s], masks[s], contours.get(s)) for s in both], problems)
 
 
-def check_pairs(pairs: list[MaskPair], report: Path, quiet: bool = False) -> FoundPairs:
+def check_pairs(pairs: list[ImageMaskPair], report: Path, quiet: bool = False) -> FoundPairs:
     """Open every file; return the pairs that can be trained on, and every problem.
 
     Problems: unreadable files, sizes that differ, masks without subject or without background, or
@@ -92,7 +92,7 @@ def check_pairs(pairs: list[MaskPair], report: Path, quiet: bool = False) -> Fou
     return FoundPairs(good, [DataProblem(Path(file), sentence) for file, sentence in lines])
 
 
-def problems_of(pair: MaskPair) -> list[DataProblem]:
+def problems_of(pair: ImageMaskPair) -> list[DataProblem]:
     """Open a pair's files and return what is wrong with them."""
     problems = []
     sizes = {}
@@ -124,7 +124,7 @@ def load_grey(file: Path) -> npt.NDArray[np.uint8]:
     return np.asarray(Image.fromarray(load_rgb(file)).convert("L"))
 
 
-def spread(pairs: list[MaskPair], count: int) -> list[MaskPair]:
+def spread(pairs: list[ImageMaskPair], count: int) -> list[ImageMaskPair]:
     """Return at most `count` pairs, evenly spread over the list."""
     return [pairs[k * len(pairs) // count] for k in range(count)] if count < len(pairs) else pairs
 
@@ -165,7 +165,7 @@ def _by_stem(folder: Path, problems: list[DataProblem]) -> dict[str, Path]:
     return files
 
 
-def _fingerprint(pair: MaskPair) -> str:
+def _fingerprint(pair: ImageMaskPair) -> str:
     """Name a pair's files and their states."""
     files = filter(None, (pair.image, pair.mask, pair.contour))
     states = [(file, file.stat()) for file in files]

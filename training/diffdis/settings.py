@@ -9,7 +9,7 @@ from segdemo.datatypes import InputError
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.diffdis.unet import INTERACTIONS
 from segdemo.settings import setting
-from training.diffdis.base import Variant
+from training.diffdis.base import Ablation
 from training.loop.settings import NO_LIMIT, LoopSettings, required, same_as
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -131,10 +131,10 @@ class DiffDISTraining(LoopSettings):
         DiffDISSettings(size=self.image_size)
 
     @property
-    def variant(self) -> Variant:
+    def ablation(self) -> Ablation:
         """The network that is trained."""
         interaction = "none" if self.no_edge else self.interaction
-        return Variant(not self.no_edge, interaction, not self.no_swci, self.denoising_steps)
+        return Ablation(not self.no_edge, interaction, not self.no_swci, self.denoising_steps)
 
     @property
     def mixed(self) -> bool:

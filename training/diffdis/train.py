@@ -28,7 +28,7 @@ from training.diffdis.latents import (
 )
 from training.diffdis.losses import diffdis_losses
 from training.diffdis.noise import NoiseSampler
-from training.diffdis.pairs import MaskPair, check_pairs, find_pairs, spread
+from training.diffdis.pairs import ImageMaskPair, check_pairs, find_pairs, spread
 from training.diffdis.settings import DiffDISTraining
 from training.diffdis.validation import Validation, panels_of
 from training.holdout import hold_out
@@ -49,8 +49,8 @@ MIN_VALIDATE_STEPS = 200  # epochs of a small folder are shorter
 class Data:
     """The pairs to train on and those to validate on."""
 
-    training: list[MaskPair]
-    validation: list[MaskPair]
+    training: list[ImageMaskPair]
+    validation: list[ImageMaskPair]
 
 
 def train(settings: DiffDISTraining) -> RunFiles:
@@ -60,7 +60,7 @@ def train(settings: DiffDISTraining) -> RunFiles:
     folder.mkdir(parents=True, exist_ok=True)
     data = read_data(settings, folder, accelerator)
     start = "scratch" if settings.from_scratch else "prior" if settings.from_prior else "trained"
-    base = load_base(settings.base_model, settings.variant, start, settings.first_seed)
+    base = load_base(settings.base_model, settings.ablation, start, settings.first_seed)
     pipeline = base.pipeline.to(accelerator.device)
     if settings.gradient_checkpointing:
         pipeline.unet.enable_gradient_checkpointing()
@@ -113,8 +113,8 @@ def read_data(settings: DiffDISTraining, folder: Path, accelerator: Accelerator)
 
 
 def hold_out_share(
-    pairs: list[MaskPair], settings: DiffDISTraining
-) -> tuple[list[MaskPair], list[MaskPair]]:
+    pairs: list[ImageMaskPair], settings: DiffDISTraining
+) -> tuple[list[ImageMaskPair], list[ImageMaskPair]]:
     """Split pairs by `validation_share`; raises InputError for one that leaves a side empty."""
     share = settings.validation_share
     count = round(len(pairs) * share) or 1
@@ -188,7 +188,7 @@ def _completed(
 
 def _maker(
     settings: DiffDISTraining,
-    pairs: list[MaskPair],
+    pairs: list[ImageMaskPair],
     pipeline: DiffDISPipeline,
     accelerator: Accelerator,
 ) -> PairBatches | CachedBatches:

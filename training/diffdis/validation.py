@@ -16,7 +16,7 @@ from segdemo.datatypes import FloatMap, RGBImage
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import load_rgb, to_grey
-from training.diffdis.pairs import MaskPair, load_grey
+from training.diffdis.pairs import ImageMaskPair, load_grey
 from training.loop.checkpoints import read_rows
 from training.loop.trainer import autocast
 from training.model_card import PANELS
@@ -37,7 +37,7 @@ class Validation:
     """
 
     pipeline: DiffDISPipeline
-    pairs: list[MaskPair]
+    pairs: list[ImageMaskPair]
     run_dir: Path
     size: int
     precision: str = "fp32"

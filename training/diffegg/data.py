@@ -34,7 +34,7 @@ class EdgePair:
 
 
 @dataclass(frozen=True, eq=False)
-class EdgeScore:
+class StoredEdgeScore:
     """An EdgeKL score (h, w) float32 >= 0 at the map's resolution, and its two thresholds."""
 
     score: FloatMap
@@ -97,7 +97,7 @@ def find_edge_pairs(images: Path, pseudo_edges: Path, rule: str = "") -> FoundEd
     return FoundEdges(pairs, problems, len(named.keys() - scores))
 
 
-def read_score(path: Path, rule: str = "") -> EdgeScore:
+def read_score(path: Path, rule: str = "") -> StoredEdgeScore:
     """Read a file of stage 1; raises InputError.
 
     rule: of `segdemo.diffegg.pseudo_edge`, to set the thresholds again; empty: as they were stored.
@@ -110,7 +110,7 @@ def read_score(path: Path, rule: str = "") -> EdgeScore:
             "training.pseudo_edges again."
         )
     thresholds = pseudo_edge(score, rule) if rule else stored
-    return EdgeScore(score, thresholds.lower, thresholds.upper)
+    return StoredEdgeScore(score, thresholds.lower, thresholds.upper)
 
 
 def crop_image(image: RGBImage, box: Box, size: int) -> npt.NDArray[np.uint8]:
@@ -122,7 +122,7 @@ def crop_image(image: RGBImage, box: Box, size: int) -> npt.NDArray[np.uint8]:
     return np.asarray(resized)
 
 
-def crop_labels(score: EdgeScore, box: Box, size: int) -> npt.NDArray[np.int8]:
+def crop_labels(score: StoredEdgeScore, box: Box, size: int) -> npt.NDArray[np.int8]:
     """Return a part's labels at (size, size).
 
     The score is enlarged before the thresholds are applied, which were measured on its own grid:

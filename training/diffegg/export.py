@@ -16,7 +16,7 @@ from segdemo.checkpoints.registry import registered_source
 from segdemo.diffdis.loading import LARGEST_SHARD
 from segdemo.diffegg.adapters import save_adapter
 from training.diffegg.model import DiffEGGModel
-from training.model_card import forget_origin, metric_table
+from training.model_card import metric_table, strip_local_paths
 
 
 def write_edge_model(
@@ -40,7 +40,7 @@ def write_edge_model(
     if model.pipeline.photo_features is not None:
         model.pipeline.photo_features.save_pretrained(folder / PHOTO_FEATURES)
     model.generator.save_pretrained(folder / EDGE_GENERATOR, max_shard_size=LARGEST_SHARD)
-    forget_origin(folder / EDGE_GENERATOR / "config.json")
+    strip_local_paths(folder / EDGE_GENERATOR / "config.json")
     measured = [row for row in rows if row["step"] == step]
     card = ModelCard(
         name=folder.resolve().parent.name,

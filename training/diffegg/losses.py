@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from segdemo.datatypes import PseudoEdge
 from segdemo.diffegg.backbones.base import Backbone
-from segdemo.diffegg.features import Reading
+from segdemo.diffegg.features import HiddenStates
 
 RECONSTRUCTIONS = {
     "denoise": "the denoiser's own training loss at a timestep drawn from 1 to 100, another pass",
@@ -28,7 +28,7 @@ def masked_dice(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the Dice loss of each image's certain pixels, averaged, and how many counted.
 
-    probability: (B, H, W) in [0, 1]. labels: (B, H, W) as `PseudoEdge.labels`. A image without an
+    probability: (B, H, W) in [0, 1]. labels: (B, H, W) as `PseudoEdge.labels`. An image without an
     edge or without an interior pixel does not count: without interior, "edge everywhere" would have
     no loss at all, and a run of such images collapses to it. Without any image the loss is 0.
     """
@@ -72,13 +72,13 @@ def reconstruction_loss(
     images: torch.Tensor,
     latents: torch.Tensor,
     noisy: torch.Tensor,
-    reading: Reading,
+    states: HiddenStates,
     timestep: int,
 ) -> torch.Tensor:
     """Return one of `RECONSTRUCTIONS`, a mean square.
 
     images: (B, 3, S, S) in [-1, 1]. latents: of them, (B, C, h, w). noisy: of them at `timestep`,
-    which `reading` is of. Randomness is PyTorch's own, on the CPU.
+    which `states` is of. Randomness is PyTorch's own, on the CPU.
     """
     if kind == "none":
         return torch.zeros((), device=latents.device)
@@ -87,7 +87,7 @@ def reconstruction_loss(
         noise = torch.randn(latents.shape).to(latents)
         prediction = backbone.predict(backbone.add_noise(latents, noise, drawn), drawn)
         return F.mse_loss(prediction, backbone.target(latents, noise, drawn))
-    clean = backbone.predict_clean(noisy, reading.prediction, timestep)  # (B, C, h, w)
+    clean = backbone.predict_clean(noisy, states.prediction, timestep)  # (B, C, h, w)
     if kind == "latent":
         return F.mse_loss(clean, latents.float())
     return F.mse_loss(backbone.decode(clean), images.float())

@@ -12,7 +12,7 @@ from torch import nn
 from segdemo.diffegg.adapters import adapter_parameters
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator, edge_probability
-from segdemo.diffegg.features import Reading
+from segdemo.diffegg.features import HiddenStates
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.photo_features import PhotoFeatures
 from training.diffegg.data import EdgeBatch
@@ -59,7 +59,7 @@ class DiffEGGModel(nn.Module):
         size = (images.shape[-2], images.shape[-1])
         return edge_probability(self.generator(self.read(latents, images).maps), size)
 
-    def read(self, latents: torch.Tensor, images: torch.Tensor) -> Reading:
+    def read(self, latents: torch.Tensor, images: torch.Tensor) -> HiddenStates:
         """Return the features of images with clean latents (B, C, h, w)."""
         return self.pipeline.read(latents, images)
 
@@ -125,8 +125,8 @@ class EdgeLosses:
             model.update_teacher(generation)
             teacher_prediction = model.teacher_prediction(latents, batch.images)
             labels = relabel(labels, teacher_prediction, self.sure_edge, self.sure_interior)
-        reading = model.read(latents, batch.images)
-        probability = edge_probability(model.generator(reading.maps), (size, size))  # (B, S, S)
+        states = model.read(latents, batch.images)
+        probability = edge_probability(model.generator(states.maps), (size, size))  # (B, S, S)
         dice, counted = masked_dice(probability, labels)
         reconstruction = reconstruction_loss(
             self.reconstruction,
@@ -134,7 +134,7 @@ class EdgeLosses:
             batch.images,
             latents,
             model.pipeline.generator_latents(latents),
-            reading,
+            states,
             model.generator.config.timestep,
         )
         entropy = masked_cross_entropy(probability, labels)

@@ -51,7 +51,7 @@ def make_pseudo_edges(settings: PseudoEdgeSettings) -> dict[str, Any]:
     is up, the current image is finished first.
     """
     start_time = time.monotonic()
-    # without a GPU accelerate must be told, or each process takes itself for the only one
+    # without a GPU accelerate must be told, or each process assumes a world size of 1
     cpu = settings.device == "cpu" or pick_device().type == "cpu"
     state = PartialState(cpu=cpu, timeout=WAIT)
     output_dir = Path(settings.output_dir)
@@ -111,11 +111,11 @@ class _Scorer:
             timesteps=found.curve.timesteps,
             gaps=found.curve.gaps,
             peak_timestep=found.curve.peak_timestep,
-            flat=found.curve.flat,
+            flat=found.curve.no_peak,
             lower=split.lower,
             upper=split.upper,
             rule=split.rule,
-            guarded=split.guarded,
+            guarded=split.used_fallback,
             size=self._tracing.size,
             picture_size=(image.shape[0], image.shape[1]),
         )

@@ -3,7 +3,7 @@
     python -m training.small --material_dir train_mix --output_dir runs/small --stages all
 
 Every stage resumes where it was stopped and skips what is complete. `--minutes` is wall-clock time
-of this machine, divided among the training stages asked for. A run at another picture size may
+of this machine, divided among the training stages asked for. A run at another image size may
 start from an earlier run's weights with `--start_from`.
 """
 

@@ -20,7 +20,7 @@ KL_WEIGHT = 5e-4  # per latent value, beside reconstruction losses per pixel val
 def build_autoencoder() -> AutoencoderKL:
     """Return an untrained f = 8, 4-channel autoencoder of 2.6 M parameters.
 
-    No attention in its middle: latents must not depend on the size of the picture.
+    No attention in its middle: latents must not depend on the size of the image.
     """
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -43,7 +43,7 @@ def autoencoder_batch(scenes: SceneStore, size: int, rng: np.random.Generator) -
         top, left = rng.integers(side - CROP + 1, size=2)
         window = (slice(top, top + CROP), slice(left, left + CROP))
         if kind == "photo":
-            # the condition pyramid re-encodes reduced pictures, so every other crop is reduced
+            # the condition pyramid re-encodes reduced images, so every other crop is reduced
             whole = scenes.images[index]
             crops.append(whole[window] if rng.random() < 0.6 else _reduced(whole))
             continue
@@ -54,23 +54,23 @@ def autoencoder_batch(scenes: SceneStore, size: int, rng: np.random.Generator) -
     return batch.float() / 127.5 - 1  # (B, 3, 128, 128)
 
 
-def _reduced(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the whole picture at the size of a crop."""
-    resized = Image.fromarray(picture).resize((CROP, CROP), Image.Resampling.NEAREST)
+def _reduced(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the whole image at the size of a crop."""
+    resized = Image.fromarray(image).resize((CROP, CROP), Image.Resampling.NEAREST)
     return np.asarray(resized)
 
 
 def autoencoder_losses(
-    autoencoder: AutoencoderKL, pictures: torch.Tensor, generator: torch.Generator
+    autoencoder: AutoencoderKL, images: torch.Tensor, generator: torch.Generator
 ) -> Losses:
     """Reconstruction (L1, squared, L1 of gradients) and KL divergence from N(0, 1)."""
-    posterior = autoencoder.encode(pictures).latent_dist
+    posterior = autoencoder.encode(images).latent_dist
     noise = torch.randn(posterior.mean.shape, generator=generator).to(posterior.mean)
     latents = posterior.mean + posterior.std * noise  # (B, 4, 16, 16)
     decoded = autoencoder.decode(latents).sample.float()  # (B, 3, 128, 128)
-    absolute = F.l1_loss(decoded, pictures)
-    squared = F.mse_loss(decoded, pictures)
-    gradients = sum(F.l1_loss(decoded.diff(dim=axis), pictures.diff(dim=axis)) for axis in (-1, -2))
+    absolute = F.l1_loss(decoded, images)
+    squared = F.mse_loss(decoded, images)
+    gradients = sum(F.l1_loss(decoded.diff(dim=axis), images.diff(dim=axis)) for axis in (-1, -2))
     divergence = 0.5 * (posterior.mean**2 + posterior.var - 1 - posterior.logvar).float().mean()
     loss = absolute + squared + 0.5 * gradients + KL_WEIGHT * divergence
     return {"loss": loss, "l1": absolute, "mse": squared, "kl": divergence}
@@ -79,8 +79,8 @@ def autoencoder_losses(
 @torch.inference_mode()
 def latent_scale(autoencoder: AutoencoderKL, scenes: SceneStore, count: int = 64) -> float:
     """Return 1 / standard deviation of the latents of `count` photographs."""
-    pictures = torch.from_numpy(np.array(scenes.images[:count])).permute(0, 3, 1, 2)
+    images = torch.from_numpy(np.array(scenes.images[:count])).permute(0, 3, 1, 2)
     parts = [
-        autoencoder.encode(part.float() / 127.5 - 1).latent_dist.mean for part in pictures.split(8)
+        autoencoder.encode(part.float() / 127.5 - 1).latent_dist.mean for part in images.split(8)
     ]
     return 1 / float(torch.cat(parts).std())

@@ -21,13 +21,13 @@ from scipy.io import loadmat
 from segdemo.datatypes import InputError
 from training.small.scenes.material import IGNORED_INSTANCE
 
-QUALITY = 80  # of WebP; scenes are smaller than the pictures, so its traces are scaled away
+QUALITY = 80  # of WebP; scenes are smaller than the images, so its traces are scaled away
 
 
 def convert_cutouts(files: list[Path], folder: Path, longest: int) -> int:
-    """Write RGBA pictures into `folder` as WebP, cropped to what is visible; return their count.
+    """Write RGBA images into `folder` as WebP, cropped to what is visible; return their count.
 
-    longest: pixels of the longer side, larger pictures are shrunk to it. Raises InputError for a
+    longest: pixels of the longer side, larger images are shrunk to it. Raises InputError for a
     file that is missing or holds nothing visible.
     """
     folder.mkdir(parents=True, exist_ok=True)

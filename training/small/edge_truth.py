@@ -109,12 +109,12 @@ def write_truth(settings: EdgeTruthSettings) -> int:
     """Write all images with their edges; returns how many. Raises InputError."""
     target = Path(settings.output_dir)
     count = 0
-    for name, image, score in tqdm(_known(settings), unit="picture", disable=None):
+    for name, image, score in tqdm(_known(settings), unit="image", disable=None):
         if score.max() <= UPPER:
             continue  # nothing can be learned without an edge
-        picture = target / "pictures" / f"{name}.png"
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(picture)
+        image_file = target / "pictures" / f"{name}.png"
+        image_file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(image_file)
         write_edge(_stored(score), target / "edges" / f"{name}.npz")
         count += 1
     return count
@@ -180,7 +180,7 @@ def _truths(folder: Path) -> list[Path]:
 def _picture(folder: Path, stem: str) -> Path:
     found = sorted(folder.glob(f"{stem}.*"))
     if not found:
-        raise InputError(f"{folder} has no picture {stem}: unpack the training material again.")
+        raise InputError(f"{folder} has no image {stem}: unpack the training material again.")
     return found[0]
 
 

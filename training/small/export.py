@@ -13,7 +13,7 @@ from segdemo.checkpoints.card import CARD, ModelCard, write_card
 from segdemo.checkpoints.files import ADAPTER, EDGE_GENERATOR, PHOTO_FEATURES, read_json
 from segdemo.diffdis.loading import LARGEST_SHARD, load_unet, save_unet
 from segdemo.diffegg.edge_generator import EdgeGenerator
-from training.model_card import forget_origin
+from training.model_card import strip_local_paths
 from training.photo_weights import imagenet_features
 from training.small.networks import build_null_text, build_scheduler
 
@@ -62,7 +62,7 @@ def export_pure(
         ("prior", UNet2DConditionModel.from_pretrained(folder / "prior")),
     ):
         network.half().save_pretrained(target / name, max_shard_size=LARGEST_SHARD)
-        forget_origin(target / name / "config.json")
+        strip_local_paths(target / name / "config.json")
     card = ModelCard(
         name="small",
         licence=PURE_LICENCE,
@@ -102,7 +102,7 @@ def _write_common(folder: Path, card: ModelCard, edges: Path | None) -> None:
     if edges is not None:
         generator = EdgeGenerator.from_pretrained(edges / EDGE_GENERATOR).half()
         generator.save_pretrained(target / EDGE_GENERATOR, max_shard_size=LARGEST_SHARD)
-        forget_origin(target / EDGE_GENERATOR / "config.json")
+        strip_local_paths(target / EDGE_GENERATOR / "config.json")
         if (edges / ADAPTER).is_dir():
             shutil.copytree(edges / ADAPTER, target / ADAPTER, dirs_exist_ok=True)
     write_card(card, target)

@@ -8,7 +8,7 @@
 Stamps, emoji and silhouettes come from Debian's and npm's own clients (`apt-get download`,
 `npm pack`). Photographs come from git checkouts that you make; the program ends with the commands
 for what is still missing. Parts that are there already are left alone. `training/README.md` lists
-sources and licences; `material_names.json` beside this file lists the pictures that are used.
+sources and licences; `material_names.json` beside this file lists the images that are used.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ GIT_SOURCES = {  # part -> (repository, commit) of each checkout
 }
 RENDERS_ADVICE = """\
 Render 3D models (ours: Debian's sweethome3d-furniture) on a transparent ground, 448 px,
-  and give the folder of RGBA pictures: --renders DIR"""
+  and give the folder of RGBA images: --renders DIR"""
 NAMES_FILE = Path(__file__).with_name("material_names.json")
 
 
 def chosen_names(source: str) -> list[str]:
-    """Return the names of the pictures taken from `source`: stamps, emoji, ccp or coco."""
+    """Return the names of the images taken from `source`: stamps, emoji, ccp or coco."""
     names = json.loads(NAMES_FILE.read_text())
     chosen: list[str] = names["chosen"][source]
     assert not set(chosen) & set(names["held_out"][source]), "held-out images must stay out"
@@ -125,7 +125,7 @@ def _run(command: list[str], folder: str) -> None:
 class Part:
     """One part of the material: its path, how to make it, and what to do where it cannot be made.
 
-    make: writes the part at the path it is given and returns the number of pictures; None when the
+    make: writes the part at the path it is given and returns the number of images; None when the
     part's source was not given.
     """
 
@@ -202,9 +202,9 @@ def fetch_material(parts: list[Part]) -> list[Part]:
         unfinished.parent.mkdir(parents=True, exist_ok=True)
         count = part.make(unfinished)
         if count == 0:
-            raise InputError(f"{part.path.name}: the given folder holds none of its pictures.")
+            raise InputError(f"{part.path.name}: the given folder holds none of its images.")
         unfinished.rename(part.path)
-        logger.info("%s: %d pictures", part.path, count)
+        logger.info("%s: %d images", part.path, count)
     return [part for part in parts if not part.path.exists()]
 
 

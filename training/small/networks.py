@@ -11,7 +11,7 @@ from segdemo.diffdis.loading import SD_TURBO_SCHEDULE
 def build_prior() -> UNet2DConditionModel:
     """Return the untrained stage-2 U-Net, 14 M parameters.
 
-    Self-attention at 1/16 and 1/32 of the picture and in the middle, as in Stable Diffusion at its
+    Self-attention at 1/16 and 1/32 of the image and in the middle, as in Stable Diffusion at its
     native size; at 1/8 it would halve the images per second on a CPU.
     """
     return UNet2DConditionModel(

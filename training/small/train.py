@@ -57,9 +57,9 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
     def make(index: BatchIndex) -> torch.Tensor:
         return autoencoder_batch(scenes, settings.vae_batch_size, index.rng)
 
-    def losses(pictures: torch.Tensor, index: BatchIndex) -> Losses:
+    def losses(images: torch.Tensor, index: BatchIndex) -> Losses:
         generator = torch.Generator().manual_seed(index.torch_seed)
-        return autoencoder_losses(autoencoder, pictures.to(device), generator)
+        return autoencoder_losses(autoencoder, images.to(device), generator)
 
     task = Task(autoencoder, make, losses, batch_size=settings.vae_batch_size)
     train_loop(task, folder / "autoencoder", settings.of_stage("autoencoder"), device)

@@ -1,4 +1,4 @@
-"""Text-to-image models as DiffEGG sees them: encode, add noise, run once, name the attention."""
+"""DiffEGG's interface to a text-to-image model: encode, add noise, run once, name attention."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Backbone(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the network lives."""
+        """The device of the network."""
         return next(self.network.parameters()).device
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:

@@ -41,12 +41,12 @@ def segment_many(
 
     A file that fails is a row of the table and the rest goes on.
     """
-    pictures, rows = collect(files, folder / "uploads")
-    progress = BatchProgress(pictures, rows)
+    images, rows = collect(files, folder / "uploads")
+    progress = BatchProgress(images, rows)
     yield progress
     try:
         for status in segment_files(
-            pictures,
+            images,
             folder / "results",
             lambda image: assistant.segment(image, settings, stop.checked),
             threshold,
@@ -61,15 +61,15 @@ def segment_many(
 class BatchProgress:
     """How far a batch is: its table and its status line."""
 
-    def __init__(self, pictures: list[ImageFile], notes: Rows) -> None:
-        """Start with all pictures waiting; notes: rows of what is not segmented at all."""
+    def __init__(self, images: list[ImageFile], notes: Rows) -> None:
+        """Start with all images waiting; notes: rows of what is not segmented at all."""
         self.statuses: list[FileStatus] = []
-        self._names = [picture.name for picture in pictures]
+        self._names = [image.name for image in images]
         self._notes = notes
         self._stopped = False
 
     def add(self, status: FileStatus) -> None:
-        """Take note of the next finished picture."""
+        """Take note of the next finished image."""
         self.statuses.append(status)
 
     def stop(self) -> None:
@@ -78,7 +78,7 @@ class BatchProgress:
 
     @property
     def rows(self) -> Rows:
-        """Return the table: finished, running, waiting, then what was passed over."""
+        """Return the table: finished, running, waiting, then what was skipped."""
         finished = [_row_of(status) for status in self.statuses]
         states = [STOPPED] * len(self._names) if self._stopped else [RUNNING]
         states += [WAITING] * len(self._names)

@@ -62,7 +62,10 @@ class CutoutHandlers:
         values: Values,
         progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio finds the bar
     ) -> Updates:
-        """Segment the image and show the result; on Stop leave everything as it was."""
+        """Segment the image and show the result; on Stop leave everything as it was.
+
+        A photo that is replaced meanwhile stops the run: a result shows only beside its own photo.
+        """
         options, stop = self._options, values[self._stop]
         with user_errors():
             try:
@@ -71,11 +74,15 @@ class CutoutHandlers:
                 segmented = segment_upload(
                     self._assistant, values[self._photo], settings, stop.watched(progress)
                 )
+                kept = keep(segmented)
+                shown = self._panel.show(kept, segmented.result, threshold) | {self._kept: kept}
+                if stop.pressed:
+                    discard(kept)
+                    raise Stopped
             except Stopped:
                 return {self._panel.status: STOPPED}
-            kept = keep(segmented)
             discard(values[self._kept])
-            return self._panel.show(kept, segmented.result, threshold) | {self._kept: kept}
+            return shown
 
     def redraw(self, values: Values) -> Updates:
         """Show the kept result with another threshold: no model, no file."""
@@ -86,7 +93,8 @@ class CutoutHandlers:
             return self._panel.show_mask(kept, self._options.read_threshold(values))
 
     def forget(self, values: Values) -> Updates:
-        """Remove the result of a photo that was replaced."""
+        """Remove the result of a photo that was replaced, and stop a run that works on it."""
+        values[self._stop].press()
         discard(values[self._kept])
         return self._panel.clear() | {self._kept: None}
 

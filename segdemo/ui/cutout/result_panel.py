@@ -20,7 +20,7 @@ from segdemo.ui.cutout.results import (
 from segdemo.ui.events import Updates
 
 READY = "Choose a photo and press Segment."
-NOTHING_FOUND = "Nothing stood out in this picture"
+NOTHING_FOUND = "Nothing stood out in this photo"
 NO_UNCERTAINTY = (
     "Uncertainty compares several predictions: set *Ensemble* under *Advanced* to 2 or more, "
     "then segment again."
@@ -94,7 +94,7 @@ class ResultPanel:
 
 def build_result_panel() -> ResultPanel:
     """Lay out the right side, empty."""
-    picture: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "type": "filepath",
         "interactive": False,
         "buttons": ["fullscreen"],
@@ -113,14 +113,14 @@ def build_result_panel() -> ResultPanel:
                 elem_id="compare",
             )
         with gr.Tab("Mask"):
-            mask = gr.Image(label="Mask", elem_id="mask", **picture)
+            mask = gr.Image(label="Mask", elem_id="mask", **shown)
         with gr.Tab("Edge"):
-            edge = gr.Image(label="Edge", elem_id="edge", **picture)
+            edge = gr.Image(label="Edge", elem_id="edge", **shown)
         with gr.Tab("Cut-out"):
-            cutout = gr.Image(label="Cut-out", elem_id="cutout", **picture)
+            cutout = gr.Image(label="Cut-out", elem_id="cutout", **shown)
         with gr.Tab("Uncertainty"):
             note = gr.Markdown(NO_UNCERTAINTY)
-            unsure = gr.Image(label="Uncertainty", elem_id="uncertainty", visible=False, **picture)
+            unsure = gr.Image(label="Uncertainty", elem_id="uncertainty", visible=False, **shown)
     status = gr.Markdown(READY, elem_id="run-status")
     with gr.Row(elem_id="downloads"):
         labels: dict[Kind, str] = {"mask": "mask", "edge": "edge", "cutout": "cut-out"}

@@ -59,7 +59,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         show_progress_on=panel.compare,
         **MODEL_QUEUE,
     )
-    photo.change(handlers.forget, {kept}, [*panel.all, kept], **QUIET)
+    photo.change(handlers.forget, {kept, stop}, [*panel.all, kept], **QUIET)
     _wire_result(handlers, options, panel)
     build_segment_api(assistant)
     return CutoutTab(options, kept, send)

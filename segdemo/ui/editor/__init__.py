@@ -43,13 +43,13 @@ def mask_editor(
     """Build the component.
 
     Its value is a message of `segdemo.ui.refine.messages`, or None; its events are `EVENTS`. The
-    server functions are `apply_patch`, `save_all`, `describe`, `operate` and `accept`, each taking
-    and returning one dict. The browser owns the label map of the open image and sends what changed;
+    server functions are those of `segdemo.ui.refine.service.EditorService`, each taking and
+    returning one dict. The browser owns the label map of the open image and sends what changed;
     names reach the page as text nodes only.
 
     Args:
         elem_id: Id of the element.
-        server_functions: The five functions above.
+        server_functions: The functions above.
         rip_presets: RIP's parameters by name of the preset, the first is the default; each is
             {"name", "label", "help", "low", "high", "unit", "step", "value"}.
         sources: Where edges can come from: [value, label].

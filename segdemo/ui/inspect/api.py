@@ -75,9 +75,9 @@ def build_trace_api(assistant: AnnotationAssistant) -> None:
                 "gaps": list(curve.gaps),
                 "peak_timestep": curve.peak_timestep,
                 "edge_timestep": curve.timesteps[shown],
-                "flat": curve.flat,
+                "flat": curve.no_peak,
                 "rule": edge.rule,
-                "guarded": edge.guarded,
+                "guarded": edge.used_fallback,
                 "lower": edge.lower,
                 "upper": edge.upper,
             }
@@ -122,5 +122,5 @@ def _with_edge_timestep(settings: TraceSettings, given: object) -> TraceSettings
 
 def _required(photo: Upload | None) -> Upload:
     if photo is None:
-        raise InputError("There is no picture: send one as `photo`.")
+        raise InputError("There is no image: send one as `photo`.")
     return photo

@@ -19,7 +19,7 @@ from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.images import load_rgb
 from segdemo.ui.errors import Stopped, user_errors
-from segdemo.ui.events import Updates
+from segdemo.ui.events import StopSignal, Updates
 from segdemo.ui.forms import Form
 from segdemo.ui.inspect.instances import (
     Drawing,
@@ -224,11 +224,13 @@ class InspectHandlers:
         with user_errors():
             return read_drawing(event.rows, event.columns, event.labels)
 
-    def new_photo(self, photo: Upload | None) -> Updates:
-        """Put a new photo under the brush.
+    def new_photo(self, photo: Upload | None, stop: StopSignal) -> Updates:
+        """Put a new photo under the brush, and stop a run that works on the one before.
 
-        Curve and edge stay: they show a photo and a name of their own. So does a mask file.
+        A curve and an edge that are there stay: they show a photo and a name of their own. So does
+        a mask file.
         """
+        stop.press()
         try:
             canvas = _canvas(photo)
         except InputError:

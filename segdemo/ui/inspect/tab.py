@@ -84,7 +84,11 @@ def build_inspect_tab(assistant: AnnotationAssistant) -> InspectTab:
         **TRACE_QUEUE,
     )
     left.photo.change(
-        handlers.new_photo, left.photo, [left.painter, state.drawing], preprocess=False, **LIGHT
+        handlers.new_photo,
+        [left.photo, state.stop],
+        [left.painter, state.drawing],
+        preprocess=False,
+        **LIGHT,
     )
     left.painter.drawn(handlers.keep_drawing, None, state.drawing, **IN_ORDER)
     _wire_result(handlers, right, state)
@@ -159,7 +163,7 @@ def _build_right() -> InspectResult:
     labels: dict[ExportKind, str] = {
         "arrays": "Download NPZ",
         "table": "Download CSV",
-        "archive": "Download all and figures",
+        "archive": "Download ZIP",
     }
     with gr.Row(elem_id="trace-downloads"):
         downloads = {

@@ -46,7 +46,7 @@ def summary(trace: KeptTrace | AttentionTrace, device: str, seconds: float) -> s
         device,
         f"{seconds:.1f} s",
     ]
-    if trace.curve.flat:
+    if trace.curve.no_peak:
         return ", ".join(parts) + ". No gap is above zero: PeakKL chooses nothing."
     return ", ".join(parts) + f". PeakKL chooses timestep {trace.curve.peak_timestep}."
 
@@ -103,7 +103,7 @@ def edge_value(kept: KeptTrace | None, chosen: Chosen, rule: str) -> dict[str, A
 
 def rule_words(edge: PseudoEdge, asked: str) -> str:
     """Say which rule split a score, and whether the guard stepped in."""
-    if edge.guarded:
+    if edge.used_fallback:
         return (
             f"Rule asked for: {asked}. It left fewer than a tenth of the cells as interior, so the "
             f"guard stepped in and rule {edge.rule} set the lower threshold."

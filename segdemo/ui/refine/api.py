@@ -63,7 +63,7 @@ def _refine(
 ) -> tuple[Path, dict[str, Any]]:
     """Split and merge the masks of one photo along edges; the file, and what happened."""
     if photo is None or masks is None:
-        raise InputError("Send a picture as `photo` and its masks as `masks`.")
+        raise InputError("Send an image as `photo` and its masks as `masks`.")
     if preset not in PRESETS:
         raise InputError(f"Preset {preset[:40]!r}: choose one of {', '.join(PRESETS)}.")
     wanted = next((known for known in get_args(MaskFormat) if known == mask_format), None)

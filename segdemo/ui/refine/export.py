@@ -1,4 +1,4 @@
-"""Taking masks away: one picture's, all, or all checked, in any format, as one file."""
+"""Taking masks away: one image's, all, or all checked, in any format, as one file."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ ONE_FILE = {"coco", "coco-polygons"}
 def export_masks(
     session: Session, current: int, scope: str, mask_format: MaskFormat
 ) -> tuple[Path, list[str]]:
-    """Write masks of a session's pictures; returns the file and what the format could not hold.
+    """Write masks of a session's images; returns the file and what the format could not hold.
 
-    current: the picture that "This photo" means. Raises InputError where there is nothing to write.
+    current: the image that "This photo" means. Raises InputError where there is nothing to write.
     """
     chosen = _chosen(session, current, scope)
     masks: dict[str, InstanceMasks] = {}
@@ -63,7 +63,7 @@ def write_as_one_file(
     mask_format: MaskFormat,
     images: Mapping[str, RGBImage] | None,
 ) -> tuple[Path, list[str]]:
-    """Write masks by picture name, several files as one zip; see `write_masks`."""
+    """Write masks by image name, several files as one zip; see `write_masks`."""
     folder = download_folder()
     names = list(masks)
     stem = f"{file_stem(names[0]) if len(names) == 1 else 'masks'}_{mask_format}"

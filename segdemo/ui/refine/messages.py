@@ -28,7 +28,7 @@ MOST_STEP_PIXELS = 20_000_000  # that undo gets back after a reload, in all its 
 
 
 def picture_message(session: Session, index: int, note: str | None = None) -> Message:
-    """Show a picture: photo, label map as it is and as it was opened, instances, edges, queue."""
+    """Show an image: photo, label map as it is and as it was opened, instances, edges, queue."""
     picture, folder = session.image(index), new_folder()
     edges = picture.edges
     return _message(
@@ -57,7 +57,7 @@ def picture_message(session: Session, index: int, note: str | None = None) -> Me
 
 
 def edges_message(picture: EditedImage, index: int, note: str | None = None) -> Message:
-    """Show the edges that a picture has now."""
+    """Show the edges that an image has now."""
     return _message("edges", picture=index, edges=_edges(picture, new_folder()), note=note)
 
 
@@ -96,7 +96,7 @@ def note_message(text: str) -> Message:
 
 
 def queue_of(session: Session) -> list[Message]:
-    """List the session's pictures for the queue beside the canvas."""
+    """List the session's images for the queue beside the canvas."""
     rows = []
     for index in session.indices:
         name = session.names[index]

@@ -16,7 +16,7 @@ from typing import Any
 
 from segdemo.datatypes import InputError, Labels
 from segdemo.editing import shapes
-from segdemo.editing.image import BehindError, Change, EditedImage, LostError
+from segdemo.editing.image import Change, EditedImage, EditLockLostError, RevisionConflictError
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
 from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
@@ -59,7 +59,7 @@ class EditorService:
         return [_answering(function) for function in own]
 
     def apply_patch(self, request: Request) -> Answer:
-        """Take over an edit that the browser has made."""
+        """Apply an edit that the browser has made."""
         _, picture = self._find(request)
         width, height = int(request["width"]), int(request["height"])
         if not (0 < width <= picture.size[1] and 0 < height <= picture.size[0]):
@@ -72,7 +72,7 @@ class EditorService:
         return {"revision": picture.revision}
 
     def save_all(self, request: Request) -> Answer:
-        """Take over the whole label map, after edits were missed."""
+        """Replace the whole label map, after edits were missed."""
         _, picture = self._find(request)
         labels = unpack_labels(_bytes(request["labels"]), *picture.size)
         instances = _instances(request.get("instances"), picture)
@@ -80,7 +80,7 @@ class EditorService:
         return {"revision": picture.revision}
 
     def describe(self, request: Request) -> Answer:
-        """Take over what was said of instances, classes or the picture."""
+        """Store what was said of instances, classes or the image."""
         session, picture = self._find(request)
         names = {int(k): str(v)[:LONGEST_NAME] for k, v in (request.get("classes") or {}).items()}
         if any(not 0 <= number < 2**31 for number in names):
@@ -140,7 +140,7 @@ class EditorService:
         try:
             session = self._store.find(token)
             used = session.used
-        except LostError:
+        except EditLockLostError:
             return {"token": token, "gone": True}
         first = next(iter(session.indices), None)
         name = "" if first is None else session.names[first]
@@ -200,9 +200,9 @@ def _answering(function: Callable[[Request], Answer]) -> Callable[[Request], Ans
     def answered(request: Request) -> Answer:
         try:
             return function(request)
-        except BehindError as error:
+        except RevisionConflictError as error:
             return {"error": str(error), "behind": True}
-        except LostError as error:
+        except EditLockLostError as error:
             return {"error": str(error), "final": True}
         except InputError as error:
             return {"error": str(error)}

@@ -16,7 +16,7 @@ from evaluation.core.row_file import RowFile
 from evaluation.data.files import read_list
 from evaluation.data.instance_sets import read_predictions, read_truth
 from evaluation.metrics.average_precision import LIMITS, Matches, curves, match, summarize
-from evaluation.metrics.instance_figures import LABELS, Protocol, figures_of
+from evaluation.metrics.instance_metrics import LABELS, Protocol, metrics_of
 from evaluation.metrics.instances import Instances, boundary_band, ious
 from evaluation.metrics.touching import touching
 from evaluation.uis import InstanceSample, measure_sample
@@ -38,7 +38,7 @@ def figures(
         measure_sample(InstanceSample(image.number, image.reader, reader), protocol)
         for image, (reader, _) in pairs
     ]
-    return figures_of(rows, protocol)
+    return metrics_of(rows, protocol)
 
 
 def agree(found: dict[str, float], label: str, expected: dict[str, float | None]) -> None:

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 
 from evaluation.metrics.boundary import (
     boundary_counts,
-    boundary_figures,
+    boundary_metrics,
     match,
     suppress_non_maxima,
 )
@@ -28,7 +28,7 @@ def _line(column: int, size: int = 60) -> np.ndarray:
 
 def test_the_truth_itself_is_perfect() -> None:
     truth = _line(30)
-    figures = boundary_figures(
+    figures = boundary_metrics(
         [boundary_counts(truth.astype(np.float32), truth[None], THRESHOLDS)], THRESHOLDS
     )
     assert (figures.ods, figures.ois) == (1, 1)
@@ -39,7 +39,7 @@ def test_a_line_beyond_the_distance_does_not_match(shift: int, expected: float) 
     # 0.0075 of the diagonal of 60 x 60 is 0.64 pixels
     edge = _line(30 + shift).astype(np.float32)
     counts = boundary_counts(edge, _line(30)[None], THRESHOLDS)
-    assert boundary_figures([counts], THRESHOLDS).ods == expected
+    assert boundary_metrics([counts], THRESHOLDS).ods == expected
 
 
 def test_precision_counts_any_annotator_and_recall_all() -> None:
@@ -88,7 +88,7 @@ def test_as_many_match_as_by_the_benchmarks_prices_for_staying_alone() -> None:
 
 def test_figures_by_hand() -> None:
     counts = np.array([[161, 200, 80, 200], [101, 200, 50, 100], [41, 200, 41, 41]])
-    figures = boundary_figures([counts, counts], THRESHOLDS)
+    figures = boundary_metrics([counts, counts], THRESHOLDS)
     steps = np.linspace(0, 1, 100)
     recall = np.concatenate([0.805 - 0.3 * steps, 0.505 - 0.3 * steps])
     precision = np.concatenate([0.4 + 0.1 * steps, 0.5 + 0.5 * steps])
@@ -101,7 +101,7 @@ def test_figures_by_hand() -> None:
 
 def test_one_recall_for_all_thresholds_has_no_area() -> None:
     counts = np.array([[5, 10, 5, 10]] * 3)
-    assert boundary_figures([counts], THRESHOLDS).ap == 0
+    assert boundary_metrics([counts], THRESHOLDS).ap == 0
 
 
 def test_nothing_predicted_or_nothing_true_is_no_error() -> None:

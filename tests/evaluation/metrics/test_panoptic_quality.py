@@ -9,7 +9,7 @@ import pytest
 
 from evaluation.data.panoptic_sets import read_predictions, read_truth
 from evaluation.metrics.panoptic_quality import Segments, count_segments, panoptic_quality
-from evaluation.wps import PanopticSample, figures_of, measure_sample
+from evaluation.wps import PanopticSample, measure_sample, metrics_of
 from segdemo.datatypes import InputError
 from tests.evaluation.metrics.metric_fixtures import METRIC_FIXTURES
 
@@ -25,7 +25,7 @@ def agree(annotations, predictions, expected):
         measure_sample(PanopticSample(image.reader, found.readers[place][0]))
         for place, image in enumerate(truth.images)
     ]
-    figures = figures_of(json.loads(json.dumps(rows)), truth, "set")
+    figures = metrics_of(json.loads(json.dumps(rows)), truth, "set")
     for part, ending in ENDINGS.items():
         for name in ("pq", "sq", "rq"):
             value = figures[f"set/ours/{name.upper()}{ending}"] / 100

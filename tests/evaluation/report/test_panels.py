@@ -1,4 +1,4 @@
-"""Panels of the pictures that went worst: colours by hand, worst first."""
+"""Panels of the lowest-scoring images: colours by hand, worst first."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from segdemo.diffdis.loading import OFFICIAL_CONFIG
 from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import AUGMENTED, DiffDISPipeline, combine, stretch
-from segdemo.diffdis.unet import DiffDISUNet, class_labels
+from segdemo.diffdis.unet import DiffDISUNet, task_labels
 from segdemo.images import load_rgb, resize_map, to_grey
 from tests.parity import FIXTURES, build_pipeline, build_unet, parity_folder, recipe_tensor
 
@@ -38,7 +38,7 @@ def test_parity_of_the_unet() -> None:
     )
 
     pictures = len(io["sample"]) // 2  # each gives two streams, its mask's and its edge's
-    torch.testing.assert_close(class_labels(pictures), io["class_labels"])
+    torch.testing.assert_close(task_labels(pictures), io["class_labels"])
     torch.testing.assert_close(prediction, io["noise_pred"], atol=1e-4, rtol=0)
 
 

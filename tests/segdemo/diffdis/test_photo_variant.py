@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segdemo.diffdis.pipeline import DiffDISPipeline
-from segdemo.diffdis.unet import DiffDISUNet, class_labels
+from segdemo.diffdis.unet import DiffDISUNet, task_labels
 from segdemo.photo_features import PhotoFeatures
 from tests.tiny_pipeline import tiny_pipeline
 from training.small.networks import build_prior
@@ -64,7 +64,7 @@ def test_features_follow_the_latents_at_the_sizes_the_network_works_at(
 def _given(features: PhotoFeatures) -> tuple[tuple[Any, ...], tuple[torch.Tensor, ...]]:
     """Return a network's other arguments, and what it sees of a picture."""
     torch.manual_seed(4)
-    given = (torch.randn(2, 8, 16, 16), 999, torch.ones(2, 2, 64), class_labels(1))
+    given = (torch.randn(2, 8, 16, 16), 999, torch.ones(2, 2, 64), task_labels(1))
     latents = tuple(torch.randn(1, 4, side, side) for side in (8, 4, 2))
     sides = zip(features.condition_widths, (16, 8, 4, 2), strict=True)
     return given, latents + tuple(torch.randn(1, width, side, side) for width, side in sides)

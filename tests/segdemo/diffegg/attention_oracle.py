@@ -83,7 +83,7 @@ def kl_of_rows(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def edge_score(whole: torch.Tensor) -> np.ndarray:
-    """Eq. 6 by loops over cells, clamped at the rim."""
+    """Eq. 6 by loops over cells, clamped at the image border."""
     side = math.isqrt(len(whole))
     grid = whole.double().numpy().reshape(side, side, -1)
     score = np.zeros((side, side))

@@ -187,7 +187,7 @@ def test_the_peak_is_the_cleaner_of_the_pair_and_the_first_of_equals() -> None:
     assert curve.peak_timestep == 399
     assert choose_peak((599, 499, 399, 299), (0.1, 0.5, 0.5), keep="noisy").peak_timestep == 499
     flat = choose_peak((599, 499), (0.0,))
-    assert flat.flat
+    assert flat.no_peak
     assert flat.peak_timestep == 499
 
 

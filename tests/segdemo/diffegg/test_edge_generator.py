@@ -23,7 +23,7 @@ from segdemo.diffegg.adapters import adapter_parameters, add_adapter, save_adapt
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator, edge_probability
 from segdemo.diffegg.features import feature_levels, finer_layers
-from segdemo.diffegg.loading import load_pipeline
+from segdemo.diffegg.loading import load_diffegg
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from tests.segdemo.diffegg.backbones import latents_like
@@ -107,7 +107,7 @@ def test_adapter_and_generator_open_with_their_base_and_give_the_same_edges(
     files = locate_backbone(str(tmp_path))
     assert (files.name, files.base) == (str(tmp_path), str(backbone_folder(family)))
 
-    edge = load_pipeline(files, CPU).edges(PHOTO, TraceSettings())
+    edge = load_diffegg(files, CPU).edges(PHOTO, TraceSettings())
     assert edge.origin == "edge_generator"
     assert edge.probability.shape == PHOTO.shape[:2]
     np.testing.assert_allclose(edge.probability, trained, atol=1e-6)
@@ -121,7 +121,7 @@ def test_attention_is_looked_into_without_the_adapter(
     with torch.no_grad():
         before = backbone.predict(latents, 99)
         _trained(backbone, tmp_path, str(backbone_folder("own")))
-        opened = load_pipeline(locate_backbone(str(tmp_path)), CPU).backbone
+        opened = load_diffegg(locate_backbone(str(tmp_path)), CPU).backbone
         assert torch.equal(opened.predict(latents, 99), before)
         with opened.adapted():
             assert not torch.allclose(opened.predict(latents, 99), before)
@@ -179,7 +179,7 @@ def test_both_may_lie_beside_the_model_itself(
     files = locate_backbone(str(whole))
     assert files.adapter == whole / "adapter" / LORA_FILE
     assert locate_backbone(str(trained)).adapter is None  # its own parts only
-    assert load_pipeline(files, CPU).backbone.has_adapter
+    assert load_diffegg(files, CPU).backbone.has_adapter
 
 
 def test_a_base_may_be_named_relative_to_the_folder_or_by_its_registered_name(
@@ -209,17 +209,17 @@ def test_an_adapter_of_another_model_or_damaged_is_refused(
     file = tmp_path / "adapter" / LORA_FILE
     _trained(fresh_backbone("own"), tmp_path, str(backbone_folder("sd15")))
     with pytest.raises(CheckpointError, match="does not fit"):
-        load_pipeline(locate_backbone(str(tmp_path)), CPU)
+        load_diffegg(locate_backbone(str(tmp_path)), CPU)
 
     write_card(ModelCard("tiny", "MIT", base=str(backbone_folder("own"))), tmp_path)
     weights = load_file(file)
     name = next(iter(weights))
     save_file(weights | {name: weights[name] * float("nan")}, file)
     with pytest.raises(CheckpointError, match="NaN"):
-        load_pipeline(locate_backbone(str(tmp_path)), CPU)
+        load_diffegg(locate_backbone(str(tmp_path)), CPU)
     file.write_bytes(b"nonsense")
     with pytest.raises(CheckpointError, match="damaged"):
-        load_pipeline(locate_backbone(str(tmp_path)), CPU)
+        load_diffegg(locate_backbone(str(tmp_path)), CPU)
     file.unlink()
     with pytest.raises(CheckpointError, match="missing"):
         locate_backbone(str(tmp_path))
@@ -233,5 +233,5 @@ def test_a_generator_of_another_model_is_refused(
     entries = json.loads(config.read_text())
     entries["levels"][0]["layers"][0] = "up_blocks.7.attn"
     config.write_text(json.dumps(entries))
-    with pytest.raises(CheckpointError, match=r"wants layer up_blocks\.7\.attn"):
-        load_pipeline(locate_backbone(str(tmp_path)), CPU)
+    with pytest.raises(CheckpointError, match=r"needs layer up_blocks\.7\.attn"):
+        load_diffegg(locate_backbone(str(tmp_path)), CPU)

@@ -11,9 +11,9 @@ from segdemo.datatypes import InputError
 from segdemo.diffegg.adapters import adapter_parameters, add_adapter
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.features import (
+    extract_features,
     feature_levels,
     finer_layers,
-    read_features,
     record_outputs,
 )
 from tests.segdemo.diffegg.backbones import LATENT_SIDE, latents_like
@@ -27,7 +27,7 @@ def test_every_family_has_levels_of_growing_stride_with_the_maps_they_promise(
     assert strides == sorted(set(strides))
     assert strides[0] == 8
     with torch.no_grad():
-        maps = read_features(backbone, levels, latents_like(backbone), 0).maps
+        maps = extract_features(backbone, levels, latents_like(backbone), 0).maps
     for level, values in zip(levels, maps, strict=True):
         side = int(8 * LATENT_SIDE / level.stride)
         assert values.shape == (2, level.width, side, side)
@@ -54,7 +54,7 @@ def test_features_are_the_output_of_the_attention_module_itself(backbone: Backbo
     module = backbone.network.get_submodule(level.layers[-1])
     handle = module.to_out[0].register_forward_hook(lambda m, given, out: outputs.append(out))
     with torch.no_grad():
-        values = read_features(backbone, [level], latents, 0).maps[0]
+        values = extract_features(backbone, [level], latents, 0).maps[0]
     handle.remove()
     tokens = outputs[0].shape[1]
     side = int(tokens**0.5)
@@ -70,8 +70,8 @@ def test_the_network_and_its_prediction_are_as_before(backbone: Backbone) -> Non
     latents = latents_like(backbone)
     with torch.no_grad():
         before = backbone.predict(latents, 0)
-        reading = read_features(backbone, feature_levels(backbone), latents, 0)
-    assert torch.equal(reading.prediction, before)
+        states = extract_features(backbone, feature_levels(backbone), latents, 0)
+    assert torch.equal(states.prediction, before)
     assert not any(m._forward_hooks for m in backbone.network.modules())
 
 
@@ -88,8 +88,8 @@ def test_gradients_reach_every_adapter_layer_also_when_activations_are_computed_
         torch.nn.init.normal_(parameter)  # B starts at zero, where A has no gradient
     if checkpointing:
         backbone.network.enable_gradient_checkpointing()
-    reading = read_features(backbone, feature_levels(backbone), latents_like(backbone), 0)
-    sum(values.square().sum() for values in reading.maps).backward()
+    states = extract_features(backbone, feature_levels(backbone), latents_like(backbone), 0)
+    sum(values.square().sum() for values in states.maps).backward()
     missing = [n for n, p in parameters.items() if p.grad is None or not p.grad.any()]
     # image and text see each other in MM-DiT, so its last layers work on the image alone
     assert not missing

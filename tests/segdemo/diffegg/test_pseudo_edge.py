@@ -18,7 +18,7 @@ def score() -> np.ndarray:
 def test_the_papers_rule_is_mean_and_deviation(score: np.ndarray) -> None:
     score = np.random.default_rng(0).normal(5, 1, (64, 64)).astype(np.float32)
     edge = pseudo_edge(score)
-    assert (edge.rule, edge.guarded) == ("paper", False)
+    assert (edge.rule, edge.used_fallback) == ("paper", False)
     assert edge.lower == pytest.approx(score.mean() - score.std())
     assert edge.upper == pytest.approx(score.mean() + score.std())
     np.testing.assert_array_equal(edge.labels == PseudoEdge.EDGE, score > edge.upper)
@@ -29,7 +29,7 @@ def test_without_interior_the_guard_steps_in_and_says_so() -> None:
     score = np.full((20, 20), 0.1, np.float32)
     score[:, 10] = 1.0  # a clean edge: mean - deviation is below every cell
     edge = pseudo_edge(score)
-    assert (edge.rule, edge.guarded) == ("quantile", True)
+    assert (edge.rule, edge.used_fallback) == ("quantile", True)
     assert (edge.labels[:, 10] == PseudoEdge.EDGE).all()
 
 

@@ -15,7 +15,7 @@ from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.checkpoints.files import CheckpointError
 from segdemo.checkpoints.locate import locate
-from segdemo.diffdis.loading import load_pipeline as load_diffdis
+from segdemo.diffdis.loading import load_diffdis
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.loading import load_backbone
 from tests.segdemo.diffegg.backbones import latents_like

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.editing import storage
-from segdemo.editing.image import BehindError, EditedImage, LostError
+from segdemo.editing.image import EditedImage, EditLockLostError, RevisionConflictError
 from segdemo.editing.masks import flatten_masks, to_masks
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
 from segdemo.editing.sessions import Session, SessionStore
@@ -118,11 +118,11 @@ def test_edits_come_in_order_once_each(session):
     picture.apply(patch, 1, {9: Instance(category=3)}, "Brush")
     assert picture.instances[9].category == 3
     for revision in (1, 3):
-        with pytest.raises(BehindError):
+        with pytest.raises(RevisionConflictError):
             picture.apply(patch, revision, {}, "Brush")
     with pytest.raises(InputError, match="damaged"):
         picture.apply(Patch(48, 3, np.zeros((4, 5), np.uint16)), 2, {}, "Brush")
-    with pytest.raises(BehindError):
+    with pytest.raises(RevisionConflictError):
         picture.edit(merge_first, "Merge", revision=0)
 
 
@@ -252,14 +252,14 @@ def test_who_opened_a_picture_last_may_edit_it_even_after_a_restart(session, tmp
     first, second = session.image(0).take_lease(), session.image(0).take_lease()
     again = SessionStore(tmp_path / "sessions").open(session.token).image(0)
     again.check_lease(second)
-    with pytest.raises(LostError, match="another tab"):
+    with pytest.raises(EditLockLostError, match="another tab"):
         again.check_lease(first)
 
 
 def test_a_map_made_from_an_older_one_replaces_nothing(session):
     picture = session.image(0)
     picture.edit(lambda labels: grow(labels, [2], 1), "Grow")
-    with pytest.raises(BehindError):
+    with pytest.raises(RevisionConflictError):
         picture.replace_all(np.zeros((40, 50), np.uint16), 1, {}, follows=0)
     assert picture.labels.any()
 
@@ -267,7 +267,7 @@ def test_a_map_made_from_an_older_one_replaces_nothing(session):
 def test_a_session_nobody_touched_for_its_lifetime_is_not_opened(tmp_path, session):
     mark = tmp_path / "sessions" / session.token / "session.json"
     os.utime(mark, (time.time() - 100, time.time() - 100))
-    with pytest.raises(LostError, match="not here any more"):
+    with pytest.raises(EditLockLostError, match="not here any more"):
         SessionStore(tmp_path / "sessions", lifetime=50).open(session.token)
 
 
@@ -337,6 +337,6 @@ def test_sessions_are_named_and_deleted(store, session, tmp_path):
     assert SessionStore(tmp_path / "sessions").open(session.token).title == "Monday"
     kept = store.create()
     store.delete(session.token)
-    with pytest.raises(LostError):
+    with pytest.raises(EditLockLostError):
         store.open(session.token)
     assert store.open(kept.token) is kept

@@ -139,7 +139,7 @@ def test_a_batch_reports_each_file_and_packs_what_succeeded(
         ("red box.jpg", "done"),
         ("letter.png", "failed"),
         ("summer/beach.jpg", "done"),
-        ("album.zip", "passed over"),
+        ("album.zip", "skipped"),
         ("broken.zip", "failed"),
     }
     assert summary == "2 of 3 done, 2 failed"

@@ -34,7 +34,7 @@ def panel() -> ResultPanel:
 def test_the_line_says_so_when_nothing_stood_out(panel: ResultPanel) -> None:
     assert panel.show(KEPT, RESULT, None)[panel.status] == KEPT.summary
     line = panel.show(replace(KEPT, found_something=False), RESULT, None)[panel.status]
-    assert "Nothing stood out in this picture" in line and KEPT.summary in line
+    assert "Nothing stood out in this photo" in line and KEPT.summary in line
 
 
 def test_uncertainty_is_explained_where_there_is_none(panel: ResultPanel) -> None:

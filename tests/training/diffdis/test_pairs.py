@@ -13,7 +13,7 @@ from segdemo.datatypes import InputError
 from tests.training.diffdis.drawn_pairs import SIZE, draw_pairs
 from training.data_problems import DataProblem, report_problems
 from training.diffdis.pairs import (
-    MaskPair,
+    ImageMaskPair,
     check_pairs,
     find_pairs,
     problems_of,
@@ -114,5 +114,5 @@ def test_all_problems_are_listed_unless_they_are_allowed(tmp_path: Path) -> None
 
 
 def test_validation_pairs_are_spread_over_the_list() -> None:
-    pairs = [MaskPair(Path(f"{n}.jpg"), Path(f"{n}.png")) for n in range(40)]
+    pairs = [ImageMaskPair(Path(f"{n}.jpg"), Path(f"{n}.png")) for n in range(40)]
     assert spread(pairs, 4) == [pairs[0], pairs[10], pairs[20], pairs[30]]

@@ -27,7 +27,7 @@ from tests.segdemo.diffegg.backbones import write_sd21
 from tests.training.diffdis.drawn_pairs import draw_pairs
 from tests.training.diffdis.narrow import write_narrow
 from training.diffdis.__main__ import main
-from training.diffdis.base import Variant, load_base
+from training.diffdis.base import Ablation, load_base
 from training.diffdis.data import PairBatches
 from training.diffdis.latents import (
     CachedBatches,
@@ -132,7 +132,7 @@ def test_the_loss_falls(whole: DiffDISTraining, data: Path) -> None:
     make = PairBatches(find_pairs(data).pairs, NoiseSampler(batch_size=8, size=64), augmented=False)
     index, losses = BatchIndex(0, 0, 0, 0, 0), []
     for folder in (whole.base_model, f"{whole.output_dir}/export"):
-        pipeline = load_base(folder, Variant(), "trained", 0).pipeline
+        pipeline = load_base(folder, Ablation(), "trained", 0).pipeline
         with torch.no_grad():
             losses.append(float(DiffDISLosses(pipeline, "fp32")(make(index), index)["loss"]))
     assert losses[1] < 0.8 * losses[0]
@@ -141,7 +141,7 @@ def test_the_loss_falls(whole: DiffDISTraining, data: Path) -> None:
 def test_first_weights_have_a_seed_of_their_own(settings: DiffDISTraining) -> None:
     def weight(**seeds: int) -> torch.Tensor:
         seed = replace(settings, **seeds).first_seed
-        unet = load_base(settings.base_model, Variant(), "scratch", seed).pipeline.unet
+        unet = load_base(settings.base_model, Ablation(), "scratch", seed).pipeline.unet
         return unet.conv_in.weight
 
     assert torch.equal(weight(), weight(seed=5, init_seed=0))
@@ -168,7 +168,7 @@ def test_an_ablation_is_in_the_checkpoint_and_can_be_opened_and_trained_further(
     assert config.items() <= dict(unet.config).items()
     result = AnnotationAssistant(str(folder), device="cpu").segment(np.zeros((40, 50, 3), np.uint8))
     assert result.mask.shape == result.edge.shape == (40, 50)
-    again = load_base(str(folder), settings.variant, "trained", 0).pipeline.unet
+    again = load_base(str(folder), settings.ablation, "trained", 0).pipeline.unet
     for name, value in unet.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
 
@@ -178,7 +178,7 @@ def test_computing_twice_to_save_memory_gives_the_same_gradients(tiny: Path, dat
     index = BatchIndex(0, 0, 0, 0, 0)
     found = []
     for saving in (False, True):
-        pipeline = load_base(str(tiny), Variant(), "trained", 0).pipeline
+        pipeline = load_base(str(tiny), Ablation(), "trained", 0).pipeline
         pipeline.unet.train()
         if saving:
             pipeline.unet.enable_gradient_checkpointing()
@@ -193,7 +193,7 @@ def test_concatenated_keys_hold_the_items_own_and_the_others(tiny: Path) -> None
     latents, noise = torch.randn(1, 4, 8, 8), torch.randn(2, 4, 8, 8)
     found = {}
     for interaction in ("dbia", "concat", "none"):
-        pipeline = load_base(str(tiny), Variant(interaction=interaction), "trained", 0).pipeline
+        pipeline = load_base(str(tiny), Ablation(interaction=interaction), "trained", 0).pipeline
         pyramid = tuple(torch.zeros(1, 4, side, side) for side in (4, 2, 1))
         with torch.no_grad():
             same = pipeline.denoise(latents, pyramid, noise)
@@ -223,14 +223,14 @@ def test_training_begins_with_stable_diffusion(
 def test_training_begins_with_a_prior_or_refuses(
     settings: DiffDISTraining, tiny_backbone_folder: Path
 ) -> None:
-    base = load_base(str(tiny_backbone_folder), Variant(), "prior", 0)
+    base = load_base(str(tiny_backbone_folder), Ablation(), "prior", 0)
     assert base.pipeline.unet.config.in_channels == 8
     with pytest.raises(InputError, match="nor prior/"):
         train(replace(settings, from_prior=True))
 
 
 def test_stored_latents_are_those_of_the_pictures(tiny: Path, data: Path, tmp_path: Path) -> None:
-    pipeline = load_base(str(tiny), Variant(), "trained", 0).pipeline
+    pipeline = load_base(str(tiny), Ablation(), "trained", 0).pipeline
     pairs, noise = find_pairs(data).pairs, NoiseSampler(batch_size=4, size=64)
     latents = PairLatents(LatentCache(tmp_path), 64, True, 3, hash_encoder(pipeline))
     latents.fill(pairs, pipeline)
@@ -253,7 +253,7 @@ def test_stored_latents_are_those_of_the_pictures(tiny: Path, data: Path, tmp_pa
 def test_stored_latents_hold_photo_features_and_are_not_those_of_a_model_without(
     tiny: Path, data: Path, tmp_path: Path
 ) -> None:
-    plain = load_base(str(tiny), Variant(), "trained", 0).pipeline
+    plain = load_base(str(tiny), Ablation(), "trained", 0).pipeline
     features = PhotoFeatures(width=0.25, depth=0.3).eval()
     unet = plain.unet.with_photo_features(features.condition_widths)
     parts = (plain.autoencoder, plain.scheduler, plain.null_text, plain.native_size)
@@ -276,7 +276,7 @@ def test_stored_latents_hold_photo_features_and_are_not_those_of_a_model_without
 def test_a_model_with_photo_features_is_written_whole_and_with_what_suits_it(
     tiny: Path, tmp_path: Path
 ) -> None:
-    plain = load_base(str(tiny), Variant(), "trained", 0).pipeline
+    plain = load_base(str(tiny), Ablation(), "trained", 0).pipeline
     torch.manual_seed(1)
     features = PhotoFeatures(width=0.25, depth=0.3).eval()
     unet = plain.unet.with_photo_features(features.condition_widths)
@@ -289,7 +289,7 @@ def test_a_model_with_photo_features_is_written_whole_and_with_what_suits_it(
     found = AnnotationAssistant(str(tmp_path / "export"), device="cpu").segment(image)
     wanted = seeing(image, DiffDISSettings(follow=True))
     np.testing.assert_allclose(found.mask, wanted.mask, atol=1e-4)
-    base = load_base(str(tmp_path / "export"), Variant(), "trained", 0)
+    base = load_base(str(tmp_path / "export"), Ablation(), "trained", 0)
     assert base.segment == {"follow": True}
 
 

@@ -47,7 +47,7 @@ def write_score(score: np.ndarray, path: Path, rule: str = "paper") -> None:  # 
         lower=split.lower,
         upper=split.upper,
         rule=split.rule,
-        guarded=split.guarded,
+        guarded=split.used_fallback,
         size=HEIGHT,
         picture_size=(HEIGHT, WIDTH),
     )

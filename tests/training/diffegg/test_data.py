@@ -14,7 +14,7 @@ from tests.training.diffegg.edge_drawings import draw_pictures, write_score
 from training.diffegg.data import (
     WHOLE,
     EdgeBatches,
-    EdgeScore,
+    StoredEdgeScore,
     crop_image,
     crop_labels,
     find_edge_pairs,
@@ -24,10 +24,10 @@ from training.diffegg.data import (
 from training.loop.sampling import BatchIndex
 
 
-def _ridge(column: int, side: int = 16) -> EdgeScore:
+def _ridge(column: int, side: int = 16) -> StoredEdgeScore:
     score = np.full((side, side), 0.1, np.float32)
     score[:, column] = 1
-    return EdgeScore(score, 0.2, 0.5)
+    return StoredEdgeScore(score, 0.2, 0.5)
 
 
 def test_every_problem_is_listed_with_its_file_and_the_rest_is_paired(tmp_path: Path) -> None:

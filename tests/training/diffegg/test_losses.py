@@ -10,7 +10,7 @@ import torch
 
 from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.diffegg.backbones.base import Backbone
-from segdemo.diffegg.features import feature_levels, read_features
+from segdemo.diffegg.features import extract_features, feature_levels
 from segdemo.diffegg.loading import load_backbone
 from tests.segdemo.diffegg.backbones import FAMILIES, latents_like
 from training.diffegg.losses import masked_dice, reconstruction_loss, relabel
@@ -93,17 +93,17 @@ def test_the_literal_reconstruction_teaches_a_flow_model_nothing_at_timestep_0(
         backbone = family_of(family)
         latents = latents_like(backbone)
         pictures = torch.zeros(2, 3, 128, 128)
-        reading = read_features(backbone, feature_levels(backbone), latents, 0)
-        assert float(_loss("latent", backbone, pictures, latents, reading)) < 0.05
-        assert (float(_loss("latent", backbone, pictures, latents, reading)) == 0) == vacuous
-        assert float(_loss("none", backbone, pictures, latents, reading)) == 0
-        assert float(_loss("denoise", backbone, pictures, latents, reading)) > 0.1
-        assert float(_loss("pixel", backbone, pictures, latents, reading)) > 0
+        states = extract_features(backbone, feature_levels(backbone), latents, 0)
+        assert float(_loss("latent", backbone, pictures, latents, states)) < 0.05
+        assert (float(_loss("latent", backbone, pictures, latents, states)) == 0) == vacuous
+        assert float(_loss("none", backbone, pictures, latents, states)) == 0
+        assert float(_loss("denoise", backbone, pictures, latents, states)) > 0.1
+        assert float(_loss("pixel", backbone, pictures, latents, states)) > 0
 
 
-def _loss(kind: str, backbone: Backbone, pictures, latents, reading) -> torch.Tensor:  # type: ignore[no-untyped-def]
+def _loss(kind: str, backbone: Backbone, pictures, latents, states) -> torch.Tensor:  # type: ignore[no-untyped-def]
     with torch.no_grad():
-        return reconstruction_loss(kind, backbone, pictures, latents, latents, reading, 0)
+        return reconstruction_loss(kind, backbone, pictures, latents, latents, states, 0)
 
 
 def test_the_families_predict_what_their_schedulers_say(tmp_path: Path) -> None:

@@ -95,7 +95,11 @@ def test_a_folder_gives_a_file_a_picture_and_a_summary(
     assert (stored.timestep, stored.timesteps) == (whole.curve.peak_timestep, tuple(STEPS))
     np.testing.assert_allclose(stored.gaps, whole.curve.gaps)
     assert (stored.lower, stored.upper, stored.rule) == (split.lower, split.upper, split.rule)
-    assert (stored.guarded, stored.size, stored.picture_size) == (split.guarded, 128, (40, 50))
+    assert (stored.guarded, stored.size, stored.picture_size) == (
+        split.used_fallback,
+        128,
+        (40, 50),
+    )
 
     summary = _summary(folder)
     assert (summary["complete"], summary["pictures"], summary["made"]) == (True, 4, 4)

@@ -107,7 +107,7 @@ export class LabelMap {
   }
 
   begin(what) {
-    this.edit = { what, tiles: new Map(), box: null, ids: new Set() };
+    this.edit = { what, tiles: new Map(), box: null, ids: new Set(), before: new Map() };
   }
 
   tileBox(index) {
@@ -138,6 +138,7 @@ export class LabelMap {
       }
       if (old !== before) {
         edit.ids.add(old);
+        if (!edit.before.has(old)) edit.before.set(old, areas[old]);
         this.loose[old] = 1;
         before = old;
       }
@@ -197,9 +198,10 @@ export class LabelMap {
     return values;
   }
 
-  // Ends the edit; returns what takes it back, or null when no pixel changed.
+  // Ends the edit; returns what takes it back, or null when no pixel changed. `taken` is how many
+  // pixels each instance has lost.
   finish() {
-    const { what, box, ids, tiles } = this.edit, packed = new Map();
+    const { what, box, ids, tiles, before } = this.edit, packed = new Map();
     this.edit = null;
     if (!box) return null;
     let bytes = 0;
@@ -209,7 +211,10 @@ export class LabelMap {
       bytes += (kept.raw || kept.runs).byteLength;
     }
     ids.delete(0);
-    return { what, box, ids, tiles: packed, bytes };
+    before.delete(0);
+    const taken = new Map([...before].map(([id, area]) => [id, area - this.areas[id]])
+      .filter(([, lost]) => lost > 0));
+    return { what, box, ids, tiles: packed, bytes, taken };
   }
 
   // Takes a step back and returns the step that does it again.

@@ -158,30 +158,35 @@ function eachRun(runs, [left, top, right], work) {
   }
 }
 
-// Cuts an instance by a barrier. Returns {box, grid, count}: the part of every pixel of the box, 0
-// outside the instance and 1 for what keeps its id; or null when the barrier separates nothing of
-// at least `smallest` pixels.
+// Cuts an instance by a barrier. Returns {box, grid, count, tiny}: the part of every pixel of the
+// box, 0 outside the instance and 1 for what keeps its id; how many parts that makes, and how many
+// pieces of fewer than `smallest` pixels were cut off but stay with a neighbour. A count of 1 means
+// that nothing was separated; there is no grid then.
 export function partsOf(map, id, box, barrier, smallest = SMALLEST_PART) {
   const whole = components(map, id, box), pieces = components(map, id, box, barrier);
-  const { numbers, count } = partNumbers(pieces, wholesOf(pieces, whole), smallest);
-  if (count < 2 || count >= QUEUED) return null;
+  const wholes = wholesOf(pieces, whole);
+  const { numbers, count } = partNumbers(pieces, wholes, smallest);
+  const tiny = pieces.areas.filter((area, piece) =>
+    area < smallest && area < whole.areas[wholes[piece]]).length;
+  if (count < 2 || count >= QUEUED) return { box, grid: null, count: 1, tiny };
   const grid = emptyGrid(box);
   eachRun(whole, box, (_, from, to) => grid.fill(UNDECIDED, from, to));
   eachRun(pieces, box, (run, from, to) => grid.fill(numbers[pieces.of[run]] || UNDECIDED, from, to));
   spread(grid, box[2] - box[0]);
   for (let p = 0; p < grid.length; p++) if (grid[p] === UNDECIDED) grid[p] = 1;
-  return { box, grid, count };
+  return { box, grid, count, tiny };
 }
 
 // Separates the pieces of an instance that do not touch; the same result as `partsOf`.
 export function piecesOf(map, id, box, smallest = SMALLEST_PART) {
   const pieces = components(map, id, box), together = new Int32Array(pieces.areas.length);
   const { numbers, count } = partNumbers(pieces, together, smallest);
-  if (count < 2 || count >= QUEUED) return null;
+  const tiny = pieces.areas.length > 1 ? pieces.areas.filter((area) => area < smallest).length : 0;
+  if (count < 2 || count >= QUEUED) return { box, grid: null, count: 1, tiny };
   const nearest = emptyGrid(box).fill(UNDECIDED), grid = emptyGrid(box);
   eachRun(pieces, box,
     (run, from, to) => nearest.fill(numbers[pieces.of[run]] || UNDECIDED, from, to));
   spread(nearest, box[2] - box[0]); // small pieces are reached across the background
   eachRun(pieces, box, (_, from, to) => grid.set(nearest.subarray(from, to), from));
-  return { box, grid, count };
+  return { box, grid, count, tiny };
 }

@@ -35,7 +35,7 @@ export function editable(action) {
   return ready() ? unlockedSelection(action) : [];
 }
 
-export function takeBack(way) {
+export function stepHistory(way) {
   if (gesture.kind) return cancelGesture();
   if (!ready()) return;
   const step = state.image[way]();
@@ -79,8 +79,8 @@ export function startInstance() {
 const SERVER_OPERATIONS = {
   fill_holes: ["press H", "Filling holes", {}],
   smooth: ["press S", "Smoothing", { radius: 2 }],
-  grow: ["press +", "Growing", { radius: 2 }],
-  shrink: ["press -", "Shrinking", { radius: 2 }],
+  grow: ["press >", "Growing", { radius: 2 }],
+  shrink: ["press <", "Shrinking", { radius: 2 }],
 };
 
 export function operateOnSelected(operation) {
@@ -134,7 +134,7 @@ export function setChecked(checked) {
   setStatus(checked ? "Checked." : "No longer marked as checked.");
 }
 
-export function turnImage(by) {
+export function stepImage(by) {
   if (!state.image) return;
   const place = state.queue.findIndex(({ index }) => index === state.about.index);
   const next = state.queue[place + by];
@@ -142,15 +142,22 @@ export function turnImage(by) {
   return ask("show", { picture: next.index }, `Opening ${next.name} ...`);
 }
 
-export function checkAndTurn() {
+export function checkAndStep() {
   if (!state.image) return;
   setChecked(true);
-  return turnImage(1);
+  return stepImage(1);
 }
 
-export function turnInstance(by) {
+const shownInstances = () =>
+  state.image.map.ids().filter((id) => !state.image.record(id).hidden);
+
+export function selectAll() {
+  if (state.image) select(shownInstances());
+}
+
+export function stepInstance(by) {
   if (!state.image) return;
-  const ids = state.image.map.ids().filter((id) => !state.image.record(id).hidden);
+  const ids = shownInstances();
   if (!ids.length) return setStatus("There is no instance to go to.");
   const place = ids.indexOf(selected()[0]);
   const next = place < 0 ? (by > 0 ? 0 : ids.length - 1) : (place + by + ids.length) % ids.length;

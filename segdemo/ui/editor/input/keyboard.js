@@ -1,8 +1,9 @@
-// Keys of the canvas, by their place on the keyboard, so that other alphabets work too.
+// Keys of the canvas.
 import {
-  checkAndTurn, flush, mergeSelected, operateOnSelected, removeSelected, startInstance, takeBack,
-  turnInstance, turnImage,
+  checkAndStep, flush, mergeSelected, operateOnSelected, removeSelected, selectAll, startInstance,
+  stepHistory, stepInstance, stepImage,
 } from "./actions.js";
+import { keyName } from "./key_names.js";
 import { held } from "./pointer.js";
 import { separatePieces, splitByEdges } from "./splits.js";
 import {
@@ -13,40 +14,48 @@ import { chooseNthClass } from "../panels/instances.js";
 import { setBrushSize, toggleLook } from "../panels/toolbar.js";
 import { drafts, redraw } from "../view/drawing.js";
 import { emit, find, state } from "../view/state.js";
-import { canvas, fit, pan, toBoard, toImage, view, zoomToSelection } from "../view/viewport.js";
+import {
+  canvas, fit, pan, toBoard, toImage, view, zoomAt, zoomToSelection,
+} from "../view/viewport.js";
 
 const KEYS = {
-  KeyV: () => setTool("select"), KeyB: () => setTool("brush"), KeyE: () => setTool("erase"),
-  KeyP: () => setTool("polygon"), KeyL: () => setTool("line"), KeyG: () => setTool("seeds"),
-  KeyX: splitByEdges, KeyM: mergeSelected, KeyN: startInstance, Delete: removeSelected,
-  KeyC: separatePieces, KeyH: () => operateOnSelected("fill_holes"),
-  KeyS: () => operateOnSelected("smooth"), KeyR: () => find(".class-choice").focus(),
-  BracketLeft: () => resizeBrush(-1), BracketRight: () => resizeBrush(1),
-  KeyZ: zoomToSelection, KeyF: fit, KeyO: () => toggleLook("outlines"),
-  KeyA: () => turnImage(-1), KeyD: () => turnImage(1),
-  KeyJ: () => turnInstance(1), KeyK: () => turnInstance(-1),
-  Period: () => pressAtCursor(), Escape: dropDraft,
+  v: () => setTool("select"), b: () => setTool("brush"), e: () => setTool("erase"),
+  p: () => setTool("polygon"), l: () => setTool("line"), g: () => setTool("seeds"),
+  x: splitByEdges, m: mergeSelected, n: startInstance, Delete: removeSelected,
+  c: separatePieces, h: () => operateOnSelected("fill_holes"),
+  s: () => operateOnSelected("smooth"), r: () => find(".class-choice").focus(),
+  "[": () => resizeBrush(-1), "]": () => resizeBrush(1),
+  ">": () => operateOnSelected("grow"), "<": () => operateOnSelected("shrink"),
+  "+": () => zoomBy(ZOOM_STEP), "=": () => zoomBy(ZOOM_STEP), "-": () => zoomBy(1 / ZOOM_STEP),
+  z: zoomToSelection, f: fit, o: () => toggleLook("outlines"),
+  a: () => stepImage(-1), d: () => stepImage(1),
+  j: () => stepInstance(1), k: () => stepInstance(-1),
+  ".": () => pressAtCursor(), Escape: dropDraft, "?": openHelp,
+  Enter: (event) => enter(event.shiftKey),
+  Backspace: () => (drafts.polygon.length || drafts.seeds.length ? stepBack : removeSelected)(),
 };
 const WITH_CONTROL = {
-  KeyZ: (event) => takeBack(event.shiftKey ? "redo" : "undo"), KeyY: () => takeBack("redo"),
-  KeyS: flush, Enter: checkAndTurn,
+  z: (event) => stepHistory(event.shiftKey ? "redo" : "undo"), y: () => stepHistory("redo"),
+  s: flush, a: selectAll, Enter: checkAndStep,
 };
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const REPEATING = ["[", "]", "+", "=", "-", "z", "y", "j", "k", ...Object.keys(WAYS)];
+const PHOTO_ONLY = ["q", "`"];
 const PAN_STEP = 48; // page pixels
+const ZOOM_STEP = 1.25;
+
+const known = (name) => Boolean(KEYS[name] || WAYS[name]) || /^[1-9qy`]$/.test(name);
+const nameOf = (event) => keyName(event, known);
 
 function handle(event) {
-  const { code, key } = event;
-  if (event.ctrlKey || event.metaKey) return WITH_CONTROL[code] || null;
-  if (event.altKey) return null;
-  if (key === "?") return openHelp;
-  if (key === "+" || key === "-") return () => operateOnSelected(key === "+" ? "grow" : "shrink");
-  if (key === "=" && code === "Equal") return () => operateOnSelected("grow");
-  if (WAYS[code]) return () => (event.shiftKey ? moveCursor : panBy)(...WAYS[code]);
-  if (code === "Enter" || code === "NumpadEnter") return () => enter(event.shiftKey);
-  if (code === "Backspace") return drafts.polygon.length || drafts.seeds.length ? stepBack : null;
-  const digit = /^(Digit|Numpad)([1-9])$/.exec(code);
-  if (digit) return () => chooseNthClass(Number(digit[2]));
-  return KEYS[code] || null;
+  const name = nameOf(event);
+  // AltGr writes signs such as [ on many layouts; Windows sends it as Ctrl and Alt together
+  const writes = event.getModifierState("AltGraph");
+  if (!writes && (event.ctrlKey || event.metaKey)) return WITH_CONTROL[name] || null;
+  if (!writes && event.altKey) return null;
+  if (WAYS[name]) return () => (event.shiftKey ? moveCursor : panBy)(...WAYS[name]);
+  if (/^[1-9]$/.test(name)) return () => chooseNthClass(Number(name));
+  return KEYS[name] || null;
 }
 
 function showPhotoOnly(on) {
@@ -57,6 +66,7 @@ function showPhotoOnly(on) {
 }
 
 const panBy = (across, down) => pan(-across * PAN_STEP, -down * PAN_STEP);
+const zoomBy = (factor) => zoomAt(view.width / 2, view.height / 2, factor);
 
 // The cursor of those who draw without a pointer; it begins in the middle of what is seen.
 function moveCursor(across, down) {
@@ -106,12 +116,13 @@ function resizeBrush(way) {
 
 export function start() {
   canvas.addEventListener("keydown", (event) => {
-    if (event.code === "Space") {
+    const name = nameOf(event);
+    if (name === " ") {
       held.space = true;
       event.preventDefault();
       return;
     }
-    if (["KeyQ", "Backquote"].includes(event.code) && !event.ctrlKey && !event.metaKey) {
+    if (PHOTO_ONLY.includes(name) && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       held.photo = true;
       return showPhotoOnly(true);
@@ -120,13 +131,13 @@ export function start() {
     if (!work) return;
     event.preventDefault();
     event.stopPropagation();
-    const repeats = WAYS[event.code] || /Bracket|KeyZ|KeyY|KeyJ|KeyK/.test(event.code);
-    if (!event.repeat || repeats) work(event);
+    if (!event.repeat || REPEATING.includes(name)) work(event);
   });
 
   canvas.addEventListener("keyup", (event) => {
-    if (event.code === "Space") held.space = false;
-    if (["KeyQ", "Backquote"].includes(event.code)) showPhotoOnly(false);
+    const name = nameOf(event);
+    if (name === " ") held.space = false;
+    if (PHOTO_ONLY.includes(name)) showPhotoOnly(false);
   });
   canvas.addEventListener("blur", () => {
     held.space = false;

@@ -20,6 +20,19 @@ const TOOLS = {
   seeds: "Seeds: draw one stroke in each object, then Enter divides the selected instance.",
 };
 const UNCHANGED = "Nothing changed: these pixels are its own, or the mode or a lock keeps them.";
+const KEPT = 'Nothing changed: the brush paints on background. Choose "over all" to take pixels '
+  + "from other instances.";
+const unchanged = (erase) => (!erase && state.brush.mode === "background" ? KEPT : UNCHANGED);
+
+// Says what other instances have lost to the one that was painted.
+function takenFrom({ taken }) {
+  const others = [...taken].sort(([, one], [, other]) => other - one);
+  if (!others.length) return "";
+  const named = others.slice(0, 3).map(([id, lost]) =>
+    `${lost.toLocaleString("en")} from ${nameOf(id)}`);
+  const rest = others.length > 3 ? ` and ${others.length - 3} more` : "";
+  return ` Taken: ${named.join(", ")}${rest}.`;
+}
 export const gesture = { kind: null };
 
 export function setTool(tool) {
@@ -98,12 +111,15 @@ export function endGesture() {
   gesture.kind = null;
   if (kind === "stroke") {
     const step = state.image.keep(state.image.map.finish());
-    const area = state.image.map.areas[selected()[0]] || 0;
-    if (!changed(step, `${step?.what}: ${area.toLocaleString("en")} pixels now.`)) {
-      setStatus(UNCHANGED);
+    const area = state.image.map.areas[selected()[0]] || 0, erase = state.tool === "erase";
+    if (changed(step)) {
+      const words = `${step.what}: ${area.toLocaleString("en")} pixels now.`;
+      setStatus(words + (erase ? "" : takenFrom(step)));
+    } else {
+      setStatus(unchanged(erase));
       if (unsent()) pump();
     }
-    if (!area && selected().length && state.tool === "erase") select([], true);
+    if (!area && selected().length && erase) select([], true);
   } else if (kind === "line") {
     finishLine();
   } else if (kind === "pick") {
@@ -147,10 +163,12 @@ export function finishPolygon(erase) {
   const may = erase ? eraserRules(selected(), locked)
     : brushRules(state.brush.mode, selected(), locked);
   const paint = () => paintPolygon(image.map, points, erase ? 0 : ids[0], may);
-  const done = changed(image.change(erase ? "Polygon, taken away" : "Polygon", paint));
+  const step = image.change(erase ? "Polygon, taken away" : "Polygon", paint);
+  changed(step);
   dropDrafts();
-  setStatus(done ? `Polygon ${erase ? "taken from" : "added to"} ${nameOf(ids[0])}.`
-    : UNCHANGED);
+  if (!step) setStatus(unchanged(erase));
+  else if (erase) setStatus(`Polygon taken from ${nameOf(ids[0])}.`);
+  else setStatus(`Polygon added to ${nameOf(ids[0])}.${takenFrom(step)}`);
 }
 
 // What Enter, and the button over the canvas, mean now.

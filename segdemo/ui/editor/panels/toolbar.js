@@ -1,7 +1,7 @@
 // Buttons and sliders around the canvas. A click by mouse gives the focus back to the canvas.
 import {
-  checkAndTurn, mergeSelected, operateOnSelected, removeSelected, setChecked, startInstance,
-  subtractSelected, takeBack, turnImage,
+  checkAndStep, mergeSelected, operateOnSelected, removeSelected, setChecked, startInstance,
+  subtractSelected, stepHistory, stepImage,
 } from "../input/actions.js";
 import { startOver, toggleCompare } from "../input/imported.js";
 import { separatePieces, splitByEdges } from "../input/splits.js";
@@ -20,7 +20,7 @@ import { canvas, fit, fitNew, zoomToSelection } from "../view/viewport.js";
 const MOST_BRUSH = 400; // image pixels
 const WAIT_PATIENCE = 20000; // milliseconds until waiting can be given up
 const ACTIONS = {
-  undo: () => takeBack("undo"), redo: () => takeBack("redo"), fit, zoom: zoomToSelection,
+  undo: () => stepHistory("undo"), redo: () => stepHistory("redo"), fit, zoom: zoomToSelection,
   help: () => openHelp(), compare: toggleCompare, shuffle, new: startInstance,
   merge: mergeSelected, delete: removeSelected, subtract: subtractSelected,
   components: separatePieces, smooth: () => operateOnSelected("smooth"),
@@ -28,7 +28,7 @@ const ACTIONS = {
   shrink: () => operateOnSelected("shrink"), "start-over": startOver, propose: () => propose(),
   finish: () => finishDraft(false), "take-away": () => finishDraft(true), "step-back": stepBack,
   drop: dropDraft, checked: () => state.image && setChecked(!state.about.checked),
-  "check-next": checkAndTurn, previous: () => turnImage(-1), next: () => turnImage(1),
+  "check-next": checkAndStep, previous: () => stepImage(-1), next: () => stepImage(1),
   "add-class": () => addClass(), "find-edges": () => findEdges(), "split-edges": splitByEdges,
   preview: () => preview(), "accept-all": () => acceptAll(), "reject-all": () => rejectAll(),
   "stop-waiting": () => wait(null, "No longer waiting. If an answer still comes, it is shown."),
@@ -78,9 +78,10 @@ export function start() {
   slides(".size", (value) => setBrushSize(sizeAt(value)));
   slides(".opacity", (value) => { state.look.opacity = value; redraw(); });
   slides(".wipe-at", (value) => { state.look.wipe = value; redraw(); });
+  find(".mode").value = state.brush.mode;
   find(".mode").addEventListener("change", (event) => {
     state.brush.mode = event.target.value;
-    setStatus(`The brush paints over ${event.target.selectedOptions[0].textContent}.`);
+    setStatus(`What the brush paints over: ${event.target.selectedOptions[0].textContent}.`);
   });
 
   on("tool", () => {

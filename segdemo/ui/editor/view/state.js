@@ -9,7 +9,7 @@ const initial = () => ({
   classes: {}, // number -> name
   selection: [], // ids; the first is the one that is painted
   tool: "select",
-  brush: { size: 24, mode: "all" },
+  brush: { size: 24, mode: "background" },
   look: { opacity: 0.55, outlines: false, photoOnly: false, compare: false, wipe: 0.5, shuffle: 0 },
   edges: null, // {source, label, values}
   edgeLook: { shown: false, opacity: 0.6, colour: "#ffffff", threshold: 128, cuts: true },

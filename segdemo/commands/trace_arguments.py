@@ -25,7 +25,7 @@ MakeHandle = Callable[["AnnotationAssistant", TraceSettings, str, Path], Handler
 
 
 def add_trace_flags(parser: argparse.ArgumentParser) -> None:
-    """Add pictures, backbone, device, threshold rule and every field of `TraceSettings`."""
+    """Add images, backbone, device, threshold rule and every field of `TraceSettings`."""
     add_files(parser)
     parser.add_argument(
         "--backbone",
@@ -61,13 +61,13 @@ def timestep_or_peak(text: str) -> int | None:
     return int(text)
 
 
-def run_on_pictures(
+def run_on_images(
     parser: argparse.ArgumentParser,
     arguments: argparse.Namespace,
     results: Callable[[str], Iterable[Path]],
     make_handle: MakeHandle,
 ) -> int:
-    """Handler every picture given; returns the exit code.
+    """Run a command on every image; returns the exit code.
 
     results: names the files that will be written for a stem.
     """
@@ -75,7 +75,7 @@ def run_on_pictures(
     try:
         chosen = given(arguments, TraceSettings)
         TraceSettings(**chosen)  # complains before anything is loaded
-        pictures = list_images(arguments.inputs, output_dir, results)
+        image_files = list_images(arguments.inputs, output_dir, results)
         create_folder(output_dir)
         from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
@@ -85,6 +85,6 @@ def run_on_pictures(
         settings = replace(assistant.trace_defaults, **chosen)
         assistant.load_backbone()
         handle = fail_fast(make_handle(assistant, settings, arguments.rule, output_dir))
-        return report_progress(process_images(pictures, handle), len(pictures), output_dir)
+        return report_progress(process_images(image_files, handle), len(image_files), output_dir)
     except (InputError, FailFastError) as error:
         parser.error(str(error))

@@ -69,7 +69,7 @@ def measure_instances(
     return row
 
 
-def figures_of(rows: Sequence[Row], protocol: Protocol) -> dict[str, float]:
+def metrics_of(rows: Sequence[Row], protocol: Protocol) -> dict[str, float]:
     """Return "row/metric" -> percent over images in the order given, by kind and by problem."""
     figures: dict[str, float] = {}
     for kind in protocol.kinds:
