@@ -541,11 +541,11 @@ def test_photos_are_gone_through_and_taken_as_one_zip(page: Page, tmp_path: Path
     expect(place).to_have_text("3 of 3")
     expect(rows(page)).to_have_count(3)
     button(page, "Previous photo").click()
-    expect(said(page)).to_contain_text("b.png")
+    expect(said(page)).to_contain_text("b.png: 240 x 160")  # open, not "Opening b.png ..."
     Board(page).click(126, 80)
     page.keyboard.press("Delete")
     button(page, "Checked, next").click()
-    expect(said(page)).to_contain_text("c.png")
+    expect(said(page)).to_contain_text("c.png: 240 x 160")
     states = page.locator("#mask-editor .pictures .state")
     expect(states).to_have_text(["new", "checked", "new"])
 
