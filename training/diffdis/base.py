@@ -18,6 +18,7 @@ from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import HUB_ID, download
 from segdemo.checkpoints.registry import registered_source
 from segdemo.datatypes import InputError
+from segdemo.diffdis.denoising import ONE_STEP
 from segdemo.diffdis.loading import SD_TURBO_SCHEDULE, assemble, load_unet
 from segdemo.diffdis.parameter_names import our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -41,7 +42,7 @@ class Ablation:
     edge_task: bool = True
     interaction: str = "dbia"
     scale_injection: bool = True
-    denoising_steps: int = 1
+    denoising: str = ONE_STEP
 
     def config(self) -> dict[str, Any]:
         """Return the network's own part of its config."""

@@ -131,7 +131,8 @@ class _Run:
             return
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            check_resumed(state.get("settings", {}), self.settings.fixed(), str(path))
+            earlier = self.settings.present(state.get("settings", {}))
+            check_resumed(earlier, self.settings.fixed(), str(path))
             load_trained_state(self.task.model, state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
