@@ -1,1 +1,3 @@
 """segdemo: masks, edges and instance repair from diffusion models."""
+
+__version__ = "0.1.0"

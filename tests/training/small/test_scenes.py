@@ -10,8 +10,8 @@ from PIL import Image
 
 from segdemo.datatypes import InputError
 from training.small.scenes.compose import Scene, _occluded, compose_crowd, compose_scene
-from training.small.scenes.material import Material
-from training.small.scenes.paste import Pasted
+from training.small.scenes.material import LabelledPhoto, Material
+from training.small.scenes.paste import Pasted, vary_cutout
 from training.small.scenes.store import compose_store
 
 SIZE = 96
@@ -86,6 +86,15 @@ def test_what_lies_in_front_is_no_part_of_the_subject() -> None:
     np.testing.assert_allclose(after.coverage[0], [0, 0, 0, 0, 0.6, 1, 1, 1], atol=1e-6)
     assert after.instances[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     assert np.asarray(canvas).min() == 255  # what was given stays
+
+
+def test_a_photo_without_an_object_is_not_cut_out(material_dir: Path, tmp_path: Path) -> None:
+    material = Material(material_dir)
+    Image.new("RGB", (40, 30)).save(tmp_path / "photo.png")
+    Image.new("L", (40, 30)).save(tmp_path / "labels.png")
+    material.people = [LabelledPhoto(tmp_path / "photo.png", tmp_path / "labels.png")]
+    with pytest.raises(InputError, match="No labelled photo"):
+        vary_cutout(material, 32, "person", np.random.default_rng(0))
 
 
 def test_missing_material_is_named(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def _choose_cutout(material: Material, kind: str | None, rng: np.random.Generato
         if chosen == "silhouette":
             return _textured_silhouette(material, rng)
         photo = person(material, rng) if chosen == "person" else instance_photo(material, rng)
-        if photo is not None:
+        if photo is not None and photo.instances.any():
             return _largest(photo)
     raise InputError("No labelled photo of the material has a large object: unpack it again.")
 
