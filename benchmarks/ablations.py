@@ -112,7 +112,7 @@ def variants(ablations: Ablations, common: DiffDISTraining) -> dict[str, DiffDIS
         base = ablations.other_prior if name == "other_prior" else common.base_model
         scratch = name == "scratch"
         prior = not scratch and not is_stable_diffusion(base)
-        start = {"base_model": base, "from_scratch": scratch, "from_prior": prior}
+        start: dict[str, Any] = {"base_model": base, "from_scratch": scratch, "from_prior": prior}
         found[name] = replace(common, **start | VARIANTS[name])
     return found
 
@@ -166,7 +166,8 @@ def _finish(settings: DiffDISTraining, folder: Path, noise_seeds: int) -> None:
         done = read_finished(folder)
         known = settings.present(done.get("settings", {}))  # without options added since the run
         same = done.get("noise_seeds") == noise_seeds  # earlier versions measured less
-        if not same or known.items() - asdict(settings).items():
+        now = asdict(settings)
+        if not same or any(now.get(name) != value for name, value in known.items()):
             raise InputError(f"{folder} was made with other settings: choose another --output_dir.")
         return
     train(settings)
