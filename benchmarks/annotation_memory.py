@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -86,7 +87,8 @@ def draw_set(
             ImageDraw.Draw(photo).ellipse(box, fill=tuple(rng.integers(0, 255, 3).tolist()))
             ImageDraw.Draw(edge).ellipse(box, outline=255)
         drawn.append((photo, edge, masks))
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number in range(photos):
         photo, edge, masks = drawn[number % len(drawn)]
         name = f"photo_{number:05d}"
