@@ -146,7 +146,7 @@ def served(folder: Path) -> Iterator[str]:
         editor.show(show, None, editor, **events)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     try:
-        yield url
+        yield f"{url}#work={session.token}"
     finally:
         demo.close(verbose=False)
 

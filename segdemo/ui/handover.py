@@ -18,10 +18,10 @@ from segdemo.ui.cutout.options import read_threshold
 from segdemo.ui.cutout.results import KeptResult, result_of
 from segdemo.ui.cutout.tab import CutoutTab
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import PRIVATE, Updates
+from segdemo.ui.events import PRIVATE, QUIET, Updates
 from segdemo.ui.inspect.tab import InspectTab
 from segdemo.ui.inspect.traces import Chosen, KeptTrace, edge_of, restored
-from segdemo.ui.refine.handlers import RefineTab
+from segdemo.ui.refine.handlers import RefineTab, open_or_create
 from segdemo.ui.refine.opening import add_photo
 
 REFINE = "refine"  # the tab's id
@@ -84,19 +84,11 @@ class Handover:
             picture.set_edges(edge.probability, "diffegg", f"EdgeKL, t = {step.timestep}")
             return self._shown(session, index, "The edge is here.")
 
-    def remember(self, token: str) -> str:
-        """Read the token that the browser kept over a reload, before the editor is opened."""
-        try:
-            return self._store.open(token).token
-        except InputError:
-            return ""
-
     def _shown(self, session: Session, index: int, note: str) -> Updates:
         return self._refine.show(session, index, note) | {self._tabs: gr.update(selected=REFINE)}
 
     def _opened(self, token: str, photo: Path, name: str) -> tuple[Session, int]:
-        known = self.remember(token)
-        session = self._store.open(known) if known else self._store.create()
+        session = open_or_create(self._store, token)
         return session, add_photo(session, photo, name)
 
 
@@ -109,8 +101,8 @@ def wire_handover(
     """Connect the buttons that send."""
     outputs, token = handover.outputs, handover.token
     options = cutout.options
-    kept = gr.Textbox(visible=False)
-    demo.load(handover.remember, kept, token, js=TOKEN_OF_BROWSER, **PRIVATE)
+    # in the browser alone: an answer of the server could arrive after something was opened
+    demo.load(None, None, token, js=TOKEN_OF_BROWSER, **QUIET)
     cutout.send.click(
         handover.send_mask,
         [cutout.kept, options.soft, options.threshold, token],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from tests.browser.conftest import PATIENCE
 from tests.browser.test_refine import (
@@ -59,6 +60,42 @@ def test_two_annotators_do_not_see_each_other(
         expect(said(one)).to_contain_text("as you left it")
         assert areas(one) == kept
     other.close()
+
+
+def test_a_late_greeting_does_not_close_what_was_opened_since(page: Page, tmp_path: Path) -> None:
+    held: list[Route] = []
+    join = re.compile(r"/queue/join")
+
+    def hold_greetings(route: Route, request: Request) -> None:
+        if '"greeting"' in (request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(join, hold_greetings)
+    first, second = (write_scene(tmp_path, name) for name in ("first.png", "second.png"))
+    open_tab(page)
+    open_files(page, [first], [], [])
+    expect(said(page)).to_contain_text("first.png: 240 x 160")
+    assert not held  # there was nothing to greet with
+    page.reload(wait_until="domcontentloaded")
+    open_tab(page)
+    page.get_by_role("button", name="Open photos and masks").wait_for()
+    open_files(page, [second], [write_coco(second, merged_masks())], [])
+    expect(said(page)).to_contain_text("second.png: 240 x 160, 2 instances.")
+    (greeting,) = held
+    with page.expect_request(
+        lambda r: (
+            bool(join.search(r.url))
+            and '"event_data":{"token"' in (r.post_data or "")
+            and '"greeting"' not in (r.post_data or "")
+        )
+    ):
+        greeting.continue_()
+    expect(page.get_by_label("Photo", exact=True)).to_have_value("1")
+    expect(said(page)).to_contain_text("second.png: 240 x 160, 2 instances.")
+    name, _ = export(page, "This photo", "COCO JSON (RLE, exact)")
+    assert name == "second_coco.json"
 
 
 def test_names_are_shown_as_they_are_and_never_run(page: Page, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import gradio as gr
 from segdemo.ui.kept_files import process_folder
 
 HERE = Path(__file__).parent
-EVENTS = ("hello", "show", "edges", "preview", "propose")
+EVENTS = ("hello", "opened", "show", "edges", "preview", "propose")
 # The address is relative to the page, so that it works behind a proxy's prefix as well. Gradio
 # accepts custom events whose quoted names it finds in the script.
 LOAD = """

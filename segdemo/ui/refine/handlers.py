@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,7 @@ class EditorEvent(gr.EventData):
 
     token: str
     picture: int
+    greeting: int
     lease: str
     revision: int
     source: str
@@ -125,7 +127,7 @@ class RefineHandlers:
         with user_errors():
             if not (photos or masks):
                 raise InputError("There is no photo yet: add photos first, then press Open.")
-            session = self._session(token)
+            session = open_or_create(self._store, token)
             if not photos:
                 index, lines = add_masks(session, masks or [])
                 return self._tab.show(session, index) | {self._report: " ".join(lines)}
@@ -139,15 +141,25 @@ class RefineHandlers:
         """Open the example; opened before, it is shown again."""
         photo, masks, edge = (Upload(path=str(file), orig_name=file.name) for file in MERGED_MASKS)
         with user_errors():
-            session = self._session(token)
+            session = open_or_create(self._store, token)
             if MERGED_MASKS[0].name in session.names:
                 index = session.names.index(MERGED_MASKS[0].name)
                 return self._tab.show(session, index) | {self._report: ""}
         return self.open([photo], [masks], [edge], session.token)
 
     def hello(self, event: EditorEvent) -> Updates:
-        """Resume a session where a reload left it."""
+        """Resume a session where a reload left it; the answer has the greeting's number."""
         said = event.said
+        answer = self._greeted(said)
+        answer[self._tab.editor]["greeting"] = said.get("greeting")
+        return answer
+
+    def opened(self, event: EditorEvent) -> Updates:
+        """Keep the session and the image that the page shows, after a stale answer to `hello`."""
+        said = event.said
+        return {self._tab.token: str(said["token"]), self._tab.current: int(said["picture"])}
+
+    def _greeted(self, said: Message) -> Updates:
         if not said.get("token"):
             return self._tab.show_nothing("")
         try:
@@ -192,14 +204,6 @@ class RefineHandlers:
         """Put first masks onto an image that has none."""
         return {self._tab.editor: _reported(lambda: self._propose(event.said))}
 
-    def _session(self, token: str) -> Session:
-        if token:
-            try:
-                return self._store.open(token)
-            except InputError:
-                pass  # too old: a new one
-        return self._store.create()
-
     def _picture(self, data: Message) -> tuple[Session, int, EditedImage]:
         session, index = self._store.open(data["token"]), int(data["picture"])
         picture = session.image(index)
@@ -239,6 +243,14 @@ class RefineHandlers:
         picture.replace_all(labels, revision + 1, known, follows=revision)
         count = "1 instance" if picture.count == 1 else f"{picture.count} instances"
         return picture_message(session, index, f"{count} proposed. Nothing here is certain.")
+
+
+def open_or_create(store: SessionStore, token: str) -> Session:
+    """Return the session of a token, or a new one where there is none."""
+    if token:
+        with suppress(InputError):  # deleted since, or too old
+            return store.open(token)
+    return store.create()
 
 
 def read_rip_settings(data: Message) -> RIPSettings:

@@ -95,6 +95,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     ]
     for event in asked:  # the editor waits for an answer
         event.failure(None, None, None, js=SAY_REFUSED, **QUIET)
+    editor.opened(handlers.opened, None, [tab.token, tab.current], **EVENTS)
     wire_download(
         take.export,
         functools.partial(export, store, take),

@@ -73,8 +73,18 @@ export function greet(storage) {
 }
 
 function hello(token, picture) {
+  if (!token && !state.token) return; // nothing is open, here or on the server
   wait("hello");
-  trigger("hello", { token, picture });
+  state.due = ++state.greeting;
+  trigger("hello", { token, picture, greeting: state.greeting });
+}
+
+// The answer to a greeting can arrive after what was opened since. It is not shown, but has changed
+// what the page remembers of the server's session, so that is set to what is open.
+function ignoreStale() {
+  if (state.waiting === "hello") return; // the answer to a later greeting sets it
+  const { token, picture } = state.latest;
+  trigger("opened", { token: token || "", picture: picture?.index ?? 0 });
 }
 
 export async function greetToken(token) {
@@ -131,7 +141,12 @@ export const mayEdit = () => !state.operating && (!state.waiting || GENTLE.has(s
 export async function listen() {
   const message = props.value;
   if (!message || message.key === state.key) return;
+  if (message.greeting < state.due) return ignoreStale();
   state.key = message.key;
+  if (message.message === "picture" || message.message === "empty") {
+    state.latest = message;
+    state.due = state.greeting + 1;
+  }
   const work = { picture: openImage, edges: takeEdges, proposals: takeProposals, empty: close };
   try {
     await work[message.message]?.(message);

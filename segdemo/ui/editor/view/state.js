@@ -16,6 +16,9 @@ const initial = () => ({
   parts: null, // [[id, parts]] of a split that waits for "Apply"
   proposals: null, // {list, box, labels, shown: index or null}
   start: null, // Uint16Array of the labels as imported, once asked for
+  greeting: 0, // number of the last "hello"
+  due: 0, // answers to greetings of a lower number are stale
+  latest: null, // the last message that opened or closed something
   waiting: null, // name of the event that the server works on
   operating: false, // a server function is about to change the pixels
 });
