@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,16 +117,16 @@ class RefineHandlers:
 
     def open(
         self,
+        token: str,
         photos: list[Upload] | None,
         masks: list[Upload] | None,
         edges: list[Upload] | None,
-        token: str,
     ) -> Updates:
         """Open files in the session, or in a new one."""
         with user_errors():
             if not (photos or masks):
                 raise InputError("There is no photo yet: add photos first, then press Open.")
-            session = open_or_create(self._store, token)
+            session = self._store.open_or_create(token)
             if not photos:
                 index, lines = add_masks(session, masks or [])
                 return self._tab.show(session, index) | {self._report: " ".join(lines)}
@@ -141,11 +140,11 @@ class RefineHandlers:
         """Open the example; opened before, it is shown again."""
         photo, masks, edge = (Upload(path=str(file), orig_name=file.name) for file in MERGED_MASKS)
         with user_errors():
-            session = open_or_create(self._store, token)
+            session = self._store.open_or_create(token)
             if MERGED_MASKS[0].name in session.names:
                 index = session.names.index(MERGED_MASKS[0].name)
                 return self._tab.show(session, index) | {self._report: ""}
-        return self.open([photo], [masks], [edge], session.token)
+        return self.open(session.token, [photo], [masks], [edge])
 
     def hello(self, event: EditorEvent) -> Updates:
         """Resume a session where a reload left it; the answer has the greeting's number."""
@@ -243,14 +242,6 @@ class RefineHandlers:
         picture.replace_all(labels, revision + 1, known, follows=revision)
         count = "1 instance" if picture.count == 1 else f"{picture.count} instances"
         return picture_message(session, index, f"{count} proposed. Nothing here is certain.")
-
-
-def open_or_create(store: SessionStore, token: str) -> Session:
-    """Return the session of a token, or a new one where there is none."""
-    if token:
-        with suppress(InputError):  # deleted since, or too old
-            return store.open(token)
-    return store.create()
 
 
 def read_rip_settings(data: Message) -> RIPSettings:

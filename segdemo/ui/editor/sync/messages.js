@@ -66,14 +66,15 @@ export function wait(name, words) {
 
 export function greet(storage) {
   const linked = /^#work=([\w-]{22})$/.exec(location.hash)?.[1];
-  if (!linked) return hello(remembered(storage), Number(remembered(storage, PICTURE_KEY)));
+  const token = linked || remembered(storage);
+  if (!token) return close({ token: "" }); // nothing to ask for
+  if (!linked) return hello(token, Number(remembered(storage, PICTURE_KEY)));
   history.replaceState(null, "", location.pathname + location.search);
   keepSessions([linked, ...knownSessions()]);
   return hello(linked, 0);
 }
 
 function hello(token, picture) {
-  if (!token && !state.token) return; // nothing is open, here or on the server
   wait("hello");
   state.due = ++state.greeting;
   trigger("hello", { token, picture, greeting: state.greeting });
