@@ -101,9 +101,10 @@ def write_readme(
         "Open it: `python app.py --model FOLDER` of segdemo, FOLDER being this one.",
         "",
         "## Measured while training",
-        f"Images that were not trained on: {card.quality['pictures']}; at their own size, soft "
-        "masks, one pass. Max F: the best threshold of the mean F curve, beta squared "
-        "0.3. MAE: mean absolute difference.",
+        f"Images that were not trained on: {card.quality['pictures']}, from "
+        f"{card.quality['from']} (overlap: {card.quality['overlap']}); at their own size, soft "
+        "masks, one pass. Step 0 is before training. Max F: the best threshold of the mean F "
+        "curve, beta squared 0.3. MAE: mean absolute difference.",
         "",
         *metric_table(rows),
         "",

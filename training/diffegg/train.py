@@ -30,7 +30,7 @@ from training.diffegg.export import is_public, write_edge_model
 from training.diffegg.model import DiffEGGModel, EdgeLosses
 from training.diffegg.settings import DiffEGGSettings
 from training.diffegg.validation import EdgeValidation
-from training.holdout import hold_out
+from training.holdout import check_apart, hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.trainer import Task, build_accelerator, train_loop
@@ -177,7 +177,10 @@ def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
         raise InputError(
             f"--validation_count {count} of {len(found.pairs)} images leaves none to train on."
         )
-    return hold_out(found.pairs, count, np.random.default_rng([settings.validation_seed, 4]))
+    rng = np.random.default_rng([settings.validation_seed, 4])
+    training, held = hold_out(found.pairs, count, rng)
+    check_apart([pair.image for pair in training], [pair.image for pair in held])
+    return training, held
 
 
 def _completed(settings: DiffEGGSettings, backbone: Backbone, epoch: float) -> DiffEGGSettings:
