@@ -22,6 +22,7 @@ from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels, RGBIm
 from segdemo.edge_files import read_edge_map
 from segdemo.files import ImageFile
 from segdemo.images import SUFFIXES
+from segdemo.regular_files import real_path
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.semantic import refine_semantic
 from segdemo.rip.settings import RIPSettings
@@ -193,7 +194,7 @@ class EdgeFiles:
         others = [self._folder / f"{image_file.stem}{suffix}" for suffix in _EDGE_SUFFIXES]
         for file in (first, *others):
             # the photo itself may lie there, it is not its edge map
-            if file.is_file() and file.resolve() != image_file.path.resolve():
+            if file.is_file() and real_path(file) != real_path(image_file.path):
                 return file
         raise InputError(
             f"there is no edge map {first}, nor one called {image_file.stem}.png: add it, or leave "

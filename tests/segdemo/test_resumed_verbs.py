@@ -119,3 +119,17 @@ def test_a_kill_leaves_no_lock_and_no_half_written_file(tmp_path: Path) -> None:
     with ResumableRun(tmp_path / "part", {}) as run:
         assert run.store.fingerprint("a") == "1"
         assert not half.exists()
+
+
+def test_links_in_a_loop_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_work(tmp_path)
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    command = ["refine", "--images", f"{tmp_path / 'photos'}", "--output", f"{tmp_path / 'o.json'}"]
+    for flags in (
+        ["--masks", f"{loop}", "--edges", f"{tmp_path / 'edges'}"],
+        ["--masks", f"{tmp_path / 'merged.json'}", "--edges", f"{loop}"],
+    ):
+        with pytest.raises(SystemExit):
+            main([*command, *flags])
+        assert "loop" in capsys.readouterr().err
