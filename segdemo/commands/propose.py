@@ -6,7 +6,7 @@ import argparse
 from dataclasses import Field, asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from segdemo.annotations import MaskFormat
 from segdemo.checkpoints.registry import DEFAULT_MODEL
@@ -132,7 +132,7 @@ class ProposeWork:
     """Proposes an image's masks; see `mask_run.MaskWork`. The fields are the flags."""
 
     method: str
-    edges: str
+    edges: Literal["diffegg", "diffdis"]
     features: str
     model: str
     backbone: str

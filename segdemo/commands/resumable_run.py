@@ -114,7 +114,7 @@ class ResumableRun:
         self.folder = folder
         self.store = ResultStore(folder)
         self._settings_file = folder / "settings.json"
-        self._settings = dict(settings)
+        self._settings = json.loads(json.dumps(dict(settings)))  # lists, where tuples are given
         self._flag = flag
         self._lock = FileLock(lock or folder / LOCK)
         if os.path.lexists(folder):
