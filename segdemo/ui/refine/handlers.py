@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from segdemo.editing.sessions import Session, SessionStore
 from segdemo.images import load_rgb
 from segdemo.rip.settings import RIPSettings, with_changes
 from segdemo.ui.errors import UNEXPECTED, user_errors
-from segdemo.ui.events import Updates
+from segdemo.ui.events import StopSignal, Updates
 from segdemo.ui.examples import MERGED_MASKS
 from segdemo.ui.refine.api import edges_by
 from segdemo.ui.refine.messages import (
@@ -25,10 +25,12 @@ from segdemo.ui.refine.messages import (
     empty_message,
     note_message,
     picture_message,
+    place_message,
     proposals_message,
 )
 from segdemo.ui.refine.opening import PHOTO, add_masks, open_files
 from segdemo.ui.uploads import Upload
+from segdemo.ui.waiting import Place, follow
 from segdemo.uis.methods import METHODS
 
 PROPOSALS = [
@@ -179,17 +181,27 @@ class RefineHandlers:
             shown[self._tab.current] = message["picture"]["index"]
         return shown
 
-    def find_edges(self, event: EditorEvent) -> Updates:
+    def find_edges(self, event: EditorEvent) -> Iterator[Updates]:
         """Find an image's edges by a model, or by gradients."""
-        return {self._tab.editor: _reported(lambda: self._find_edges(event.said))}
+        yield from self._followed(lambda: self._find_edges(event.said))
 
     def preview(self, event: EditorEvent) -> Updates:
         """Ask RIP for proposals."""
         return {self._tab.editor: _reported(lambda: self._preview(event.said))}
 
-    def propose(self, event: EditorEvent) -> Updates:
+    def propose(self, event: EditorEvent) -> Iterator[Updates]:
         """Put first masks onto an image that has none."""
-        return {self._tab.editor: _reported(lambda: self._propose(event.said))}
+        yield from self._followed(lambda: self._propose(event.said))
+
+    def _followed(self, work: Callable[[], Message]) -> Iterator[Updates]:
+        """Run work that calls models, and tell the editor of its place in the line."""
+
+        def once(_: StopSignal) -> Generator[Message, None, None]:
+            yield _reported(work)
+
+        for news in follow(once):
+            message = place_message(news) if isinstance(news, Place) else news
+            yield gr.skip() if message is None else {self._tab.editor: message}
 
     def _session(self, token: str) -> Session:
         if token:

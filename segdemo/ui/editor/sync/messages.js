@@ -132,6 +132,7 @@ export async function listen() {
   const message = props.value;
   if (!message || message.key === state.key) return;
   state.key = message.key;
+  if (message.message === "place") return setStatus(message.text); // the answer is yet to come
   const work = { picture: openImage, edges: takeEdges, proposals: takeProposals, empty: close };
   try {
     await work[message.message]?.(message);
