@@ -14,7 +14,7 @@ import torch
 
 from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
-from segdemo.checkpoints.registry import DEFAULT_MODEL, registered_source
+from segdemo.checkpoints.registry import DEFAULT_MODEL, embedded_names, registered_source
 from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
@@ -73,7 +73,7 @@ class AnnotationAssistant:
         self._backbone_name = backbone
         self._features_name = features
         self._diffdis: DiffDISPipeline | None = None
-        self._diffegg: DiffEGGPipeline | None = None
+        self._diffegg: dict[str, DiffEGGPipeline] = {}  # by the name of the backbone
         self._features: PatchFeatures | None = None
         self._gate = ModelGate(gpu)
         self._gate.guard(self)
@@ -125,10 +125,14 @@ class AnnotationAssistant:
     @property
     def edge_source(self) -> EdgeSource:
         """How the backbone gives edges: by its edge generator if it has one, else by EdgeKL."""
-        files = self._backbone_files
-        kind: Literal["edge_generator", "edge_kl"]
-        kind = "edge_kl" if files.edge_generator is None else "edge_generator"
-        return EdgeSource(kind, files.name, files.licence, files.edge_training)
+        return _edge_source(self._backbone_files)
+
+    @cached_property
+    def other_edge_sources(self) -> dict[str, EdgeSource]:
+        """The embedded backbones beside the chosen one that have an edge generator, by name."""
+        others = [name for name in embedded_names("backbone") if name != self._backbone_name]
+        sources = {name: _edge_source(locate_backbone(name)) for name in others}
+        return {name: one for name, one in sources.items() if one.kind == "edge_generator"}
 
     @property
     def edge_label(self) -> str:
@@ -183,10 +187,25 @@ class AnnotationAssistant:
 
     @model_call
     def edges(
-        self, image: RGBImage, settings: TraceSettings | None = None, rule: str = "paper"
+        self,
+        image: RGBImage,
+        settings: TraceSettings | None = None,
+        rule: str = "paper",
+        source: str = "",
     ) -> EdgeMap:
-        """Return an image's instance edges at its own size; see `DiffEGGPipeline.edges`."""
-        return self._loaded_diffegg().edges(image, self._sized(settings), rule)
+        """Return an image's instance edges at its own size; see `DiffEGGPipeline.edges`.
+
+        source: one of `other_edge_sources` in place of the backbone; raises InputError for others.
+        """
+        if not source:
+            return self._loaded_diffegg().edges(image, self._sized(settings), rule)
+        if source not in self.other_edge_sources:
+            known = ", ".join(self.other_edge_sources) or "none"
+            raise InputError(f"Edges of {source[:40]!r}: the other edge generators are {known}.")
+        files = locate_backbone(source)
+        settings = settings or TraceSettings(**files.trace)
+        sized = replace(settings, size=settings.size or files.native_size)
+        return self._loaded_diffegg(files).edges(image, sized, rule)
 
     def _sized(self, settings: TraceSettings | None) -> TraceSettings:
         """Return the settings with a working size, by default those that suit the backbone."""
@@ -243,12 +262,20 @@ class AnnotationAssistant:
             self._features = load_features(self._features_name, self._device, self._dtype)
         return self._features
 
-    def _loaded_diffegg(self) -> DiffEGGPipeline:
-        if self._diffegg is None:
-            self._diffegg = load_diffegg(self._backbone_files, self._device, self._dtype)
-        return self._diffegg
+    def _loaded_diffegg(self, files: BackboneFiles | None = None) -> DiffEGGPipeline:
+        """Load a backbone once, by default the chosen one."""
+        files = files or self._backbone_files
+        if files.name not in self._diffegg:
+            self._diffegg[files.name] = load_diffegg(files, self._device, self._dtype)
+        return self._diffegg[files.name]
 
     def _loaded_diffdis(self) -> DiffDISPipeline:
         if self._diffdis is None:
             self._diffdis = load_diffdis(self._files, self._device, self._dtype)
         return self._diffdis
+
+
+def _edge_source(files: BackboneFiles) -> EdgeSource:
+    kind: Literal["edge_generator", "edge_kl"]
+    kind = "edge_kl" if files.edge_generator is None else "edge_generator"
+    return EdgeSource(kind, files.name, files.licence, files.edge_training)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import difflib
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import yaml
 from transformers import HfArgumentParser
 
 from segdemo.datatypes import InputError
+from segdemo.regular_files import read_regular
 from segdemo.terminal import print_any_text
 
 ARGPARSE_OPTIONS = frozenset(
@@ -43,6 +48,45 @@ class SettingsParser(HfArgumentParser):
             options["help"] = options["help"].replace("%", "%%")  # argparse formats it
         return super().add_argument(*names, **options)
 
+    def read_config(self, file: Path) -> None:
+        """Take a YAML file's values as defaults; raises InputError, which names the entry."""
+        # of two options of one setting, --x and --no_x, the first has the default
+        options = {action.dest: action for action in reversed(self._actions)}
+        for name, value in _yaml_entries(file).items():
+            if value is None:
+                continue
+            action = options.get(name)
+            if action is None or name in ("help", "config"):
+                close = difflib.get_close_matches(str(name), options, 1)
+                hint = f" (did you mean {close[0]}?)" if close else ""
+                raise InputError(f"{file}: {name!r} is no setting of this program{hint}.")
+            action.default = _converted(value, action, f"{file}: {name} {value!r}")
+            action.required = False
+
+
+def _yaml_entries(file: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(read_regular(file).decode())
+    except OSError as error:
+        raise InputError(f"--config {file}: {error.strerror or error}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).replace("\n", " ")
+        raise InputError(f"--config {file} is not readable YAML ({reason}).") from error
+    if not isinstance(content, dict):
+        raise InputError(f"--config {file}: write one setting a line, as in `learning_rate: 1e-4`.")
+    return content
+
+
+def _converted(value: Any, action: argparse.Action, where: str) -> Any:
+    kind = action.type or str
+    several = action.nargs in ("*", "+")
+    if several != isinstance(value, list) or not callable(kind):
+        raise InputError(f"{where}: {'give a list' if several else 'give one value'}.")
+    try:
+        return [kind(str(entry)) for entry in value] if several else kind(str(value))
+    except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
+        raise InputError(f"{where} is not of the right kind (see --help).") from error
+
 
 def run_program(
     run: Callable[..., int | None],
@@ -55,17 +99,22 @@ def run_program(
     """Parse a command line into settings and run a program with them; returns the exit code.
 
     run: gets one object of each class of settings; None from it is 0. presets: defaults by the
-    value of --preset; options of the command line win over them.
+    value of --preset. --config names a YAML file of settings, such as a run's `settings.yaml`.
+    Options of the command line win over the file, and that over the preset.
     """
     print_any_text()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = SettingsParser(settings, description=description)
     parser.set_defaults(**(defaults or {}))
+    parser.add_argument("--config", default="", help="YAML file of settings, by their names.")
+    early, _ = _early_parser().parse_known_args(argv)
     if presets is not None:
-        chosen, _ = _preset_parser().parse_known_args(argv)
-        parser.set_defaults(**presets.get(chosen.preset, {}))
+        parser.set_defaults(**presets.get(early.preset, {}))
     try:
-        return run(*parser.parse_args_into_dataclasses(argv, look_for_args_file=False)) or OK
+        if early.config:
+            parser.read_config(Path(early.config))
+        *parsed, _ = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
+        return run(*parsed) or OK
     except InputError as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
@@ -74,7 +123,8 @@ def run_program(
         return FAILED
 
 
-def _preset_parser() -> HfArgumentParser:
+def _early_parser() -> HfArgumentParser:
     parser = HfArgumentParser([], add_help=False, allow_abbrev=False)
     parser.add_argument("--preset", default="")
+    parser.add_argument("--config", default="")
     return parser

@@ -62,3 +62,8 @@ def registered_source(name: str, kind: Kind) -> str | Path | None:
     """Return where registered weights of a kind are; None for a name that has none."""
     weights = WEIGHTS.get(name)
     return weights.source if weights is not None and kind in weights.kinds else None
+
+
+def embedded_names(kind: Kind) -> list[str]:
+    """Return the names of the registered weights of a kind that are inside this package."""
+    return [name for name in registered_names(kind) if isinstance(WEIGHTS[name].source, Path)]

@@ -1,12 +1,14 @@
 """Settings become options of a command line: every program's, whatever their metadata holds."""
 
+from pathlib import Path
+
 import pytest
 
 from segdemo.datatypes import InputError
 from training.diffdis.settings import DiffDISTraining
 from training.diffegg.settings import DiffEGGSettings
-from training.loop.settings import Settings, check_resumed
-from training.program import SettingsParser
+from training.loop.settings import SETTINGS_FILE, Settings, check_resumed, write_settings
+from training.program import SettingsParser, run_program
 from training.pseudo_edges.settings import PseudoEdgeSettings
 from training.small.settings import SmallSettings
 
@@ -30,3 +32,39 @@ def test_settings_that_may_change_are_not_compared_and_new_ones_neither() -> Non
         check_resumed(old, second.fixed(), "run")
     assert "--learning_rate 0.001, now 0.0001" in str(refused.value)
     assert "workers" not in str(refused.value) and "data_dir" not in str(refused.value)
+
+
+def test_what_a_run_writes_can_be_read_back_and_the_command_line_wins(tmp_path: Path) -> None:
+    written = SmallSettings(
+        material_dir="m", output_dir="o", stages=["prior", "diffdis"], learning_rate=1e-3, minutes=2
+    )
+    write_settings(written, tmp_path)
+    config = ["--config", str(tmp_path / SETTINGS_FILE)]
+    read: list[Settings] = []
+    assert run_program(read.append, SmallSettings, config, None) == 0
+    assert run_program(read.append, SmallSettings, [*config, "--learning_rate", "2e-3"], None) == 0
+    assert read[0] == written
+    assert read[1].learning_rate == 2e-3 and read[1].minutes == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("learning_rat: 1", "'learning_rat' is no setting of this program (did you mean learning_"),
+        ("max_steps: many", "max_steps 'many' is not of the right kind"),
+        ("max_steps: 2.5", "max_steps 2.5 is not of the right kind"),
+        ("stages: prior", "give a list"),
+        ("learning_rate: -1", "learning_rate -1.0 is outside"),
+        ("- 1", "write one setting a line"),
+        ("{", "is not readable YAML"),
+    ],
+)
+def test_a_config_that_does_not_work_is_one_sentence(
+    text: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    arguments = ["--material_dir", "m", "--output_dir", "o", "--config", str(file)]
+    assert run_program(lambda settings: None, SmallSettings, arguments, None) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and "Traceback" not in error and error.count("\n") == 1

@@ -28,8 +28,8 @@ class RunFiles:
 
     @property
     def latest(self) -> Path | None:
-        """The last complete checkpoint."""
-        return max(self._checkpoints(), key=_step, default=None)
+        """The last checkpoint."""
+        return next(reversed(self.checkpoints()), None)
 
     @property
     def best(self) -> Path | None:
@@ -43,7 +43,7 @@ class RunFiles:
         for target in (*([self.folder / BEST] if best else []), path):
             with atomic_write(target) as stream:
                 torch.save(state, stream)
-        for old in sorted(self._checkpoints(), key=_step)[: -self._keep]:
+        for old in self.checkpoints()[: -self._keep]:
             old.unlink()
         return path
 
@@ -68,8 +68,10 @@ class RunFiles:
                 if len(kept) < len(lines):
                     write_text("".join(kept), file)
 
-    def _checkpoints(self) -> list[Path]:
-        return [path for path in self.folder.iterdir() if CHECKPOINT.fullmatch(path.name)]
+    def checkpoints(self) -> list[Path]:
+        """Return the checkpoints that are kept, in order."""
+        found = [path for path in self.folder.iterdir() if CHECKPOINT.fullmatch(path.name)]
+        return sorted(found, key=_step)
 
 
 def read_rows(run_dir: Path, log: str = "validation") -> list[dict[str, float]]:

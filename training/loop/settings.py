@@ -7,15 +7,21 @@ resumed with another value, because it says how long, where or by what means, no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from segdemo.datatypes import InputError
+from segdemo.files import write_text
 from segdemo.settings import check_settings, setting
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 SCHEDULES = ("cosine", "constant", "diffdis")
 OPTIMIZERS = ("adamw", "adam")
+SETTINGS_FILE = "settings.yaml"
+TRACKERS = ("tensorboard", "wandb")
 NO_LIMIT = 1_000_000
 """Steps of a run that something else ends."""
 
@@ -40,6 +46,13 @@ class Settings:
             for entry in fields(self)
             if not entry.metadata.get("may_change")
         }
+
+
+def write_settings(settings: Settings, folder: Path) -> None:
+    """Write `settings.yaml`, which `--config` reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(asdict(settings), sort_keys=False, allow_unicode=True)
+    write_text(text, folder / SETTINGS_FILE)
 
 
 def check_resumed(earlier: Mapping[str, Any], now: Mapping[str, Any], run: str) -> None:
@@ -104,7 +117,27 @@ class LoopSettings(Settings):
     validate_steps: int = setting(
         0, "Steps between validations; 0: none.", minimum=0, may_change=True
     )
-    tensorboard: bool = setting(False, "Log for TensorBoard as well.", may_change=True)
+    log_steps: int = setting(
+        50, "Steps whose mean losses make a row of the log.", minimum=1, may_change=True
+    )
+    best_metric: str = setting(
+        "",
+        "Metric of the validation that decides which checkpoint is the best; empty: the first one.",
+        may_change=True,
+    )
+    patience: int = setting(
+        0,
+        "Stop after this many validations without a better one; 0: never. With --validate_steps.",
+        minimum=0,
+        may_change=True,
+    )
+    report_to: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": f"Trackers to log with as well: {', '.join(TRACKERS)}.",
+            "may_change": True,
+        },
+    )
     seed: int = setting(0, "Seed of order and noise.", minimum=0)
     init_seed: int = setting(
         -1, "Seed of layers that start untrained; -1: the same as --seed.", minimum=-1

@@ -7,26 +7,29 @@ own and their gradients are averaged, so the processes' weights stay equal.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
 from torch import nn
-from tqdm import tqdm
 
 from segdemo.datatypes import InputError
 from training.loop.average import WeightAverage, load_trained_state, trained_state
 from training.loop.checkpoints import RunFiles
+from training.loop.curves import draw_curves
+from training.loop.display import Display
 from training.loop.sampling import BatchIndex, batch_indices, make_batches
 from training.loop.schedules import build_optimizer, learning_rate_factor
-from training.loop.settings import NO_LIMIT, LoopSettings, check_resumed
+from training.loop.settings import TRACKERS, LoopSettings, check_resumed, write_settings
 from training.loop.signals import catch_sigterm
 
 logger = logging.getLogger(__name__)
@@ -35,9 +38,13 @@ Batch = TypeVar("Batch")
 Losses = dict[str, torch.Tensor]
 """Named scalar losses of one batch; the loop minimises `loss`, the rest are logged."""
 
-LOG_STEPS = 50
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 """Our names of number formats, and accelerate's."""
+
+TRACKED_PROJECT = "segdemo"
+
+DAMAGED = (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError)
+"""What reading a file that is no complete checkpoint raises."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,9 @@ class Task:
     model: its parameters with gradients are trained, its buffers kept. make: makes a batch, on the
     CPU, perhaps in a worker process. losses: of a batch, on the device; called through accelerate,
     so that gradients are averaged. validate: metrics of the averaged model; the first one decides
-    which checkpoint is the best, higher is better. rate_scale: factor of a parameter's learning
-    rate, by its name. batch_size: images of a batch, for the progress bar; 0: not shown.
+    which checkpoint is the best, unless settings name another. lower_is_better: metrics of which
+    that is true. rate_scale: factor of a parameter's learning rate, by its name. batch_size: images
+    of a batch, for the progress bar; 0: not shown.
     """
 
     model: nn.Module
@@ -57,6 +65,7 @@ class Task:
     validate: Callable[[], dict[str, float]] | None = None
     rate_scale: Callable[[str], float] = lambda name: 1.0
     batch_size: int = 0
+    lower_is_better: frozenset[str] = frozenset(("loss", "mae"))
 
 
 def train_loop(
@@ -64,28 +73,46 @@ def train_loop(
 ) -> RunFiles:
     """Train until time or steps run out; the model then has the averaged weights.
 
-    run_dir gets checkpoints and logs; where it holds a checkpoint, training continues from it.
-    SIGTERM saves, then exits. Raises InputError for a checkpoint of other settings and for too
-    little memory, FloatingPointError for a loss that is not finite, naming the last checkpoint.
+    run_dir gets checkpoints, logs, `settings.yaml` and `curves.png`; where it holds a checkpoint,
+    training continues from it. SIGTERM saves, then exits. Raises InputError for a checkpoint of
+    other settings and for too little memory, FloatingPointError for a loss that is not finite,
+    naming the last checkpoint.
     """
-    accelerator = build_accelerator(settings, device)
+    accelerator = build_accelerator(settings, device, run_dir)
     run = _Run(task, RunFiles(run_dir, settings.keep), settings, accelerator)
     with catch_sigterm() as stop_requested, _memory_hint(settings):
         run.resume()
-        run.train(stop_requested)
+        try:
+            run.train(stop_requested)
+        finally:
+            run.close()
     run.average.apply()
     return run.files
 
 
-def build_accelerator(settings: LoopSettings, device: torch.device | None = None) -> Accelerator:
-    """Return accelerate's view of the machine; raises InputError for fp16 without CUDA."""
+def build_accelerator(
+    settings: LoopSettings, device: torch.device | None = None, run_dir: Path | None = None
+) -> Accelerator:
+    """Return accelerate's view of the machine; raises InputError for what is not there.
+
+    run_dir: where trackers write, for the one that a run logs with.
+    """
     cpu = device is not None and device.type == "cpu"
     if settings.precision == "fp16" and (cpu or not torch.cuda.is_available()):
         raise InputError("--precision fp16 needs a CUDA GPU: choose bf16 or fp32.")
+    for tracker in settings.report_to:
+        if tracker not in TRACKERS:
+            raise InputError(f"--report_to {tracker}: choose from {', '.join(TRACKERS)}.")
+        if importlib.util.find_spec(tracker) is None:
+            raise InputError(
+                f"--report_to {tracker} needs it installed: .venv/bin/pip install {tracker}."
+            )
     return Accelerator(
         mixed_precision=MIXED_PRECISION[settings.precision],
         cpu=cpu,
         gradient_accumulation_steps=settings.accumulation,
+        log_with=settings.report_to if run_dir and settings.report_to else None,
+        project_dir=run_dir,
     )
 
 
@@ -117,20 +144,38 @@ class _Run:
         self.scales, groups = _groups(task)
         self.average = WeightAverage(task.model, settings.ema_decay)
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
-        self.validated = -1  # the step of the last validation
+        self.validated, self.best_step = -1, 0  # steps of the last validation and of the best one
         self.module, self.optimizer = accelerator.prepare(
             _Step(task), build_optimizer(settings.optimizer, groups, settings.learning_rate)
         )
-        self.recent: list[dict[str, float]] = []
-        self.tracker = _tracker(settings, files.folder) if accelerator.is_main_process else None
+        self.recent: list[dict[str, float]] = []  # losses of the steps that are not logged yet
+        accelerator.init_trackers(TRACKED_PROJECT, _plain(settings))
 
     def resume(self) -> None:
-        """Continue from the last checkpoint, if there is one."""
-        path = self.files.latest
-        if path is None:
-            return
+        """Continue from the last checkpoint that is whole, if there is one."""
+        path, state = self._last_checkpoint()
+        if path is not None:
+            self._restore(path, state)
+        if self.accelerator.is_main_process:
+            write_settings(self.settings, self.files.folder)
+
+    def _last_checkpoint(self) -> tuple[Path | None, dict[str, Any]]:
+        paths = self.files.checkpoints()
+        for path in reversed(paths):
+            try:
+                return path, torch.load(path, map_location="cpu", weights_only=True)
+            except DAMAGED as error:
+                reason = f"{path} is damaged ({str(error).partition(chr(10))[0]})"
+                logger.warning("%s: trying the checkpoint before it", reason)
+        if paths:
+            raise InputError(
+                f"{reason}, and so are those before it: delete them to start again, or give "
+                "another --output_dir."
+            )
+        return None, {}
+
+    def _restore(self, path: Path, state: dict[str, Any]) -> None:
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
             check_resumed(state.get("settings", {}), self.settings.fixed(), str(path))
             load_trained_state(self.task.model, state["model"])
             self.average.load_state_dict(state["average"])
@@ -144,6 +189,7 @@ class _Run:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         self.validated = state.get("validated", -1)
+        self.best_step, self.recent = state.get("best_step", self.step), state.get("recent", [])
         if self.accelerator.is_main_process:
             self.files.rewind(self.step)
         self.accelerator.wait_for_everyone()
@@ -160,15 +206,13 @@ class _Run:
             settings.seed,
         )
         batches = make_batches(self.task.make, indices, settings.workers)
+        if self.step == 0 and self.validated < 0 and self._validate():
+            self.save(best=True)  # so that a run that only gets worse says so
         saved = self.seconds
-        bar = tqdm(
-            initial=self.step,
-            total=settings.max_steps if settings.max_steps < NO_LIMIT else None,
-            unit="step",
-            disable=not accelerator.is_main_process,
-        )
+        images = self.task.batch_size * settings.accumulation * accelerator.num_processes
+        display = Display(self.step, images, accelerator.is_main_process)
         clock = time.monotonic()
-        while (progress := self._progress()) < 1:
+        while (progress := self._progress()) < 1 and not self._is_stale():
             rate = self._learning_rate(progress)
             for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):
                 group["lr"] = rate * scale
@@ -176,9 +220,8 @@ class _Run:
             now = time.monotonic()
             self.seconds, clock = self.seconds + now - clock, now
             stop = self._any(stop_requested())
-            bar.update()
-            bar.set_postfix_str(self._pace(bar.format_dict["rate"]), refresh=False)
-            if len(self.recent) == LOG_STEPS:
+            display.update(self.step, self._progress())
+            if self.step % settings.log_steps == 0:
                 self._log(rate)
             validated = bool(settings.validate_steps and self.step % settings.validate_steps == 0)
             better = validated and self._validate()
@@ -191,10 +234,26 @@ class _Run:
             if stop:
                 logger.info("stopped at step %d; the same command resumes", self.step)
                 raise SystemExit(0)
-        bar.close()
+        display.close(self.step)
+        if self._is_stale():
+            logger.info("stopped early: no better validation since step %d", self.best_step)
+        if 0 < self.step < 2 * settings.warmup_steps:
+            logger.warning(
+                "%d of %d steps were warm-up, whose learning rate is below its peak: train longer, "
+                "or give fewer --warmup_steps",
+                min(self.step, settings.warmup_steps),
+                self.step,
+            )
         if self.recent:
             self._log(rate)
         self.save(self.validated != self.step and self._validate())
+
+    def close(self) -> None:
+        """Draw the curves and finish the trackers."""
+        if self.accelerator.is_main_process:
+            draw_curves(self.files.folder)
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def save(self, best: bool = False) -> None:
         """Write a checkpoint; the main process does, the others wait."""
@@ -209,6 +268,8 @@ class _Run:
                 "seconds": self.seconds,
                 "best": self.best,
                 "validated": self.validated,
+                "best_step": self.best_step,
+                "recent": self.recent,
                 "settings": self.settings.fixed(),
             }
             self.files.save(state, self.step, best)
@@ -243,11 +304,6 @@ class _Run:
         factor = learning_rate_factor(settings.schedule, self.step, progress, warmup, epoch)
         return settings.learning_rate * factor
 
-    def _pace(self, steps_per_second: float | None) -> str:
-        settings, processes = self.settings, self.accelerator.num_processes
-        images = self.task.batch_size * settings.accumulation * processes
-        return f"{images * (steps_per_second or 0):.1f} images/s" if images else ""
-
     def _progress(self) -> float:
         """Return the share of the run that is done; the main process's clock counts for all."""
         if not self.settings.minutes:
@@ -274,10 +330,25 @@ class _Run:
         with self.average.applied(), torch.no_grad():
             metrics = self.task.validate()
         self.task.model.train()
-        first = next(iter(metrics.values()))
-        better, self.best = first > self.best, max(first, self.best)
+        score = self._score(metrics)
+        better = score > self.best
+        if better:
+            self.best, self.best_step = score, self.step
         self._write({"step": self.step, **metrics}, "validation")
         return better
+
+    def _score(self, metrics: dict[str, float]) -> float:
+        """Return the metric that decides what is best, higher being better."""
+        name = self.settings.best_metric or next(iter(metrics))
+        if name not in metrics:
+            raise InputError(f"--best_metric {name}: choose one of {', '.join(metrics)}.")
+        return -metrics[name] if name in self.task.lower_is_better else metrics[name]
+
+    def _is_stale(self) -> bool:
+        """Return whether validations have not become better for as many as `patience` says."""
+        settings = self.settings
+        waited = self.validated - self.best_step
+        return 0 < settings.patience * settings.validate_steps <= waited
 
     def _log(self, rate: float) -> None:
         row = {"step": self.step, "minutes": round(self.seconds / 60, 2), "rate": rate}
@@ -291,9 +362,8 @@ class _Run:
             return
         self.files.log(row, name)
         logger.info("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
-        if self.tracker is not None:
-            for key, value in row.items():
-                self.tracker.add_scalar(f"{name}/{key}", value, int(row["step"]))
+        values = {f"{name}/{key}": value for key, value in row.items() if key != "step"}
+        self.accelerator.log(values, step=int(row["step"]))
 
 
 def _groups(task: Task) -> tuple[list[float], list[dict[str, Any]]]:
@@ -305,14 +375,12 @@ def _groups(task: Task) -> tuple[list[float], list[dict[str, Any]]]:
     return list(by_scale), [{"params": parameters} for parameters in by_scale.values()]
 
 
-def _tracker(settings: LoopSettings, folder: Path) -> Any:
-    if not settings.tensorboard:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InputError("--tensorboard needs it installed: pip install tensorboard.") from error
-    return SummaryWriter(str(folder / "tensorboard"))
+def _plain(settings: LoopSettings) -> dict[str, Any]:
+    """Return settings as trackers take them: numbers and texts."""
+    return {
+        name: value if isinstance(value, int | float | str) else str(value)
+        for name, value in asdict(settings).items()
+    }
 
 
 @contextmanager

@@ -38,11 +38,12 @@ def build_refine_api(assistant: AnnotationAssistant) -> None:
         """Split merged and join broken instance masks of one image along edges (RIP).
 
         masks: COCO JSON, label PNG, NPZ, YOLO, LabelMe or a zip. edge: a PNG of edges, or none:
-        then edge_source finds them: diffegg (the backbone's edge generator, else EdgeKL), diffdis
-        or gradient. preset: careful (region merging, joins nothing), or the paper's random walk:
-        robust (gaps closed) or paper (edges as they are). mask_format: coco, coco-polygons,
-        panoptic, indexed, npz, yolo, labelme or cutouts; several files come as one zip. Returns
-        the file and how many masks were split, joined and dropped.
+        then edge_source finds them: diffegg (the backbone's edge generator, else EdgeKL), another
+        embedded edge generator by its model's name (small: annotation-free), diffdis or gradient.
+        preset: careful (region merging, joins nothing), or the paper's random walk: robust (gaps
+        closed) or paper (edges as they are). mask_format: coco, coco-polygons, panoptic, indexed,
+        npz, yolo, labelme or cutouts; several files come as one zip. Returns the file and how many
+        masks were split, joined and dropped.
         """
         with user_errors():
             given = received(photo), received(masks), received(edge)
@@ -93,7 +94,10 @@ def _refine(
 
 
 def edges_by(assistant: AnnotationAssistant, image: RGBImage, source: str) -> EdgeMap:
-    """Find edges by a model ("diffegg", "diffdis") or by none ("gradient"); raises InputError."""
+    """Find edges by a model or by none ("gradient"); raises InputError.
+
+    source: "diffegg", "diffdis", or one of the assistant's `other_edge_sources`.
+    """
     match source:
         case "diffegg":
             return assistant.edges(image)
@@ -101,4 +105,7 @@ def edges_by(assistant: AnnotationAssistant, image: RGBImage, source: str) -> Ed
             return EdgeMap(assistant.segment(image).edge, "diffdis")
         case "gradient":
             return gradient_edges(image)
-    raise InputError(f"Edges of {source[:40]!r}: choose one of {', '.join(EDGE_SOURCES)}.")
+        case other if other in assistant.other_edge_sources:
+            return assistant.edges(image, source=other)
+    known = [*EDGE_SOURCES, *assistant.other_edge_sources]
+    raise InputError(f"Edges of {source[:40]!r}: choose one of {', '.join(known)}.")

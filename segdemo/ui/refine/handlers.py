@@ -43,10 +43,11 @@ FOLDED = gr.update(open=False)  # so that the canvas comes into view
 
 
 def edge_sources(assistant: AnnotationAssistant) -> list[list[str]]:
-    """Return [value, label] of what finds edges; the backbone's are called what they are."""
-    label = assistant.edge_label
+    """Return [value, label] of what finds edges; each is called what it is."""
+    others = assistant.other_edge_sources.items()
+    generators = [("diffegg", assistant.edge_label), *((name, one.label) for name, one in others)]
     return [
-        ["diffegg", label[0].upper() + label[1:]],
+        *([name, label[0].upper() + label[1:]] for name, label in generators),
         ["diffdis", "DiffDIS: outline of the main object"],
         ["gradient", "Grey-value gradient: no model"],
     ]
@@ -227,7 +228,8 @@ class RefineHandlers:
         source = str(data["source"])
         image = load_rgb(session.file(index, PHOTO), picture.name)
         edge = edges_by(self._assistant, image, source)
-        words = EDGE_WORDS.get(source) or self._assistant.edge_source.label
+        other = self._assistant.other_edge_sources.get(source)
+        words = EDGE_WORDS.get(source) or (other or self._assistant.edge_source).label
         picture.set_edges(edge.probability, source, words)
         return edges_message(picture, index, f"Edges found by {words}.")
 

@@ -18,7 +18,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.checkpoints.card import ModelCard, write_card
 from segdemo.checkpoints.files import LORA_FILE, CheckpointError
-from segdemo.datatypes import EdgeSource
+from segdemo.datatypes import EdgeSource, InputError
 from segdemo.diffegg.adapters import adapter_parameters, add_adapter, save_adapter
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator, edge_probability
@@ -235,3 +235,16 @@ def test_a_generator_of_another_model_is_refused(
     config.write_text(json.dumps(entries))
     with pytest.raises(CheckpointError, match=r"needs layer up_blocks\.7\.attn"):
         load_diffegg(locate_backbone(str(tmp_path)), CPU)
+
+
+def test_an_assistant_offers_the_embedded_generators_beside_its_backbone() -> None:
+    assistant = AnnotationAssistant(device="cpu", backbone="small")
+    assert list(assistant.other_edge_sources) == ["small-imagenet"]
+    settings = TraceSettings(size=64)
+    own = assistant.edges(PHOTO, settings).probability
+    other = assistant.edges(PHOTO, settings, source="small-imagenet").probability
+    alone = AnnotationAssistant(device="cpu", backbone="small-imagenet")
+    np.testing.assert_array_equal(other, alone.edges(PHOTO, settings).probability)
+    assert np.abs(own - other).max() > 0.05
+    with pytest.raises(InputError, match="the other edge generators are small-imagenet"):
+        assistant.edges(PHOTO, source="small")

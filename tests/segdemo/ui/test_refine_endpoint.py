@@ -67,7 +67,7 @@ def test_without_an_edge_map_one_is_found(client: Client, files: dict[str, Path]
     [
         ({"preset": "best"}, "choose one of careful, robust, paper"),
         ({"mask_format": "bmp"}, "choose one of coco"),
-        ({"edge_source": "canny"}, "choose one of diffegg"),
+        ({"edge_source": "canny"}, "choose one of diffegg, diffdis, gradient, small"),
     ],
 )
 def test_wrong_words_are_answered_with_the_right_ones(

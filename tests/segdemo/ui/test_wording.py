@@ -20,8 +20,11 @@ from segdemo.ui.refine.handlers import edge_sources
 )
 def test_refine_says_what_taught_the_edge_generator(backbone: str, origin: str, diffegg: bool):
     assistant = AnnotationAssistant(device="cpu", backbone=backbone)
-    (value, label), *_ = edge_sources(assistant)
-    assert value == "diffegg"
+    (value, label), (other, other_label), *rest = edge_sources(assistant)
+    assert (value, {backbone, other}) == ("diffegg", {"small", "small-imagenet"})
+    assert other_label.startswith(f"Edge generator of {other}, ")
+    assert other_label.endswith("not DiffEGG's method" if diffegg else "as DiffEGG describes")
+    assert [one for one, _ in rest] == ["diffdis", "gradient"]
     assert label.startswith(f"Edge generator of {backbone}, ")
     assert origin in label
     assert label.endswith("as DiffEGG describes" if diffegg else "not DiffEGG's method")

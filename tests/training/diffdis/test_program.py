@@ -110,7 +110,7 @@ def test_a_run_in_two_parts_ends_as_one_in_one(whole: DiffDISTraining, tmp_path:
 
 def test_the_app_opens_what_a_run_wrote(whole: DiffDISTraining) -> None:
     run = Path(whole.output_dir)
-    assert {row["step"] for row in rows(run, "validation")} == {"12", "24"}
+    assert {row["step"] for row in rows(run, "validation")} == {"0", "12", "24"}
     for name in ("export", "best"):
         folder = run / name
         assert not [f for f in folder.rglob("*.json") if str(run.parent) in f.read_text()]

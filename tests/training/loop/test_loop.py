@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import signal
 from dataclasses import replace
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from segdemo.datatypes import InputError
 from training.loop.average import trained_state
-from training.loop.checkpoints import RunFiles
+from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.sampling import BatchIndex, batch_indices, make_batches
 from training.loop.schedules import learning_rate_factor
 from training.loop.settings import LoopSettings
@@ -86,7 +88,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_that_goes_on_has_the_log_of_one_that_was_not(tmp_path: Path) -> None:
-    settings = replace(SETTINGS, max_steps=120, save_steps=40, validate_steps=20)
+    settings = replace(SETTINGS, max_steps=120, save_steps=40, validate_steps=20, log_steps=30)
 
     def killed(draw: BatchIndex) -> torch.Tensor:
         if draw.step == 70:
@@ -103,8 +105,52 @@ def test_a_killed_run_that_goes_on_has_the_log_of_one_that_was_not(tmp_path: Pat
         train_loop(task(network(), validate=figures), tmp_path / "run", settings, CPU)
     for name in ("validation.csv", "validation.jsonl"):
         assert (tmp_path / "run" / name).read_text() == (tmp_path / "whole" / name).read_text()
-    with (tmp_path / "run" / "log.csv").open() as handle:
-        assert [row["step"] for row in csv.DictReader(handle)] == ["90", "120"]
+    whole, run = (read_rows(tmp_path / name, "log") for name in ("whole", "run"))
+    assert [row["step"] for row in run] == [30, 60, 90, 120]
+    assert [row["loss"] for row in run] == [row["loss"] for row in whole]
+    assert Image.open(tmp_path / "run" / "curves.png").width > 600
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = replace(SETTINGS, save_steps=4, max_steps=8)
+    whole, resumed = network(), network()
+    train_loop(task(whole), tmp_path, settings, CPU)
+    last, before = tmp_path / "step_0000008.pt", tmp_path / "step_0000004.pt"
+    last.write_bytes(last.read_bytes()[:1000])
+    train_loop(task(resumed), tmp_path, settings, CPU)
+    assert "step_0000008.pt is damaged" in caplog.text and same(resumed, whole)
+    last.write_bytes(b"")
+    before.write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"step_0000004.pt is damaged .* delete them"):
+        train_loop(task(network()), tmp_path, settings, CPU)
+
+
+def test_the_best_metric_can_be_chosen_and_training_stops_when_it_stays(tmp_path: Path) -> None:
+    figures = iter([(0.1, 9.0), (0.2, 5.0), (0.3, 6.0), (0.4, 7.0), (0.5, 8.0)])
+
+    def validate() -> dict[str, float]:
+        return dict(zip(("score", "mae"), next(figures), strict=True))
+
+    settings = replace(SETTINGS, validate_steps=4, best_metric="mae", patience=2)
+    files = train_loop(task(network(), validate=validate), tmp_path, settings, CPU)
+    assert torch.load(files.best, weights_only=True)["step"] == 4
+    assert [row["step"] for row in read_rows(tmp_path)] == [0, 4, 8, 12]
+    wrong = replace(settings, best_metric="iou")
+    with pytest.raises(InputError, match="choose one of score"):
+        train_loop(task(network(), validate=lambda: {"score": 1.0}), tmp_path / "b", wrong, CPU)
+
+
+def test_trackers_get_losses_and_metrics(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = replace(SETTINGS, report_to=["tensorboard"], log_steps=10)
+    train_loop(task(network(), validate=lambda: {"score": 1.0}), tmp_path, settings, CPU)
+    events = EventAccumulator(str(next(tmp_path.rglob("events.out*")).parent)).Reload()
+    assert [event.step for event in events.Scalars("log/loss")] == [10, 20]
+    assert "validation/score" in events.Tags()["scalars"]
 
 
 def test_too_little_memory_says_what_helps(tmp_path: Path) -> None:
@@ -115,11 +161,16 @@ def test_too_little_memory_says_what_helps(tmp_path: Path) -> None:
         train_loop(task(network(), losses=losses), tmp_path, SETTINGS, CPU)
 
 
-def test_the_bar_tells_pictures_per_second(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_file_gets_lines_with_images_per_second(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    train_loop(task(network(), batch_size=8), tmp_path, SETTINGS, CPU)
-    assert " images/s" in capsys.readouterr().err
+    with caplog.at_level("INFO"):
+        train_loop(task(network(), batch_size=8), tmp_path, SETTINGS, CPU)
+    assert re.search(r"step 20 of 20, [\d.]+ images/s", caplog.text)
+    assert "20 of 20 steps were warm-up" not in caplog.text
+    with caplog.at_level("WARNING"):
+        train_loop(task(network()), tmp_path / "short", replace(SETTINGS, max_steps=3), CPU)
+    assert "2 of 3 steps were warm-up" in caplog.text
 
 
 def test_the_loss_falls_and_is_logged(tmp_path: Path) -> None:
@@ -193,7 +244,7 @@ def with_values_of(new: Any, old: Any) -> Any:
 
 
 def test_only_the_last_checkpoints_stay_beside_the_best(tmp_path: Path) -> None:
-    figures = iter([0.2, 0.9, 0.4, 0.3, 0.1])
+    figures = iter([0.1, 0.2, 0.9, 0.4, 0.3, 0.1])
 
     def validate() -> dict[str, float]:
         return {"score": next(figures)}
@@ -208,7 +259,7 @@ def test_only_the_last_checkpoints_stay_beside_the_best(tmp_path: Path) -> None:
     assert torch.load(files.best, weights_only=True)["step"] == 8
     with (tmp_path / "validation.csv").open() as handle:
         scores = [row["score"] for row in csv.DictReader(handle)]
-    assert scores == ["0.2", "0.9", "0.4", "0.3"], "once each, also where the run ends on one"
+    assert scores == ["0.1", "0.2", "0.9", "0.4", "0.3"], "before the first step, then once each"
 
 
 def test_the_model_ends_with_the_average_which_is_not_its_untrained_start(tmp_path: Path) -> None:
@@ -251,6 +302,8 @@ def test_a_parameters_rate_can_be_scaled(tmp_path: Path) -> None:
         ({"ema_decay": 2}, "ema_decay 2 is outside 0 to 1"),
         ({"max_steps": 0}, "max_steps 0: choose 1 or more"),
         ({"minutes": float("nan")}, "minutes nan"),
+        ({"report_to": ["mlflow"]}, "choose from tensorboard, wandb"),
+        ({"report_to": ["wandb"]}, "install wandb"),
     ],
 )
 def test_wrong_settings_are_one_sentence(

@@ -38,12 +38,18 @@ VALIDATION_SIZE = 384
 class AutoencoderSettings(LoopSettings):
     """Shape of the network and its batches."""
 
-    data_dir: str = field(default="material", metadata={"help": "Holds train_mix/ and photos2/."})
-    output_dir: str = field(default="runs/autoencoder", metadata={"help": "Folder of the run."})
-    start_from: str = field(
-        default="", metadata={"help": "Folder of an autoencoder to begin with."}
+    data_dir: str = field(
+        default="material", metadata={"help": "Holds train_mix/ and photos2/.", "may_change": True}
     )
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps."})
+    output_dir: str = field(
+        default="runs/autoencoder", metadata={"help": "Folder of the run.", "may_change": True}
+    )
+    start_from: str = field(
+        default="", metadata={"help": "Folder of an autoencoder to begin with.", "may_change": True}
+    )
+    device: str = field(
+        default="auto", metadata={"help": "auto, cpu, cuda or mps.", "may_change": True}
+    )
     crop_size: int = field(default=128, metadata={"help": "Side of the crops in pixels."})
     batch_size: int = field(default=8, metadata={"help": "Crops a step."})
     patch_size: int = field(default=2, metadata={"help": "Pixels a side seen as channels."})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import replace
+from typing import TypeVar
 
 import torch
 
 from training.loop.settings import LoopSettings
+
+Chosen = TypeVar("Chosen", bound=LoopSettings)
 
 
 def fastest_precision(device: torch.device) -> str:
@@ -23,9 +26,8 @@ def fastest_precision(device: torch.device) -> str:
     return "bf16" if fast else "fp32"
 
 
-def loop_settings(settings: LoopSettings, device: torch.device) -> LoopSettings:
-    """Return the loop's part of a program's settings, precision "auto" resolved for a device."""
-    values = {entry.name: getattr(settings, entry.name) for entry in fields(LoopSettings)}
-    if settings.precision == "auto":
-        values["precision"] = fastest_precision(device)
-    return LoopSettings(**values)
+def loop_settings(settings: Chosen, device: torch.device) -> Chosen:
+    """Return a program's settings with precision "auto" resolved for a device."""
+    if settings.precision != "auto":
+        return settings
+    return replace(settings, precision=fastest_precision(device))

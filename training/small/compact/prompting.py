@@ -35,10 +35,18 @@ COARSE_WEIGHT = 0.2  # of the loss of each coarser map
 class PromptingSettings(LoopSettings):
     """Sizes of the batches and where everything lies."""
 
-    data_dir: str = field(default="material", metadata={"help": "Holds train_mix/ and photos2/."})
-    output_dir: str = field(default="runs/prompting", metadata={"help": "Folder of the run."})
-    start_from: str = field(default="", metadata={"help": "Folder of a network to begin with."})
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps."})
+    data_dir: str = field(
+        default="material", metadata={"help": "Holds train_mix/ and photos2/.", "may_change": True}
+    )
+    output_dir: str = field(
+        default="runs/prompting", metadata={"help": "Folder of the run.", "may_change": True}
+    )
+    start_from: str = field(
+        default="", metadata={"help": "Folder of a network to begin with.", "may_change": True}
+    )
+    device: str = field(
+        default="auto", metadata={"help": "auto, cpu, cuda or mps.", "may_change": True}
+    )
     window_size: int = field(default=160, metadata={"help": "Side of the windows in pixels."})
     batch_size: int = field(default=6, metadata={"help": "Windows a step."})
     validation_count: int = field(default=48, metadata={"help": "Windows of a validation."})

@@ -43,17 +43,28 @@ BOUNDARY = 9  # pixels across
 class SubjectSettings(LoopSettings):
     """Scenes, network and regularisation."""
 
-    data_dir: str = field(default="material", metadata={"help": "Holds train_mix/ and photos2/."})
-    output_dir: str = field(default="runs/subject", metadata={"help": "Folder of the run."})
-    autoencoder: str = field(default="", metadata={"help": "Folder of a compact autoencoder."})
+    data_dir: str = field(
+        default="material", metadata={"help": "Holds train_mix/ and photos2/.", "may_change": True}
+    )
+    output_dir: str = field(
+        default="runs/subject", metadata={"help": "Folder of the run.", "may_change": True}
+    )
+    autoencoder: str = field(
+        default="", metadata={"help": "Folder of a compact autoencoder.", "may_change": True}
+    )
     start_from: str = field(
         default="",
-        metadata={"help": "Folder of a DiffDIS U-Net; what fits of its weights is the beginning."},
+        metadata={
+            "help": "Folder of a DiffDIS U-Net; what fits of its weights is the beginning.",
+            "may_change": True,
+        },
     )
     stages: list[str] = field(
         default_factory=lambda: list(STAGES), metadata={"help": "scenes, train or both."}
     )
-    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps."})
+    device: str = field(
+        default="auto", metadata={"help": "auto, cpu, cuda or mps.", "may_change": True}
+    )
     scene_count: int = field(default=4096, metadata={"help": "Scenes to compose and encode."})
     image_size: int = field(default=256, metadata={"help": "Side of the scenes in pixels."})
     batch_size: int = field(default=8, metadata={"help": "Scenes a step."})
