@@ -51,8 +51,9 @@ def check_settings(settings: Any) -> None:
         if not {"minimum", "maximum"} & said.keys():
             continue
         low, high = said.get("minimum", -math.inf), said.get("maximum", math.inf)
-        if not low <= value <= high:  # refuses what is not a number, too
-            raise InputError(f"{entry.name} {value}{_range(low, high, said.get('unit', ''))}.")
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if not low <= number <= high:  # refuses what is not a number, too
+                raise InputError(f"{entry.name} {number}{_range(low, high, said.get('unit', ''))}.")
 
 
 def _range(low: float, high: float, unit: str) -> str:

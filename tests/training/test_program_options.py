@@ -1,6 +1,7 @@
 """Settings become options of a command line: every program's, whatever their metadata holds."""
 
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -10,17 +11,32 @@ from training.diffegg.settings import DiffEGGSettings
 from training.loop.settings import SETTINGS_FILE, Settings, check_resumed, write_settings
 from training.program import SettingsParser, run_program
 from training.pseudo_edges.settings import PseudoEdgeSettings
+from training.small.compact.autoencoder import AutoencoderSettings
+from training.small.compact.prompting import PromptingSettings
+from training.small.compact.subject import SubjectSettings
 from training.small.settings import SmallSettings
 
+PROGRAMS = [
+    DiffDISTraining,
+    DiffEGGSettings,
+    PseudoEdgeSettings,
+    SmallSettings,
+    AutoencoderSettings,
+    PromptingSettings,
+    SubjectSettings,
+]
 
-@pytest.mark.parametrize(
-    "settings", [DiffDISTraining, DiffEGGSettings, PseudoEdgeSettings, SmallSettings]
-)
-def test_every_setting_has_an_option_with_help(settings: type[Settings]) -> None:
-    text = SettingsParser(settings).format_help()
+
+@pytest.mark.parametrize("settings", PROGRAMS)
+def test_every_setting_has_an_option_with_help_and_every_number_a_range(
+    settings: type[Settings],
+) -> None:
+    text, types = SettingsParser(settings).format_help(), get_type_hints(settings)
     for name, entry in settings.__dataclass_fields__.items():
         assert f"--{name}" in text
         assert entry.metadata["help"]
+        if types[name] in (int, float, list[int], list[float]):
+            assert {"minimum", "maximum"} & entry.metadata.keys(), name
 
 
 def test_settings_that_may_change_are_not_compared_and_new_ones_neither() -> None:

@@ -55,7 +55,11 @@ class PseudoEdgeSettings(Settings):
     rule: str = setting("paper", f"Thresholds of the score. {RULES_HELP}", choices=tuple(RULES))
     timesteps: list[int] = field(
         default_factory=lambda: list(TraceSettings.timesteps),
-        metadata={"help": TraceSettings.__dataclass_fields__["timesteps"].metadata["help"]},
+        metadata={
+            "help": TraceSettings.__dataclass_fields__["timesteps"].metadata["help"],
+            "minimum": 0,
+            "maximum": 999,
+        },
     )
     size: int = same_as(TraceSettings, "size")
     seed: int = same_as(TraceSettings, "seed")

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffusion import pick_device
+from segdemo.settings import setting
 from training.loop.sampling import BatchIndex
 from training.loop.settings import PRECISIONS, LoopSettings, same_as
 from training.loop.trainer import Losses, Task, train_loop
@@ -38,32 +39,27 @@ VALIDATION_SIZE = 384
 class AutoencoderSettings(LoopSettings):
     """Shape of the network and its batches."""
 
-    data_dir: str = field(
-        default="material", metadata={"help": "Holds train_mix/ and photos2/.", "may_change": True}
-    )
-    output_dir: str = field(
-        default="runs/autoencoder", metadata={"help": "Folder of the run.", "may_change": True}
-    )
-    start_from: str = field(
-        default="", metadata={"help": "Folder of an autoencoder to begin with.", "may_change": True}
-    )
-    device: str = field(
-        default="auto", metadata={"help": "auto, cpu, cuda or mps.", "may_change": True}
-    )
-    crop_size: int = field(default=128, metadata={"help": "Side of the crops in pixels."})
-    batch_size: int = field(default=8, metadata={"help": "Crops a step."})
-    patch_size: int = field(default=2, metadata={"help": "Pixels a side seen as channels."})
+    data_dir: str = setting("material", "Holds train_mix/ and photos2/.", may_change=True)
+    output_dir: str = setting("runs/autoencoder", "Folder of the run.", may_change=True)
+    start_from: str = setting("", "Folder of an autoencoder to begin with.", may_change=True)
+    device: str = setting("auto", "auto, cpu, cuda or mps.", may_change=True)
+    crop_size: int = setting(128, "Side of the crops in pixels.", minimum=32, maximum=4096)
+    batch_size: int = setting(8, "Crops a step.", minimum=1)
+    patch_size: int = setting(2, "Pixels a side seen as channels.", minimum=1, maximum=16)
     widths: list[int] = field(
-        default_factory=lambda: [64, 64, 64], metadata={"help": "Channels, finest level first."}
+        default_factory=lambda: [64, 64, 64],
+        metadata={"help": "Channels, finest level first.", "minimum": 1, "maximum": 4096},
     )
     encoder_blocks: list[int] = field(
-        default_factory=lambda: [1, 2, 2], metadata={"help": "Residual blocks of each level."}
+        default_factory=lambda: [1, 2, 2],
+        metadata={"help": "Residual blocks of each level.", "minimum": 1, "maximum": 64},
     )
     decoder_blocks: list[int] = field(
-        default_factory=lambda: [1, 2, 2], metadata={"help": "Residual blocks of each level."}
+        default_factory=lambda: [1, 2, 2],
+        metadata={"help": "Residual blocks of each level.", "minimum": 1, "maximum": 64},
     )
-    latent_channels: int = field(default=16, metadata={"help": "Channels of the latents."})
-    validation_count: int = field(default=32, metadata={"help": "Masks of a validation."})
+    latent_channels: int = setting(16, "Channels of the latents.", minimum=1, maximum=256)
+    validation_count: int = setting(32, "Masks of a validation.", minimum=1)
     learning_rate: float = same_as(LoopSettings, "learning_rate", default=1e-3)
     precision: str = same_as(
         LoopSettings, "precision", default="auto", choices=("auto", *PRECISIONS)

@@ -9,7 +9,7 @@ with the best validation.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from segdemo.diffusion import pick_device
 from segdemo.prompting.network import PromptedU2Net, PromptOutput
+from segdemo.settings import setting
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 from training.loop.sampling import BatchIndex
 from training.loop.settings import PRECISIONS, LoopSettings, same_as
@@ -35,21 +36,13 @@ COARSE_WEIGHT = 0.2  # of the loss of each coarser map
 class PromptingSettings(LoopSettings):
     """Sizes of the batches and where everything lies."""
 
-    data_dir: str = field(
-        default="material", metadata={"help": "Holds train_mix/ and photos2/.", "may_change": True}
-    )
-    output_dir: str = field(
-        default="runs/prompting", metadata={"help": "Folder of the run.", "may_change": True}
-    )
-    start_from: str = field(
-        default="", metadata={"help": "Folder of a network to begin with.", "may_change": True}
-    )
-    device: str = field(
-        default="auto", metadata={"help": "auto, cpu, cuda or mps.", "may_change": True}
-    )
-    window_size: int = field(default=160, metadata={"help": "Side of the windows in pixels."})
-    batch_size: int = field(default=6, metadata={"help": "Windows a step."})
-    validation_count: int = field(default=48, metadata={"help": "Windows of a validation."})
+    data_dir: str = setting("material", "Holds train_mix/ and photos2/.", may_change=True)
+    output_dir: str = setting("runs/prompting", "Folder of the run.", may_change=True)
+    start_from: str = setting("", "Folder of a network to begin with.", may_change=True)
+    device: str = setting("auto", "auto, cpu, cuda or mps.", may_change=True)
+    window_size: int = setting(160, "Side of the windows in pixels.", minimum=32, maximum=1024)
+    batch_size: int = setting(6, "Windows a step.", minimum=1)
+    validation_count: int = setting(48, "Windows of a validation.", minimum=1)
     learning_rate: float = same_as(LoopSettings, "learning_rate", default=5e-4)
     precision: str = same_as(
         LoopSettings, "precision", default="auto", choices=("auto", *PRECISIONS)

@@ -23,6 +23,7 @@ from segdemo.diffdis.loading import load_unet, save_unet
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import decode_latents, pick_device
+from segdemo.settings import setting
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 from training.loop.sampling import BatchIndex
 from training.loop.settings import PRECISIONS, LoopSettings, same_as
@@ -43,15 +44,9 @@ BOUNDARY = 9  # pixels across
 class SubjectSettings(LoopSettings):
     """Scenes, network and regularisation."""
 
-    data_dir: str = field(
-        default="material", metadata={"help": "Holds train_mix/ and photos2/.", "may_change": True}
-    )
-    output_dir: str = field(
-        default="runs/subject", metadata={"help": "Folder of the run.", "may_change": True}
-    )
-    autoencoder: str = field(
-        default="", metadata={"help": "Folder of a compact autoencoder.", "may_change": True}
-    )
+    data_dir: str = setting("material", "Holds train_mix/ and photos2/.", may_change=True)
+    output_dir: str = setting("runs/subject", "Folder of the run.", may_change=True)
+    autoencoder: str = setting("", "Folder of a compact autoencoder.", may_change=True)
     start_from: str = field(
         default="",
         metadata={
@@ -62,20 +57,18 @@ class SubjectSettings(LoopSettings):
     stages: list[str] = field(
         default_factory=lambda: list(STAGES), metadata={"help": "scenes, train or both."}
     )
-    device: str = field(
-        default="auto", metadata={"help": "auto, cpu, cuda or mps.", "may_change": True}
+    device: str = setting("auto", "auto, cpu, cuda or mps.", may_change=True)
+    scene_count: int = setting(4096, "Scenes to compose and encode.", minimum=1)
+    image_size: int = setting(256, "Side of the scenes in pixels.", minimum=64, maximum=2048)
+    batch_size: int = setting(8, "Scenes a step.", minimum=1)
+    validation_count: int = setting(64, "Scenes of a validation.", minimum=1)
+    edge_weight: float = setting(0.5, "Weight of edge latents' errors.", minimum=0)
+    pixel_weight: float = setting(1.0, "Weight of decoded masks' errors.", minimum=0)
+    image_noise: float = setting(
+        0.3, "Standard deviation of noise on the image's latents.", minimum=0
     )
-    scene_count: int = field(default=4096, metadata={"help": "Scenes to compose and encode."})
-    image_size: int = field(default=256, metadata={"help": "Side of the scenes in pixels."})
-    batch_size: int = field(default=8, metadata={"help": "Scenes a step."})
-    validation_count: int = field(default=64, metadata={"help": "Scenes of a validation."})
-    edge_weight: float = field(default=0.5, metadata={"help": "Weight of edge latents' errors."})
-    pixel_weight: float = field(default=1.0, metadata={"help": "Weight of decoded masks' errors."})
-    image_noise: float = field(
-        default=0.3, metadata={"help": "Standard deviation of noise on the image's latents."}
-    )
-    dropout: float = field(
-        default=0.1, metadata={"help": "Share of features and of first answers left out."}
+    dropout: float = setting(
+        0.1, "Share of features and of first answers left out.", minimum=0, maximum=1
     )
     learning_rate: float = same_as(LoopSettings, "learning_rate", default=6e-4)
     precision: str = same_as(
