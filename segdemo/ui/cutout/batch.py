@@ -17,7 +17,7 @@ from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.files import ImageFile
 from segdemo.images import SUFFIXES
 from segdemo.ui.cutout.options import Options
-from segdemo.ui.errors import Stopped, user_errors
+from segdemo.ui.errors import Stopped, user_errors, without_folders
 from segdemo.ui.events import MODEL_RUNS, StopSignal, Updates, wire_run
 from segdemo.ui.kept_files import RESULT_SECONDS, download_folder, new_folder, pack
 from segdemo.ui.photo_field import run_and_stop
@@ -106,7 +106,7 @@ class BatchProgress:
 
 def _row_of(status: FileStatus) -> list[str]:
     if not status.succeeded:
-        return [status.name, FAILED, status.message]
+        return [status.name, FAILED, without_folders(status.message)]
     return [status.name, DONE, f"{status.message}, {status.seconds:.1f} s"]
 
 

@@ -151,7 +151,8 @@ class InspectHandlers:
             photo = values[self._left.photo]
             if photo is None:
                 raise InputError("There is no photo yet: drop one, paste one, or click an example.")
-            image = load_rgb(photo["path"], upload_name(photo))
+            changes: list[str] = []
+            image = load_rgb(photo["path"], upload_name(photo), changes.append)
             instances = _instances(image, values[self._left.mask], values[state.drawing])
             yield {status: FIRST_STEP}
             kept = None
@@ -169,6 +170,8 @@ class InspectHandlers:
                     if previous is not None:  # only now: a run that fails at once removes nothing
                         discard_trace(previous)
                         previous = None
+                if kept is not None and changes:
+                    yield {status: " ".join([self._line(kept), *changes])}
             except Stopped:
                 said = "Stopped. Press Run to start again."
                 if kept is not None:

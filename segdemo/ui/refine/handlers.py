@@ -15,7 +15,7 @@ from segdemo.editing.masks import flatten_masks
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.images import load_rgb
 from segdemo.rip.settings import RIPSettings, with_changes
-from segdemo.ui.errors import UNEXPECTED, user_errors
+from segdemo.ui.errors import UNEXPECTED, public_words, user_errors, without_folders
 from segdemo.ui.events import StopSignal, Updates
 from segdemo.ui.examples import MERGED_MASKS
 from segdemo.ui.refine.api import edges_by
@@ -130,12 +130,16 @@ class RefineHandlers:
             session = self._store.open_or_create(token)
             if not photos:
                 index, lines = add_masks(session, masks or [])
-                return self._tab.show(session, index) | {self._report: " ".join(lines)}
+                return self._tab.show(session, index) | {
+                    self._report: without_folders(" ".join(lines))
+                }
             before, first = len(session), len(session.names)
             lines = open_files(session, photos, masks or [], edges or [])
             count = len(session) - before
             words = "1 photo opened." if count == 1 else f"{count} photos opened."
-            return self._tab.show(session, first) | {self._report: " ".join([words, *lines])}
+            return self._tab.show(session, first) | {
+                self._report: without_folders(" ".join([words, *lines]))
+            }
 
     def open_example(self, token: str) -> Updates:
         """Open the example; opened before, it is shown again."""
@@ -155,7 +159,7 @@ class RefineHandlers:
         try:
             session = self._store.open(said["token"])
         except InputError as error:
-            return self._tab.show_nothing("", str(error))
+            return self._tab.show_nothing("", public_words(error))
         return self._resumed(session, said.get("picture"))
 
     def _resumed(self, session: Session, wanted: object) -> Updates:
@@ -170,7 +174,7 @@ class RefineHandlers:
                     return self._tab.show(session, index, note)
             except gr.Error as error:
                 cause = error.__cause__
-                why = cause if isinstance(cause, InputError) else UNEXPECTED
+                why = public_words(cause) if isinstance(cause, InputError) else UNEXPECTED
                 problems.append(f"{session.names[index]} cannot be shown: {why}")
         return self._tab.show_nothing(session.token, " ".join(problems) or None)
 
@@ -260,4 +264,4 @@ def _reported(work: Callable[[], Message]) -> Message:
             return work()
     except gr.Error as error:
         cause = error.__cause__
-        return note_message(str(cause) if isinstance(cause, InputError) else UNEXPECTED)
+        return note_message(public_words(cause) if isinstance(cause, InputError) else UNEXPECTED)
