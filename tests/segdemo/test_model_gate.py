@@ -26,6 +26,7 @@ VERBS: dict[str, Callable[[AnnotationAssistant], Any]] = {
     "segment": lambda assistant: assistant.segment(IMAGE),
     "trace": lambda assistant: list(assistant.trace(IMAGE, STEPS)),
     "edges": lambda assistant: assistant.edges(IMAGE, STEPS),
+    "attention_edges": lambda assistant: assistant.attention_edges(IMAGE, STEPS),
     "propose": lambda assistant: assistant.propose(IMAGE, "tokencut"),
 }
 
@@ -88,7 +89,7 @@ def test_on_a_space_every_verb_runs_its_models_on_a_borrowed_gpu(
     ran: list[bool] = []
     networks = (
         assistant._diffdis.unet,
-        assistant._diffegg.backbone.network,
+        *(one.backbone.network for one in assistant._diffegg.values()),
         assistant._features._network,
     )
     for network in networks:
