@@ -91,7 +91,7 @@ def metrics() -> dict[str, float]:
     modules = {f"{i}.attn1": layer for i, layer in enumerate(network.layers)}
     with record_attention(AttentionLayers(modules), SIDE) as attention:
         network(0)
-    found = {}
+    found: dict[str, float] = {}
     for name in TABLE_F:
         seconds = []
         for _ in range(6):

@@ -145,7 +145,8 @@ class PanopticBatches:
         part = Image.fromarray(photo).resize(size, Image.Resampling.BILINEAR, box)
         cropped[: size[1], : size[0]] = np.asarray(part)
         numbers = Image.fromarray(ids.astype(np.int32))
-        kept[: size[1], : size[0]] = numbers.resize(size, Image.Resampling.NEAREST, box)
+        nearest = numbers.resize(size, Image.Resampling.NEAREST, box)
+        kept[: size[1], : size[0]] = np.asarray(nearest)
         turn = slice(None, None, -1 if rng.random() < 0.5 else 1)
         return cropped[:, turn], kept[:, turn]
 

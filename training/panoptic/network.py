@@ -199,7 +199,8 @@ def load_model(folder: Path) -> PanopticModel:
 
 def normalize(image: npt.NDArray[np.uint8]) -> torch.Tensor:
     """Return (3, H, W) float32 with ImageNet's mean and standard deviation taken out."""
-    scaled = (image / np.float32(255) - np.float32(MEAN)) / np.float32(DEVIATION)
+    mean, deviation = np.array(MEAN, np.float32), np.array(DEVIATION, np.float32)
+    scaled = (image.astype(np.float32) / 255 - mean) / deviation
     return torch.from_numpy(scaled).permute(2, 0, 1).contiguous()
 
 
