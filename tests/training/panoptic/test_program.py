@@ -130,7 +130,7 @@ def test_a_classifier_from_a_folder_gives_its_weights_and_learns_slower(
         classifier.save_pretrained(tmp_path / "classifier")
         prepared = prepare(PanopticSettings(**few | {"model": str(tmp_path / "classifier")}))
         encoder = prepared.model.network.model.pixel_level_module.encoder.state_dict()
-        own = classifier.base_model.state_dict()
+        own = classifier.state_dict() | classifier.base_model.state_dict()
         shared = {name: value for name, value in own.items() if name in encoder}
         assert len(shared) > 20
         assert all(torch.equal(encoder[name], value) for name, value in shared.items())
