@@ -110,7 +110,7 @@ class AnnotationAssistant:
 
     def load(self) -> None:
         """Load the weights now rather than at the first picture; raises CheckpointError."""
-        with self._gate.lock:
+        with self._gate.turn():
             self._loaded_diffdis()
 
     @model_call
@@ -169,7 +169,7 @@ class AnnotationAssistant:
 
     def load_backbone(self) -> None:
         """Load the backbone now rather than at the first trace; raises CheckpointError."""
-        with self._gate.lock:
+        with self._gate.turn():
             self._loaded_diffegg()
 
     @cached_property
@@ -225,7 +225,7 @@ class AnnotationAssistant:
 
         Raises CheckpointError, and InputError where none were named.
         """
-        with self._gate.lock:
+        with self._gate.turn():
             self._loaded_features()
 
     def propose(

@@ -110,8 +110,10 @@ def process_images(files: Iterable[ImageFile], handler: Handler) -> Iterator[Fil
         start = time.perf_counter()
         written: Iterable[Path] | None = None
         try:
-            image = load_rgb(file.path, file.name)
+            changes: list[str] = []
+            image = load_rgb(file.path, file.name, changes.append)
             written, message = _call_handler(handler, file, image)
+            message = ". ".join([message, *(change.rstrip(".") for change in changes)])
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             message = _error_message(error, file.name)
         seconds = time.perf_counter() - start
