@@ -208,6 +208,13 @@ class AnnotationAssistant:
         sized = replace(settings, size=settings.size or files.native_size)
         return self._loaded_diffegg(files).edges(image, sized, rule)
 
+    @model_call
+    def attention_edges(
+        self, image: RGBImage, settings: TraceSettings | None = None, rule: str = "paper"
+    ) -> EdgeMap:
+        """Return edges from the backbone's attention; see `DiffEGGPipeline.attention_edges`."""
+        return self._loaded_diffegg().attention_edges(image, self._sized(settings), rule)
+
     def _sized(self, settings: TraceSettings | None) -> TraceSettings:
         """Return the settings with a working size, by default those that suit the backbone."""
         settings = settings or self.trace_defaults
