@@ -21,7 +21,12 @@ from segdemo.diffdis.unet import DiffDISUNet
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
 PANELS = "panels"
 """Folder of validation images to look at."""
-HEADS = {"max_f": "max F", "mae": "MAE"}
+HEADS = {
+    "max_f": "max F",
+    "mae": "MAE",
+    "edge_components": "edge components",
+    "closed_contours": "closed contours",
+}
 
 
 def write_model(
