@@ -144,6 +144,7 @@ export async function listen() {
   if (!message || message.key === state.key) return;
   if (message.greeting < state.due) return ignoreStale();
   state.key = message.key;
+  if (message.message === "place") return setStatus(message.text); // the answer is yet to come
   if (message.message === "picture" || message.message === "empty") {
     state.latest = message;
     state.due = state.greeting + 1;
