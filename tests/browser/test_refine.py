@@ -512,6 +512,68 @@ def test_a_reload_shows_the_same_picture(page: Page, tmp_path: Path) -> None:
     assert sent["revision"] == 0
 
 
+def test_work_is_added_to_named_left_linked_and_deleted(
+    page: Page, browser: Browser, tmp_path: Path
+) -> None:
+    def open_more(photos: list[Path], masks: list[Path]) -> None:
+        page.get_by_role("button", name="Open photos and masks").click()
+        open_files(page, photos, masks, [])
+
+    page.on("dialog", lambda dialog: dialog.accept("My work"))
+    open_tab(page)
+    photos = [write_scene(tmp_path, f"{name}.png") for name in "ab"]
+    open_files(page, photos, [], [])
+    expect(said(page)).to_contain_text("a.png: 240 x 160, 0 instances.")
+    expect(page.locator("#refine-photos")).not_to_contain_text("b.png")
+    open_more([], [write_coco(photos[0], merged_masks())])
+    expect(rows(page)).to_have_count(2)
+    button(page, "Undo").click()
+    expect(rows(page)).to_have_count(0)
+    all_saved(page)
+    button(page, "Next photo").click()
+    expect(said(page)).to_contain_text("b.png: 240 x 160")
+    button(page, "Previous photo").click()
+    expect(said(page)).to_contain_text("a.png: 240 x 160")
+    button(page, "Redo").click()
+    expect(rows(page)).to_have_count(2)
+    all_saved(page)
+    page.reload(wait_until="domcontentloaded")
+    open_tab(page)
+    expect(rows(page)).to_have_count(2)
+    button(page, "Undo").click()
+    expect(rows(page)).to_have_count(0)
+
+    works = page.locator("#mask-editor .session")
+    page.locator("#mask-editor .sessions-panel summary").click()
+    expect(works).to_contain_text(["2 photos"])
+    expect(works.locator("img")).to_have_count(1)
+    button(page, "Rename a.png").click()
+    expect(works.locator(".name")).to_have_text(["My work"])
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button(page, "Copy a link").click()
+    expect(said(page)).to_contain_text("The link is copied.")
+    link = page.evaluate("navigator.clipboard.readText()")
+    button(page, "New work").click()
+    expect(said(page)).to_be_hidden()
+    open_more([write_scene(tmp_path, "c.png")], [])
+    expect(said(page)).to_contain_text("c.png: 240 x 160")
+    expect(works.locator(".name")).to_have_text(["c.png", "My work"])
+
+    button(page, "Continue My work").click()
+    expect(said(page)).to_contain_text("as you left it")
+    button(page, "Remove this photo").click()
+    expect(page.locator("#mask-editor .place")).to_have_text("1 of 1")
+    other = browser.new_context()
+    other.set_default_timeout(PATIENCE)
+    friend = other.new_page()
+    friend.goto(link, wait_until="domcontentloaded")
+    open_tab(friend)
+    expect(friend.locator("#mask-editor .pictures .name")).to_have_text(["b.png"])
+    other.close()
+    button(page, "Remove the work My work").click()
+    expect(works.locator(".name")).to_have_text(["c.png"])
+
+
 def test_edges_of_grey_values_split_too(board: Board) -> None:
     page = board.page
     page.get_by_label("Where edges come from").select_option("gradient")
@@ -638,6 +700,15 @@ def test_edits_outlive_a_server_that_is_killed(
         expect(badge).to_have_text("Saved")
         assert areas(page) == painted
         assert painted[1] > int(merged_masks()[0].sum())
+        button(page, "Preview").click()
+        expect(page.locator("#mask-editor .proposals li")).not_to_have_count(0)
+        _, content = export(page, "This photo", "COCO JSON (RLE, exact)")
+        assert len(json.loads(content)["annotations"]) == len(painted)
+        page.get_by_role("button", name="Open photos and masks").click()
+        open_files(page, [write_scene(tmp_path, "more.png")], [], [])
+        expect(page.locator("#mask-editor .place")).to_have_text("2 of 2")
+        button(page, "Previous photo").click()
+        expect(said(page)).to_contain_text("discs.png: 240 x 160")
 
         page.reload(wait_until="domcontentloaded")
         open_tab(page)

@@ -86,7 +86,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     current = gr.Number(0, precision=0, visible="hidden", label="Photo")
     tab = RefineTab(editor, token, current, bring.panel)
     handlers = RefineHandlers(assistant, store, tab, bring.report)
-    bring.open.click(
+    opened = bring.open.click(
         handlers.open,
         [tab.token, bring.photos, bring.masks, bring.edges],
         [*tab.all, bring.report],
@@ -94,6 +94,9 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         js=TOKEN_OF_BROWSER,
         **EVENTS,
     )
+    # they are open now: masks that are added later come alone
+    fields = [bring.photos, bring.masks, bring.edges]
+    opened.success(None, None, fields, js="() => [null, null, null]", **QUIET)
     bring.example.click(
         handlers.open_example,
         tab.token,
