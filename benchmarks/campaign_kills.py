@@ -129,11 +129,11 @@ def serve(folder: Path, port: int) -> None:
 
     from segdemo.assistant import AnnotationAssistant
     from segdemo.ui.refine.tab import build_refine_tab
-    from segdemo.ui.theme import LAUNCH_OPTIONS
+    from segdemo.ui.serving import PageServer
 
     with gr.Blocks(analytics_enabled=False) as demo:
         build_refine_tab(AnnotationAssistant("small", "cpu", "fp32"), SessionStore(folder))
-    demo.launch(server_port=port, quiet=True, **LAUNCH_OPTIONS)
+    PageServer(demo, port=port).run()
 
 
 @contextmanager
