@@ -90,9 +90,10 @@ PARTS: dict[Kind, Parts] = {
         dict.fromkeys(
             ("prior", "unet", "transformer", "vae", EDGE_GENERATOR, PHOTO_FEATURES), DIFFUSERS_STEM
         )
-        | dict.fromkeys(("text_encoder", "text_encoder_2"), TRANSFORMERS_STEM),
+        | dict.fromkeys(("text_encoder", "text_encoder_2", ""), TRANSFORMERS_STEM),
         (
             *_SHARED,
+            "preprocessor_config.json",
             "model_index.json",
             *(f"{ADAPTER}/{name}" for name in (LORA_FILE, PEFT_FILE, PEFT_CONFIG)),
             *(f"tokenizer{n}/*.{text}" for n in ("", "_2") for text in ("json", "txt")),

@@ -238,7 +238,7 @@ class InspectHandlers:
         return {self._left.painter: canvas, self._state.drawing: None}
 
     def _shown(self, values: Values, kept: KeptTrace) -> Updates:
-        done, total = len(kept.curve.timesteps), len(kept.settings.timesteps)
+        done, total = len(kept.curve.timesteps), len(kept.grid)
         line = self._summary(kept) if done == total else f"Step {done} of {total} ..."
         layers = "\n".join([self._assistant.backbone_description, *kept.layers])
         edge = edge_value(kept, values[self._state.chosen], values[self._right.rule])
