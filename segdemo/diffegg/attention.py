@@ -169,21 +169,17 @@ class _Recorder(TorchFunctionMode):
         self.seen.add(self.inside)
         names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale")
         given = dict(zip(names, args, strict=False)) | kwargs
-        if given.get("attn_mask") is not None:
+        if given.get("attn_mask") is not None or given.get("is_causal"):
             raise InputError(f"Layer {self.inside} masks its attention, which is not supported.")
         scale = given.get("scale") or 1 / math.sqrt(given["query"].shape[-1])
-        causal = bool(given.get("is_causal"))
-        return self._attend(given["query"] * scale, given["key"], given["value"], causal)
+        return self._attend(given["query"] * scale, given["key"], given["value"])
 
-    def _attend(
-        self, scaled: torch.Tensor, key: torch.Tensor, value: torch.Tensor, causal: bool
-    ) -> torch.Tensor:
+    def _attend(self, scaled: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Compute attention in blocks of rows and add its mean over heads to the sums.
 
-        scaled: queries (1, heads, n, d). key, value: (1, heads or a whole part of them, n, d).
+        scaled: queries / sqrt(d), (1, heads, n, d). key, value: (1, heads, n, d).
         """
         _, heads, tokens, _ = scaled.shape
-        key, value = (x.repeat_interleave(heads // x.shape[1], 1) for x in (key, value))
         side = self._side(tokens)
         start, end = self.layers.first_token, self.layers.first_token + side * side
         summed, share = self._sum(side, scaled.device), self._share(side)
@@ -192,17 +188,14 @@ class _Recorder(TorchFunctionMode):
         block = max(1, BLOCK // (heads * tokens))
         for first in range(0, tokens, block):
             last = min(first + block, tokens)
-            logits = torch.bmm(scaled[0, :, first:last], keys)  # (heads, r, n)
-            probability = (_hide_later(logits, first) if causal else logits).softmax(-1)
+            probability = torch.bmm(scaled[0, :, first:last], keys).softmax(-1)  # (heads, r, n)
             output[:, first:last] = torch.bmm(probability, value[0])
             low, high = max(first, start), min(last, end)
             if low >= high:
                 continue  # queries of other tokens
             seen = (slice(None), slice(low - first, high - first), slice(start, end))
             rows = probability[seen].float()
-            if self.layers.text_keys == "image_keys" and causal:
-                rows = logits[seen].float().softmax(-1)  # a language model's mask hides half
-            elif self.layers.text_keys == "image_keys" and tokens > side * side:
+            if self.layers.text_keys == "image_keys" and tokens > side * side:
                 rows = rows / rows.sum(-1, keepdim=True)
             summed[low - start : high - start].add_(rows.mean(0), alpha=share)
         return output[None]  # (1, heads, n, d)
@@ -233,10 +226,3 @@ class _Recorder(TorchFunctionMode):
         factor = self.full // side
         mass = 1.0 if self.layers.key_norm == "end" else 1 / factor**2
         return mass * (side if self.layers.layer_weights == "resolution" else 1)
-
-
-def _hide_later(logits: torch.Tensor, first: int) -> torch.Tensor:
-    """Mask the tokens after each query: logits (heads, r, n) of the queries from `first` on."""
-    rows, tokens = logits.shape[1:]
-    later = torch.ones(rows, tokens, dtype=torch.bool, device=logits.device).triu(first + 1)
-    return logits.masked_fill(later, -math.inf)
