@@ -57,7 +57,7 @@ class KeptTrace:
     def grid(self) -> tuple[int, ...]:
         """The timesteps that are run: of a backbone that sees no noise, the only one there is."""
         planned = self.settings.timesteps
-        return planned if self.curve.timesteps[0] in planned else self.curve.timesteps
+        return planned if self.curve.timesteps[0] == planned[0] else self.curve.timesteps
 
     @property
     def stem(self) -> str:
