@@ -118,8 +118,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--flops_only", action="store_true", help="measure nothing")
     parser.add_argument("--single", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
-    if any(size < 64 or size % 64 for size in options.sizes):
-        parser.error("--sizes: choose multiples of 64")
+    if any(size < 128 or size % 64 for size in options.sizes):
+        parser.error("--sizes: choose multiples of 64 from 128 up")
     device = pick_device(options.device)
     for size in options.sizes:
         for steps in options.steps:

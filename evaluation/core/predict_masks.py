@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from PIL import Image
 
 from evaluation.core.cli import model_settings
@@ -20,7 +19,6 @@ from evaluation.data.validation import FileError
 from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.checkpoints.registry import registered_source
-from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.datatypes import FloatMap
 from segdemo.diffdis.loading import load_autoencoder, locate_autoencoder
 from segdemo.diffdis.settings import DiffDISSettings
@@ -58,39 +56,42 @@ def predict(
             Sample(f"{pair.name} predicted", (pair.prediction,), (pair.prediction, target))
             for pair, target in zip(pairs, targets, strict=True)
         ]
-    settings: DiffDISSettings | int
     if options.autoencoder:
-        folder = locate_autoencoder(options.autoencoder)
-        settings, stamp = options.size or PAPER_SIZE, _stamp([folder])
-        predict_one = round_trip(load_autoencoder(options.autoencoder), options.device, settings)
-        note = f"autoencoder: {options.autoencoder}, at {settings} pixels"
+        size, stamp = options.size or PAPER_SIZE, _stamp([locate_autoencoder(options.autoencoder)])
+        predict_one = round_trip(options.autoencoder, options.device, size)
+        note = f"autoencoder: {options.autoencoder}, at {size} pixels"
     else:
         assistant = AnnotationAssistant(options.model, options.device, options.precision)
         settings, stamp = model_settings(assistant, options), _stamp_model(options.model)
         note = f"model: {options.model}, {settings}"
-    if options.round_trip:
-        size = settings.size or assistant.native_size
-        predict_one = round_trip(load_autoencoder(options.model), options.device, size)
-    elif not options.autoencoder:
-        assistant.load()
-
-        def predict_one(file: Path) -> FloatMap:
-            return assistant.segment(load_rgb(file), settings).mask
+        if options.round_trip:
+            size = settings.size or assistant.native_size
+            predict_one = round_trip(options.model, options.device, size)
+        else:
+            predict_one = _segmenter(assistant, settings)
 
     def write_mask(files: tuple[Path, Path]) -> Row:
         image, target = files
         write_png(to_grey(predict_one(image)), target)
         return {}
 
-    identity = (options.model, options.autoencoder, options.round_trip, stamp, options.precision)
-    for _ in measure_all(samples, write_mask, 1, options.output_dir, (*identity, settings)):
+    identity = (note, options.round_trip, stamp, options.precision)
+    for _ in measure_all(samples, write_mask, 1, options.output_dir, identity):
         pass
     return errors, note
 
 
-def round_trip(autoencoder: AutoencoderKL | CompactAutoencoder, device: str, size: int) -> Predict:
-    """Return a function that sends a mask through an autoencoder at `size` pixels, in float32."""
-    autoencoder.to(pick_device(device))
+def _segmenter(assistant: AnnotationAssistant, settings: DiffDISSettings) -> Predict:
+    assistant.load()
+    return lambda file: assistant.segment(load_rgb(file), settings).mask
+
+
+def round_trip(name: str, device: str, size: int) -> Predict:
+    """Return a function that sends a mask through an autoencoder at `size` pixels, in float32.
+
+    name: of what `load_autoencoder` takes.
+    """
+    autoencoder = load_autoencoder(name).to(pick_device(device))
 
     def through_latents(file: Path) -> FloatMap:
         mask = Image.fromarray(load_rgb(file)).convert("L")

@@ -19,7 +19,7 @@ def test_flops_are_those_counted_by_operator_from_the_official_code() -> None:
 def test_a_case_is_measured_and_the_papers_seconds_follow(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["--sizes", "64", "--steps", "2", "--shrink", "10", "--device", "cpu"]) == 0
+    assert main(["--sizes", "128", "--steps", "2", "--shrink", "10", "--device", "cpu"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     case, *papers = lines
     assert case["steps"] == 2 and case["seconds"] > 0 and case["peak_mb"] > 100
