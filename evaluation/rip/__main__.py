@@ -25,6 +25,7 @@ from evaluation.data.corruption import Corruption
 from evaluation.data.layouts import LAYOUTS
 from evaluation.metrics.instance_metrics import LABELS
 from evaluation.rip import instances, panoptic
+from segdemo.diffegg.settings import METRICS
 from segdemo.rip.settings import PRESETS
 
 
@@ -54,6 +55,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         required=True,
         metavar="true|gradient|DIR|BACKBONE",
         help="true edges, gradients, a folder of edge maps, or a backbone's name, folder or Hub id",
+    )
+    parser.add_argument(
+        "--edge_metric",
+        choices=METRICS,
+        help="take a backbone's edges from EdgeKL with this divergence (table F), also where it "
+        "has an edge generator",
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="the images")
     parser.add_argument("--dataset", choices=tuple(LAYOUTS), help="for layout and papers' rows")

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.annotations.classes import CLASS_NAMES, VOID, ClassSet, class_names
+from segdemo.annotations.classes import CLASS_NAMES, STUFF, VOID, ClassSet, class_names
 from segdemo.annotations.voc import Colour, is_label_map, read_label_map
 from segdemo.datatypes import InputError
 from segdemo.regular_files import read_regular
@@ -38,10 +38,11 @@ class ClassList:
     def of(cls, given: str, stuff: Iterable[str]) -> ClassList:
         """Return the classes of a known set or a file; raises InputError.
 
-        given: voc, coco, coco-ids, or a file, see `read_class_names`, or CVAT's `labelmap.txt`,
-        whose classes are numbered like names alone. stuff: names or numbers of the classes without
-        instances. Number 0 is the background unless the file calls it something else, and void
-        unless `stuff` holds it; 255 is void unless the file names it.
+        given: voc, coco, coco-ids, coco-panoptic, or a file, see `read_class_names`, or CVAT's
+        `labelmap.txt`, whose classes are numbered like names alone. stuff: names or numbers of the
+        classes without instances, beside those of the set itself. Number 0 is the background unless
+        the file calls it something else, and void unless `stuff` holds it; 255 is void unless the
+        file names it.
         """
         colours: dict[int, Colour] = {}
         if given in CLASS_NAMES:
@@ -60,6 +61,7 @@ class ClassList:
             )
         names.setdefault(0, BACKGROUND)
         without_instances = {_number(label, names, given) for label in stuff}
+        without_instances |= STUFF.get(given, frozenset())
         void = {VOID} - set(names)
         if names[0].casefold() == BACKGROUND and 0 not in without_instances:
             void.add(0)

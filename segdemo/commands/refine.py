@@ -16,17 +16,19 @@ from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.file_names import check_distinct
 from segdemo.annotations.notes import sentences
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device
+from segdemo.commands.arguments import add_device, add_workers
 from segdemo.commands.class_list import ClassList
+from segdemo.commands.mask_run import MaskRun, part_folder
 from segdemo.commands.output import check_output
-from segdemo.commands.progress import DONE, SOME_FAILED, report_progress
-from segdemo.commands.refine_run import RefineRun
+from segdemo.commands.progress import DONE, SOME_FAILED
 from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles, InstanceFiles
+from segdemo.commands.refine_work import RefineWork, mark_stuff
 from segdemo.commands.resumable_run import ResumableRun
 from segdemo.commands.rip_arguments import add_rip
 from segdemo.datatypes import InputError
 from segdemo.files import ImageFile, find_images
 from segdemo.images import image_size
+from segdemo.regular_files import real_path
 from segdemo.rip.settings import from_pairs
 from segdemo.terminal import printable
 
@@ -69,6 +71,7 @@ def add_refine(verbs: Any) -> None:
     add_rip(parser, default="careful")
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
+    add_workers(parser)
     parser.set_defaults(run=partial(_run, parser))
 
 
@@ -79,32 +82,18 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         _check_apart(arguments.output, arguments.masks)
         check_output(arguments.output, mask_format)
         classes = _classes(arguments)
-        work = _plan(arguments, classes)
+        image_files, work, run = _plan(arguments, classes)
         if not mask_format.startswith("coco"):
-            check_distinct(image_file.name for image_file in work.image_files)
-        for sentence in sentences(work.masks.notes):
+            check_distinct(image_file.name for image_file in image_files)
+        notes = work.masks.notes
+        for sentence in sentences(notes):
             print(printable(sentence), file=sys.stderr)
-        resumed, changed = work.find_finished()
-        if resumed or changed:
-            print(_resuming(work, len(resumed), len(changed)))
-        with work.store:
-            try:
-                status = report_progress(
-                    work.process(resumed), len(work.image_files), arguments.output
-                )
-                if work.finished:
-                    stuff = classes.stuff if classes else ()
-                    for sentence in work.write(arguments.output, mask_format, stuff):
-                        print(printable(sentence))
-            except KeyboardInterrupt:
-                if not work.store.is_empty:
-                    print(
-                        f"Finished photos are kept in {work.store.folder}: the same command "
-                        "resumes from there.",
-                        file=sys.stderr,
-                    )
-                raise
-        left_out = any(note.left_out for note in work.masks.notes)
+        stuff = classes.stuff if classes else ()
+        finish = partial(mark_stuff, stuff=stuff) if mask_format == "panoptic" else None
+        status = MaskRun(image_files, work, run).execute(
+            arguments.output, mask_format, arguments.workers, finish
+        )
+        left_out = any(note.left_out for note in notes)
         return status or (SOME_FAILED if left_out else DONE)
     except InputError as error:
         parser.error(str(error))
@@ -112,7 +101,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
 def _check_apart(output: Path, masks: Path) -> None:
     """Raise InputError if results would be taken for masks the next time."""
-    if masks.is_dir() and output.resolve().is_relative_to(masks.resolve()):
+    if masks.is_dir() and real_path(output).is_relative_to(real_path(masks)):
         raise InputError(
             f"--output {output} lies in --masks: results would be taken for masks the next time; "
             "choose another path."
@@ -128,7 +117,9 @@ def _classes(arguments: argparse.Namespace) -> ClassList | None:
     return None
 
 
-def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun:
+def _plan(
+    arguments: argparse.Namespace, classes: ClassList | None
+) -> tuple[list[ImageFile], RefineWork, ResumableRun]:
     """Find photos, masks, edges and what an earlier run left; raises InputError."""
     settings = from_pairs(arguments.preset, arguments.rip)
     edges = (
@@ -136,7 +127,7 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun
         if arguments.edges
         else BackboneEdges(arguments.backbone, arguments.device, arguments.precision)
     )
-    folder = arguments.output.with_name(arguments.output.name + ".part")
+    folder = part_folder(arguments.output)
     image_files = find_images(arguments.images, folder)
     if not image_files:
         raise InputError(f"Nothing to do: no photos in {', '.join(map(str, arguments.images))}.")
@@ -145,7 +136,7 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun
     for image_file in image_files:
         with suppress(InputError):  # reported with the others, when its turn comes
             sizes[image_file.name] = image_size(image_file.path, image_file.name)
-    store = ResumableRun(
+    run = ResumableRun(
         folder,
         {
             **edges.settings,
@@ -160,7 +151,7 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun
         if classes
         else InstanceFiles(arguments.masks, sizes)
     )
-    return RefineRun(image_files, masks, edges, settings, store)
+    return image_files, RefineWork(masks, edges, settings), run
 
 
 def _check_names(image_files: Sequence[ImageFile]) -> None:
@@ -173,10 +164,3 @@ def _check_names(image_files: Sequence[ImageFile]) -> None:
                 "matched to photos by name: give the folder that holds both, or rename one."
             )
         taken[image_file.name] = image_file.path
-
-
-def _resuming(work: RefineRun, resumed: int, changed: int) -> str:
-    sentence = f"{resumed} of {len(work.image_files)} photos are resumed from {work.store.folder}"
-    if changed:
-        sentence += f", {changed} changed since and {'is' if changed == 1 else 'are'} done again"
-    return f"{sentence}."

@@ -17,16 +17,16 @@ from segdemo.annotations.notes import ReadingNote
 from segdemo.annotations.stored_ids import read_label_image
 from segdemo.annotations.voc import class_numbers
 from segdemo.commands.class_list import ClassList
+from segdemo.commands.digests import DIGITS, file_digest, model_digest
 from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.files import ImageFile
 from segdemo.images import SUFFIXES
-from segdemo.regular_files import open_regular
+from segdemo.regular_files import real_path
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.semantic import refine_semantic
 from segdemo.rip.settings import RIPSettings
 
-_DIGITS = 32  # of a digest
 _EDGE_SUFFIXES = (".png", *sorted(SUFFIXES - {".png"}))  # the lossless and usual one first
 
 
@@ -84,7 +84,7 @@ class InstanceFiles:
         for values in (found.scores, found.category_ids, found.crowd):
             digest.update(b"none" if values is None else values.tobytes())
         digest.update(json.dumps(sorted(found.names.items())).encode())
-        return digest.hexdigest()[:_DIGITS]
+        return digest.hexdigest()[:DIGITS]
 
     def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
@@ -194,7 +194,7 @@ class EdgeFiles:
         others = [self._folder / f"{image_file.stem}{suffix}" for suffix in _EDGE_SUFFIXES]
         for file in (first, *others):
             # the photo itself may lie there, it is not its edge map
-            if file.is_file() and file.resolve() != image_file.path.resolve():
+            if file.is_file() and real_path(file) != real_path(image_file.path):
                 return file
         raise InputError(
             f"there is no edge map {first}, nor one called {image_file.stem}.png: add it, or leave "
@@ -211,7 +211,7 @@ class BackboneEdges:
         self.settings: Mapping[str, Any] = {
             "edges": "by a backbone",
             "backbone": backbone,
-            "files of the backbone": _folder_digest(Path(backbone)),
+            "files of the backbone": model_digest(backbone),
             "precision": precision,
         }
 
@@ -228,21 +228,3 @@ class BackboneEdges:
         )
         assistant.load_backbone()
         return lambda image_file, image: assistant.edges(image).probability
-
-
-def file_digest(path: Path) -> str:
-    """Return a hash of a file's content; raises InputError."""
-    try:
-        with open_regular(path) as stream:
-            return hashlib.file_digest(stream, "blake2b").hexdigest()[:_DIGITS]
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
-
-
-def _folder_digest(folder: Path) -> str | None:
-    """Return a hash of a folder's files, by size and time: models are large."""
-    if not folder.is_dir():
-        return None
-    stats = [(path.as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
-    listed = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    return hashlib.blake2b(repr(listed).encode()).hexdigest()[:_DIGITS]

@@ -88,6 +88,10 @@ def test_a_backbone_draws_edges_once(bench, tmp_path, tiny_backbone_folder):
     drawn = tmp_path / "out" / "edges"
     assert sorted(file.name for file in drawn.iterdir()) == [f"{n}_edge.png" for n in range(3)]
     assert any("edge_kl" in note for note in results(tmp_path / "out")["notes"])
+    before = (drawn / "1_edge.png").read_bytes()
+    assert run(bench, tmp_path / "l2", *options, "--edge_metric", "l2") == 0
+    assert (tmp_path / "l2" / "edges" / "1_edge.png").read_bytes() != before
+    assert any(", compared by l2" in note for note in results(tmp_path / "l2")["notes"])
 
 
 @pytest.mark.parametrize(
@@ -96,6 +100,7 @@ def test_a_backbone_draws_edges_once(bench, tmp_path, tiny_backbone_folder):
         (["--edges", "true", "--rip", "stps=3"], "stps is not a parameter of preset robust"),
         (["--edges", "true", "--rip", "steps=-3"], "steps -3 is outside"),
         (["--edges", "nowhere"], "nowhere"),
+        (["--edges", "true", "--edge_metric", "l2"], "--edge_metric needs --edges of a backbone"),
     ],
 )
 def test_wrong_usage_is_named(bench, tmp_path, capsys, more, words):

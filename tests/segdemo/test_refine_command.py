@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 
 from segdemo import batch, images
 from segdemo.__main__ import main
-from segdemo.commands import refine_run
+from segdemo.annotations import cutouts
 from segdemo.rip.settings import ALGORITHMS
 from tests.segdemo.refine_scenes import SIZE, refine, squares, write_work
 
@@ -100,7 +100,7 @@ def test_photos_are_decoded_once(
         decoded.append(str(name))
         return images.load_rgb(source, name)
 
-    for module in (batch, refine_run):
+    for module in (batch, cutouts):
         monkeypatch.setattr(module, "load_rgb", count)
     assert refine(work, "--format", mask_format, output="out") == 0
     assert decoded == ["a.png", "b.png"] * (2 if mask_format == "cutouts" else 1)

@@ -177,5 +177,7 @@ def test_what_is_void(tmp_path: Path) -> None:
     assert ClassList.of("voc", ["background"]).void == {255}
     assert ClassList.of("voc", ["background"]).stuff == [0]
     file.write_text(NAMES + "255: tree\n")  # 0 and 255 are classes like others here
+    coco = ClassList.of("coco-panoptic", [])
+    assert (len(coco.things), len(coco.stuff), coco.names[187]) == (80, 53, "sky-other-merged")
     own = ClassList.of(str(file), ["tree"])
     assert (own.void, own.things, own.stuff) == (set(), {0, 1, 2, 7}, [255])

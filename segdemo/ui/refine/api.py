@@ -16,7 +16,7 @@ from segdemo.images import load_rgb
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.settings import PRESETS
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import MODEL_QUEUE
+from segdemo.ui.events import MODEL_RUNS
 from segdemo.ui.refine.export import write_as_one_file
 from segdemo.ui.refine.opening import read_masks_of_one
 from segdemo.ui.uploads import Upload, received, served, upload_name
@@ -50,7 +50,7 @@ def build_refine_api(assistant: AnnotationAssistant) -> None:
             file, info = _refine(assistant, *given, edge_source, preset, mask_format)
             return served(file), info
 
-    gr.api(refine, api_name="refine", **MODEL_QUEUE)
+    gr.api(refine, api_name="refine", **MODEL_RUNS)
 
 
 def _refine(

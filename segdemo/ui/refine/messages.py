@@ -21,6 +21,7 @@ from segdemo.editing.sessions import Session
 from segdemo.editing.storage import Instance
 from segdemo.ui.kept_files import new_folder
 from segdemo.ui.refine.opening import THUMBNAIL, VIEW
+from segdemo.ui.waiting import Place
 
 Message = dict[str, Any]
 
@@ -93,6 +94,11 @@ def empty_message(token: str, note: str | None = None) -> Message:
 def note_message(text: str) -> Message:
     """Tell why work ended without a result."""
     return _message("note", text=text)
+
+
+def place_message(place: Place) -> Message:
+    """Tell how many are before work that goes on."""
+    return _message("place", text=place.words or "Working ...")
 
 
 def queue_of(session: Session) -> list[Message]:

@@ -21,7 +21,7 @@ from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
 from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.storage import Instance
-from segdemo.ui.errors import UNEXPECTED
+from segdemo.ui.errors import UNEXPECTED, public_words
 from segdemo.ui.refine.messages import described, queue_of
 from segdemo.ui.refine.opening import THUMBNAIL
 
@@ -201,11 +201,11 @@ def _answering(function: Callable[[Request], Answer]) -> Callable[[Request], Ans
         try:
             return function(request)
         except RevisionConflictError as error:
-            return {"error": str(error), "behind": True}
+            return {"error": public_words(error), "behind": True}
         except EditLockLostError as error:
-            return {"error": str(error), "final": True}
+            return {"error": public_words(error), "final": True}
         except InputError as error:
-            return {"error": str(error)}
+            return {"error": public_words(error)}
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return {"error": DAMAGED}
         except OSError as error:  # a full disk, above all

@@ -16,7 +16,7 @@ from segdemo.rip.settings import PRESETS
 from segdemo.ui.editor import mask_editor
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import (
-    MODEL_QUEUE,
+    MODEL_RUNS,
     PRIVATE,
     QUIET,
     RIP_QUEUE,
@@ -104,8 +104,8 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     asked = [
         editor.hello(handlers.hello, None, tab.all, **EVENTS),
         editor.show(handlers.show, None, tab.all, **EVENTS),
-        editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_QUEUE),
-        editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_QUEUE),
+        editor.edges(handlers.find_edges, None, editor, **EVENTS, **MODEL_RUNS),
+        editor.propose(handlers.propose, None, editor, **EVENTS, **MODEL_RUNS),
         editor.preview(handlers.preview, None, editor, **EVENTS, **RIP_QUEUE),
     ]
     for event in asked:  # the editor waits for an answer

@@ -135,6 +135,7 @@ export async function listen() {
   const message = props.value;
   if (!message || message.key === state.key) return;
   state.key = message.key;
+  if (message.message === "place") return setStatus(message.text); // the answer is yet to come
   // what was opened meanwhile stays: this answers a greeting before it
   if (message.message === "empty" && !state.greeting) return;
   state.greeting = false;
