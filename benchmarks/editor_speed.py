@@ -139,7 +139,7 @@ def served(folder: Path) -> Iterator[str]:
 
     with gr.Blocks(analytics_enabled=False) as demo:
         editor = mask_editor(
-            "mask-editor", EditorService(store).functions, {"robust": []}, [], [], debug=True
+            "mask-editor", EditorService(store).functions, {"robust": []}, {}, [], [], debug=True
         )
         events: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "multiple"}
         editor.hello(show, None, editor, **events)
