@@ -6,7 +6,6 @@ DINO's ViT (arXiv 2104.14294) and DINOv2's, with register tokens or without (arX
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 from transformers import Dinov2Model, Dinov2WithRegistersModel, ViTModel
 
-from segdemo.checkpoints.files import CheckpointError, read_json
+from segdemo.checkpoints.files import CheckpointError, read_color_statistics, read_json
 from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import locate
 from segdemo.datatypes import RGBImage
@@ -26,8 +25,6 @@ NETWORKS = {  # by the model_type in config.json; what lies above the layers is 
     "dinov2": partial(load_frozen, Dinov2Model),
     "dinov2_with_registers": partial(load_frozen, Dinov2WithRegistersModel),
 }
-PREPARATION = "preprocessor_config.json"
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class PatchFeatures:
@@ -87,21 +84,4 @@ def load_features(
             "facebook/dino-vitb8 or facebook/dinov2-base, can be opened here."
         )
     network = NETWORKS[kind](folder, dtype)
-    return PatchFeatures(network.to(device), *_color_statistics(folder / PREPARATION))
-
-
-def _color_statistics(file: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of a network's training; ImageNet's by default."""
-    settings = read_json(file) if file.exists() else {}
-    mean = settings.get("image_mean", IMAGENET_MEAN)
-    std = settings.get("image_std", IMAGENET_STD)
-    try:
-        mean, std = (tuple(float(value) for value in given) for given in (mean, std))
-    except (TypeError, ValueError):
-        mean = std = ()
-    if not (len(mean) == len(std) == 3 and all(value > 0 for value in std)):
-        raise CheckpointError(
-            f"{file}: image_mean and image_std must be three numbers each, those of image_std "
-            "above 0: copy or download it again."
-        )
-    return mean, std
+    return PatchFeatures(network.to(device), *read_color_statistics(folder))
