@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +119,8 @@ class AnnotationAssistant:
     @property
     def segment_defaults(self) -> DiffDISSettings:
         """The settings that suit the model: the paper's, but for what its card says."""
-        return DiffDISSettings(**self._files.card.segment)
+        chosen: dict[str, Any] = dict(self._files.card.segment)
+        return DiffDISSettings(**chosen)
 
     def load(self) -> None:
         """Load the weights now rather than at the first picture; raises CheckpointError."""

@@ -282,26 +282,8 @@ class InstanceMasks:
         masks = self.masks
         if masks.ndim != 3 or masks.dtype != np.bool_ or 0 in masks.shape[1:]:
             raise InputError(f"masks are {masks.dtype} {masks.shape}, expected bool (N, H, W).")
-        count = len(masks)
         object.__setattr__(self, "names", dict(self.names))  # theirs may change
-        for name, dtype in (
-            ("scores", np.float32),
-            ("category_ids", np.int64),
-            ("crowd", np.bool_),
-        ):
-            values = getattr(self, name)
-            if values is None:
-                continue
-            if values.shape != (count,) or values.dtype != dtype:
-                raise InputError(
-                    f"{name} are {values.dtype} {values.shape}, expected {np.dtype(dtype)} "
-                    f"({count},): one for each mask."
-                )
-            values.flags.writeable = False
-        if not np.isfinite(self.scores).all():
-            raise InputError("scores hold values that are not numbers.")
-        if self.category_ids is not None and (self.category_ids < 0).any():
-            raise InputError("category_ids hold numbers below 0.")
+        check_columns(self, len(masks))
         masks.flags.writeable = False
 
     def __len__(self) -> int:
@@ -351,8 +333,7 @@ class InstanceMasks:
 
         Crowds lie behind all others.
         """
-        areas = self.areas
-        order = sorted(range(len(self)), key=lambda i: self._depth(i, int(areas[i]), front))
+        order = back_to_front(self.areas, self.scores, self.crowd, front)
         labels = np.zeros(self.size, np.int32)
         overlap = np.zeros(self.size, np.bool_)
         for i in order:  # from the back to the front
@@ -362,8 +343,39 @@ class InstanceMasks:
         hidden = tuple(int(i) for i in np.flatnonzero(seen == 0))
         return LabelMap(labels, int(np.count_nonzero(overlap)), hidden)
 
-    def _depth(self, i: int, area: int, front: Front) -> tuple[float, ...]:
-        """Return what grows from the back to the front."""
-        key = {"smaller": (-area,), "later": (), "score": (float(self.scores[i]), -area)}[front]
-        in_front = self.crowd is None or not self.crowd[i]
-        return (in_front, *key, i)
+
+def check_columns(instances: Any, count: int) -> None:
+    """Check what instances have for each mask, and make it read-only; raises InputError.
+
+    instances: they have scores, category_ids and crowd as `InstanceMasks`.
+    """
+    for name, dtype in (("scores", np.float32), ("category_ids", np.int64), ("crowd", np.bool_)):
+        values = getattr(instances, name)
+        if values is None:
+            continue
+        if values.shape != (count,) or values.dtype != dtype:
+            raise InputError(
+                f"{name} are {values.dtype} {values.shape}, expected {np.dtype(dtype)} "
+                f"({count},): one for each mask."
+            )
+        values.flags.writeable = False
+    if not np.isfinite(instances.scores).all():
+        raise InputError("scores hold values that are not numbers.")
+    if instances.category_ids is not None and (instances.category_ids < 0).any():
+        raise InputError("category_ids hold numbers below 0.")
+
+
+def back_to_front(
+    areas: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+    crowd: npt.NDArray[np.bool_] | None,
+    front: Front,
+) -> list[int]:
+    """Return the indices of instances in the order they are drawn; crowds come first."""
+
+    def depth(i: int) -> tuple[float, ...]:
+        area = int(areas[i])
+        key = {"smaller": (-area,), "later": (), "score": (float(scores[i]), -area)}[front]
+        return (crowd is None or not crowd[i], *key, i)
+
+    return sorted(range(len(areas)), key=depth)

@@ -77,6 +77,44 @@ def add_noise(
     return alpha.sqrt() * clean.float() + (1 - alpha).sqrt() * noise.float()
 
 
+def ddim_step(
+    scheduler: DDPMScheduler, noisy: torch.Tensor, clean: torch.Tensor, timestep: int, earlier: int
+) -> torch.Tensor:
+    """Go from one timestep to an earlier one by the noise that was found (DDIM), in fp32.
+
+    noisy, clean: latents at `timestep`, and the estimate of x0 from them. Unlike fresh noise this
+    keeps the answer a function of the starting noise; it is differentiable.
+    """
+    alpha = scheduler.alphas_cumprod[timestep].to(noisy.device)
+    noise = (noisy - alpha.sqrt() * clean) / (1 - alpha).sqrt()
+    return add_noise(scheduler, clean, noise, earlier)
+
+
+def ancestral_step(
+    scheduler: DDPMScheduler,
+    noisy: torch.Tensor,
+    clean: torch.Tensor,
+    timestep: int,
+    earlier: int,
+    noise: torch.Tensor,
+) -> torch.Tensor:
+    """Go from one timestep to an earlier one by DDPM's own step (DiffDIS eq. 3), in fp32.
+
+    alpha_t of eq. 3 is the ratio of both cumulative products, so that timesteps may be left out;
+    sigma_t is the posterior's, DDPM's smaller choice. The mean is written by the estimate of x0,
+    which is the same as by the predicted noise. noise: standard Gaussian, of the latents' shape.
+    """
+    alphas = scheduler.alphas_cumprod.to(noisy.device)
+    total, total_before = alphas[timestep], alphas[earlier]
+    alpha = total / total_before
+    rest, rest_before = 1 - total, 1 - total_before
+    mean = (
+        total_before.sqrt() * (1 - alpha) * clean.float()
+        + alpha.sqrt() * rest_before * noisy.float()
+    ) / rest
+    return mean + ((1 - alpha) * rest_before / rest).sqrt() * noise
+
+
 def predict_clean(
     scheduler: DDPMScheduler, noisy: torch.Tensor, prediction: torch.Tensor, timestep: int
 ) -> torch.Tensor:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from segdemo.datatypes import InputError
 
+CHUNK = 1 << 20
 MAX_BYTES = 2_000_000_000  # of one image or archive
 MAX_TEXT_BYTES = 2_000_000_000  # of one JSON or text: annotations of large data sets
 
@@ -41,12 +42,16 @@ def open_regular(path: Path, max_bytes: int = MAX_BYTES, name: str | None = None
 
 def read_regular(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     """Return the bytes of a file; raises as `open_regular` does."""
+    content = bytearray()
     with open_regular(path, max_bytes) as stream:
-        # a file may grow, and some in /proc say that they are empty
-        content = stream.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise InputError(f"{path.name} holds more than {max_bytes / 1e6:g} MB: check that file.")
-    return content
+        # a file may grow, and some in /proc say that they are empty; read(n) takes n bytes at once
+        while chunk := stream.read(CHUNK):
+            content += chunk
+            if len(content) > max_bytes:
+                raise InputError(
+                    f"{path.name} holds more than {max_bytes / 1e6:g} MB: check that file."
+                )
+    return bytes(content)
 
 
 def real_path(path: Path) -> Path:

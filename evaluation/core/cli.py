@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.diffdis.settings import NOISES, DiffDISSettings
 
 if TYPE_CHECKING:
     from segdemo.assistant import AnnotationAssistant
@@ -54,6 +54,10 @@ def add_model_settings(parser: argparse.ArgumentParser) -> None:
     """Add how a DiffDIS model is run; what is not given is what suits the model."""
     parser.add_argument("--size", type=int, help="working size (default: the model's own)")
     parser.add_argument("--seed", type=int, help="of the model's noise (default: 0)")
+    parser.add_argument("--noise", choices=NOISES, help="starting noise (default: gaussian)")
+    parser.add_argument(
+        "--sampler", choices=("ddim", "ddpm"), help="between several steps (default: ddim)"
+    )
     flags = {
         "augment": "average six passes",
         "follow": "follow images' outlines",

@@ -25,6 +25,7 @@ from segdemo.annotations.folders import (
     read_label_images,
     unpack,
 )
+from segdemo.annotations.instance_runs import AsRuns, InstanceRuns, Instances
 from segdemo.annotations.label_images import add_label_image, write_indexed
 from segdemo.annotations.labelme import read_labelme, write_labelme
 from segdemo.annotations.notes import MALFORMED, ForeignFileError, MasksRead, sentences
@@ -44,7 +45,15 @@ the others a folder with a file for each image, cutouts one for each instance.""
 _LISTS = (*NAME_FILES, LABEL_MAP)
 _TOLD = 3  # reasons in one message
 
-__all__ = ["ClassSet", "MaskFormat", "MasksRead", "read_masks", "write_masks"]
+__all__ = [
+    "ClassSet",
+    "InstanceRuns",
+    "Instances",
+    "MaskFormat",
+    "MasksRead",
+    "read_masks",
+    "write_masks",
+]
 
 
 def read_masks(
@@ -89,7 +98,7 @@ def read_masks(
 
 
 def write_masks(
-    masks_by_name: Mapping[str, InstanceMasks],
+    masks_by_name: Mapping[str, InstanceMasks] | Mapping[str, InstanceRuns],
     path: Path,
     mask_format: MaskFormat,
     images: Mapping[str, RGBImage] | None = None,
@@ -104,25 +113,26 @@ def write_masks(
     and missing images; OSError where writing fails.
     """
     omissions = Omissions()
+    found = AsRuns(masks_by_name)
     if mask_format not in ("coco", "coco-polygons"):
-        check_distinct(masks_by_name)
+        check_distinct(found)
     match mask_format:
         case "coco":
-            write_coco(masks_by_name, path, omissions)
+            write_coco(found, path, omissions)
         case "coco-polygons":
-            write_coco_polygons(masks_by_name, path, omissions)
+            write_coco_polygons(found, path, omissions)
         case "panoptic":
-            write_panoptic(masks_by_name, path, omissions, front)
+            write_panoptic(found, path, omissions, front)
         case "indexed":
-            write_indexed(masks_by_name, path, omissions, front)
+            write_indexed(found, path, omissions, front)
         case "npz":
-            write_npz(masks_by_name, path)
+            write_npz(found, path)
         case "yolo":
-            write_yolo(masks_by_name, path, omissions)
+            write_yolo(found, path, omissions)
         case "labelme":
-            write_labelme(masks_by_name, path, omissions)
+            write_labelme(found, path, omissions)
         case "cutouts":
-            write_cutouts(masks_by_name, path, images or {}, omissions)
+            write_cutouts(found, path, images or {}, omissions)
         case _:
             known = ", ".join(get_args(MaskFormat))
             raise InputError(f"{mask_format} is not a mask format: choose one of {known}.")

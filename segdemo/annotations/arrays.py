@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from segdemo.annotations import rle
 from segdemo.annotations.classes import ClassSet
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.label_images import add_labels
 from segdemo.annotations.soft_masks import SOFT_THRESHOLD, is_soft
-from segdemo.datatypes import InputError, InstanceMasks, Labels
+from segdemo.datatypes import InputError, Labels
 from segdemo.files import ZIP_ERRORS, atomic_write
 from segdemo.regular_files import open_regular
 
@@ -64,14 +66,14 @@ def add_arrays(
             "zeros and ones or 255 can be read."
         )
     collector.make_room(key, (main.shape[1], main.shape[2]), len(main), file)
-    collector.add(key, _stack(main.astype(np.bool_), arrays, file), file)
+    rest = {name: values for name, values in arrays.items() if values is not main}
+    collector.add(key, _stack(main.astype(np.bool_, copy=False), rest, file), file)
 
 
-def write_npz(masks_by_name: Mapping[str, InstanceMasks], folder: Path) -> None:
+def write_npz(masks_by_name: Mapping[str, InstanceRuns], folder: Path) -> None:
     """Write one NPZ per image that holds all there is; `add_arrays` names its arrays."""
     for name, found in masks_by_name.items():
         arrays: dict[str, npt.NDArray[Any]] = {
-            "masks": found.masks,
             "scores": found.scores,
             "names": np.array(json.dumps(dict(found.names))),
         }
@@ -80,7 +82,22 @@ def write_npz(masks_by_name: Mapping[str, InstanceMasks], folder: Path) -> None:
         if found.crowd is not None:
             arrays["crowd"] = found.crowd
         with atomic_write(output_path(folder, name, ".npz")) as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
+            _write_arrays(stream, found, arrays)
+
+
+def _write_arrays(
+    stream: IO[bytes], found: InstanceRuns, arrays: Mapping[str, npt.NDArray[Any]]
+) -> None:
+    """Write an NPZ, its `masks` one by one."""
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("masks.npy", "w", force_zip64=True) as entry:
+            header = {"descr": "|b1", "fortran_order": False, "shape": (len(found), *found.size)}
+            np.lib.format.write_array_header_1_0(entry, header)
+            for mask in found.masks:
+                entry.write(np.ascontiguousarray(mask).tobytes())
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, values, allow_pickle=False)
 
 
 def _load_arrays(path: Path, file: str) -> dict[str, npt.NDArray[Any]]:
@@ -89,7 +106,8 @@ def _load_arrays(path: Path, file: str) -> dict[str, npt.NDArray[Any]]:
         with open_regular(path, name=file) as stream:
             if not zipfile.is_zipfile(stream):
                 stream.seek(0)
-                return {"": _load_array(stream, file)}
+                size = os.fstat(stream.fileno()).st_size
+                return {"": _load_array(stream, file, size)}
         arrays = {}
         with zipfile.ZipFile(path) as archive:
             total = sum(entry.file_size for entry in archive.infolist())
@@ -98,10 +116,11 @@ def _load_arrays(path: Path, file: str) -> dict[str, npt.NDArray[Any]]:
                     f"{file} unpacks to more than {MAX_ARRAY_BYTES / 1e9:g} GB: split it."
                 )
             for entry in archive.infolist():
+                # zipfile stops at the size an entry states, so this many bytes at most
                 with archive.open(entry) as source:
-                    # zipfile stops at the size an entry states, so this many bytes at most
-                    content = io.BytesIO(source.read())
-                arrays[PurePosixPath(entry.filename).stem] = _load_array(content, file)
+                    arrays[PurePosixPath(entry.filename).stem] = _load_array(
+                        source, file, entry.file_size
+                    )
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist: check the path.") from error
     except InputError:
@@ -113,9 +132,8 @@ def _load_arrays(path: Path, file: str) -> dict[str, npt.NDArray[Any]]:
     return arrays
 
 
-def _load_array(stream: BinaryIO, file: str) -> npt.NDArray[Any]:
-    """Read one NPY, its size checked against the bytes there are before memory is taken."""
-    start = stream.tell()
+def _load_array(stream: IO[bytes], file: str, size: int) -> npt.NDArray[Any]:
+    """Read one NPY of so many bytes, which are checked before memory is taken."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -125,10 +143,9 @@ def _load_array(stream: BinaryIO, file: str) -> npt.NDArray[Any]:
         raise ValueError(f"NPY version {version}")
     if dtype.hasobject:
         raise InputError(f"{file} holds Python objects, which may be harmful: save plain arrays.")
-    body = stream.tell()
-    if stream.seek(0, 2) - body < math.prod(shape) * dtype.itemsize:
+    if size - stream.tell() < math.prod(shape) * dtype.itemsize:
         raise ValueError("too short")
-    stream.seek(start)
+    stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)
 
 
@@ -143,7 +160,14 @@ def _whole(values: npt.NDArray[Any], file: str) -> Labels:
 
 def _is_hard(values: npt.NDArray[Any]) -> bool:
     """Whether each mask of (N, H, W) is zeros and one other value, the same in all of them."""
-    return bool(np.count_nonzero(np.unique(values)) <= 1 and values.min(initial=0) >= 0)
+    if values.dtype == np.bool_:
+        return True
+    found: set[float] = set()
+    for mask in values:
+        found.update(np.unique(mask).tolist())
+        if len(found) > 2 or min(found, default=0) < 0:
+            return False
+    return len(found - {0}) <= 1
 
 
 def _cut_at_half(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
@@ -163,12 +187,13 @@ def _cut_at_half(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
 
 def _stack(
     masks: npt.NDArray[np.bool_], arrays: Mapping[str, npt.NDArray[Any]], file: str
-) -> InstanceMasks:
+) -> InstanceRuns:
     """Join a stack with what else the file says of it."""
     try:
         names = json.loads(str(arrays["names"])) if "names" in arrays else {}
-        return InstanceMasks(
-            masks,
+        return InstanceRuns(
+            (masks.shape[1], masks.shape[2]),
+            tuple(map(rle.encode_counts, masks)),
             arrays["scores"].astype(np.float32)
             if "scores" in arrays
             else np.ones(len(masks), np.float32),

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.annotations.instance_runs import InstanceRuns
+from segdemo.datatypes import InputError
 
 CLASSLESS_NAME = "object"
 """What instances without a class are called in formats that ask for one."""
@@ -22,7 +23,7 @@ class Categories:
     classless: int
 
     @classmethod
-    def of(cls, masks_by_name: Mapping[str, InstanceMasks]) -> Categories:
+    def of(cls, masks_by_name: Mapping[str, InstanceRuns]) -> Categories:
         """Gather the classes of images; numbers without a name are called `class 7`.
 
         Raises InputError where a number stands for different classes.
@@ -45,11 +46,11 @@ class Categories:
             names[classless] = CLASSLESS_NAME
         return cls(dict(sorted(names.items())), classless)
 
-    def number(self, found: InstanceMasks, i: int) -> int:
+    def number(self, found: InstanceRuns, i: int) -> int:
         """Return an instance's category."""
         return self.classless if found.category_ids is None else int(found.category_ids[i])
 
-    def name(self, found: InstanceMasks, i: int) -> str:
+    def name(self, found: InstanceRuns, i: int) -> str:
         """Return what an instance's category is called."""
         return self.names[self.number(found, i)]
 

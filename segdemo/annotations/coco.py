@@ -12,9 +12,10 @@ import numpy as np
 
 from segdemo.annotations import rle
 from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.notes import MALFORMED
 from segdemo.annotations.segmentations import fits, read_segmentation
-from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.datatypes import InputError
 
 
 @dataclass(frozen=True)
@@ -194,13 +195,13 @@ def _read_image(
     """Read the annotations of one image, each with what notes call it."""
     size = _upright(key, size, annotations, collector, file)
     collector.make_room(key, size, len(annotations), file)
-    masks = np.zeros((len(annotations), *size), np.bool_)
+    counts: list[bytes] = []
     scores: list[float] = []
     crowd: list[bool] = []
     categories: list[int] = []
     for entry, annotation in annotations:
         with collector.notes.guarding(file, entry):
-            mask, change = read_segmentation(annotation.get("segmentation"), size)
+            own, change = read_segmentation(annotation.get("segmentation"), size)
             category = int(annotation.get("category_id", 1))
             if not 0 <= category < 2**63:
                 raise InputError(f"category {category} is not a number from 0")
@@ -211,12 +212,13 @@ def _read_image(
                 score, change = 1, change or "its score is not a number, 1 was taken"
             if change:
                 collector.notes.change(file, entry, change)
-            masks[len(scores)] = mask
+            counts.append(own)
             scores.append(score)
             crowd.append(bool(annotation.get("iscrowd", 0)))
             categories.append(category)
-    found = InstanceMasks(
-        masks[: len(scores)],
+    found = InstanceRuns(
+        size,
+        tuple(counts),
         np.array(scores, np.float32),
         np.array(categories, np.int64),
         names,

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 
 from segdemo.annotations.file_names import name_forms, without_hash, without_suffix
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.notes import ReadingNotes
-from segdemo.datatypes import MAX_INSTANCES, InputError, InstanceMasks
+from segdemo.datatypes import MAX_INSTANCES, InputError
 from segdemo.images import MAX_PIXELS
 
-MAX_MASK_BYTES = 4_000_000_000  # bytes of all masks together, one a pixel and instance
+MAX_RUN_BYTES = 1_000_000_000  # of all masks together
 
 
 class MaskCollector:
@@ -22,7 +23,7 @@ class MaskCollector:
 
     def __init__(self, sizes: Mapping[str, tuple[int, int]] | None) -> None:
         """Start with nothing found."""
-        self.found: dict[str, InstanceMasks] = {}
+        self.found: dict[str, InstanceRuns] = {}
         self.notes = ReadingNotes()
         self._sizes = sizes
         self._labels: dict[str, int] = {}
@@ -88,7 +89,7 @@ class MaskCollector:
         return self._sizes[key]
 
     def make_room(self, key: str, size: tuple[int, int], count: int, file: str) -> None:
-        """Raise InputError unless `count` masks of that (height, width) fit the image and memory.
+        """Raise InputError unless `count` masks of that (height, width) fit the image.
 
         To be called before the masks are decoded.
         """
@@ -106,22 +107,25 @@ class MaskCollector:
             )
         if count > MAX_INSTANCES:
             raise InputError(f"{file}: {key} has {count} masks, {MAX_INSTANCES} are the most.")
-        self._bytes += height * width * count
-        if self._bytes > MAX_MASK_BYTES:
-            raise InputError(
-                f"{file} holds masks of more than {MAX_MASK_BYTES / 1e9:g} GB unpacked: name the "
-                "images you want, or split it."
-            )
 
     def category(self, label: str) -> int:
         """Return a number for a class that files know by name only, the same in all of them."""
         return self._labels.setdefault(label, len(self._labels) + 1)
 
-    def add(self, key: str, masks: InstanceMasks, file: str) -> None:
-        """Keep an image's masks; those of a second file are left out and noted."""
+    def add(self, key: str, masks: InstanceRuns, file: str) -> None:
+        """Keep an image's masks; those of a second file are left out and noted.
+
+        Raises InputError where all together take too much memory.
+        """
         if key in self.found:
             self.notes.leave_out(
                 file, key, "it has masks from another file or entry already: give one"
             )
             return
+        self._bytes += sum(map(len, masks.counts))
+        if self._bytes > MAX_RUN_BYTES:
+            raise InputError(
+                f"{file} holds masks of more than {MAX_RUN_BYTES / 1e9:g} GB of run lengths: name "
+                "the images you want, or split it."
+            )
         self.found[key] = masks

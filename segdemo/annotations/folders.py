@@ -9,15 +9,14 @@ from pathlib import Path, PureWindowsPath
 
 from segdemo.annotations.classes import ClassSet
 from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.label_images import (
     add_label_image,
-    add_labels,
     add_single_masks,
-    is_single,
     read_instance_ids,
 )
 from segdemo.annotations.notes import ReadingNotes
-from segdemo.datatypes import InputError, Labels
+from segdemo.datatypes import InputError
 from segdemo.files import ZIP_ERRORS, unpack_zip
 
 LABEL_SUFFIXES = frozenset((".png", ".tif", ".tiff", ".bmp", ".gif"))
@@ -116,23 +115,24 @@ def _read_group(
     if len(members) == 1 and owner == _stem_below(members[0], folder):
         add_label_image(members[0], owner, collector, members[0].name, None)
         return
-    maps: dict[Path, Labels] = {}
+    maps: dict[Path, InstanceRuns] = {}
     for path in members:
         with collector.notes.guarding(path.name):
             found = read_instance_ids(path, path.name, collector)
             if len(found) > 1:
                 raise InputError("it has several pages, where its neighbours are masks of an image")
-            maps[path] = found[0]
+            maps[path] = InstanceRuns.from_label_map(found[0])
     apart = [owner != _stem_below(path, folder) for path in maps]
-    if any(apart) and all(is_single(ids) for ids in maps.values()):
+    if any(apart) and all(len(one) <= 1 for one in maps.values()):
         ordered = sorted(maps, key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)])
         add_single_masks(key, {path.name: maps[path] for path in ordered}, collector, file)
         return
-    for path, ids in maps.items():
+    for path, one in maps.items():
         own = collector.key(_stem_below(path, folder), file)
         if own is not None or len(members) == 1:
             with collector.notes.guarding(path.name):
-                add_labels(ids, own or key, collector, path.name, None)
+                collector.make_room(own or key, one.size, len(one), path.name)
+                collector.add(own or key, one, path.name)
 
 
 def _owner(path: Path, place: Path, folder: Path, file: str, collector: MaskCollector) -> str:

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segdemo.annotations import rle
 from segdemo.annotations.classes import VOID, ClassSet, class_names
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.soft_masks import SOFT_THRESHOLD, coverage, harden
 from segdemo.annotations.stored_ids import opened, pages, read_label_image, stored_ids
-from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks, Labels
+from segdemo.datatypes import MAX_INSTANCES, Front, InputError, Labels
 from segdemo.files import PNG_COMPRESSION, atomic_write
 
 _PALETTE_IDS = 254
@@ -59,35 +61,29 @@ def add_label_image(
     if len(found) == 1:
         add_labels(found[0], key, collector, file, None)
     else:
-        maps = {f"page {i}": ids for i, ids in enumerate(found, 1)}
+        maps = {f"page {i}": InstanceRuns.from_label_map(ids) for i, ids in enumerate(found, 1)}
         add_single_masks(key, maps, collector, file)
 
 
 def add_single_masks(
-    key: str, maps: Mapping[str, Labels], collector: MaskCollector, file: str
+    key: str, maps: Mapping[str, InstanceRuns], collector: MaskCollector, file: str
 ) -> None:
-    """Keep (H, W) ids of one mask each, by what notes call them, as the masks of one image."""
-    shapes = {ids.shape for ids in maps.values()}
+    """Keep label maps of one mask each, by what notes call them, as the masks of one image."""
+    shapes = {one.size for one in maps.values()}
     if len(shapes) > 1:
         (a, b), (c, d) = sorted(shapes)[:2]
         raise InputError(
             f"{file}: the masks of {key} are {b} x {a} and {d} x {c}: export them in one size."
         )
-    ((height, width),) = shapes
-    collector.make_room(key, (height, width), len(maps), file)
-    masks = []
-    for entry, ids in maps.items():
-        if is_single(ids):
-            masks.append(ids != 0)
+    (size,) = shapes
+    collector.make_room(key, size, len(maps), file)
+    counts: list[bytes] = []
+    for entry, one in maps.items():
+        if len(one) <= 1:
+            counts += one.counts or (rle.merge((), size),)
         else:
             collector.notes.leave_out(file, entry, "it holds several ids, the others one mask each")
-    stack = np.stack(masks) if masks else np.zeros((0, height, width), np.bool_)
-    collector.add(key, InstanceMasks.unscored(stack), file)
-
-
-def is_single(ids: Labels) -> bool:
-    """Whether ids show no more than background and one other value."""
-    return int(np.count_nonzero(np.unique(ids))) <= 1
+    collector.add(key, InstanceRuns.unscored(size, tuple(counts)), file)
 
 
 def add_labels(
@@ -103,7 +99,7 @@ def add_labels(
     numbers = found[found > 0]
     size = (ids.shape[0], ids.shape[1])
     collector.make_room(key, size, len(numbers), file)
-    masks = InstanceMasks.from_label_map(ids)
+    masks = InstanceRuns.from_label_map(ids)
     if classes is not None:
         unknown = [number for number in numbers.tolist() if number not in names]
         if unknown:
@@ -111,12 +107,12 @@ def add_labels(
                 f"{file} holds {unknown[0]}, which is not a class of {classes}: save the numbers "
                 "of the classes, not their colours or greys."
             )
-        masks = InstanceMasks.unscored(masks.masks, numbers.astype(np.int64), names)
+        masks = InstanceRuns.unscored(size, masks.counts, numbers.astype(np.int64), names)
     collector.add(key, masks, file)
 
 
 def write_indexed(
-    masks_by_name: Mapping[str, InstanceMasks], folder: Path, omissions: Omissions, front: Front
+    masks_by_name: Mapping[str, InstanceRuns], folder: Path, omissions: Omissions, front: Front
 ) -> None:
     """Write one PNG per image: 8 bit with a palette up to 254 instances, else 16 bit."""
     for name, found in masks_by_name.items():

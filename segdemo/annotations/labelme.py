@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from segdemo.annotations import rle
 from segdemo.annotations.categories import Categories
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.omissions import Omissions
-from segdemo.annotations.outlines import fill, trace
-from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.annotations.outlines import fill_counts, trace
+from segdemo.datatypes import InputError
 from segdemo.files import write_json
 from segdemo.images import MAX_PIXELS
 
@@ -49,24 +51,22 @@ def read_labelme(content: Any, name: str, collector: MaskCollector, file: str) -
         with collector.notes.guarding(file, entry):
             label, group = str(shape["label"]), shape.get("group_id")
             owner = (i,) if group is None else (label, str(group))
-            mask, score = _shape_mask(shape, size), shape.get("score")
+            own, score = _shape_counts(shape, size), shape.get("score")
             instance = instances.setdefault(owner, _Instance(label, []))
-            instance.masks.append(mask)
+            instance.parts.append(own)
             if isinstance(score, int | float) and np.isfinite(score):
                 instance.score = float(score)
     collector.make_room(key, size, len(instances), file)
-    masks = np.zeros((len(instances), *size), np.bool_)
-    for mask, instance in zip(masks, instances.values(), strict=True):
-        np.logical_or.reduce(instance.masks, out=mask)
+    counts = tuple(rle.merge(instance.parts, size) for instance in instances.values())
     labels = [instance.label for instance in instances.values()]
     categories = np.array([collector.category(label) for label in labels], np.int64)
     names = {collector.category(label): label for label in labels}
     scores = np.array([instance.score for instance in instances.values()], np.float32)
-    collector.add(key, InstanceMasks(masks, scores, categories, names), file)
+    collector.add(key, InstanceRuns(size, counts, scores, categories, names), file)
 
 
 def write_labelme(
-    masks_by_name: Mapping[str, InstanceMasks], folder: Path, omissions: Omissions
+    masks_by_name: Mapping[str, InstanceRuns], folder: Path, omissions: Omissions
 ) -> None:
     """Write one JSON per image: a polygon for each region, its holes cut open.
 
@@ -108,7 +108,7 @@ def write_labelme(
 @dataclass
 class _Instance:
     label: str
-    masks: list[npt.NDArray[np.bool_]]
+    parts: list[bytes]
     score: float = 1.0
 
 
@@ -130,8 +130,8 @@ def _image_key(content: Any, name: str, collector: MaskCollector, file: str) -> 
     return key
 
 
-def _shape_mask(shape: Mapping[str, Any], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Return the (H, W) mask of one shape; raises InputError with the reason alone."""
+def _shape_counts(shape: Mapping[str, Any], size: tuple[int, int]) -> bytes:
+    """Return the compressed runs of one shape; raises InputError with the reason alone."""
     kind = shape.get("shape_type", "polygon") or None
     if kind not in _SHAPES:
         raise InputError(f"a shape of the type {kind} has no inside that is known here")
@@ -139,7 +139,7 @@ def _shape_mask(shape: Mapping[str, Any], size: tuple[int, int]) -> npt.NDArray[
     if not np.isfinite(points).all():
         raise InputError("a point in it is not a number")
     if kind == "mask":
-        return _pasted_mask(shape, points, size)
+        return rle.encode_counts(_pasted_mask(shape, points, size))
     if kind in _OUTLINES or (kind == "rectangle" and len(points) == 4):
         if len(points) < 3:
             raise InputError("it has fewer than three corners")
@@ -156,11 +156,11 @@ def _shape_mask(shape: Mapping[str, Any], size: tuple[int, int]) -> npt.NDArray[
     )
 
 
-def _filled(corners: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    mask = fill([corners.ravel().tolist()], size)
-    if not mask.any():
+def _filled(corners: npt.NDArray[np.float64], size: tuple[int, int]) -> bytes:
+    counts = fill_counts([corners.ravel().tolist()], size)
+    if not rle.area(counts):
         raise InputError("it covers no pixel")
-    return mask
+    return counts
 
 
 def _pasted_mask(

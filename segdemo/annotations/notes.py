@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.datatypes import InputError, InstanceMasks
 
 # What walking through a parsed JSON of an unexpected shape raises
@@ -63,9 +64,12 @@ class ReadingNotes(list[ReadingNote]):
 
 @dataclass(frozen=True, eq=False)
 class MasksRead(Mapping[str, InstanceMasks]):
-    """Masks by the names of their images, and what the reader left out or changed."""
+    """Masks by the names of their images, and what the reader left out or changed.
 
-    found: Mapping[str, InstanceMasks]
+    runs: the masks as they are kept; as a mapping, it decodes one image's on access.
+    """
+
+    runs: Mapping[str, InstanceRuns]
     notes: Sequence[ReadingNote] = ()
 
     @property
@@ -78,16 +82,16 @@ class MasksRead(Mapping[str, InstanceMasks]):
         return sentences(self.notes)
 
     def __getitem__(self, name: str) -> InstanceMasks:
-        """Return an image's masks."""
-        return self.found[name]
+        """Decode an image's masks; raises InputError where they take too much memory."""
+        return self.runs[name].decoded()
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the images' names."""
-        return iter(self.found)
+        return iter(self.runs)
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.found)
+        return len(self.runs)
 
 
 def sentences(notes: Sequence[ReadingNote]) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from segdemo.datatypes import InstanceMasks, LabelMap
+from segdemo.annotations.instance_runs import InstanceRuns
+from segdemo.datatypes import LabelMap
 
 
 class Omissions:
@@ -26,18 +27,18 @@ class Omissions:
             for (sentence, noun), count in self._counts.items()
         ]
 
-    def add_scores(self, found: InstanceMasks) -> None:
+    def add_scores(self, found: InstanceRuns) -> None:
         """Count scores that say something."""
         self.add(
             "Scores were not written: the format has none ({}).", int((found.scores != 1).sum())
         )
 
-    def add_categories(self, found: InstanceMasks) -> None:
+    def add_categories(self, found: InstanceRuns) -> None:
         """Count instances with a class."""
         classes = 0 if found.category_ids is None else len(found)
         self.add("Classes were not written: the format has none ({}).", classes)
 
-    def add_crowds(self, found: InstanceMasks) -> None:
+    def add_crowds(self, found: InstanceRuns) -> None:
         """Count crowds that become ordinary instances."""
         self.add(
             "Crowds were written as ordinary instances ({}).",

@@ -59,7 +59,12 @@ def join(polygons: Sequence[Polygon]) -> Polygon:
 
 
 def fill(polygons: Iterable[Sequence[float]], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Fill polygons, each x1, y1, x2, y2 .. in pixels, to one (H, W) mask.
+    """Fill polygons to one (H, W) mask; see `fill_counts`."""
+    return rle.decode_counts(fill_counts(polygons, size), size)
+
+
+def fill_counts(polygons: Iterable[Sequence[float]], size: tuple[int, int]) -> bytes:
+    """Fill polygons, each x1, y1, x2, y2 .. in pixels, to one mask's compressed runs.
 
     size: (height, width). Polygons of fewer than three corners enclose nothing. Raises InputError
     for odd numbers of coordinates and for corners far outside the image.
@@ -78,9 +83,8 @@ def fill(polygons: Iterable[Sequence[float]], size: tuple[int, int]) -> npt.NDAr
             raise InputError(f"a polygon leads far out of the image, which is {width} x {height}")
         if len(corners) >= 6:
             kept.append(corners.tolist())
-    if not kept:
-        return np.zeros(size, np.bool_)
-    return rle.decode(mask_api.merge(mask_api.frPyObjects(kept, height, width)))
+    filled = mask_api.frPyObjects(kept, height, width) if kept else []
+    return rle.merge([one["counts"] for one in filled], size)
 
 
 class _Loops:

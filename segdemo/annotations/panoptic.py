@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from segdemo.annotations.coco import as_id
 from segdemo.annotations.coco_writer import INFO, LICENSES, image_record, is_crowd
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path, path_inside
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.label_images import colour
 from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.stored_ids import read_label_image
-from segdemo.datatypes import Front, InputError, InstanceMasks
+from segdemo.datatypes import Front, InputError
 from segdemo.files import write_json, write_png
 
 _CODE = np.array([1, 256, 256**2])
@@ -46,7 +48,7 @@ def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str)
 
 
 def write_panoptic(
-    masks_by_name: Mapping[str, InstanceMasks], path: Path, omissions: Omissions, front: Front
+    masks_by_name: Mapping[str, InstanceRuns], path: Path, omissions: Omissions, front: Front
 ) -> None:
     """Write the JSON, and the images into the folder of its name."""
     folder = path.with_suffix("")
@@ -84,7 +86,7 @@ def write_panoptic(
 
 
 def _segment(
-    found: InstanceMasks, i: int, mask: npt.NDArray[np.bool_], categories: Categories
+    found: InstanceRuns, i: int, mask: npt.NDArray[np.bool_], categories: Categories
 ) -> dict[str, Any]:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     left, top = int(columns[0]), int(rows[0])
@@ -133,9 +135,12 @@ def _read_segments(
     ids = np.where(np.isin(ids, present), ids, 0)
     categories = [int(segments[number]["category_id"]) for number in present]
     collector.make_room(key, (ids.shape[0], ids.shape[1]), len(present), file)
-    masks = InstanceMasks.from_label_map(ids).masks
+    masks = InstanceRuns.from_label_map(ids)
     crowd = np.array([bool(segments[n].get("iscrowd", 0)) for n in present], np.bool_)
-    kept = InstanceMasks.unscored(
-        masks, np.array(categories, np.int64), names, crowd if crowd.any() else None
+    kept = replace(
+        masks,
+        category_ids=np.array(categories, np.int64),
+        names=names,
+        crowd=crowd if crowd.any() else None,
     )
     collector.add(key, kept, file)

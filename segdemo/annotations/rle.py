@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,8 +20,7 @@ _LONGEST = 12  # characters of one number; 60 bits
 
 def encode(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Return (H, W) as COCO's compressed runs, ready for JSON."""
-    runs = mask_api.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": list(runs["size"]), "counts": runs["counts"].decode("ascii")}
+    return {"size": list(mask.shape), "counts": encode_counts(mask).decode("ascii")}
 
 
 def runs_size(runs: dict[str, Any]) -> tuple[int, int]:
@@ -57,6 +56,14 @@ def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
 
     Raises InputError unless the runs fill the size exactly, which pycocotools does not check.
     """
+    return decode_counts(checked_counts(runs), runs_size(runs))
+
+
+def checked_counts(runs: dict[str, Any]) -> bytes:
+    """Return compressed or plain runs as compressed ones, without runs of no pixel in between.
+
+    Raises InputError as `decode` does.
+    """
     height, width = runs_size(runs)
     counts = runs.get("counts")
     if isinstance(counts, str | bytes):
@@ -75,8 +82,67 @@ def decode(runs: dict[str, Any]) -> npt.NDArray[np.bool_]:
             f"its RLE does not fill its size, {width} x {height}: it is damaged or for an image "
             "of another size"
         )
-    values = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(values, lengths).reshape(width, height).T
+    starts = np.cumsum(lengths) - lengths
+    set_runs = (np.arange(len(lengths)) % 2 == 1) & (lengths > 0)
+    return counts_of_runs(starts[set_runs], lengths[set_runs], height * width)
+
+
+def encode_counts(mask: npt.NDArray[np.bool_]) -> bytes:
+    """Return (H, W) as compressed runs."""
+    counts: bytes = mask_api.encode(np.asfortranarray(mask, np.uint8))["counts"]
+    return counts
+
+
+def decode_counts(counts: bytes, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Return the (H, W) mask of compressed runs that are known to fill the size."""
+    lengths = _expand(counts)
+    height, width = size
+    return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(width, height).T
+
+
+def counts_of_runs(
+    starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], pixels: int
+) -> bytes:
+    """Compress the runs of a mask of so many pixels; starts: rising, column by column."""
+    if len(starts) > 1:  # runs without a gap between them are one
+        apart = np.flatnonzero(starts[1:] > starts[:-1] + lengths[:-1]) + 1
+        ends = (starts + lengths)[np.append(apart - 1, len(starts) - 1)]
+        starts = starts[np.concatenate([[0], apart])]
+        lengths = ends - starts
+    borders = np.empty(2 * len(starts) + 2, np.int64)
+    borders[0], borders[-1] = 0, pixels
+    borders[1:-1:2], borders[2:-1:2] = starts, starts + lengths
+    plain = np.diff(borders)
+    if len(plain) > 1 and not plain[-1]:
+        plain = plain[:-1]
+    # pycocotools looks at the numbers alone
+    counts: bytes = mask_api.frPyObjects({"size": [pixels, 1], "counts": plain}, pixels, 1)[
+        "counts"
+    ]
+    return counts
+
+
+def merge(parts: Sequence[bytes], size: tuple[int, int]) -> bytes:
+    """Return the union of compressed runs of (height, width); of none, the empty mask's."""
+    if not parts:
+        return counts_of_runs(np.empty(0, np.int64), np.empty(0, np.int64), size[0] * size[1])
+    counts: bytes = mask_api.merge([{"size": list(size), "counts": p} for p in parts])["counts"]
+    return counts
+
+
+def area(counts: bytes) -> int:
+    """Return the pixels of compressed runs."""
+    return int(_expand(counts)[1::2].sum())
+
+
+def pixels(counts: bytes) -> npt.NDArray[np.int64]:
+    """Return the rising indices of compressed runs' pixels, counted column by column."""
+    lengths = _expand(counts)
+    ends = np.cumsum(lengths)[1::2]
+    own = lengths[1::2]
+    before = np.cumsum(own) - own
+    shift = np.repeat(ends - own - before, own)
+    return shift + np.arange(len(shift))
 
 
 def _whole_numbers(values: Any) -> Any:

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from segdemo.annotations import rle
-from segdemo.annotations.outlines import fill
+from segdemo.annotations.outlines import fill_counts
 from segdemo.datatypes import InputError
 
 Size = tuple[int, int]
@@ -19,8 +18,8 @@ Size = tuple[int, int]
 _SLACK = 1.0  # pixels a corner may lie outside before it is told
 
 
-def read_segmentation(given: Any, size: Size) -> tuple[npt.NDArray[np.bool_], str]:
-    """Return a segmentation's (H, W) mask, and what was changed to get it, "" for nothing.
+def read_segmentation(given: Any, size: Size) -> tuple[bytes, str]:
+    """Return a segmentation's compressed runs, and what was changed to get it, "" for nothing.
 
     Read are COCO's lists of flat polygons, one flat polygon, polygons of pairs or of x and y by
     name, run lengths (`rle.normalise`), a list of these, and all of them as text. Raises
@@ -36,11 +35,11 @@ def read_segmentation(given: Any, size: Size) -> tuple[npt.NDArray[np.bool_], st
     if not given:
         raise InputError("it has no segmentation, at most a box")
     if isinstance(given, Mapping):
-        return _decode(given, size), ""
+        return _counts(given, size), ""
     if not isinstance(given, list):
         raise InputError("its segmentation is neither polygons nor RLE")
     if all(isinstance(part, Mapping) and "counts" in part for part in given):
-        return np.logical_or.reduce([_decode(part, size) for part in given]), ""
+        return rle.merge([_counts(part, size) for part in given], size), ""
     return _fill(flat_polygons(given), size)
 
 
@@ -72,7 +71,7 @@ def fits(given: Any, size: Size) -> bool:
         return False
 
 
-def _fill(polygons: Iterable[list[float]], size: Size) -> tuple[npt.NDArray[np.bool_], str]:
+def _fill(polygons: Iterable[list[float]], size: Size) -> tuple[bytes, str]:
     polygons = list(polygons)
     areal = [polygon for polygon in polygons if len(polygon) >= 6]
     if not areal:
@@ -82,8 +81,8 @@ def _fill(polygons: Iterable[list[float]], size: Size) -> tuple[npt.NDArray[np.b
             if boxes
             else "its polygon has fewer than three corners"
         )
-    mask = fill(areal, size)
-    if not mask.any():
+    counts = fill_counts(areal, size)
+    if not rle.area(counts):
         raise InputError("it covers no pixel")
     changes = []
     if len(areal) < len(polygons):
@@ -91,15 +90,15 @@ def _fill(polygons: Iterable[list[float]], size: Size) -> tuple[npt.NDArray[np.b
     corners = np.concatenate([np.array(polygon).reshape(-1, 2) for polygon in areal])
     if (corners < -_SLACK).any() or (corners > (size[1] + _SLACK, size[0] + _SLACK)).any():
         changes.append("what lies outside the image was cut off")
-    return mask, " and ".join(changes)
+    return counts, " and ".join(changes)
 
 
-def _decode(given: Mapping[str, Any], size: Size) -> npt.NDArray[np.bool_]:
+def _counts(given: Mapping[str, Any], size: Size) -> bytes:
     runs = rle.normalise(given, size)
     height, width = rle.runs_size(runs)
     if (height, width) != size:
         raise InputError(f"its RLE is {width} x {height}, the image {size[1]} x {size[0]}")
-    return rle.decode(runs)
+    return rle.checked_counts(runs)
 
 
 def _is_number(value: Any) -> bool:

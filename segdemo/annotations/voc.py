@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy.typing as npt
 
 from segdemo.annotations.classes import class_names
 from segdemo.annotations.collector import MaskCollector
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.label_images import colour, read_instance_ids
 from segdemo.annotations.stored_ids import VOC_BORDER, opened
-from segdemo.datatypes import InputError, InstanceMasks, Labels
+from segdemo.datatypes import InputError, Labels
 from segdemo.regular_files import open_regular, read_regular
 
 OBJECTS, CLASSES = "SegmentationObject", "SegmentationClass"
@@ -160,17 +162,19 @@ def _add(
     numbers = np.unique(ids)
     numbers = numbers[numbers > 0]
     collector.make_room(key, (ids.shape[0], ids.shape[1]), len(numbers), file)
-    masks = InstanceMasks.from_label_map(ids).masks
+    masks = InstanceRuns.from_label_map(ids)
     if class_map is None:
         collector.notes.change(file, "", f"it has no image in {CLASSES}: its classes are unknown")
-        collector.add(key, InstanceMasks.unscored(masks), file)
+        collector.add(key, masks, file)
         return
     names: dict[int, str] = {}
     categories: list[int] = []
-    for mask in masks:
-        counts = np.bincount(class_map[mask], minlength=len(labels) + 1)
+    by_column = class_map.ravel(order="F")
+    for i in range(len(masks)):
+        counts = np.bincount(by_column[masks.pixels(i)], minlength=len(labels) + 1)
         label = labels[int(counts[1:].argmax())] if counts[1:].any() else "object"
         category = collector.category(label)
         names[category] = label
         categories.append(category)
-    collector.add(key, InstanceMasks.unscored(masks, np.array(categories, np.int64), names), file)
+    own = replace(masks, category_ids=np.array(categories, np.int64), names=names)
+    collector.add(key, own, file)

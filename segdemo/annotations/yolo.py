@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from segdemo.annotations import rle
 from segdemo.annotations.categories import Categories
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
+from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.omissions import Omissions
-from segdemo.annotations.outlines import fill, join, trace_filled
-from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.annotations.outlines import fill_counts, join, trace_filled
+from segdemo.datatypes import InputError
 from segdemo.files import atomic_write, write_text
 from segdemo.regular_files import read_regular
 
@@ -41,7 +43,7 @@ def read_yolo(path: Path, folder: Path, name: str, collector: MaskCollector, fil
     size = collector.size(key, file)
     rows = [row.split() for row in _text(path, file).splitlines()]
     collector.make_room(key, size, sum(map(bool, rows)), file)
-    masks = np.zeros((sum(map(bool, rows)), *size), np.bool_)
+    counts: list[bytes] = []
     categories: list[int] = []
     scores: list[float] = []
     for i, row in enumerate(rows, 1):
@@ -49,14 +51,14 @@ def read_yolo(path: Path, folder: Path, name: str, collector: MaskCollector, fil
             continue
         with collector.notes.guarding(file, f"row {i}"):
             number, corners, score = _parse(row)
-            mask = fill([(corners * size[::-1]).ravel().tolist()], size)
-            if not mask.any():
+            own = fill_counts([(corners * size[::-1]).ravel().tolist()], size)
+            if not rle.area(own):
                 raise InputError("it covers no pixel")
             if not ((corners >= -_SLACK) & (corners <= 1 + _SLACK)).all():
                 collector.notes.change(
                     file, f"row {i}", "what lies outside the image, beyond 0 to 1, was cut off"
                 )
-            masks[len(scores)] = mask
+            counts.append(own)
             categories.append(number)
             scores.append(score)
     names = read_names(path.parent, folder, collector)
@@ -67,8 +69,9 @@ def read_yolo(path: Path, folder: Path, name: str, collector: MaskCollector, fil
         )
     elif unknown := set(categories) - set(names):
         collector.notes.change(file, "", f"class {min(unknown)} has no name in the list of names")
-    found = InstanceMasks(
-        masks[: len(scores)],
+    found = InstanceRuns(
+        size,
+        tuple(counts),
         np.array(scores, np.float32),
         np.array(categories, np.int64),
         names,
@@ -90,7 +93,7 @@ def read_names(place: Path, folder: Path, collector: MaskCollector) -> dict[int,
 
 
 def write_yolo(
-    masks_by_name: Mapping[str, InstanceMasks], folder: Path, omissions: Omissions
+    masks_by_name: Mapping[str, InstanceRuns], folder: Path, omissions: Omissions
 ) -> None:
     """Write one TXT per image, `classes.txt` and `data.yaml`.
 

@@ -42,7 +42,7 @@ class NetworkConfig(Schema):
 
 
 class UNetConfig(NetworkConfig):
-    """`UNet2DConditionModel` of diffusers, and DiffDISUNet, which adds `photo_widths`."""
+    """`UNet2DConditionModel` of diffusers, and DiffDISUNet, which adds the last three."""
 
     sample_size: Side | None = None
     in_channels: Width = 4
@@ -77,6 +77,8 @@ class UNetConfig(NetworkConfig):
     time_embedding_dim: Width | None = None
     time_cond_proj_dim: Width | None = None
     photo_widths: Annotated[list[Width], Field(max_length=8)] = Field(default=[])
+    denoising: Word = "1/1"
+    denoising_steps: Annotated[int, Field(ge=1, le=1000)] = 1  # as earlier versions wrote it
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
 from segdemo.annotations import MaskFormat, write_masks
+from segdemo.annotations.cutouts import ImagesByName
 from segdemo.batch import FileStatus, Handler, process_images
 from segdemo.commands.refine_sources import EdgeProvider, MaskSource, file_digest
 from segdemo.commands.resumable_run import ResumableRun, StoredMasks
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.files import ImageFile, write_json
-from segdemo.images import load_rgb
 from segdemo.rip.settings import RIPSettings
 
 
@@ -70,10 +69,10 @@ class RefineRun:
             image_file for image_file in self.image_files if image_file.stem in self.finished
         ]
         masks = StoredMasks(self.store, {file.name: file.stem for file in finished})
-        pixels = LazyImages(finished) if mask_format == "cutouts" else None
+        photos = ImagesByName({file.name: file.path for file in finished})
         try:
             with self.store.publish(output) as draft:
-                sentences = write_masks(masks, draft, mask_format, pixels)
+                sentences = write_masks(masks, draft, mask_format, photos)
                 if mask_format == "panoptic":
                     _mark_stuff(draft, stuff)
         except OSError as error:
@@ -104,27 +103,6 @@ class RefineRun:
             self.edges.digest(image_file),
         )
         return hashlib.blake2b(" ".join(parts).encode(), digest_size=16).hexdigest()
-
-
-class LazyImages(Mapping[str, RGBImage]):
-    """Images by name, read on access; the last one is cached."""
-
-    def __init__(self, image_files: Iterable[ImageFile]) -> None:
-        """Read nothing yet."""
-        self._image_files = {image_file.name: image_file for image_file in image_files}
-        self._read = lru_cache(maxsize=1)(load_rgb)
-
-    def __getitem__(self, name: str) -> RGBImage:
-        """Return an image's pixels; raises InputError."""
-        return self._read(self._image_files[name].path, name)
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
-        return iter(self._image_files)
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self._image_files)
 
 
 def _mark_stuff(path: Path, stuff: Collection[int]) -> None:

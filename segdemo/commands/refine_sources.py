@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from segdemo.annotations import read_masks
+from segdemo.annotations import InstanceRuns, read_masks
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.folders import LABEL_SUFFIXES, annotation_files
 from segdemo.annotations.notes import ReadingNote
@@ -78,9 +78,9 @@ class InstanceFiles:
     def digest(self, name: str) -> str:
         """See `MaskSource`."""
         found = self._of(name)
-        digest = hashlib.blake2b(repr(found.masks.shape).encode())
-        for mask in found.masks:
-            digest.update(np.packbits(mask).tobytes())
+        digest = hashlib.blake2b(repr(found.size).encode())
+        for counts in found.counts:
+            digest.update(counts + b"\n")
         for values in (found.scores, found.category_ids, found.crowd):
             digest.update(b"none" if values is None else values.tobytes())
         digest.update(json.dumps(sorted(found.names.items())).encode())
@@ -88,17 +88,17 @@ class InstanceFiles:
 
     def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
-        masks = self._of(name)
+        masks = self._of(name).decoded()
         repaired, repair = refine_instances(masks, edge, settings)
         return repaired, (
             f"{len(masks)} masks, {repair.split} split, {repair.joined} joined, {repair.dropped} "
             f"dropped: {repair.instances} instances"
         )
 
-    def _of(self, name: str) -> InstanceMasks:
-        if name not in self._masks:
+    def _of(self, name: str) -> InstanceRuns:
+        if name not in self._masks.runs:
             raise InputError(f"{self._path} holds no masks of this photo: check the names.")
-        return self._masks[name]
+        return self._masks.runs[name]
 
 
 class ClassMaps:

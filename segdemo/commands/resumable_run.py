@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from segdemo.annotations import rle
+from segdemo.annotations import InstanceRuns, Instances, rle
 from segdemo.annotations.notes import MALFORMED
-from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.datatypes import InputError
 from segdemo.files import write_json
 
 
@@ -58,12 +58,13 @@ class ResumableRun:
         """Whether no image is finished."""
         return not any(self._photos.rglob("*.json"))
 
-    def store(self, stem: str, fingerprint: str, masks: InstanceMasks) -> None:
+    def store(self, stem: str, fingerprint: str, found: Instances) -> None:
         """Store the result of an image atomically; raises OSError."""
+        masks = found if isinstance(found, InstanceRuns) else InstanceRuns.of(found)
         content = {
             "fingerprint": fingerprint,
             "size": masks.size,
-            "runs": [rle.encode(mask)["counts"] for mask in masks.masks],
+            "runs": [counts.decode("ascii") for counts in masks.counts],
             "scores": masks.scores.tolist(),
             "category_ids": _to_list(masks.category_ids),
             "names": {str(number): name for number, name in masks.names.items()},
@@ -78,17 +79,15 @@ class ResumableRun:
         except (OSError, *MALFORMED):
             return None
 
-    def read(self, stem: str) -> InstanceMasks:
+    def read(self, stem: str) -> InstanceRuns:
         """Return the result of a finished image; raises InputError where it is damaged."""
         file = self._file(stem)
         try:
             content = json.loads(file.read_bytes())
-            size, runs = content["size"], content["runs"]
-            masks = np.empty((len(runs), *size), np.bool_)
-            for mask, counts in zip(masks, runs, strict=True):
-                mask[:] = rle.decode({"size": size, "counts": counts})
-            return InstanceMasks(
-                masks,
+            size = content["size"]
+            return InstanceRuns(
+                rle.runs_size(content),
+                tuple(rle.checked_counts({"size": size, "counts": c}) for c in content["runs"]),
                 np.array(content["scores"], np.float32),
                 _to_array(content["category_ids"], np.int64),
                 {int(number): name for number, name in content["names"].items()},
@@ -149,7 +148,7 @@ class ResumableRun:
                 )
 
 
-class StoredMasks(Mapping[str, InstanceMasks]):
+class StoredMasks(Mapping[str, InstanceRuns]):
     """The finished images' masks by name, read on access: all together may exceed memory."""
 
     def __init__(self, run: ResumableRun, stems: Mapping[str, str]) -> None:
@@ -157,7 +156,7 @@ class StoredMasks(Mapping[str, InstanceMasks]):
         self._run = run
         self._stems = stems
 
-    def __getitem__(self, name: str) -> InstanceMasks:
+    def __getitem__(self, name: str) -> InstanceRuns:
         """Read an image's masks; raises InputError."""
         return self._run.read(self._stems[name])
 

@@ -29,6 +29,7 @@ from segdemo.checkpoints.loading import (
     load_null_text,
 )
 from segdemo.checkpoints.locate import TEXT_ENCODER, VAE, locate_base
+from segdemo.diffdis.denoising import renamed
 from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
@@ -94,7 +95,7 @@ def load_unet(source: Path) -> DiffDISUNet:
     """
     folder = source if source.is_dir() else source.parent
     has_config = (folder / "config.json").exists()
-    config = read_config(folder, "DiffDISUNet") if has_config else OFFICIAL_CONFIG
+    config = renamed(read_config(folder, "DiffDISUNet")) if has_config else OFFICIAL_CONFIG
     weights: dict[str, torch.Tensor] = {}
     for file in network_files(source).files:
         try:

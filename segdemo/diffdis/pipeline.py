@@ -16,10 +16,13 @@ from diffusers import AutoencoderKL, DDPMScheduler
 from torch.nn import functional as F
 
 from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
+from segdemo.diffdis.denoising import LAST_TIMESTEP, find_denoising
+from segdemo.diffdis.noise import pyramid_noise, shared_noise
 from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
 from segdemo.diffdis.unet import DiffDISUNet, task_labels
 from segdemo.diffusion import (
-    add_noise,
+    ancestral_step,
+    ddim_step,
     decode_latents,
     encode_latents,
     predict_clean,
@@ -29,8 +32,6 @@ from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
 from segdemo.subject import load_subject_network, predict_saliency
-
-LAST_TIMESTEP = 999
 
 SALIENCY_WEIGHT = np.float32(2 / 3)
 """U2NetP's share in the mean that `second_opinion` takes; chosen on validation photos."""
@@ -169,6 +170,28 @@ class DiffDISPipeline:
         )
         return predict_clean(self.scheduler, noisy, prediction, timestep)  # (2B, 4, h, w)
 
+    def denoise_steps(
+        self,
+        latents: torch.Tensor,
+        condition_pyramid: tuple[torch.Tensor, ...],
+        noisy: torch.Tensor,
+        timesteps: Sequence[int],
+        ancestral: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Take a step at each of the timesteps, descending; see `denoise`.
+
+        Between them by DDIM, or with `ancestral` by eq. 3, whose fresh noise it draws.
+        """
+        clean = self.denoise(latents, condition_pyramid, noisy, timesteps[0])
+        for timestep, earlier in pairwise(timesteps):
+            if ancestral is None:
+                noisy = ddim_step(self.scheduler, noisy, clean, timestep, earlier)
+            else:
+                fresh = torch.randn(noisy.shape, generator=ancestral).to(noisy)
+                noisy = ancestral_step(self.scheduler, noisy, clean, timestep, earlier, fresh)
+            clean = self.denoise(latents, condition_pyramid, noisy, earlier)
+        return clean  # (2B, 4, h, w)
+
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Decode to one channel in [0, 1]: mean of the colours, clipped; (B, 8h, 8w).
 
@@ -179,19 +202,23 @@ class DiffDISPipeline:
 
     # Prediction of an image -----------------------------------------------------------------------
 
-    def predict(self, images: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Run one pass on an image (1, 3, H, W); noise (1, 4, H/8, W/8) serves both streams.
+    def predict(
+        self,
+        images: torch.Tensor,
+        noise: torch.Tensor,
+        ancestral: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Run one pass on an image (1, 3, H, W), with as many steps as the network is made for.
 
+        noise: (2, 4, H/8, W/8), mask's and edge's; of (1, ..) one serves both. ancestral: see
+        `denoise_steps`.
         Returns mask and edge, (2, H, W) in [0, 1], not stretched. A network that was trained
         without the edge task gets the band along its mask's outline as edge.
         """
         latents, pyramid = self.encode(images), self.condition_pyramid(images)
-        noisy = noise.repeat(self.tasks, 1, 1, 1)
-        steps = denoising_timesteps(self.unet.config.denoising_steps)
-        clean = self.denoise(latents, pyramid, noisy, steps[0])
-        for before, timestep in pairwise(steps):
-            noisy = _less_noisy(self.scheduler, noisy, clean, before, timestep)
-            clean = self.denoise(latents, pyramid, noisy, timestep)
+        noisy = noise.expand(self.tasks, -1, -1, -1)
+        timesteps = find_denoising(self.unet.config.denoising).test
+        clean = self.denoise_steps(latents, pyramid, noisy, timesteps, ancestral)
         maps = self.decode(clean)
         return maps if self.tasks == 2 else torch.cat([maps, _outline(maps)])  # (2, H, W)
 
@@ -201,16 +228,17 @@ class DiffDISPipeline:
         augmentations: Sequence[Augmentation],
         noises: Sequence[torch.Tensor],
         after_pass: Callable[[], None] = lambda: None,
+        ancestral: torch.Generator | None = None,
     ) -> tuple[torch.Tensor, tuple[float, float]]:
         """Average passes over augmented copies of an image (1, 3, S, S), each stretched by itself.
 
-        noises: one (1, 4, s/8, s/8) for each copy of side s. Returns the mean maps (2, S, S)
-        and the range of the masks before stretching.
+        noises: see `predict`, one for each copy. Returns the mean maps (2, S, S) and the range of
+        the masks before stretching.
         """
         side = images.shape[-1]
         maps, lows, highs = [], [], []
         for augmentation, noise in zip(augmentations, noises, strict=True):
-            raw = self.predict(augmentation.apply(images), noise)  # (2, s, s)
+            raw = self.predict(augmentation.apply(images), noise, ancestral)  # (2, s, s)
             lows.append(float(raw[0].min()))
             highs.append(float(raw[0].max()))
             maps.append(augmentation.undo(stretch(raw)[None], side)[0])  # (2, S, S)
@@ -234,6 +262,7 @@ class DiffDISPipeline:
         square = square_tensor(image, side).to(self.device)  # (1, 3, S, S)
         augmentations = AUGMENTED if settings.augment else PLAIN
         generator = torch.Generator().manual_seed(settings.seed)
+        ancestral = generator if settings.sampler == "ddpm" else None
         scale = self.noise if settings.ensemble == 1 else 1.0  # members differ by their noise
         done, total = 0, settings.ensemble * len(augmentations)
 
@@ -247,11 +276,13 @@ class DiffDISPipeline:
             progress(0, total)
         members, ranges = [], []
         for _ in range(settings.ensemble):
-            sides = [augmentation.size(side) // 8 for augmentation in augmentations]
             noises = [
-                scale * torch.randn(1, 4, s, s, generator=generator).to(self.device) for s in sides
+                scale * self._draw_noise(augmentation.size(side) // 8, settings.noise, generator)
+                for augmentation in augmentations
             ]
-            maps, mask_range = self.predict_averaged(square, augmentations, noises, after_pass)
+            maps, mask_range = self.predict_averaged(
+                square, augmentations, noises, after_pass, ancestral
+            )
             members.append(maps)
             ranges.append(mask_range)
         mean_range = (
@@ -267,10 +298,14 @@ class DiffDISPipeline:
             result = replace(result, mask=mask)
         return result
 
-
-def denoising_timesteps(steps: int) -> list[int]:
-    """Return the timesteps of a number of steps, descending: 1 gives 999, 2 give 999 and 499."""
-    return [round((LAST_TIMESTEP + 1) * (steps - k) / steps) - 1 for k in range(steps)]
+    def _draw_noise(self, side: int, kind: str, generator: torch.Generator) -> torch.Tensor:
+        """Draw what a pass starts from, (tasks, 4, side, side)."""
+        if kind == "gaussian":
+            noise = shared_noise(self.tasks, (1, 4, side, side), generator)
+        else:
+            seed = int(torch.randint(2**62, (), generator=generator))
+            noise = pyramid_noise((self.tasks, 4, side, side), np.random.default_rng(seed))
+        return noise.to(self.device)
 
 
 def stretch(maps: torch.Tensor) -> torch.Tensor:
@@ -314,18 +349,6 @@ def _result(
         mask_range=mask_range,
         uncertainty=uncertainty,
     )
-
-
-def _less_noisy(
-    scheduler: DDPMScheduler, noisy: torch.Tensor, clean: torch.Tensor, before: int, timestep: int
-) -> torch.Tensor:
-    """Go from one timestep to an earlier one by the noise that was found (DDIM).
-
-    Unlike fresh noise this keeps the answer a function of the seed.
-    """
-    alpha = scheduler.alphas_cumprod[before].to(noisy.device)
-    noise = (noisy - alpha.sqrt() * clean) / (1 - alpha).sqrt()
-    return add_noise(scheduler, clean, noise, timestep)
 
 
 def _outline(maps: torch.Tensor) -> torch.Tensor:

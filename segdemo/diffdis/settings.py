@@ -9,6 +9,7 @@ from segdemo.settings import LARGEST_SEED, check_settings, setting
 
 SIDE_MULTIPLE = 64  # the autoencoder divides by 8, the U-Net by 8 more
 LARGEST_SIDE = 2048
+NOISES = ("gaussian", "pyramid")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,19 @@ class DiffDISSettings:
         minimum=1,
         maximum=32,
         unit="passes",
+    )
+    noise: str = setting(
+        "gaussian",
+        "Starting noise; gaussian: one for mask and edge, as the paper prints it; pyramid: "
+        "multi-resolution, one for each, as the official code trains with.",
+        choices=NOISES,
+        label="Starting noise",
+    )
+    sampler: str = setting(
+        "ddim",
+        "Of models with several denoising steps; ddim: by the noise that was found, ddpm: "
+        "ancestral, with fresh noise (eq. 3).",
+        choices=("ddim", "ddpm"),
     )
 
     def __post_init__(self) -> None:

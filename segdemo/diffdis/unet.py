@@ -18,6 +18,8 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
+from segdemo.diffdis.denoising import ONE_STEP, find_denoising
+
 MASK_LABEL = (0.0, 0.8414709848078965, 1.0, 0.5403023058681398)
 """[sin 0, sin 1, cos 0, cos 1]: BDE's positional code of (0, 1), the task label of a mask."""
 
@@ -158,27 +160,28 @@ class DiffDISUNet(UNet2DConditionModel):
         edge_task: bool = True,
         interaction: str = "dbia",
         scale_injection: bool = True,
-        denoising_steps: int = 1,
+        denoising: str = ONE_STEP,
         photo_widths: tuple[int, ...] = (),
         **kwargs: Any,
     ) -> None:
         """Build the stock U-Net, then replace its middle and add the injectors.
 
         edge_task: without it a batch holds mask items only. interaction: one of `INTERACTIONS`.
-        scale_injection: whether there is SWCI. denoising_steps: how many steps it was trained for.
+        scale_injection: whether there is SWCI. denoising: the paradigm that it was trained by.
         photo_widths: channels of photo features at 1/8, 1/16, 1/32 and 1/64 of the image, which
         join the hidden states there; none in the paper.
         Raises ValueError for an interaction that does not exist or has no edges to see, and for
-        another number of photo widths.
+        another number of photo widths; InputError for a paradigm that does not exist.
         """
         if interaction not in (INTERACTIONS if edge_task else ("none",)):
             raise ValueError(f"interaction {interaction!r} with edge_task {edge_task}")
+        find_denoising(denoising)
         super().__init__(*args, **kwargs)
         self.register_to_config(
             edge_task=edge_task,
             interaction=interaction,
             scale_injection=scale_injection,
-            denoising_steps=denoising_steps,
+            denoising=denoising,
             photo_widths=tuple(photo_widths),
         )
         if interaction != "none":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from segdemo.datatypes import MAX_INSTANCES, Front, InputError, InstanceMasks, Labels
+from segdemo.annotations import InstanceRuns, Instances
+from segdemo.datatypes import MAX_INSTANCES, Front, InputError, Labels
 from segdemo.editing.image import EditedImage
 from segdemo.editing.storage import Instance
 
@@ -14,7 +16,7 @@ UNLABELLED = "unlabelled"
 
 
 def flatten_masks(
-    masks: InstanceMasks, front: Front = "smaller"
+    masks: Instances, front: Front = "smaller"
 ) -> tuple[Labels, dict[int, Instance], list[str]]:
     """Flatten instances to a label map for editing; instance i gets the number i + 1.
 
@@ -69,14 +71,14 @@ def add_instances(image: EditedImage, labels: Labels, known: Mapping[int, Instan
     return losses
 
 
-def to_masks(image: EditedImage, names: Mapping[int, str]) -> InstanceMasks:
+def to_runs(image: EditedImage, names: Mapping[int, str]) -> InstanceRuns:
     """Return an image's instances in rising order of their numbers.
 
     names: what classes are called. Where some instances have a class and others none, those get a
     class "unlabelled".
     """
     labels, known = image.snapshot()
-    masks = InstanceMasks.from_label_map(labels).masks
+    runs = InstanceRuns.from_label_map(labels)
     own = [known[int(number)] for number in np.unique(labels) if number]
     crowd = np.array([instance.crowd for instance in own], np.bool_)
     scores = np.array([instance.score for instance in own], np.float32)
@@ -87,4 +89,5 @@ def to_masks(image: EditedImage, names: Mapping[int, str]) -> InstanceMasks:
         if len(used) < len(own):
             names[other] = UNLABELLED
         ids = np.array([other if i.category is None else i.category for i in own], np.int64)
-    return InstanceMasks(masks, scores, ids, names, crowd if crowd.any() else None)
+    crowds = crowd if crowd.any() else None
+    return replace(runs, scores=scores, category_ids=ids, names=names, crowd=crowds)

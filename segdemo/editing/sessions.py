@@ -19,7 +19,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.annotations import Instances
+from segdemo.datatypes import InputError
 from segdemo.editing import journal, storage
 from segdemo.editing.image import EditedImage, EditLockLostError
 from segdemo.editing.masks import add_instances, flatten_masks
@@ -68,7 +69,7 @@ class Session:
         """When it was used last, in seconds since 1970."""
         return (self._folder / META).stat().st_mtime
 
-    def add(self, name: str, masks: InstanceMasks, files: Mapping[str, Path]) -> list[str]:
+    def add(self, name: str, masks: Instances, files: Mapping[str, Path]) -> list[str]:
         """Add an image called `name`; returns what was left out, in sentences.
 
         files: what to keep copies of beside it, such as the photo, by the name that `file` takes.
@@ -106,7 +107,7 @@ class Session:
         """Return one of the files that `add` was given."""
         return self._place(index) / kept
 
-    def add_masks(self, index: int, masks: InstanceMasks) -> list[str]:
+    def add_masks(self, index: int, masks: Instances) -> list[str]:
         """Add instances to an image as one edit, where it has none yet.
 
         Returns what was left out, in sentences. Raises InputError.
@@ -172,7 +173,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     return {"names": names, "classes": {}}
 
 
-def _with_classes_of(classes: dict[int, str], masks: InstanceMasks) -> InstanceMasks:
+def _with_classes_of(classes: dict[int, str], masks: Instances) -> Instances:
     """Give each class the number that `classes` has for its name, or a free one, which is added."""
     if masks.category_ids is None:
         return masks

@@ -1,56 +1,105 @@
-"""The miniature of the paper's table 3: what its rows are, and what it says of their figures."""
+"""The miniature of the paper's ablations: what its rows are, and what it says of their figures."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.ablations import PARTS, SCRATCH, WHOLE, main, table, variants
+from benchmarks.ablation_measures import open_model, spread_of_masks
+from benchmarks.ablation_tables import FINISHED, TABLES, TableRow, table_lines
+from benchmarks.ablations import Ablations, main, variants
 from segdemo.images import load_rgb
 from tests.training.diffdis.drawn_pairs import draw_pairs
 from tests.training.diffdis.narrow import write_narrow
 from training.diffdis.base import Ablation
+from training.diffdis.pairs import find_pairs
 from training.diffdis.settings import DiffDISTraining
 
-
-def test_each_row_adds_one_part() -> None:
-    rows = variants(DiffDISTraining(data_dir="here"))
-    assert [(row.ablation, row.mixed) for row in rows.values()] == [
-        (Ablation(edge_task=False, interaction="none", scale_injection=False), False),
-        (Ablation(interaction="none", scale_injection=False), False),
-        (Ablation(scale_injection=False), False),
-        (Ablation(), False),
-        (Ablation(), True),
-        (Ablation(), True),
-    ]
-    assert [row.from_scratch for row in rows.values()] == 5 * [False] + [True]
-    assert all(row.from_prior != row.from_scratch for row in rows.values())
+PLAIN = Ablation(edge_task=False, interaction="none", scale_injection=False)
 
 
-def test_it_trains_all_rows_once_and_prints_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_narrow(tmp_path_factory.mktemp("narrow") / "model", prior=True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_pairs(tmp_path_factory.mktemp("pairs") / "data", 6)
+
+
+def test_rows_differ_in_what_their_table_is_about() -> None:
+    common = DiffDISTraining(data_dir="here", base_model="small")
+    found = variants(Ablations(), common)
+    assert {name: (one.ablation, one.mixed) for name, one in found.items()} == {
+        "none": (PLAIN, False),
+        "edge": (Ablation(interaction="none", scale_injection=False), False),
+        "dbia": (Ablation(scale_injection=False), False),
+        "swci": (Ablation(), False),
+        "cutmix": (Ablation(), True),
+        "concat": (Ablation(interaction="concat", scale_injection=False), False),
+        "scratch": (PLAIN, False),
+        "drawn2": (Ablation(False, "none", False, "1*/2"), False),
+        "unrolled2": (Ablation(False, "none", False, "2/2"), False),
+        "drawn10": (Ablation(False, "none", False, "1*/10"), False),
+    }
+    assert [name for name, one in found.items() if one.from_scratch] == ["scratch"]
+    assert all(one.from_prior != one.from_scratch for one in found.values())
+    other = variants(Ablations(tables=["4"], other_prior="small-imagenet"), common)
+    assert other["other_prior"].base_model == "small-imagenet" and "dbia" not in other
+
+
+def test_it_trains_and_measures_each_variant_once_and_prints_all_tables(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = write_narrow(tmp_path / "model", prior=True)
-    data = draw_pairs(tmp_path / "data", 6)
     given = ["--data_dir", str(data), "--base_model", str(model), "--device", "cpu"]
     given += ["--output_dir", str(tmp_path / "runs"), "--figure", str(tmp_path / "curves.png")]
-    given += ["--image_size", "64", "--batch_size", "2", "--precision", "fp32", "--seeds", "3"]
-    given += ["--validate_steps", "1", "--max_steps"]
-    assert main([*given, "2"]) == 0
+    given += ["--batch_size", "2", "--precision", "fp32", "--seeds", "3", "--noise_seeds", "2"]
+    tables = ["4", "5", "fig4"]
+    given += ["--tables", *tables, "--validate_steps", "1", "--max_steps"]
+    assert main([*given, "1"]) == 0
     printed = capsys.readouterr().out
-    for name in (*PARTS, SCRATCH):
-        assert f"| {name} | 0." in printed
-    assert "| loss at step | 2 |" in printed and "| max_f at step | 1 | 2 |" in printed
+    for row in (row for table in tables for row in TABLES[table] if row.variant != "other_prior"):
+        assert f"| {row.label} | 0." in printed
+    paper = "SD-Turbo, trained with 2 steps, tested with 2 (DiffDIS, Table 4; binarised maps)"
+    assert f"| {paper} | 0.894" in printed and printed.count("could not be had") == 1
+    assert "| loss at step | 1 |" in printed and "| max_f at step | 1 |" in printed
     assert load_rgb(tmp_path / "curves.png").shape[1] > 600
     assert not list((tmp_path / "runs").rglob("*.pt"))
 
-    logs = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("*.csv")}
-    assert main([*given, "2"]) == 0
-    assert capsys.readouterr().out == printed
-    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("*.csv")} == logs
-    assert main([*given, "3"]) == 2
+    # a run that was stopped after training is measured, finished ones are left alone
+    marks = sorted((tmp_path / "runs").rglob(FINISHED))
+    times = {file: file.stat().st_mtime_ns for file in marks[1:]}
+    assert len(marks) == 8
+    marks[0].unlink()
+    assert main([*given, "1"]) == 0
+    assert marks[0].exists() and {file: file.stat().st_mtime_ns for file in marks[1:]} == times
+    assert main([*given, "2"]) == 2
     assert "other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--tables", "2"], "choose of 3, 4, 5, fig4"),
+        (["--noise_seeds", "1"], "2 or more"),
+        (["--preset", "paper"], "by the options themselves"),
+    ],
+)
+def test_wrong_usage(given: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--data_dir", "here", *given]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_spread_is_that_of_the_masks_over_seeds(model: Path, data: Path) -> None:
+    pipeline = open_model(model, "cpu")
+    pairs = find_pairs(data).pairs[:2]
+    found = spread_of_masks(pipeline, pairs, 64, seeds=3)
+    assert 0 < found["deviation"] < 0.5 and 0 < found["disagreement"] <= 1
+    pipeline.noise = 0.0  # all seeds start from the same
+    assert max(spread_of_masks(pipeline, pairs, 64, seeds=3).values()) < 1e-6
 
 
 def test_a_change_counts_where_it_is_larger_than_what_seeds_differ_by(tmp_path: Path) -> None:
@@ -58,18 +107,21 @@ def test_a_change_counts_where_it_is_larger_than_what_seeds_differ_by(tmp_path: 
         folders = [tmp_path / f"{name}{place}" for place in range(len(figures))]
         for folder, (max_f, mae) in zip(folders, figures, strict=True):
             folder.mkdir()
-            (folder / "validation.csv").write_text(f"step,max_f,mae\n1,0,1\n2,{max_f},{mae}\n")
+            values = {"maxF": max_f, "wF": 0.5, "adpE": 0.5, "S": 0.5, "MAE": mae, "seconds": 1}
+            (folder / FINISHED).write_text(json.dumps({"figures": {"ddim": values}}))
         return folders
 
-    lines = table(
-        {
-            "none": runs("a", [(0.5, 0.2), (0.6, 0.2), (0.7, 0.2)]),
-            WHOLE: runs("b", [(0.6, 0.1), (0.7, 0.1), (0.8, 0.1)]),
-            SCRATCH: runs("c", [(0.1, 0.3), (0.2, 0.3), (0.3, 0.3)]),
-        }
-    )
-    assert lines[2:] == [
-        "| none | 0.600 ± 0.100 |  | 0.200 ± 0.000 |  |",
-        "| + CutMix | 0.700 ± 0.100 | +0.100, within spread | 0.100 ± 0.000 | -0.100, better |",
-        "| all, from scratch | 0.200 ± 0.100 | -0.500, worse | 0.300 ± 0.000 | +0.200, worse |",
+    every = {
+        "a": runs("a", [(0.5, 0.2), (0.6, 0.2), (0.7, 0.2)]),
+        "b": runs("b", [(0.6, 0.1), (0.7, 0.1), (0.8, 0.1)]),
+        "c": runs("c", [(0.1, 0.3), (0.2, 0.3), (0.3, 0.3)]),
+    }
+    rows = [TableRow("first", "a"), TableRow("second", "b", "a"), TableRow("third", "c", "b")]
+    cells = [[cell.strip() for cell in line.split("|")] for line in table_lines("3", rows, every)]
+    assert [row[1:3] + row[6:] for row in cells[5:8]] == [
+        ["first", "0.600 ± 0.100", "0.200 ± 0.000", "1.000 ± 0.000", "", "", ""],
+        ["second", "0.700 ± 0.100", "0.100 ± 0.000", "1.000 ± 0.000"]
+        + ["+0.100, within spread", "-0.100, better", ""],
+        ["third", "0.200 ± 0.100", "0.300 ± 0.000", "1.000 ± 0.000"]
+        + ["-0.500, worse", "+0.200, worse", ""],
     ]

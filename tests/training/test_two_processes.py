@@ -113,6 +113,7 @@ def ended(
             "learning_rate": RATE,
             "warmup_steps": 0,
             "from_scratch": True,
+            "denoising": "2/2",
             "validation_share": 0.2,
             **on_cpu,
         },

@@ -18,6 +18,7 @@ from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import HUB_ID, download
 from segdemo.checkpoints.registry import registered_source
 from segdemo.datatypes import InputError
+from segdemo.diffdis.denoising import ONE_STEP
 from segdemo.diffdis.loading import SD_TURBO_SCHEDULE, assemble, load_unet
 from segdemo.diffdis.parameter_names import our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -41,7 +42,7 @@ class Ablation:
     edge_task: bool = True
     interaction: str = "dbia"
     scale_injection: bool = True
-    denoising_steps: int = 1
+    denoising: str = ONE_STEP
 
     def config(self) -> dict[str, Any]:
         """Return the network's own part of its config."""
@@ -67,15 +68,15 @@ def load_base(name: str, ablation: Ablation, start: str, seed: int) -> BaseModel
     that it lacks. Raises InputError (CheckpointError for the files).
     """
     torch.manual_seed(seed)
-    is_stable_diffusion = _is_stable_diffusion(name)
-    if is_stable_diffusion and start == "prior":
+    generative = is_stable_diffusion(name)
+    if generative and start == "prior":
         raise InputError(f"{name} is a generative model itself: leave --from_prior out.")
-    if is_stable_diffusion or start == "prior":
+    if generative or start == "prior":
         backbone = locate_backbone(name)
         unet = _plain_unet(backbone.network, start)
         files = _files_of(backbone)
         pipeline = assemble(files, DiffDISUNet.from_stable_diffusion(unet, **vars(ablation)))
-        if is_stable_diffusion:
+        if generative:
             pipeline.scheduler = _one_step_scheduler(backbone.folder)
         return BaseModel(pipeline, name, files.card.licence, {})
     files = locate_diffdis(name)
@@ -83,7 +84,7 @@ def load_base(name: str, ablation: Ablation, start: str, seed: int) -> BaseModel
     return BaseModel(assemble(files, unet), name, files.card.licence, files.card.segment)
 
 
-def _is_stable_diffusion(name: str) -> bool:
+def is_stable_diffusion(name: str) -> bool:
     """Whether a name is a model as diffusers saves it, with a plain U-Net."""
     folder = Path(name).expanduser()
     if registered_source(name, "diffdis") or folder.is_file():

@@ -19,12 +19,12 @@ from training.loop.sampling import BatchIndex
 class PairBatch:
     """planes: (B, 5, S, S) in [-1, 1], red, green, blue, mask, edge. noise: (tasks * B, 4, s, s).
 
-    timestep: the noise level of the latents.
+    timesteps: the noise level of the latents, and of those that follow where steps are unrolled.
     """
 
     planes: torch.Tensor
     noise: torch.Tensor
-    timestep: int
+    timesteps: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ class PairBatches:
         batch = torch.stack(items)  # (B, 5, S, S)
         if self.mixed:
             batch = cutmix(batch, torch.from_numpy(draw_boxes(len(batch), size, rng)))
-        noise, timestep = self.noise(rng)
-        return PairBatch(batch, noise, timestep)
+        return PairBatch(batch, *self.noise(rng))
 
 
 def read_planes(pair: ImageMaskPair) -> Planes:

@@ -93,15 +93,18 @@ def stack(items: Iterable[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor
 
 @dataclass(frozen=True, eq=False)
 class EncodedBatch:
-    """Latents with the noise that they get, (tasks * B, 4, s, s), for a timestep."""
+    """Latents with the noise that they get, (tasks * B, 4, s, s), for the first timestep.
+
+    timesteps: descending; all steps are taken one after another.
+    """
 
     latents: Latents
     noise: torch.Tensor
-    timestep: int
+    timesteps: tuple[int, ...]
 
     def to(self, device: torch.device) -> EncodedBatch:
         """Return the same on a device."""
-        return EncodedBatch(self.latents.to(device), self.noise.to(device), self.timestep)
+        return EncodedBatch(self.latents.to(device), self.noise.to(device), self.timesteps)
 
 
 @dataclass(frozen=True)
@@ -185,4 +188,4 @@ def encode_planes(pipeline: DiffDISPipeline, planes: torch.Tensor) -> Latents:
 
 def encode_batch(pipeline: DiffDISPipeline, batch: PairBatch) -> EncodedBatch:
     """Encode a batch of images."""
-    return EncodedBatch(encode_planes(pipeline, batch.planes), batch.noise, batch.timestep)
+    return EncodedBatch(encode_planes(pipeline, batch.planes), batch.noise, batch.timesteps)

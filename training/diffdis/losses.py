@@ -19,19 +19,21 @@ CROP = 16  # latents along a side of the crop whose pixels are compared
 def diffdis_losses(
     pipeline: DiffDISPipeline, batch: EncodedBatch, pixels: PixelTargets | None = None
 ) -> Losses:
-    """Return the error of the one step in latent space, mask and edge weighted alike (eq. 5).
+    """Return the error of the clean latents, mask and edge weighted alike (eq. 5).
 
+    Of several timesteps all steps are taken, as at test by DDIM, and the last one's error counts:
+    its gradients reach every step.
     The official code shows each image to the injectors' BatchNorm twice, once for each half of the
     batch. A network without the edge task has B items, and no edge loss. pixels: adds a loss of the
     decoded masks, which the paper does not have.
     """
     latents = batch.latents
     target = torch.cat([latents.mask, latents.edge][: pipeline.tasks])  # (2B, 4, h, w)
-    noisy = add_noise(pipeline.scheduler, target, batch.noise, batch.timestep)
+    noisy = add_noise(pipeline.scheduler, target, batch.noise, batch.timesteps[0])
     injected = len(pipeline.unet.injectors)  # what follows are photo features, without BatchNorm
     pyramid = tuple(level.repeat(pipeline.tasks, 1, 1, 1) for level in latents.pyramid[:injected])
     pyramid += latents.pyramid[injected:]
-    clean = pipeline.denoise(latents.image, pyramid, noisy, batch.timestep)  # (2B, 4, h, w)
+    clean = pipeline.denoise_steps(latents.image, pyramid, noisy, batch.timesteps)  # (2B, 4, h, w)
     mask = clean[: len(latents.mask)]  # (B, 4, h, w)
     losses = {"mask": F.mse_loss(mask, latents.mask)}
     if pipeline.tasks == 2:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from segdemo.datatypes import InputError
-from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.diffdis.denoising import ONE_STEP, find_denoising, renamed
+from segdemo.diffdis.settings import NOISES, DiffDISSettings
 from segdemo.diffdis.unet import INTERACTIONS
 from segdemo.settings import setting
 from training.diffdis.base import Ablation
@@ -102,12 +104,17 @@ class DiffDISTraining(LoopSettings):
     )
     no_swci: bool = setting(False, "Ablation: no scale-wise condition injection.")
     no_cutmix: bool = setting(False, "Ablation: no CutMix.")
-    denoising_steps: int = setting(
-        1,
-        "Ablation: steps from noise to mask; the paper has 1, 2, 10, and a 1* that is left out "
-        "here, as no source at hand says what it is.",
-        minimum=1,
-        maximum=1000,
+    denoising: str = setting(
+        ONE_STEP,
+        "Steps in training / steps at test, as in table 4. 1/1: timestep 999; 1*/2: 999 or 499 is "
+        "drawn in training, both are taken at test; 2/2: both are unrolled in training, too; "
+        "1*/10: any of 0 to 999 is drawn, ten are taken at test.",
+    )
+    noise: str = setting(
+        "pyramid",
+        "Of the latents in training; pyramid: multi-resolution, another for mask and edge, as the "
+        "official code; gaussian: one for both, as algorithm 1 prints it.",
+        choices=NOISES,
     )
     export_precision: str = setting(
         "fp32", "Number format of the exported weights.", choices=("fp32", "fp16"), may_change=True
@@ -129,12 +136,18 @@ class DiffDISTraining(LoopSettings):
         if not (self.epochs or self.minutes) and self.max_steps >= NO_LIMIT:
             raise InputError("No end: give --epochs, --minutes or --max_steps.")
         DiffDISSettings(size=self.image_size)
+        find_denoising(self.denoising)
+
+    @classmethod
+    def present(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a run's stored settings under today's names, with what was not yet a choice."""
+        return {"denoising": ONE_STEP, "noise": "pyramid"} | renamed(stored)
 
     @property
     def ablation(self) -> Ablation:
         """The network that is trained."""
         interaction = "none" if self.no_edge else self.interaction
-        return Ablation(not self.no_edge, interaction, not self.no_swci, self.denoising_steps)
+        return Ablation(not self.no_edge, interaction, not self.no_swci, self.denoising)
 
     @property
     def mixed(self) -> bool:

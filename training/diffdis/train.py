@@ -192,8 +192,8 @@ def _maker(
     pipeline: DiffDISPipeline,
     accelerator: Accelerator,
 ) -> PairBatches | CachedBatches:
-    size, steps = settings.image_size, settings.denoising_steps
-    noise = NoiseSampler(settings.batch_size, size, pipeline.tasks, steps)
+    size, kind = settings.image_size, settings.noise
+    noise = NoiseSampler(settings.batch_size, size, pipeline.tasks, settings.denoising, kind)
     stretched, augmented = not settings.fixed_range, not settings.no_augmentation
     if not settings.cache_latents:
         return PairBatches(pairs, noise, augmented, settings.mixed, stretched)

@@ -39,6 +39,11 @@ class Settings:
         """Check ranges and choices; raises InputError."""
         check_settings(self)
 
+    @classmethod
+    def present(cls, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that an earlier version stored under today's names."""
+        return dict(stored)
+
     def fixed(self) -> dict[str, Any]:
         """Return the settings that must not change when a run is resumed."""
         return {

@@ -176,7 +176,8 @@ class _Run:
 
     def _restore(self, path: Path, state: dict[str, Any]) -> None:
         try:
-            check_resumed(state.get("settings", {}), self.settings.fixed(), str(path))
+            earlier = self.settings.present(state.get("settings", {}))
+            check_resumed(earlier, self.settings.fixed(), str(path))
             load_trained_state(self.task.model, state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])

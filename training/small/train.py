@@ -12,14 +12,15 @@ import torch
 from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
+from segdemo.diffdis.denoising import LAST_TIMESTEP
 from segdemo.diffdis.loading import load_unet, save_unet
-from segdemo.diffdis.pipeline import LAST_TIMESTEP, DiffDISPipeline
+from segdemo.diffdis.noise import pyramid_noise
+from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import pick_device
 from segdemo.photo_features import PhotoFeatures
 from training.diffdis.latents import EncodedBatch
 from training.diffdis.losses import PixelTargets, diffdis_losses
-from training.diffdis.noise import pyramid_noise
 from training.loop.sampling import BatchIndex
 from training.loop.trainer import (
     Losses,
@@ -146,7 +147,7 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
         batch = replace(batch, latents=regularize(batch.latents, noise, dropout)).to(device)
         shape = (2 * settings.batch_size, *batch.latents.image.shape[1:])
         encoded = EncodedBatch(
-            batch.latents, pyramid_noise(shape, index.rng).to(device), LAST_TIMESTEP
+            batch.latents, pyramid_noise(shape, index.rng).to(device), (LAST_TIMESTEP,)
         )
         rng = np.random.default_rng(index.torch_seed)
         pixels = PixelTargets(batch.pixels, settings.pixel_weight, rng)

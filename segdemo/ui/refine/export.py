@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from segdemo.annotations import MaskFormat, write_masks
+from segdemo.annotations import InstanceRuns, MaskFormat, write_masks
+from segdemo.annotations.cutouts import ImagesByName
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
-from segdemo.editing.masks import UNLABELLED, to_masks
+from segdemo.editing.masks import UNLABELLED, to_runs
 from segdemo.editing.sessions import Session
-from segdemo.images import load_rgb
 from segdemo.ui.kept_files import download_folder, file_stem, pack
 from segdemo.ui.refine.opening import PHOTO
 
@@ -35,11 +35,11 @@ def export_masks(
     current: the image that "This photo" means. Raises InputError where there is nothing to write.
     """
     chosen = _chosen(session, current, scope)
-    masks: dict[str, InstanceMasks] = {}
+    masks: dict[str, InstanceRuns] = {}
     damaged: list[str] = []
     for index in list(chosen):
         try:
-            masks[session.names[index]] = to_masks(session.image(index), session.classes)
+            masks[session.names[index]] = to_runs(session.image(index), session.classes)
         except InputError as error:  # the others are exported
             damaged.append(f"{session.names[index]} was left out: {error}")
             chosen.remove(index)
@@ -47,10 +47,9 @@ def export_masks(
         raise InputError(" ".join(damaged))
     images = None
     if mask_format == "cutouts":
-        images = {
-            session.names[index]: load_rgb(session.file(index, PHOTO), session.names[index])
-            for index in chosen
-        }
+        images = ImagesByName(
+            {session.names[index]: session.file(index, PHOTO) for index in chosen}
+        )
     file, losses = write_as_one_file(masks, mask_format, images)
     losses = [*damaged, *losses]
     if any(UNLABELLED in own.names.values() for own in masks.values()):
@@ -59,7 +58,7 @@ def export_masks(
 
 
 def write_as_one_file(
-    masks: Mapping[str, InstanceMasks],
+    masks: Mapping[str, InstanceMasks] | Mapping[str, InstanceRuns],
     mask_format: MaskFormat,
     images: Mapping[str, RGBImage] | None,
 ) -> tuple[Path, list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segdemo.annotations import MasksRead, read_masks
+from segdemo.annotations import InstanceRuns, Instances, MasksRead, read_masks
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.editing.sessions import Session
@@ -46,7 +46,7 @@ def open_files(
             continue
         sizes[picture.name] = (image.shape[0], image.shape[1])
     readable = [picture for picture in pictures if picture.name in sizes]
-    found = _masks_of(masks, sizes, lines)
+    found: dict[str, Instances] = {**_masks_of(masks, sizes, lines)}
     opened = 0
     for picture in readable:
         own = found.get(picture.name, _none(sizes[picture.name]))
@@ -125,8 +125,8 @@ def read_masks_of_one(upload: Upload, photo: str, size: Size) -> tuple[InstanceM
 
 def _masks_of(
     uploads: Sequence[Upload], sizes: dict[str, Size], lines: list[str]
-) -> dict[str, InstanceMasks]:
-    found: dict[str, InstanceMasks] = {}
+) -> dict[str, InstanceRuns]:
+    found: dict[str, InstanceRuns] = {}
     for upload in uploads:
         name = upload_name(upload)
         try:
@@ -137,7 +137,7 @@ def _masks_of(
         lines += masks.sentences()
         if not masks:
             lines.append(f"{name} has no masks for these photos: names must agree.")
-        for key, own in masks.items():
+        for key, own in masks.runs.items():
             if key in found:
                 lines.append(f"{name} has masks for {key}, which has some already: left out.")
             found.setdefault(key, own)
@@ -154,7 +154,7 @@ def _read(upload: Upload, name: str, sizes: dict[str, Size]) -> MasksRead:
     anywhere = read_masks(path, None, name=name)
     if len(anywhere) != 1:
         return masks
-    (unnamed,) = anywhere.values()
+    (unnamed,) = anywhere.runs.values()
     if unnamed.size != size:
         height, width = unnamed.size
         raise InputError(

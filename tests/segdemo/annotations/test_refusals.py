@@ -98,9 +98,9 @@ def test_masks_that_come_twice(tmp_path: Path):
 
 
 def test_more_masks_than_fit_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(collector, "MAX_MASK_BYTES", 44)
+    monkeypatch.setattr(collector, "MAX_RUN_BYTES", 4)
     path = as_json(coco([packed(TALL)] * 3, TALL.shape), tmp_path / "c.json")
-    assert "GB unpacked" in refusal(path)
+    assert "GB of run lengths" in refusal(path)
 
 
 class TestLabelPictures:

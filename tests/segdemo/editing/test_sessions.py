@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from segdemo.datatypes import InputError, InstanceMasks
 from segdemo.editing import storage
 from segdemo.editing.image import EditedImage, EditLockLostError, RevisionConflictError
-from segdemo.editing.masks import flatten_masks, to_masks
+from segdemo.editing.masks import flatten_masks, to_runs
 from segdemo.editing.patches import Patch, difference, pack, unpack_labels
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.shapes import grow
@@ -184,7 +184,7 @@ def test_classes_of_two_files_are_matched_by_name(store):
     session.add("b.png", masks([1, 2, 3], {1: "dog", 2: "cat", 3: "cow"}), {})
     assert session.classes == {1: "cat", 2: "dog", 3: "cow"}
     assert [i.category for i in session.image(1).instances.values()] == [2, 1, 3]
-    exported = to_masks(session.image(1), session.classes)
+    exported = to_runs(session.image(1), session.classes)
     assert [exported.names[int(n)] for n in exported.category_ids] == ["dog", "cat", "cow"]
 
 
@@ -199,9 +199,9 @@ def test_the_photo_is_kept_as_it_was(session):
 
 def test_instances_without_a_class_get_one_when_others_have(session):
     picture = session.image(0)
-    assert to_masks(picture, {}).category_ids is None
+    assert to_runs(picture, {}).category_ids is None
     picture.describe({2: Instance(category=4)})
-    exported = to_masks(picture, {4: "cup"})
+    exported = to_runs(picture, {4: "cup"})
     assert exported.category_ids.tolist() == [5, 4, 5]
     assert exported.names == {4: "cup", 5: "unlabelled"}
 

@@ -97,13 +97,13 @@ def test_an_edge_map_is_drawn_from_the_mask_or_read(tmp_path: Path) -> None:
 
 def test_a_batch_is_a_function_of_its_draw(tmp_path: Path) -> None:
     pairs = find_pairs(draw_pairs(tmp_path, 5)).pairs
-    make = PairBatches(pairs, NoiseSampler(batch_size=4, size=64, steps=10))
+    make = PairBatches(pairs, NoiseSampler(batch_size=4, size=64, denoising="1*/10-grid"))
     batch, again = make(BatchIndex(2, 0, 0, 2, 7)), make(BatchIndex(2, 0, 0, 2, 7))
     assert batch.planes.shape == (4, 5, 64, 64)
     assert batch.noise.shape == (8, 4, 8, 8)
-    assert batch.timestep in range(99, 1000, 100)
+    assert batch.timesteps[0] in range(99, 1000, 100)
     assert torch.equal(batch.planes, again.planes) and torch.equal(batch.noise, again.noise)
     plain = PairBatches(pairs, NoiseSampler(4, 64, tasks=1), augmented=False, mixed=False)
     other = plain(BatchIndex(2, 0, 0, 2, 7))
-    assert other.noise.shape == (4, 4, 8, 8) and other.timestep == 999
+    assert other.noise.shape == (4, 4, 8, 8) and other.timesteps == (999,)
     assert not torch.equal(other.planes, batch.planes)

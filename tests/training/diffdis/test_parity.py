@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from safetensors.torch import load_file
 
+from segdemo.diffdis.denoising import LAST_TIMESTEP
 from segdemo.diffdis.parameter_names import our_name
-from segdemo.diffdis.pipeline import LAST_TIMESTEP
 from tests.parity import build_pipeline, parity_folder
 from training.diffdis.cutmix import cutmix
 from training.diffdis.latents import EncodedBatch, encode_planes
@@ -24,7 +24,7 @@ def test_parity_of_a_training_step() -> None:
     }
     with torch.no_grad():
         latents = encode_planes(pipeline, torch.cat(list(mixed.values()), 1))
-    losses = diffdis_losses(pipeline, EncodedBatch(latents, io["noise"], LAST_TIMESTEP))
+    losses = diffdis_losses(pipeline, EncodedBatch(latents, io["noise"], (LAST_TIMESTEP,)))
     losses["loss"].backward()
 
     for ours, official in (("loss", "loss"), ("mask", "loss_mask"), ("edge", "loss_edge")):

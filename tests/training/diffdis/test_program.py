@@ -155,7 +155,7 @@ def test_first_weights_have_a_seed_of_their_own(settings: DiffDISTraining) -> No
         ({"interaction": "concat"}, {"interaction": "concat"}),
         ({"interaction": "none", "no_cutmix": True}, {"interaction": "none"}),
         ({"no_swci": True, "gradient_checkpointing": True}, {"scale_injection": False}),
-        ({"denoising_steps": 2, "from_scratch": True}, {"denoising_steps": 2}),
+        ({"denoising": "2/2", "from_scratch": True}, {"denoising": "2/2"}),
     ],
 )
 def test_an_ablation_is_in_the_checkpoint_and_can_be_opened_and_trained_further(
@@ -332,7 +332,7 @@ def test_a_model_that_cannot_be_uploaded_is_not_lost(
     [
         (["--batch_size", "3"], "even number"),
         (["--interaction", "talk"], "choose one of dbia"),
-        (["--denoising_steps", "0"], "denoising_steps 0 is outside"),
+        (["--denoising", "1*/3"], "choose one of 1/1, 1*/2"),
         (["--preset", "fast"], "choose one of paper"),
         (["--epochs", "0"], "No end"),
         (["--epochs", "-3"], "epochs -3.0: choose 0 or more"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from safetensors.torch import load_file
 
+from segdemo.diffdis.noise import pyramid_sizes, sum_pyramid
 from tests.parity import FIXTURES
-from training.diffdis.noise import pyramid_sizes, sum_pyramid
 
 
 def test_parity_of_pyramid_noise() -> None:
