@@ -67,7 +67,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     bring = _build_open()
     editor = mask_editor(
         "mask-editor",
-        EditorService(store).functions,
+        EditorService(store, assistant.prompt).functions,
         rip_presets(),
         edge_sources(assistant),
         PROPOSALS,
