@@ -140,7 +140,7 @@ class StoredAnswers(dict[str, Answer]):
         super().__init__()
         self.done = False
         self._path = self._file_of(output)
-        head = {"boxes": digest, "settings": list(settings)}
+        head: dict[str, Any] = {"boxes": digest, "settings": list(settings)}
         if self._path.exists():
             lines = read_regular(self._path, MOST_BYTES).decode(errors="replace").splitlines()
             if not lines or _parsed(lines[0]) != head:
@@ -150,7 +150,7 @@ class StoredAnswers(dict[str, Answer]):
                 )
             for line in lines[1:]:  # a kill may have left the last one unfinished
                 self.update(_parsed(line) or {})
-        self._lines = [head] if not self else [head, dict(self)]
+        self._lines: list[dict[str, Any]] = [head, dict(self)]
 
     def __enter__(self) -> Self:
         """Begin the file with what is known; raises InputError."""

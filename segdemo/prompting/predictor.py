@@ -58,9 +58,9 @@ class EmbeddedPrompter:
         """Find the window in the whole image, or in the answer so far, then look into it."""
         assert self._image is not None
         found = prompt.mask
-        if found is None:
-            found = self._look(prompt, Window.whole(self._image.size))
-        inside = np.asarray(found) > 0.5
+        if found is None or not (np.asarray(found) > 0.5).any():
+            found = self._look(replace(prompt, mask=None), Window.whole(self._image.size))
+        inside = np.asarray(found) > min(0.5, float(np.max(found)) / 2)  # a faint answer counts too
         if not inside.any():
             return np.asarray(found, np.float32)
         assert prompt.points is not None

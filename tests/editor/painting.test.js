@@ -97,5 +97,5 @@ test("a mask is painted where the rules allow, and an instance is cut to it", ()
     paintMask(image.map, [1, 0, 5, 2], values, 2, brushRules("background", [], []));
   });
   assert.deepEqual(rowsOf(image), ["1122.3", "11..2."]);
-  checkCounts(image.map);
+  checkCounts(image);
 });
