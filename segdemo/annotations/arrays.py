@@ -8,6 +8,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -125,7 +126,8 @@ def _load_arrays(path: Path, file: str) -> dict[str, npt.NDArray[Any]]:
         raise InputError(f"{file} does not exist: check the path.") from error
     except InputError:
         raise
-    except (*ZIP_ERRORS, MemoryError, RuntimeError) as error:
+    # numpy evaluates a header as Python: a damaged one is no expression
+    except (*ZIP_ERRORS, MemoryError, RuntimeError, SyntaxError, TokenError) as error:
         raise InputError(f"{file} is damaged, or neither NPY nor NPZ: save it again.") from error
     if not arrays:
         raise InputError(f"{file} holds no arrays: save masks or labels in it.")

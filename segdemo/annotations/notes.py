@@ -39,11 +39,12 @@ class ReadingNotes(list[ReadingNote]):
 
     def leave_out(self, file: str, entry: str, reason: str) -> None:
         """Note that an entry, or all of a file, is missing from what was read."""
-        self.append(ReadingNote(file, _short(entry), reason.rstrip(".")))
+        self.append(ReadingNote(file, _short(entry), _printable(reason).rstrip(".")))
 
     def change(self, file: str, entry: str, reason: str) -> None:
         """Note that an entry was read otherwise than it is written."""
-        self.append(ReadingNote(file, _short(entry), reason.rstrip("."), left_out=False))
+        note = ReadingNote(file, _short(entry), _printable(reason).rstrip("."), left_out=False)
+        self.append(note)
 
     def change_once(self, file: str, reason: str) -> None:
         """Note what holds for many files, once."""
@@ -121,6 +122,10 @@ def _sentence(file: str, entries: list[str], reason: str, left_out: bool) -> str
     return f"{file}: {listed}: {reason}."
 
 
+def _printable(text: str) -> str:
+    return "".join(mark if mark.isprintable() else "?" for mark in text)
+
+
 def _short(text: str) -> str:
-    printable = "".join(mark if mark.isprintable() else "?" for mark in text)
+    printable = _printable(text)
     return printable if len(printable) <= _LONGEST else printable[: _LONGEST - 1] + "…"

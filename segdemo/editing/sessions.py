@@ -228,6 +228,13 @@ class SessionStore:
         (self._root / token / META).touch()
         return session
 
+    def open_or_create(self, token: str) -> Session:
+        """Find a session again; a new one for a token that is empty, unknown or too old."""
+        try:
+            return self.open(token)
+        except EditLockLostError:
+            return self.create()
+
     def find(self, token: str) -> Session:
         """Find a session; raises EditLockLostError for a token that is unknown or too old."""
         if not isinstance(token, str) or not TOKEN.fullmatch(token):

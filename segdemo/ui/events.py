@@ -36,6 +36,17 @@ SAVE_FILE = """
 }
 """
 
+# The token as the mask editor keeps it over a reload: an answer that is late cannot replace it.
+# Private windows may refuse storage
+TOKEN_OF_BROWSER = """
+(token, ...inputs) => {
+  try {
+    token = sessionStorage.getItem("segdemo-refine") || "";
+  } catch {}
+  return [token, ...inputs];
+}
+"""
+
 SAY_STOPPING = '() => "Stopping after the current pass ..."'
 
 

@@ -18,23 +18,13 @@ from segdemo.ui.cutout.options import read_threshold
 from segdemo.ui.cutout.results import KeptResult, result_of
 from segdemo.ui.cutout.tab import CutoutTab
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import PRIVATE, Updates
+from segdemo.ui.events import PRIVATE, TOKEN_OF_BROWSER, Updates
 from segdemo.ui.inspect.tab import InspectTab
 from segdemo.ui.inspect.traces import Chosen, KeptTrace, edge_of, restored
 from segdemo.ui.refine.handlers import RefineTab
 from segdemo.ui.refine.opening import add_photo
 
 REFINE = "refine"  # the tab's id
-# what mask_editor keeps over a reload; private windows may refuse storage
-TOKEN_OF_BROWSER = """
-() => {
-  try {
-    return sessionStorage.getItem("segdemo-refine") || "";
-  } catch {
-    return "";
-  }
-}
-"""
 HARD = 0.5  # a soft mask's threshold: an instance has a pixel or has it not
 
 
@@ -56,7 +46,7 @@ class Handover:
         return self._refine.token
 
     def send_mask(
-        self, kept: KeptResult | None, soft: object, threshold: object, token: str
+        self, token: str, kept: KeptResult | None, soft: object, threshold: object
     ) -> Updates:
         """Send the subject as one instance, with its edge."""
         with user_errors():
@@ -71,7 +61,7 @@ class Handover:
             note = "The mask is here, with its edge."
             return self._shown(session, index, note)
 
-    def send_edge(self, kept: KeptTrace | None, chosen: Chosen, rule: str, token: str) -> Updates:
+    def send_edge(self, token: str, kept: KeptTrace | None, chosen: Chosen, rule: str) -> Updates:
         """Send the edge of the step that is looked at."""
         with user_errors():
             if kept is None:
@@ -84,43 +74,30 @@ class Handover:
             picture.set_edges(edge.probability, "diffegg", f"EdgeKL, t = {step.timestep}")
             return self._shown(session, index, "The edge is here.")
 
-    def remember(self, token: str) -> str:
-        """Read the token that the browser kept over a reload, before the editor is opened."""
-        try:
-            return self._store.open(token).token
-        except InputError:
-            return ""
-
     def _shown(self, session: Session, index: int, note: str) -> Updates:
         return self._refine.show(session, index, note) | {self._tabs: gr.update(selected=REFINE)}
 
     def _opened(self, token: str, photo: Path, name: str) -> tuple[Session, int]:
-        known = self.remember(token)
-        session = self._store.open(known) if known else self._store.create()
+        session = self._store.open_or_create(token)
         return session, add_photo(session, photo, name)
 
 
-def wire_handover(
-    demo: gr.Blocks,
-    handover: Handover,
-    cutout: CutoutTab,
-    inspect: InspectTab,
-) -> None:
+def wire_handover(handover: Handover, cutout: CutoutTab, inspect: InspectTab) -> None:
     """Connect the buttons that send."""
     outputs, token = handover.outputs, handover.token
     options = cutout.options
-    kept = gr.Textbox(visible=False)
-    demo.load(handover.remember, kept, token, js=TOKEN_OF_BROWSER, **PRIVATE)
     cutout.send.click(
         handover.send_mask,
-        [cutout.kept, options.soft, options.threshold, token],
+        [token, cutout.kept, options.soft, options.threshold],
         outputs,
+        js=TOKEN_OF_BROWSER,
         **PRIVATE,
     )
     inspect.send.click(
         handover.send_edge,
-        [inspect.kept, inspect.chosen, inspect.rule, token],
+        [token, inspect.kept, inspect.chosen, inspect.rule],
         outputs,
+        js=TOKEN_OF_BROWSER,
         **PRIVATE,
     )
 

@@ -42,7 +42,7 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
                 refine = build_refine_tab(assistant, store)
             with gr.Tab("Help"):
                 gr.Markdown(help_text(assistant.seed_matters))
-        wire_handover(demo, Handover(store, refine, tabs), cutout, inspect)
+        wire_handover(Handover(store, refine, tabs), cutout, inspect)
         demo.load(None, js=HELP_READERS)
     demo.queue(max_size=QUEUE_LENGTH)
     return demo

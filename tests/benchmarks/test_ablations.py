@@ -57,22 +57,22 @@ def test_it_trains_and_measures_each_variant_once_and_prints_all_tables(
     given = ["--data_dir", str(data), "--base_model", str(model), "--device", "cpu"]
     given += ["--output_dir", str(tmp_path / "runs"), "--figure", str(tmp_path / "curves.png")]
     given += ["--batch_size", "2", "--precision", "fp32", "--seeds", "3", "--noise_seeds", "2"]
-    tables = ["4", "5", "fig4"]
+    tables = ["4", "fig4"]
     given += ["--tables", *tables, "--validate_steps", "1", "--max_steps"]
     assert main([*given, "1"]) == 0
     printed = capsys.readouterr().out
     for row in (row for table in tables for row in TABLES[table] if row.variant != "other_prior"):
         assert f"| {row.label} | 0." in printed
     paper = "SD-Turbo, trained with 2 steps, tested with 2 (DiffDIS, Table 4; binarised maps)"
-    assert f"| {paper} | 0.894" in printed and printed.count("could not be had") == 1
-    assert "| loss at step | 1 |" in printed and "| max_f at step | 1 |" in printed
+    assert f"| {paper} | 0.894" in printed
+    assert "| loss at step | 1 |" in printed and "| max_f at step | 0 | 1 |" in printed
     assert load_rgb(tmp_path / "curves.png").shape[1] > 600
     assert not list((tmp_path / "runs").rglob("*.pt"))
 
     # a run that was stopped after training is measured, finished ones are left alone
     marks = sorted((tmp_path / "runs").rglob(FINISHED))
     times = {file: file.stat().st_mtime_ns for file in marks[1:]}
-    assert len(marks) == 8
+    assert len(marks) == 7
     marks[0].unlink()
     assert main([*given, "1"]) == 0
     assert marks[0].exists() and {file: file.stat().st_mtime_ns for file in marks[1:]} == times
@@ -117,7 +117,9 @@ def test_a_change_counts_where_it_is_larger_than_what_seeds_differ_by(tmp_path: 
         "c": runs("c", [(0.1, 0.3), (0.2, 0.3), (0.3, 0.3)]),
     }
     rows = [TableRow("first", "a"), TableRow("second", "b", "a"), TableRow("third", "c", "b")]
-    cells = [[cell.strip() for cell in line.split("|")] for line in table_lines("3", rows, every)]
+    lines = table_lines("3", rows, every)
+    assert lines[-1].startswith("The paper's figures could not be had")
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
     assert [row[1:3] + row[6:] for row in cells[5:8]] == [
         ["first", "0.600 ± 0.100", "0.200 ± 0.000", "1.000 ± 0.000", "", "", ""],
         ["second", "0.700 ± 0.100", "0.100 ± 0.000", "1.000 ± 0.000"]

@@ -41,6 +41,10 @@ def test_two_annotators_do_not_see_each_other(
     other.set_default_timeout(PATIENCE)
     stranger = other.new_page()
     stranger.goto(app_url, wait_until="domcontentloaded")
+    # the server lost the work of this tab: its answer must not close what is opened meanwhile
+    lost = "A" * 22
+    stranger.evaluate(f"sessionStorage.setItem('segdemo-refine', '{lost}')")
+    stranger.reload(wait_until="domcontentloaded")
     photo = write_scene(tmp_path)
     for one, masks in ((page, merged_masks()), (stranger, true_masks())):
         open_tab(one)

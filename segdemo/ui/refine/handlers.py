@@ -116,16 +116,16 @@ class RefineHandlers:
 
     def open(
         self,
+        token: str,
         photos: list[Upload] | None,
         masks: list[Upload] | None,
         edges: list[Upload] | None,
-        token: str,
     ) -> Updates:
         """Open files in the session, or in a new one."""
         with user_errors():
             if not (photos or masks):
                 raise InputError("There is no photo yet: add photos first, then press Open.")
-            session = self._session(token)
+            session = self._store.open_or_create(token)
             if not photos:
                 index, lines = add_masks(session, masks or [])
                 return self._tab.show(session, index) | {self._report: " ".join(lines)}
@@ -139,11 +139,11 @@ class RefineHandlers:
         """Open the example; opened before, it is shown again."""
         photo, masks, edge = (Upload(path=str(file), orig_name=file.name) for file in MERGED_MASKS)
         with user_errors():
-            session = self._session(token)
+            session = self._store.open_or_create(token)
             if MERGED_MASKS[0].name in session.names:
                 index = session.names.index(MERGED_MASKS[0].name)
                 return self._tab.show(session, index) | {self._report: ""}
-        return self.open([photo], [masks], [edge], session.token)
+        return self.open(session.token, [photo], [masks], [edge])
 
     def hello(self, event: EditorEvent) -> Updates:
         """Resume a session where a reload left it."""
@@ -191,14 +191,6 @@ class RefineHandlers:
     def propose(self, event: EditorEvent) -> Updates:
         """Put first masks onto an image that has none."""
         return {self._tab.editor: _reported(lambda: self._propose(event.said))}
-
-    def _session(self, token: str) -> Session:
-        if token:
-            try:
-                return self._store.open(token)
-            except InputError:
-                pass  # too old: a new one
-        return self._store.create()
 
     def _picture(self, data: Message) -> tuple[Session, int, EditedImage]:
         session, index = self._store.open(data["token"]), int(data["picture"])

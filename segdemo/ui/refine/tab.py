@@ -15,7 +15,15 @@ from segdemo.images import SUFFIXES
 from segdemo.rip.settings import PRESETS
 from segdemo.ui.editor import mask_editor
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import MODEL_QUEUE, PRIVATE, QUIET, RIP_QUEUE, Updates, wire_download
+from segdemo.ui.events import (
+    MODEL_QUEUE,
+    PRIVATE,
+    QUIET,
+    RIP_QUEUE,
+    TOKEN_OF_BROWSER,
+    Updates,
+    wire_download,
+)
 from segdemo.ui.forms import label_of
 from segdemo.ui.refine.api import build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
@@ -80,12 +88,19 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     handlers = RefineHandlers(assistant, store, tab, bring.report)
     bring.open.click(
         handlers.open,
-        [bring.photos, bring.masks, bring.edges, tab.token],
+        [tab.token, bring.photos, bring.masks, bring.edges],
         [*tab.all, bring.report],
         preprocess=False,
+        js=TOKEN_OF_BROWSER,
         **EVENTS,
     )
-    bring.example.click(handlers.open_example, tab.token, [*tab.all, bring.report], **EVENTS)
+    bring.example.click(
+        handlers.open_example,
+        tab.token,
+        [*tab.all, bring.report],
+        js=TOKEN_OF_BROWSER,
+        **EVENTS,
+    )
     asked = [
         editor.hello(handlers.hello, None, tab.all, **EVENTS),
         editor.show(handlers.show, None, tab.all, **EVENTS),
@@ -100,6 +115,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         functools.partial(export, store, take),
         [tab.token, tab.current, take.scope, take.mask_format],
         outputs=[take.export, take.report],
+        js=TOKEN_OF_BROWSER,
         **EVENTS,
     )
     build_refine_api(assistant)

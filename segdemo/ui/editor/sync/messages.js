@@ -66,13 +66,16 @@ export function wait(name, words) {
 
 export function greet(storage) {
   const linked = /^#work=([\w-]{22})$/.exec(location.hash)?.[1];
-  if (!linked) return hello(remembered(storage), Number(remembered(storage, PICTURE_KEY)));
+  const token = linked || remembered(storage);
+  if (!token) return close({ token: "" }); // nothing to ask for
+  if (!linked) return hello(token, Number(remembered(storage, PICTURE_KEY)));
   history.replaceState(null, "", location.pathname + location.search);
   keepSessions([linked, ...knownSessions()]);
   return hello(linked, 0);
 }
 
 function hello(token, picture) {
+  state.greeting = true;
   wait("hello");
   trigger("hello", { token, picture });
 }
@@ -132,6 +135,9 @@ export async function listen() {
   const message = props.value;
   if (!message || message.key === state.key) return;
   state.key = message.key;
+  // what was opened meanwhile stays: this answers a greeting before it
+  if (message.message === "empty" && !state.greeting) return;
+  state.greeting = false;
   const work = { picture: openImage, edges: takeEdges, proposals: takeProposals, empty: close };
   try {
     await work[message.message]?.(message);

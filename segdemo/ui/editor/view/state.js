@@ -18,6 +18,7 @@ const initial = () => ({
   proposals: null, // {list, box, labels, shown: index or null}
   start: null, // Uint16Array of the labels as imported, once asked for
   waiting: null, // name of the event that the server works on
+  greeting: false, // whether the last thing asked for was the work of this page
   operating: false, // a server function is about to change the pixels
 });
 export const state = initial();
