@@ -75,7 +75,7 @@ async function ask(draft) {
   });
   if (drafts.prompt !== draft || asked !== turn) return;
   if (!answer || answer.error) {
-    show(draft.before);
+    show(answered(draft));
     return setStatus(answer?.error || "The server does not answer: try again.");
   }
   draft.mask = { box: answer.box, values: await unpackLabels(answer.labels) };
@@ -83,6 +83,11 @@ async function ask(draft) {
   if (drafts.prompt !== draft) return;
   show(draft);
   setStatus("Enter takes it. Click what is missing, Shift-click what is too much.");
+}
+
+// The draft before this one that has been answered, or nothing.
+function answered({ before }) {
+  return before && before.score === null ? answered(before) : before;
 }
 
 function show(draft) {
@@ -99,7 +104,7 @@ export function dropPrompt() {
 
 export function promptBack() {
   turn++;
-  show(drafts.prompt.before);
+  show(answered(drafts.prompt));
 }
 
 export function takePrompt() {

@@ -85,7 +85,8 @@ function showAreas(ids) {
   const all = state.image.map.ids().length;
   find(".count").textContent = `(${all})`;
   find(".none").hidden = all > 0;
-  find(".none").textContent = "No masks yet: let a method propose some, or press N and paint.";
+  find(".none").textContent = "No masks yet: let a method propose "
+    + "some, press I and drag a box around an object, or N and paint.";
   find(".propose").hidden = all > 0;
 }
 
