@@ -2,14 +2,19 @@
 
     python app.py
     python app.py --model runs/small/export --port 8000
+    python app.py --make-password ada >> accounts
+    python app.py --host 0.0.0.0 --auth accounts
 
-Each flag can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE, SEGDEMO_FEATURES,
-SEGDEMO_PROMPTER, SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS and SEGDEMO_KEEP.
+What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE,
+SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS,
+SEGDEMO_KEEP and SEGDEMO_AUTH.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import getpass
 import logging
 import math
 import os
@@ -86,6 +91,19 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860 or the next)")
+    parser.add_argument(
+        "--auth",
+        type=Path,
+        metavar="FILE",
+        default=environment.get("SEGDEMO_AUTH"),
+        help="ask visitors for a name and a password; FILE holds a line for each "
+        "(default: ask for none)",
+    )
+    parser.add_argument(
+        "--make-password",
+        metavar="NAME",
+        help="ask for a password, print NAME's line for the file of --auth, and end",
+    )
     return parser.parse_args(argv)
 
 
@@ -137,6 +155,22 @@ def load_or_log(load: Callable[[], None]) -> None:
         logger.error("%s", error)
 
 
+def make_password(name: str) -> str:
+    """Ask for a password, by a pipe or twice at a terminal; returns its line for `--auth`.
+
+    Raises InputError for a name or password that will not do.
+    """
+    from segdemo.datatypes import InputError
+    from segdemo.ui.passwords import password_line
+
+    if not sys.stdin.isatty():
+        return password_line(name, sys.stdin.readline().rstrip("\r\n"))
+    password = getpass.getpass(f"Password of {name}: ", sys.stderr)
+    if getpass.getpass("Again: ", sys.stderr) != password:
+        raise InputError("The two passwords differ: try again.")
+    return password_line(name, password)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the server until interrupted; 2 when a flag names something that does not exist."""
     print_any_text()
@@ -145,8 +179,13 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from segdemo.datatypes import InputError
     from segdemo.editing.sessions import DAY, SessionStore
+    from segdemo.ui.passwords import Accounts
 
     try:
+        if arguments.make_password is not None:
+            print(make_password(arguments.make_password))
+            return 0
+        admit = None if arguments.auth is None else Accounts.read(arguments.auth).admit
         assistant = build_assistant(
             arguments.model,
             arguments.device,
@@ -162,23 +201,25 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
     from segdemo.ui.page import build_demo
-    from segdemo.ui.theme import LAUNCH_OPTIONS
+    from segdemo.ui.serving import PageServer, is_local, launch
 
     demo = build_demo(assistant, store)
+    # leave in order also when told to by a container, so that temporary folders are deleted
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if os.environ.get("SPACES_ZERO_GPU"):
+        launch(demo, admit)
+        return 0
     try:
-        demo.launch(
-            server_name=arguments.host,
-            server_port=arguments.port,
-            prevent_thread_lock=True,
-            **LAUNCH_OPTIONS,
-        )
+        server = PageServer(demo, arguments.host, arguments.port, admit)
     except (OSError, OverflowError) as error:  # taken, not ours to take, or no port number
         print(f"The page cannot be served there: {error}", file=sys.stderr)
         return 2
-    # leave in order also when told to by a container, so that temporary folders are deleted
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if admit is None and not is_local(server.host) and "SPACE_ID" not in os.environ:
+        logger.warning("whoever reaches %s can use this page: see --auth", server.host)
+    print(f"Running on {server.url}", flush=True)
     threading.Thread(target=load_or_log, args=(assistant.load,), daemon=True).start()
-    demo.block_thread()
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
     return 0
 
 

@@ -143,6 +143,7 @@ def served(folder: Path) -> Iterator[str]:
             "mask-editor",
             EditorService(store, AnnotationAssistant().prompt).functions,
             {"robust": []},
+            {},
             [],
             [],
             debug=True,

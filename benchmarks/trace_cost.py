@@ -4,7 +4,8 @@
 
 Prints one JSON line a case. "lean" and "plain" compute PeakKL's gap and an EdgeKL score from two
 passes of self-attention layers shaped like Stable Diffusion 2.1's at 512 pixels (64 x 64 maps),
-each in a process of its own; their ratio is the figure that counts. "small" traces a photo through
+each in a process of its own; their ratio is the figure that counts. "metrics" scores one such map
+by each divergence of table F, on CUDA where there is one. "small" traces a photo through
 ten steps of the embedded model. With CUDA, networks of random weights shaped like Stable Diffusion
 2.1 and XL are traced at 1024 pixels as well. Last come what DiffEGG prints of its own cost.
 """
@@ -15,6 +16,7 @@ import argparse
 import json
 import math
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -39,6 +41,7 @@ from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
 SIDE = 64
 SD21_LAYERS = [(64, 5)] * 5 + [(32, 10)] * 5 + [(16, 20)] * 5 + [(8, 20)]  # map side, heads
 HEAD_WIDTH = 64
+TABLE_F = ("kl", "js", "l2", "cosine")
 
 
 class Layers(nn.Module):
@@ -59,7 +62,7 @@ class Layers(nn.Module):
         for layer, (side, heads) in zip(self.layers, SD21_LAYERS, strict=True):
             coarse = 2 * torch.randn(1, heads * HEAD_WIDTH, 8, 8, generator=generator)
             smooth = F.interpolate(coarse, (side, side), mode="bilinear")
-            layer(smooth.flatten(2).transpose(1, 2))
+            layer(smooth.flatten(2).transpose(1, 2).to(layer.to_q.weight.device))
 
 
 def lean() -> dict[str, float]:
@@ -75,6 +78,28 @@ def lean() -> dict[str, float]:
     gap = attention_gap(maps[1], maps[0])
     score = edge_score(maps[1])
     return _report(start, base, gap, score)
+
+
+def metrics() -> dict[str, float]:
+    """EdgeKL's score of one 64 x 64 map by each divergence of table F, in milliseconds.
+
+    The map's rows are composed of the sums of all layers each time, as in a trace. The median of
+    five repetitions after one to warm up.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = Layers().to(device)
+    modules = {f"{i}.attn1": layer for i, layer in enumerate(network.layers)}
+    with record_attention(AttentionLayers(modules), SIDE) as attention:
+        network(0)
+    found: dict[str, float] = {}
+    for name in TABLE_F:
+        seconds = []
+        for _ in range(6):
+            start = time.perf_counter()
+            float(edge_score(attention, name).sum())  # waits for CUDA
+            seconds.append(time.perf_counter() - start)
+        found[f"{name}_ms"] = round(1000 * statistics.median(seconds[1:]))
+    return found | {"cuda": device == "cuda"}
 
 
 def plain() -> dict[str, float]:
@@ -176,6 +201,7 @@ def cuda(shape: str) -> dict[str, float]:
 CASES: dict[str, Callable[[], dict[str, float]]] = {
     "lean": lean,
     "plain": plain,
+    "metrics": metrics,
     "small": small,
     "sd21": lambda: cuda("sd21"),
     "sdxl": lambda: cuda("sdxl"),

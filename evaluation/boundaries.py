@@ -52,6 +52,7 @@ from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.diffegg.settings import PAPER_TIMESTEPS
 from segdemo.edge_files import gradient_edges, read_edge_map
 from segdemo.images import load_rgb
+from segdemo.regular_files import real_path
 
 
 def measure_sample(sample: BoundarySample, bins: int, thin_first: bool) -> Row:
@@ -115,7 +116,7 @@ def collect(options: argparse.Namespace) -> BoundaryBenchmark:
         samples=[Sample(sample.photo.name, sample.files, sample) for sample in found],
         measure=partial(measure_sample, bins=options.bins, thin_first=thin_first),
         errors=errors,
-        section=options.bench.resolve().name,
+        section=real_path(options.bench).name,
         bins=options.bins,
         thin_first=thin_first,
     )

@@ -30,6 +30,7 @@ from evaluation.core.cli import Parser, count
 from evaluation.data.validation import FileError, report_errors
 from evaluation.report.plots import scatter_figure
 from evaluation.report.tables import Report, tables, write_report
+from segdemo.annotations.notes import MALFORMED
 from segdemo.datatypes import InputError
 
 LEVEL = 0.95
@@ -90,7 +91,7 @@ def read_result(folder: Path) -> Result:
         rows = {row["name"]: row for row in listed}
         figures = dict(content["figures"])
         content["program"] = RENAMED.get(content.get("program"), content.get("program"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RecursionError, csv.Error, *MALFORMED) as error:
         raise InputError(
             f"{folder} does not hold results.json and per_image.csv of a measuring program: name "
             "its --output_dir."

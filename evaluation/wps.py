@@ -25,7 +25,12 @@ from evaluation.core.runner import Sample
 from evaluation.data.layouts import PANOPTIC_SECTIONS
 from evaluation.data.panoptic_readers import CODINGS, SegmentReader
 from evaluation.data.panoptic_sets import PanopticTruth, read_predictions, read_truth
-from evaluation.metrics.panoptic_quality import (
+from evaluation.report.panels import WorstPanels, segments_panel
+from evaluation.report.paper_tables import rows_for
+from evaluation.report.plots import bars_figure
+from evaluation.report.tables import Report
+from segdemo.datatypes import RGBImage
+from segdemo.panoptic_quality import (
     SegmentCounts,
     class_quality,
     count_segments,
@@ -34,11 +39,6 @@ from evaluation.metrics.panoptic_quality import (
     panoptic_quality,
     to_row,
 )
-from evaluation.report.panels import WorstPanels, segments_panel
-from evaluation.report.paper_tables import rows_for
-from evaluation.report.plots import bars_figure
-from evaluation.report.tables import Report
-from segdemo.datatypes import RGBImage
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class AnnotationAssistant:
 
     def load(self) -> None:
         """Load the weights now rather than at the first picture; raises CheckpointError."""
-        with self._gate.lock:
+        with self._gate.turn():
             self._loaded_diffdis()
 
     @model_call
@@ -183,7 +183,7 @@ class AnnotationAssistant:
 
     def load_backbone(self) -> None:
         """Load the backbone now rather than at the first trace; raises CheckpointError."""
-        with self._gate.lock:
+        with self._gate.turn():
             self._loaded_diffegg()
 
     @cached_property
@@ -222,6 +222,13 @@ class AnnotationAssistant:
         sized = replace(settings, size=settings.size or files.native_size)
         return self._loaded_diffegg(files).edges(image, sized, rule)
 
+    @model_call
+    def attention_edges(
+        self, image: RGBImage, settings: TraceSettings | None = None, rule: str = "paper"
+    ) -> EdgeMap:
+        """Return edges from the backbone's attention; see `DiffEGGPipeline.attention_edges`."""
+        return self._loaded_diffegg().attention_edges(image, self._sized(settings), rule)
+
     def _sized(self, settings: TraceSettings | None) -> TraceSettings:
         """Return the settings with a working size, by default those that suit the backbone."""
         settings = settings or self.trace_defaults
@@ -232,7 +239,7 @@ class AnnotationAssistant:
 
         Raises CheckpointError, and InputError where none were named.
         """
-        with self._gate.lock:
+        with self._gate.turn():
             self._loaded_features()
 
     def propose(
@@ -265,7 +272,7 @@ class AnnotationAssistant:
 
     def load_prompter(self) -> None:
         """Load what answers boxes and clicks now; raises CheckpointError."""
-        with self._gate.lock:
+        with self._gate.turn():
             self._loaded_prompter()
 
     @model_call

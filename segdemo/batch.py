@@ -90,13 +90,22 @@ def segment_files(
 
     threshold: see `write_segmentation`.
     """
+    return process_images(files, segmentation_handler(segment, folder, threshold))
+
+
+def segmentation_handler(
+    segment: Callable[[RGBImage], SegmentationResult],
+    folder: Path,
+    threshold: float | None = None,
+) -> Handler:
+    """Return a handler that segments an image into `folder`; see `segment_files`."""
 
     def handler(file: ImageFile, image: RGBImage) -> tuple[SegmentationFiles, str]:
         result = segment(image)
         written = write_segmentation(result, image, file.stem, folder, threshold)
         return written, _describe(result, image)
 
-    return process_images(files, handler)
+    return handler
 
 
 def process_images(files: Iterable[ImageFile], handler: Handler) -> Iterator[FileStatus]:
@@ -110,8 +119,10 @@ def process_images(files: Iterable[ImageFile], handler: Handler) -> Iterator[Fil
         start = time.perf_counter()
         written: Iterable[Path] | None = None
         try:
-            image = load_rgb(file.path, file.name)
+            changes: list[str] = []
+            image = load_rgb(file.path, file.name, changes.append)
             written, message = _call_handler(handler, file, image)
+            message = ". ".join([message, *(change.rstrip(".") for change in changes)])
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
             message = _error_message(error, file.name)
         seconds = time.perf_counter() - start

@@ -119,9 +119,9 @@ def write_json(content: Any, path: Path) -> None:
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write UTF-8 text, whole or not at all; raises OSError."""
+    r"""Write UTF-8 text, whole or not at all; lone surrogates as `\udc8e`. Raises OSError."""
     with atomic_write(path) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="backslashreplace"))
 
 
 @contextmanager

@@ -21,7 +21,12 @@ from segdemo.diffdis.unet import DiffDISUNet
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
 PANELS = "panels"
 """Folder of validation images to look at."""
-HEADS = {"max_f": "max F", "mae": "MAE"}
+HEADS = {
+    "max_f": "max F",
+    "mae": "MAE",
+    "edge_components": "edge components",
+    "closed_contours": "closed contours",
+}
 
 
 def write_model(
@@ -101,9 +106,10 @@ def write_readme(
         "Open it: `python app.py --model FOLDER` of segdemo, FOLDER being this one.",
         "",
         "## Measured while training",
-        f"Images that were not trained on: {card.quality['pictures']}; at their own size, soft "
-        "masks, one pass. Max F: the best threshold of the mean F curve, beta squared "
-        "0.3. MAE: mean absolute difference.",
+        f"Images that were not trained on: {card.quality['pictures']}, from "
+        f"{card.quality['from']} (overlap: {card.quality['overlap']}); at their own size, soft "
+        "masks, one pass. Step 0 is before training. Max F: the best threshold of the mean F "
+        "curve, beta squared 0.3. MAE: mean absolute difference.",
         "",
         *metric_table(rows),
         "",

@@ -15,6 +15,9 @@ from segdemo.datatypes import InputError, PseudoEdge
 from segdemo.diffegg.pseudo_edge import split_score
 from segdemo.files import atomic_write
 
+TRUTH = "truth"
+"""The rule of a file that holds true edges, of people's annotations, in place of pseudo-edges."""
+
 
 @dataclass(frozen=True, eq=False)
 class StoredEdge:

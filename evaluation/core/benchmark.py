@@ -28,6 +28,7 @@ from evaluation.core.runner import (
 from evaluation.data.validation import FileError, report_errors
 from evaluation.report.tables import Report, write_report
 from segdemo.datatypes import InputError
+from segdemo.regular_files import real_path
 from segdemo.terminal import print_any_text
 
 Payload = TypeVar("Payload")
@@ -108,7 +109,7 @@ def exit_status(work: Callable[[], int]) -> int:
 def check_output(output_dir: Path, *data: Path) -> None:
     """Refuse to write results into a folder of the data; raises InputError."""
     for folder in data:
-        if output_dir.resolve().is_relative_to(folder.resolve()):
+        if real_path(output_dir).is_relative_to(real_path(folder)):
             raise InputError(f"{output_dir} lies in {folder}: write the results outside the data.")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +34,13 @@ def find_edges(names: Sequence[str], options: argparse.Namespace) -> Edges:
     A backbone runs here, one image after another, and its edges are kept in the folder of
     results, so that a killed run resumes. Raises InputError.
     """
+    folder = Path(options.edges)
+    stored = folder.is_dir() and not any((folder / card).exists() for card in MODEL_CARDS)
+    if options.edge_metric and (stored or options.edges in ("true", "gradient")):
+        raise InputError("--edge_metric needs --edges of a backbone: it compares attention.")
     if options.edges == "true":
         return Edges({place: (TrueEdges(), ()) for place in range(len(names))})
-    folder = Path(options.edges)
-    if folder.is_dir() and not any((folder / card).exists() for card in MODEL_CARDS):
+    if stored:
         return edges_of_files(names, folder, "edge map")
     if options.images is None:
         raise InputError(f"--edges {options.edges} needs photographs: give --images.")
@@ -54,12 +59,17 @@ def _predicted(names: Sequence[str], photos: Edges, options: argparse.Namespace)
         device=options.device, precision=options.precision, backbone=options.edges
     )
     assistant.load_backbone()
+    metric = options.edge_metric
+    draw = assistant.edges
+    if metric:
+        settings = replace(assistant.trace_defaults, edge_metric=metric)
+        draw = partial(assistant.attention_edges, settings=settings)
     place = options.output_dir / "edges"
     place.mkdir(parents=True, exist_ok=True)
 
     def predict_one(files: tuple[Path, Path]) -> Row:
         photo, target = files
-        edge = assistant.edges(load_rgb(photo))
+        edge = draw(load_rgb(photo))
         write_png(to_grey(edge.probability), target)
         return {"origin": edge.origin}
 
@@ -68,11 +78,14 @@ def _predicted(names: Sequence[str], photos: Edges, options: argparse.Namespace)
         Sample(f"{names[p]} edges", files, (files[0], targets[p]))
         for p, (_, files) in photos.readers.items()
     ]
-    identity = (options.edges, assistant.backbone_description, options.precision)
+    described = (options.edges, assistant.backbone_description, options.precision)
+    identity = (*described, metric) if metric else described
     rows = list(measure_all(samples, predict_one, 1, options.output_dir, identity))
     origins = ", ".join(sorted({row["origin"] for row in rows}))
     readers = {p: (FileEdges(target), (target,)) for p, target in targets.items()}
-    note = f"edges: {origins} of {assistant.backbone_description}"
+    note = f"edges: {origins} of {assistant.backbone_description}" + (
+        f", compared by {metric}" if metric else ""
+    )
     return Edges(readers, photos.errors, [note])
 
 

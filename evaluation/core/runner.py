@@ -23,6 +23,7 @@ from tqdm import tqdm
 from evaluation.core.row_file import Row, RowFile
 from evaluation.report.provenance import versions
 from segdemo.datatypes import InputError
+from segdemo.regular_files import read_regular
 
 PARTIAL = "per_image.partial"
 QUEUE_LENGTH = 4  # samples handed out per worker: none waits, no more than these are in memory
@@ -161,6 +162,6 @@ def hash_contents(contents: Iterable[bytes]) -> str:
 def read_bytes(file: Path) -> bytes:
     """Read a file; raises InputError."""
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}).") from error

@@ -13,6 +13,7 @@ from PIL import Image
 from segdemo.annotations.file_names import without_suffix
 from segdemo.annotations.folders import LABEL_SUFFIXES
 from segdemo.datatypes import InputError
+from segdemo.regular_files import read_regular
 
 _OTHERS = (".npz", ".npy", ".json", ".txt")
 
@@ -20,9 +21,11 @@ _OTHERS = (".npz", ".npy", ".json", ".txt")
 def read_json(path: Path) -> Any:
     """Parse a JSON; raises InputError."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_regular(path))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is corrupt or no JSON: export it again.") from error
 
@@ -60,7 +63,7 @@ def size_in_header(file: Path) -> tuple[int, int] | None:
 def read_list(path: Path) -> list[str]:
     """Read names or image ids, separated by spaces, commas or lines; raises InputError."""
     try:
-        names = [name for name in re.split(r"[\s,;\[\]\"']+", path.read_text()) if name]
+        names = [name for name in re.split(r"[\s,;\[\]\"']+", read_regular(path).decode()) if name]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a list of images: give a text, a name a line.") from error
     if not names:

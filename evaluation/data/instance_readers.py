@@ -22,6 +22,7 @@ from segdemo.annotations.classes import VOID as VOC_VOID
 from segdemo.annotations.notes import MALFORMED
 from segdemo.annotations.stored_ids import read_label_image
 from segdemo.datatypes import InputError, InstanceMasks
+from segdemo.regular_files import read_regular
 
 IGNORED = 65535  # of 16-bit label maps: nobody knows what is there
 IdCoding = Literal["ids", "class and instance", "voc"]
@@ -151,7 +152,7 @@ class Sa1bFile:
     def load(self) -> Instances:
         """See `InstanceReader`."""
         try:
-            content = json.loads(self.path.read_bytes())
+            content = json.loads(read_regular(self.path))
             size = (int(content["image"]["height"]), int(content["image"]["width"]))
             return CocoAnnotations(content["annotations"], size).load()
         except (OSError, *MALFORMED) as error:
@@ -169,7 +170,11 @@ class KittiFile:
     def load(self) -> Instances:
         """See `InstanceReader`."""
         try:
-            lines = [line.split() for line in self.path.read_text().splitlines() if line.strip()]
+            lines = [
+                line.split()
+                for line in read_regular(self.path).decode().splitlines()
+                if line.strip()
+            ]
             corners = np.array([line[4:8] for line in lines], float).reshape(-1, 4)
         except (OSError, ValueError) as error:
             raise InputError(f"{self.path.name} is not a label file of KITTI ({error}).") from error

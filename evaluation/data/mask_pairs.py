@@ -21,6 +21,7 @@ from PIL import Image
 from evaluation.data.validation import FileError
 from segdemo.datatypes import InputError
 from segdemo.images import FORMATS, SUFFIXES
+from segdemo.regular_files import real_path
 
 TRUTH_FOLDERS = ("gt", "masks", "mask")
 IMAGE_FOLDERS = ("im", "images")
@@ -275,5 +276,5 @@ def _first_folder(folder: Path, names: Sequence[str]) -> Path | None:
 
 def _name(folder: Path) -> str:
     """Name a data set after its folder, or after the one above `gt/`."""
-    name = folder.resolve().name
-    return folder.resolve().parent.name if name in TRUTH_FOLDERS else name
+    name = real_path(folder).name
+    return real_path(folder).parent.name if name in TRUTH_FOLDERS else name

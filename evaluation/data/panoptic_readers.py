@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from evaluation.metrics.panoptic_quality import Segments
 from segdemo.annotations import stored_ids
 from segdemo.annotations.classes import VOID as VOC_VOID
 from segdemo.datatypes import InputError
+from segdemo.panoptic_quality import Segments
 
 Coding = Literal["channels", "thousands", "mmdet", "semantic"]
 """How predictions without a list name class and instance. channels: red is the class, green the
@@ -32,24 +31,6 @@ class SegmentReader(Protocol):
 
     def load(self) -> Segments:
         """Read them; raises InputError."""
-
-
-@dataclass(frozen=True)
-class CocoSegments:
-    """An image of ids in colours, and COCO's list of its segments."""
-
-    image: Path
-    segments: tuple[Mapping[str, Any], ...]
-
-    def load(self) -> Segments:
-        """See `SegmentReader`."""
-        ids = stored_ids.read_label_image(self.image, self.image.name)
-        return Segments(
-            ids,
-            {int(one["id"]): int(one["category_id"]) for one in self.segments},
-            frozenset(int(one["id"]) for one in self.segments if one.get("iscrowd")),
-            {int(one["id"]): int(one["area"]) for one in self.segments if "area" in one},
-        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from PIL import Image
 from evaluation.data.files import instance_files, read_json, read_list, size_in_header, stem
 from evaluation.data.panoptic_readers import (
     VOC_BACKGROUND,
-    CocoSegments,
     CodedSegments,
     Coding,
     SegmentReader,
@@ -23,6 +22,7 @@ from segdemo.annotations.classes import class_names
 from segdemo.annotations.file_names import path_inside
 from segdemo.annotations.folders import LABEL_SUFFIXES
 from segdemo.annotations.notes import MALFORMED
+from segdemo.annotations.panoptic_segments import CocoSegments
 from segdemo.datatypes import InputError
 
 VOC_ROOTS = (".", "VOCdevkit/VOC2012", "VOC2012")

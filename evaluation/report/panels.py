@@ -13,10 +13,10 @@ from pycocotools import mask as mask_api
 
 from evaluation.metrics.boundary import LARGEST_DISTANCE, BoolArray, match, thinned
 from evaluation.metrics.instances import Instances, ious
-from evaluation.metrics.panoptic_quality import Segments, matched_segments
 from evaluation.report.plots import save_panel, verdict_panel
 from segdemo.datatypes import FloatMap, RGBImage
 from segdemo.images import SUFFIXES
+from segdemo.panoptic_quality import Segments, matched_segments
 
 HIT = 0.5  # IoU from which an object counts as found
 GAP = 8  # grey columns between images that stand side by side

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from segdemo.regular_files import real_path
+
 PACKAGES = ("numpy", "scipy", "pillow", "pycocotools", "scikit-image", "pysodmetrics")
 
 
@@ -33,7 +35,7 @@ def list_digest(files: Iterable[Path]) -> dict[str, Any]:
     Names are taken below the deepest folder that holds all files: a copy elsewhere has the same
     digest.
     """
-    paths = sorted({path.resolve() for path in files})
+    paths = sorted({real_path(path) for path in files})
     root = Path(os.path.commonpath([path.parent for path in paths])) if paths else Path()
     digest = hashlib.sha256()
     for path in paths:

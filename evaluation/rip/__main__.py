@@ -25,6 +25,7 @@ from evaluation.data.corruption import Corruption
 from evaluation.data.layouts import LAYOUTS
 from evaluation.metrics.instance_metrics import LABELS
 from evaluation.rip import instances, panoptic
+from segdemo.diffegg.settings import METRICS
 from segdemo.rip.settings import PRESETS
 
 
@@ -55,6 +56,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="true|gradient|DIR|BACKBONE",
         help="true edges, gradients, a folder of edge maps, or a backbone's name, folder or Hub id",
     )
+    parser.add_argument(
+        "--edge_metric",
+        choices=METRICS,
+        help="take a backbone's edges from EdgeKL with this divergence (table F), also where it "
+        "has an edge generator",
+    )
     parser.add_argument("--images", type=Path, metavar="DIR", help="the images")
     parser.add_argument("--dataset", choices=tuple(LAYOUTS), help="for layout and papers' rows")
     parser.add_argument("--subset", type=Path, metavar="FILE", help="names or image ids wanted")
@@ -62,6 +69,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="robust", help="of RIP")
     parser.add_argument(
         "--rip", nargs="+", default=[], metavar="NAME=NUMBER", help="changes of RIP's settings"
+    )
+    parser.add_argument(
+        "--points",
+        metavar="true|FILE",
+        help="a point on each object as seeds of the random walk, as `segdemo refine` has them, or "
+        "the innermost pixel of each true one",
     )
     parser.add_argument("--seed", type=int, default=0, help="of --damage")
     parser.add_argument("--device", default="auto", help="for a backbone")

@@ -20,7 +20,12 @@ from evaluation.data.edge_readers import EdgeReader
 from evaluation.data.layouts import PANOPTIC_SECTIONS
 from evaluation.data.panoptic_readers import SegmentReader
 from evaluation.data.panoptic_sets import PanopticTruth, read_predictions, read_truth
-from evaluation.metrics.panoptic_quality import (
+from evaluation.report.panels import WorstPanels, segments_panel, side_by_side
+from evaluation.report.paper_tables import rows_for
+from evaluation.report.tables import Report
+from evaluation.rip.stages import STAGES, gains
+from segdemo.datatypes import InputError, RGBImage
+from segdemo.panoptic_quality import (
     Segments,
     count_segments,
     counts_by_class,
@@ -28,11 +33,6 @@ from evaluation.metrics.panoptic_quality import (
     panoptic_quality,
     to_row,
 )
-from evaluation.report.panels import WorstPanels, segments_panel, side_by_side
-from evaluation.report.paper_tables import rows_for
-from evaluation.report.tables import Report
-from evaluation.rip.stages import STAGES, gains
-from segdemo.datatypes import InputError, RGBImage
 from segdemo.rip.semantic import VOID, refine_semantic
 from segdemo.rip.settings import RIPSettings, from_pairs
 
@@ -144,6 +144,8 @@ def collect(options: argparse.Namespace) -> ClassMapBenchmark:
     """Match class maps and edges to the truth; raises InputError."""
     if options.annotations is None:
         raise InputError("--semantic needs --annotations: a panoptic JSON or VOC's root.")
+    if options.points:
+        raise InputError("--points are for instance masks: leave them out with --semantic.")
     truth = read_truth(options.annotations, options.subset)
     class_maps: Mapping[int, Any] = {}
     errors = list(truth.errors)

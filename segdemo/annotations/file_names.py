@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -75,6 +76,10 @@ def without_suffix(name: str) -> str:
 def _parts(name: str) -> tuple[str, ...]:
     # Windows rules see drive letters and backslashes, which matter there, as well as slashes
     path = PureWindowsPath(name)
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:  # JSON may hold halves of characters
+        raise InputError(f"{name!r} cannot be a file's name: rename the image.") from error
     if path.anchor or ".." in path.parts or not path.name or "\0" in name:
         raise InputError(f"{name!r} is not a file name within a folder: rename the image.")
     return path.parts

@@ -26,8 +26,9 @@ def add_edges(verbs: Any) -> None:
         help="edges between instances, by a diffusion model",
         description="Write <stem>_edge.png (8-bit grey, the photo's size) for every photo: from "
         "the edge generator where the backbone has one, else from EdgeKL, as the output says; "
-        "middle grey is EdgeKL's upper threshold. Results of an earlier run in the same folder are "
-        "replaced; a folder's photos keep their sub-folders.",
+        "middle grey is EdgeKL's upper threshold. Photos that an earlier run in the same folder "
+        "has finished with the same settings are not done again; a folder's photos keep their "
+        "sub-folders.",
     )
     add_trace_flags(parser)
     parser.set_defaults(run=partial(_run, parser))
@@ -37,7 +38,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     def results(stem: str) -> tuple[Path]:
         return (_edge_file(arguments.output_dir, stem),)
 
-    return run_on_images(parser, arguments, results, _edge_finder)
+    return run_on_images("edges", parser, arguments, results, _edge_finder)
 
 
 def _edge_finder(

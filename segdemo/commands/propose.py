@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
-from dataclasses import Field, fields
+from dataclasses import Field, asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from segdemo.annotations import MaskFormat, write_masks
-from segdemo.batch import process_images
+from segdemo.annotations import MaskFormat
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, fraction, given
+from segdemo.commands.arguments import add_device, add_workers, fraction, given
+from segdemo.commands.digests import file_digest, model_digest
+from segdemo.commands.mask_run import MakeMasks, MaskRun, part_folder
 from segdemo.commands.output import check_output
-from segdemo.commands.progress import report_progress
+from segdemo.commands.resumable_run import ResumableRun
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.files import ImageFile, find_images
-from segdemo.images import load_rgb
-from segdemo.terminal import printable
 from segdemo.uis.methods import METHODS
 
 
@@ -29,7 +27,9 @@ def add_propose(verbs: Any) -> None:
         help="first instance masks of photos that have none",
         description="Propose instances for a folder's photos and write them all in one format. "
         "diffdis cuts the subject's mask along edges; the other methods group "
-        "the patches of a DINO vision transformer, which --features names.",
+        "the patches of a DINO vision transformer, which --features names. Finished photos are "
+        "kept in <output>.part until all are: a run that was stopped is resumed when the same "
+        "command is given again.",
     )
     parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="INPUT")
     parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="what to write")
@@ -59,6 +59,7 @@ def add_propose(verbs: Any) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|FOLDER|FILE|HUB")
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
+    add_workers(parser)
     parser.add_argument(
         "--threshold",
         type=fraction,
@@ -101,54 +102,87 @@ def _method_settings(arguments: argparse.Namespace) -> Any:
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
         check_output(arguments.output, arguments.format)
-        image_files = find_images(arguments.images)
+        folder = part_folder(arguments.output)
+        image_files = find_images(arguments.images, folder)
         if not image_files:
             raise InputError(
                 f"Nothing to do: no photos in {', '.join(map(str, arguments.images))}."
             )
-        propose = _proposer(arguments)
-        done: dict[str, InstanceMasks] = {}
-
-        def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
-            done[image_file.name] = propose(image)
-            return (), f"{len(done[image_file.name])} proposed"
-
-        status = report_progress(
-            process_images(image_files, handle), len(image_files), arguments.output
+        work = ProposeWork(
+            arguments.method,
+            arguments.edges,
+            arguments.features,
+            arguments.model,
+            arguments.backbone,
+            arguments.device,
+            arguments.precision,
+            arguments.threshold,
+            _method_settings(arguments),
         )
-        images = None
-        if arguments.format == "cutouts":  # the others need no pixels
-            images = {p.name: load_rgb(p.path, p.name) for p in image_files if p.name in done}
-        if done:
-            for sentence in write_masks(done, arguments.output, arguments.format, images):
-                print(printable(sentence))
-        return status
+        run = ResumableRun(folder, work.named())
+        return MaskRun(image_files, work, run).execute(
+            arguments.output, arguments.format, arguments.workers
+        )
     except InputError as error:
         parser.error(str(error))
 
 
-def _proposer(arguments: argparse.Namespace) -> Callable[[RGBImage], InstanceMasks]:
-    """Load what the method needs and bind its settings; raises InputError."""
-    settings = _method_settings(arguments)
-    from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
+@dataclass(frozen=True)
+class ProposeWork:
+    """Proposes an image's masks; see `mask_run.MaskWork`. The fields are the flags."""
 
-    assistant = AnnotationAssistant(
-        arguments.model,
-        arguments.device,
-        arguments.precision,
-        arguments.backbone,
-        arguments.features,
-    )
-    if arguments.method in METHODS:
-        assistant.load_features()
-    else:
-        assistant.load()
-        if arguments.edges == "diffegg":
-            assistant.load_backbone()
-    return partial(
-        assistant.propose,
-        method=arguments.method,
-        threshold=arguments.threshold,
-        settings=settings,
-        edges=arguments.edges,
-    )
+    method: str
+    edges: Literal["diffegg", "diffdis"]
+    features: str
+    model: str
+    backbone: str
+    device: str
+    precision: str
+    threshold: float
+    settings: Any
+
+    def named(self) -> dict[str, Any]:
+        """Return what masks depend on beside the photos, as JSON holds it."""
+        models = {"features": self.features}
+        if self.method not in METHODS:
+            models = {"model": self.model}
+            if self.edges == "diffegg":
+                models["backbone"] = self.backbone
+        return {
+            "method": self.method,
+            **models,
+            **{f"files of {name}": model_digest(value) for name, value in models.items()},
+            "precision": self.precision,
+            **(asdict(self.settings) if self.settings else {}),
+            **({} if self.settings else {"edges": self.edges, "threshold": self.threshold}),
+        }
+
+    def fingerprint(self, image_file: ImageFile) -> str:
+        """Return a hash of the photo; raises InputError."""
+        return file_digest(image_file.path)
+
+    def load(self) -> MakeMasks:
+        """Load what the method needs and bind its settings; raises InputError."""
+        from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
+
+        assistant = AnnotationAssistant(
+            self.model, self.device, self.precision, self.backbone, self.features
+        )
+        if self.method in METHODS:
+            assistant.load_features()
+        else:
+            assistant.load()
+            if self.edges == "diffegg":
+                assistant.load_backbone()
+
+        def propose(image_file: ImageFile, image: RGBImage) -> tuple[InstanceMasks, str]:
+            found = assistant.propose(
+                image,
+                method=self.method,
+                threshold=self.threshold,
+                settings=self.settings,
+                edges=self.edges,
+            )
+            return found, f"{len(found)} proposed"
+
+        return propose

@@ -12,22 +12,25 @@ from pathlib import Path
 from typing import Any, get_args
 
 from segdemo.annotations import MaskFormat
+from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.file_names import check_distinct
 from segdemo.annotations.notes import sentences
+from segdemo.annotations.points import read_points
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device
-from segdemo.commands.class_list import ClassList
+from segdemo.commands.arguments import add_device, add_workers
+from segdemo.commands.mask_run import MaskRun, part_folder
 from segdemo.commands.output import check_output
-from segdemo.commands.progress import DONE, SOME_FAILED, report_progress
-from segdemo.commands.refine_run import RefineRun
+from segdemo.commands.progress import DONE, SOME_FAILED
 from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles, InstanceFiles
+from segdemo.commands.refine_work import RefineWork
 from segdemo.commands.resumable_run import ResumableRun
 from segdemo.commands.rip_arguments import add_rip
 from segdemo.datatypes import InputError
 from segdemo.files import ImageFile, find_images
 from segdemo.images import image_size
-from segdemo.rip.settings import from_pairs
+from segdemo.regular_files import real_path
+from segdemo.rip.settings import WalkSettings, from_pairs
 from segdemo.terminal import printable
 
 
@@ -36,7 +39,8 @@ def add_refine(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
         "refine",
         help="split merged and join fragmented masks along edges",
-        description="Repair the masks of a folder's photos (RIP) and write them all in one format. "
+        description="Repair the masks of a folder's photos along edges, by RIP or by region "
+        "merging (see --preset), and write them all in one format. "
         "Masks may be COCO JSON, label images, NPZ, YOLO, LabelMe and more, or with --semantic "
         "class maps, and are matched to the photos by name. Edges are <stem>_edge.png or "
         "<stem>.png in --edges, else the backbone's. What cannot be read of the masks is left out "
@@ -66,9 +70,17 @@ def add_refine(verbs: Any) -> None:
         metavar="NAME",
         help="with --semantic: classes without instances, such as sky; `background` keeps 0 as one",
     )
-    add_rip(parser, default="careful")
+    parser.add_argument(
+        "--points",
+        type=Path,
+        metavar="FILE",
+        help='a point on each object, seeds of the random walk: {"photo.jpg": [[x, y], ...], ...}',
+    )
+    add_rip(parser, default="careful, with --points robust")
+    parser.set_defaults(preset=None)
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
+    add_workers(parser)
     parser.set_defaults(run=partial(_run, parser))
 
 
@@ -79,32 +91,16 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         _check_apart(arguments.output, arguments.masks)
         check_output(arguments.output, mask_format)
         classes = _classes(arguments)
-        work = _plan(arguments, classes)
+        image_files, work, run = _plan(arguments, classes)
         if not mask_format.startswith("coco"):
-            check_distinct(image_file.name for image_file in work.image_files)
-        for sentence in sentences(work.masks.notes):
+            check_distinct(image_file.name for image_file in image_files)
+        notes = work.masks.notes
+        for sentence in sentences(notes):
             print(printable(sentence), file=sys.stderr)
-        resumed, changed = work.find_finished()
-        if resumed or changed:
-            print(_resuming(work, len(resumed), len(changed)))
-        with work.store:
-            try:
-                status = report_progress(
-                    work.process(resumed), len(work.image_files), arguments.output
-                )
-                if work.finished:
-                    stuff = classes.stuff if classes else ()
-                    for sentence in work.write(arguments.output, mask_format, stuff):
-                        print(printable(sentence))
-            except KeyboardInterrupt:
-                if not work.store.is_empty:
-                    print(
-                        f"Finished photos are kept in {work.store.folder}: the same command "
-                        "resumes from there.",
-                        file=sys.stderr,
-                    )
-                raise
-        left_out = any(note.left_out for note in work.masks.notes)
+        status = MaskRun(image_files, work, run).execute(
+            arguments.output, mask_format, arguments.workers, work.masks.stuff
+        )
+        left_out = any(note.left_out for note in notes)
         return status or (SOME_FAILED if left_out else DONE)
     except InputError as error:
         parser.error(str(error))
@@ -112,7 +108,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
 def _check_apart(output: Path, masks: Path) -> None:
     """Raise InputError if results would be taken for masks the next time."""
-    if masks.is_dir() and output.resolve().is_relative_to(masks.resolve()):
+    if masks.is_dir() and real_path(output).is_relative_to(real_path(masks)):
         raise InputError(
             f"--output {output} lies in --masks: results would be taken for masks the next time; "
             "choose another path."
@@ -128,15 +124,20 @@ def _classes(arguments: argparse.Namespace) -> ClassList | None:
     return None
 
 
-def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun:
+def _plan(
+    arguments: argparse.Namespace, classes: ClassList | None
+) -> tuple[list[ImageFile], RefineWork, ResumableRun]:
     """Find photos, masks, edges and what an earlier run left; raises InputError."""
-    settings = from_pairs(arguments.preset, arguments.rip)
+    preset = arguments.preset or ("robust" if arguments.points else "careful")
+    settings = from_pairs(preset, arguments.rip)
+    if arguments.points and not isinstance(settings, WalkSettings):
+        raise InputError(f"--points are seeds of the random walk: preset {preset} has none.")
     edges = (
         EdgeFiles(arguments.edges)
         if arguments.edges
         else BackboneEdges(arguments.backbone, arguments.device, arguments.precision)
     )
-    folder = arguments.output.with_name(arguments.output.name + ".part")
+    folder = part_folder(arguments.output)
     image_files = find_images(arguments.images, folder)
     if not image_files:
         raise InputError(f"Nothing to do: no photos in {', '.join(map(str, arguments.images))}.")
@@ -145,7 +146,7 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun
     for image_file in image_files:
         with suppress(InputError):  # reported with the others, when its turn comes
             sizes[image_file.name] = image_size(image_file.path, image_file.name)
-    store = ResumableRun(
+    run = ResumableRun(
         folder,
         {
             **edges.settings,
@@ -160,7 +161,8 @@ def _plan(arguments: argparse.Namespace, classes: ClassList | None) -> RefineRun
         if classes
         else InstanceFiles(arguments.masks, sizes)
     )
-    return RefineRun(image_files, masks, edges, settings, store)
+    points = read_points(arguments.points, sizes) if arguments.points else None
+    return image_files, RefineWork(masks, edges, settings, points), run
 
 
 def _check_names(image_files: Sequence[ImageFile]) -> None:
@@ -173,10 +175,3 @@ def _check_names(image_files: Sequence[ImageFile]) -> None:
                 "matched to photos by name: give the folder that holds both, or rename one."
             )
         taken[image_file.name] = image_file.path
-
-
-def _resuming(work: RefineRun, resumed: int, changed: int) -> str:
-    sentence = f"{resumed} of {len(work.image_files)} photos are resumed from {work.store.folder}"
-    if changed:
-        sentence += f", {changed} changed since and {'is' if changed == 1 else 'are'} done again"
-    return f"{sentence}."

@@ -11,38 +11,44 @@ from typing import Any, Protocol
 import numpy as np
 
 from segdemo.annotations import InstanceRuns, read_masks
+from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.folders import LABEL_SUFFIXES, annotation_files
 from segdemo.annotations.notes import ReadingNote
 from segdemo.annotations.stored_ids import read_label_image
 from segdemo.annotations.voc import class_numbers
-from segdemo.commands.class_list import ClassList
-from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels, RGBImage
+from segdemo.commands.digests import DIGITS, file_digest, model_digest
+from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels, Points, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.files import ImageFile
 from segdemo.images import SUFFIXES
-from segdemo.regular_files import open_regular
+from segdemo.regular_files import real_path
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.semantic import refine_semantic
 from segdemo.rip.settings import RIPSettings
 
-_DIGITS = 32  # of a digest
 _EDGE_SUFFIXES = (".png", *sorted(SUFFIXES - {".png"}))  # the lossless and usual one first
 
 
 class MaskSource(Protocol):
     """Masks to be refined, by the names of their photos.
 
-    notes: what reading them left out or changed.
+    notes: what reading them left out or changed. stuff: names of the classes without instances.
     """
 
     notes: Sequence[ReadingNote]
+    stuff: frozenset[str]
 
     def digest(self, name: str) -> str:
         """Return a hash of a photo's masks; raises InputError without any."""
 
-    def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
-        """Return what comes out, and a sentence that tells of it; raises InputError."""
+    def refine(
+        self, name: str, edge: FloatMap, settings: RIPSettings, points: Points | None
+    ) -> tuple[InstanceMasks, str]:
+        """Return what comes out, and a sentence that tells of it; raises InputError.
+
+        points: one on each object, or None where there are no point annotations.
+        """
 
 
 FindEdges = Callable[[ImageFile, RGBImage], FloatMap]
@@ -72,6 +78,7 @@ class InstanceFiles:
         self._path = path
         self._masks = read_masks(path, sizes)
         self.notes = self._masks.notes
+        self.stuff = self._masks.stuff
         if sizes and not self._masks:
             raise InputError(f"{path} holds no masks of these photos: check the names.")
 
@@ -84,15 +91,18 @@ class InstanceFiles:
         for values in (found.scores, found.category_ids, found.crowd):
             digest.update(b"none" if values is None else values.tobytes())
         digest.update(json.dumps(sorted(found.names.items())).encode())
-        return digest.hexdigest()[:_DIGITS]
+        return digest.hexdigest()[:DIGITS]
 
-    def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
+    def refine(
+        self, name: str, edge: FloatMap, settings: RIPSettings, points: Points | None
+    ) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
         masks = self._of(name).decoded()
-        repaired, repair = refine_instances(masks, edge, settings)
+        repaired, repair = refine_instances(masks, edge, settings, self.stuff, points)
+        unused = f", {repair.unused_points} points on no mask" if repair.unused_points else ""
         return repaired, (
             f"{len(masks)} masks, {repair.split} split, {repair.joined} joined, {repair.dropped} "
-            f"dropped: {repair.instances} instances"
+            f"dropped{unused}: {repair.instances} instances"
         )
 
     def _of(self, name: str) -> InstanceRuns:
@@ -112,6 +122,7 @@ class ClassMaps:
         self._sizes = sizes
         self._classes = classes
         self.notes: Sequence[ReadingNote] = ()
+        self.stuff = frozenset(classes.names[number] for number in classes.stuff)
         self._files: dict[str, Path] = {}
         if not path.exists():
             raise InputError(f"{path} does not exist: check the path.")
@@ -135,7 +146,9 @@ class ClassMaps:
         """See `MaskSource`."""
         return file_digest(self._of(name))
 
-    def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
+    def refine(
+        self, name: str, edge: FloatMap, settings: RIPSettings, points: Points | None
+    ) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
         file = self._of(name)
         class_map = self._read(file)
@@ -146,10 +159,11 @@ class ClassMaps:
                 f"{height}: give class maps of the photos' sizes."
             )
         self._classes.check(class_map, str(file))
-        found = refine_semantic(class_map, edge, self._classes.things, self._classes.void, settings)
-        things = found.class_ids[: found.things]
+        things, void = self._classes.things, self._classes.void
+        found = refine_semantic(class_map, edge, things, void, settings, points=points)
+        of_things = found.class_ids[: found.things]
         return found.to_instances(self._classes.names), (
-            f"{len(things)} instances of {len(np.unique(things))} classes, "
+            f"{len(of_things)} instances of {len(np.unique(of_things))} classes, "
             f"{len(found.class_ids) - found.things} of stuff"
         )
 
@@ -194,7 +208,7 @@ class EdgeFiles:
         others = [self._folder / f"{image_file.stem}{suffix}" for suffix in _EDGE_SUFFIXES]
         for file in (first, *others):
             # the photo itself may lie there, it is not its edge map
-            if file.is_file() and file.resolve() != image_file.path.resolve():
+            if file.is_file() and real_path(file) != real_path(image_file.path):
                 return file
         raise InputError(
             f"there is no edge map {first}, nor one called {image_file.stem}.png: add it, or leave "
@@ -211,7 +225,7 @@ class BackboneEdges:
         self.settings: Mapping[str, Any] = {
             "edges": "by a backbone",
             "backbone": backbone,
-            "files of the backbone": _folder_digest(Path(backbone)),
+            "files of the backbone": model_digest(backbone),
             "precision": precision,
         }
 
@@ -228,21 +242,3 @@ class BackboneEdges:
         )
         assistant.load_backbone()
         return lambda image_file, image: assistant.edges(image).probability
-
-
-def file_digest(path: Path) -> str:
-    """Return a hash of a file's content; raises InputError."""
-    try:
-        with open_regular(path) as stream:
-            return hashlib.file_digest(stream, "blake2b").hexdigest()[:_DIGITS]
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
-
-
-def _folder_digest(folder: Path) -> str | None:
-    """Return a hash of a folder's files, by size and time: models are large."""
-    if not folder.is_dir():
-        return None
-    stats = [(path.as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
-    listed = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    return hashlib.blake2b(repr(listed).encode()).hexdigest()[:_DIGITS]

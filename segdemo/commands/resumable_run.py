@@ -4,65 +4,48 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from segdemo.annotations import InstanceRuns, Instances, rle
 from segdemo.annotations.notes import MALFORMED
 from segdemo.datatypes import InputError
 from segdemo.files import write_json
 
+LOCK = "lock"
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")  # see `files.atomic_write`
 
-class ResumableRun:
-    """A folder with a JSON for each finished image: its instances, exact to the pixel.
 
-    Each has a fingerprint of all its inputs, and the folder has the settings. A context manager; a
-    folder without finished images is removed at its end.
+@dataclass(frozen=True)
+class ResultStore:
+    """A folder with a JSON for each finished image; processes may write to it side by side.
+
+    Each has a fingerprint of all that its image's result was made from.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Look for an earlier run; raises InputError where its settings differ.
-
-        settings: JSON values by the names that the user knows.
-        """
-        self.folder = folder
-        self._photos = folder / "photos"
-        self._settings_file = folder / "settings.json"
-        self._settings = dict(settings)
-        if os.path.lexists(folder):
-            self._compare(self._earlier_settings())
-
-    def __enter__(self) -> Self:
-        """Create the folder; raises InputError."""
-        try:
-            self._photos.mkdir(parents=True, exist_ok=True)
-            write_json(self._settings, self._settings_file)
-        except OSError as error:
-            raise InputError(
-                f"{self.folder} cannot be created ({error.strerror}): choose another --output."
-            ) from error
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Remove the folder if no image is finished."""
-        if self.is_empty:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    folder: Path
 
     @property
     def is_empty(self) -> bool:
         """Whether no image is finished."""
-        return not any(self._photos.rglob("*.json"))
+        return not any((self.folder / "photos").rglob("*.json"))
 
-    def store(self, stem: str, fingerprint: str, found: Instances) -> None:
-        """Store the result of an image atomically; raises OSError."""
+    def store(self, stem: str, fingerprint: str, content: Mapping[str, Any]) -> None:
+        """Store the result of an image atomically; raises OSError. content: as JSON holds it."""
+        write_json({"fingerprint": fingerprint, **content}, self.file(stem))
+
+    def store_masks(self, stem: str, fingerprint: str, found: Instances) -> None:
+        """Store an image's instances, exact to the pixel; raises OSError."""
         masks = found if isinstance(found, InstanceRuns) else InstanceRuns.of(found)
         content = {
-            "fingerprint": fingerprint,
             "size": masks.size,
             "runs": [counts.decode("ascii") for counts in masks.counts],
             "scores": masks.scores.tolist(),
@@ -70,18 +53,24 @@ class ResumableRun:
             "names": {str(number): name for number, name in masks.names.items()},
             "crowd": _to_list(masks.crowd),
         }
-        write_json(content, self._file(stem))
+        self.store(stem, fingerprint, content)
+
+    def content(self, stem: str) -> Mapping[str, Any]:
+        """Return the result of a finished image, {} where it is missing or damaged."""
+        with suppress(OSError, ValueError):
+            content = json.loads(self.file(stem).read_bytes())
+            if isinstance(content, dict):
+                return content
+        return {}
 
     def fingerprint(self, stem: str) -> str | None:
         """Return the fingerprint of a finished image, None where it is missing or damaged."""
-        try:
-            return str(json.loads(self._file(stem).read_bytes())["fingerprint"])
-        except (OSError, *MALFORMED):
-            return None
+        found = self.content(stem).get("fingerprint")
+        return None if found is None else str(found)
 
-    def read(self, stem: str) -> InstanceRuns:
-        """Return the result of a finished image; raises InputError where it is damaged."""
-        file = self._file(stem)
+    def masks(self, stem: str) -> InstanceRuns:
+        """Return the instances of a finished image; raises InputError where it is damaged."""
+        file = self.file(stem)
         try:
             content = json.loads(file.read_bytes())
             size = content["size"]
@@ -97,6 +86,69 @@ class ResumableRun:
             raise InputError(
                 f"{file} is damaged: delete it and give the same command again."
             ) from error
+
+    def file(self, stem: str) -> Path:
+        """Return the path of an image's result."""
+        return self.folder / "photos" / f"{stem}.json"
+
+
+class ResumableRun:
+    """The one run that uses a `ResultStore`, and its settings beside the results.
+
+    A context manager: inside, no other process can run in the same folder, and what an earlier one
+    was writing when it was killed is gone. A folder without finished images is removed at its end.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        flag: str = "--output",
+        lock: Path | None = None,
+    ) -> None:
+        """Look for an earlier run; raises InputError where its settings differ.
+
+        settings: JSON values by the names that the user knows. flag: what chose the folder.
+        lock: the file that tells runs apart, by default one in the folder.
+        """
+        self.folder = folder
+        self.store = ResultStore(folder)
+        self._settings_file = folder / "settings.json"
+        self._settings = json.loads(json.dumps(dict(settings)))  # lists, where tuples are given
+        self._flag = flag
+        self._lock = FileLock(lock or folder / LOCK)
+        if os.path.lexists(folder):
+            self._compare(self._earlier_settings())
+
+    def __enter__(self) -> Self:
+        """Create the folder; raises InputError, also where another run uses it."""
+        try:
+            (self.folder / "photos").mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                f"Another run is writing to {self.folder} now: wait until it has ended, or choose "
+                f"another {self._flag}."
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"{self.folder} cannot be created ({error.strerror}): choose another {self._flag}."
+            ) from error
+        try:
+            if self.folder.exists():  # changed by another run since
+                self._compare(self._earlier_settings())
+            write_json(self._settings, self._settings_file)
+            delete_unfinished(self.folder)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Remove the folder if no image is finished."""
+        if self.store.is_empty:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
 
     @contextmanager
     def publish(self, output: Path) -> Iterator[Path]:
@@ -116,9 +168,6 @@ class ResumableRun:
             entry.rename(place)
         shutil.rmtree(self.folder)
 
-    def _file(self, stem: str) -> Path:
-        return self._photos / f"{stem}.json"
-
     def _earlier_settings(self) -> Mapping[str, Any]:
         try:
             earlier = json.loads(self._settings_file.read_bytes())
@@ -126,15 +175,16 @@ class ResumableRun:
                 return earlier
         except (OSError, ValueError):
             pass
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
+        own = {LOCK, "photos"}  # of a run that was killed as it began
+        if self.folder.is_dir() and {entry.name for entry in self.folder.iterdir()} <= own:
             return self._settings
         raise InputError(
             f"{self.folder} exists and holds no earlier run that could be resumed: move it away, "
-            "or choose another --output."
+            f"or choose another {self._flag}."
         )
 
     def _compare(self, earlier: Mapping[str, Any]) -> None:
-        if self.is_empty:
+        if self.store.is_empty:
             return
         for name in {**earlier, **self._settings}:
             before, now = earlier.get(name), self._settings.get(name)
@@ -144,21 +194,21 @@ class ResumableRun:
                     other = f"{name} {_text(before)}, not {_text(now)}"
                 raise InputError(
                     f"{self.folder} holds a run with {other}: give its settings to resume it, "
-                    "choose another --output, or delete that folder to start again."
+                    f"choose another {self._flag}, or delete that folder to start again."
                 )
 
 
 class StoredMasks(Mapping[str, InstanceRuns]):
     """The finished images' masks by name, read on access: all together may exceed memory."""
 
-    def __init__(self, run: ResumableRun, stems: Mapping[str, str]) -> None:
+    def __init__(self, store: ResultStore, stems: Mapping[str, str]) -> None:
         """Take the images' names, in this order, and the stems of their results."""
-        self._run = run
+        self._store = store
         self._stems = stems
 
     def __getitem__(self, name: str) -> InstanceRuns:
         """Read an image's masks; raises InputError."""
-        return self._run.read(self._stems[name])
+        return self._store.masks(self._stems[name])
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names."""
@@ -167,6 +217,14 @@ class StoredMasks(Mapping[str, InstanceRuns]):
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self._stems)
+
+
+def delete_unfinished(folder: Path) -> None:
+    """Delete what a run was writing below a folder when it was killed."""
+    for place, _, names in os.walk(folder):
+        for name in filter(_UNFINISHED.fullmatch, names):
+            with suppress(OSError):
+                (Path(place) / name).unlink()
 
 
 def _to_list(values: Any) -> list[Any] | None:

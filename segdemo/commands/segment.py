@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from segdemo.batch import SegmentationFiles, segment_files
+from segdemo.batch import Handler, SegmentationFiles, segmentation_handler
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_files, add_settings, fraction, given
+from segdemo.commands.arguments import (
+    add_device,
+    add_files,
+    add_settings,
+    add_workers,
+    fraction,
+    given,
+)
+from segdemo.commands.digests import model_digest
+from segdemo.commands.folder_run import run_in_folder
 from segdemo.commands.inputs import create_folder, list_images
-from segdemo.commands.progress import report_progress
-from segdemo.datatypes import InputError, RGBImage, SegmentationResult
+from segdemo.datatypes import InputError
 from segdemo.diffdis.settings import DiffDISSettings
 
 
@@ -24,9 +32,9 @@ def add_segment(verbs: Any) -> None:
         "segment",
         help="find the subject of photos: mask, edge and cut-out",
         description="Write <stem>_mask.png and <stem>_edge.png (8-bit grey, the photo's size) and "
-        "<stem>_cutout.png (RGBA) for every photo. Results of an earlier run in the same folder "
-        "are replaced; a folder's photos keep their sub-folders; of photos that share a stem the "
-        "later ones become <stem>-2, <stem>-3.",
+        "<stem>_cutout.png (RGBA) for every photo. Photos that an earlier run in the same "
+        "folder has finished with the same settings are not done again; a folder's photos keep "
+        "their sub-folders; of photos that share a stem the later ones become <stem>-2, <stem>-3.",
     )
     add_files(parser)
     parser.add_argument(
@@ -43,6 +51,7 @@ def add_segment(verbs: Any) -> None:
         help="write hard masks: 255 where the soft mask exceeds T in [0, 1] (default: soft masks)",
     )
     add_settings(parser, DiffDISSettings)
+    add_workers(parser)
     parser.set_defaults(run=partial(_run, parser))
 
 
@@ -50,24 +59,36 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     """Cut the subject out of every image; returns the exit code."""
     output_dir: Path = arguments.output_dir
     try:
+        chosen = given(arguments, DiffDISSettings)
+        DiffDISSettings(**chosen)  # complains before anything is loaded
         results = partial(SegmentationFiles.below, output_dir)
         image_files = list_images(arguments.inputs, output_dir, results)
         create_folder(output_dir)
-        segment = _segmenter(arguments)
+        settings = {
+            "model": arguments.model,
+            "files of the model": model_digest(arguments.model),
+            "precision": arguments.precision,
+            "threshold": arguments.threshold,
+            **chosen,
+        }
+        model = arguments.model, arguments.device, arguments.precision
+        load = partial(_load, model, chosen, output_dir, arguments.threshold)
+        workers = arguments.workers
+        return run_in_folder("segment", settings, image_files, output_dir, load, workers)
     except InputError as error:
         parser.error(str(error))
-    statuses = segment_files(image_files, output_dir, segment, arguments.threshold)
-    return report_progress(statuses, len(image_files), output_dir)
 
 
-def _segmenter(
-    arguments: argparse.Namespace,
-) -> Callable[[RGBImage], SegmentationResult]:
+def _load(
+    model: tuple[str, str, str],
+    chosen: Mapping[str, Any],
+    output_dir: Path,
+    threshold: float | None,
+) -> Handler:
     """Load the model and bind its settings; raises InputError."""
-    chosen = given(arguments, DiffDISSettings)
-    DiffDISSettings(**chosen)  # complains before anything is loaded
     from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
-    assistant = AnnotationAssistant(arguments.model, arguments.device, arguments.precision)
+    assistant = AnnotationAssistant(*model)
     assistant.load()
-    return partial(assistant.segment, settings=replace(assistant.segment_defaults, **chosen))
+    segment = partial(assistant.segment, settings=replace(assistant.segment_defaults, **chosen))
+    return segmentation_handler(segment, output_dir, threshold)

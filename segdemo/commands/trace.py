@@ -26,8 +26,9 @@ def add_trace(verbs: Any) -> None:
         help="look inside a diffusion model: attention per timestep, PeakKL, EdgeKL",
         description="Write a folder OUT/<stem>/ for every photo: kl_curve.csv and kl_curve.png, "
         "pca_<timestep>.png, edge_score.png and pseudo_edge.png of the timestep that PeakKL or "
-        "--fixed_timestep chooses, and trace.npz with all numbers. Files of the same names are "
-        "replaced, other files stay; a folder's photos keep their sub-folders.",
+        "--fixed_timestep chooses, and trace.npz with all numbers. Photos that an earlier run in "
+        "the same folder has finished with the same settings are not done again; a folder's photos "
+        "keep their sub-folders.",
     )
     add_trace_flags(parser)
     parser.set_defaults(run=partial(_run, parser))
@@ -40,7 +41,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         timesteps = getattr(arguments, "timesteps", TraceSettings.timesteps)
         return TraceFiles.below(arguments.output_dir / stem, timesteps)
 
-    return run_on_images(parser, arguments, results, _tracer)
+    return run_on_images("trace", parser, arguments, results, _tracer)
 
 
 def _tracer(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from segdemo.batch import Handler, process_images
+from segdemo.batch import Handler
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_files, add_settings, given
+from segdemo.commands.arguments import add_device, add_files, add_settings, add_workers, given
+from segdemo.commands.digests import model_digest
+from segdemo.commands.folder_run import run_in_folder
 from segdemo.commands.inputs import create_folder, list_images
-from segdemo.commands.progress import FailFastError, fail_fast, report_progress
+from segdemo.commands.progress import FailFastError, fail_fast
 from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.diffegg.settings import TraceSettings
@@ -50,6 +53,7 @@ def add_trace_flags(parser: argparse.ArgumentParser) -> None:
         help=f"Thresholds of the edge score. {sentences}".replace("%", "%%")
         + " (default: %(default)s)",
     )
+    add_workers(parser)
 
 
 def timestep_or_peak(text: str) -> int | None:
@@ -62,6 +66,7 @@ def timestep_or_peak(text: str) -> int | None:
 
 
 def run_on_images(
+    verb: str,
     parser: argparse.ArgumentParser,
     arguments: argparse.Namespace,
     results: Callable[[str], Iterable[Path]],
@@ -69,7 +74,7 @@ def run_on_images(
 ) -> int:
     """Run a command on every image; returns the exit code.
 
-    results: names the files that will be written for a stem.
+    results: names the files that will be written for a stem. make_handle: a module's own function.
     """
     output_dir: Path = arguments.output_dir
     try:
@@ -77,14 +82,31 @@ def run_on_images(
         TraceSettings(**chosen)  # complains before anything is loaded
         image_files = list_images(arguments.inputs, output_dir, results)
         create_folder(output_dir)
-        from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
-
-        assistant = AnnotationAssistant(
-            device=arguments.device, precision=arguments.precision, backbone=arguments.backbone
-        )
-        settings = replace(assistant.trace_defaults, **chosen)
-        assistant.load_backbone()
-        handle = fail_fast(make_handle(assistant, settings, arguments.rule, output_dir))
-        return report_progress(process_images(image_files, handle), len(image_files), output_dir)
+        settings = {
+            "backbone": arguments.backbone,
+            "files of the backbone": model_digest(arguments.backbone),
+            "precision": arguments.precision,
+            "rule": arguments.rule,
+            **chosen,
+        }
+        model = arguments.device, arguments.precision, arguments.backbone
+        load = partial(_load, make_handle, model, chosen, arguments.rule, output_dir)
+        return run_in_folder(verb, settings, image_files, output_dir, load, arguments.workers)
     except (InputError, FailFastError) as error:
         parser.error(str(error))
+
+
+def _load(
+    make_handle: MakeHandle,
+    model: tuple[str, str, str],
+    chosen: Mapping[str, Any],
+    rule: str,
+    output_dir: Path,
+) -> Handler:
+    from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
+
+    device, precision, backbone = model
+    assistant = AnnotationAssistant(device=device, precision=precision, backbone=backbone)
+    settings = replace(assistant.trace_defaults, **chosen)
+    assistant.load_backbone()
+    return fail_fast(make_handle(assistant, settings, rule, output_dir))

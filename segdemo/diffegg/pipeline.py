@@ -138,6 +138,12 @@ class DiffEGGPipeline:
         """
         if self.edge_generator is not None:
             return self.generate_edges(image)
+        return self.attention_edges(image, settings, rule)
+
+    def attention_edges(
+        self, image: RGBImage, settings: TraceSettings, rule: str = "paper"
+    ) -> EdgeMap:
+        """Return an image's instance edges from EdgeKL, even where there is an edge generator."""
         score = self.score_edges(image, settings).score
         return edge_map(score, pseudo_edge(score, rule).upper, (image.shape[0], image.shape[1]))
 

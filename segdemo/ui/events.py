@@ -13,9 +13,9 @@ from segdemo.ui.errors import Stopped
 Updates = dict[Any, Any]
 """New values by component."""
 
-MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
-# The assistant holds its models for one step at a time, so traces get a queue of their own
-TRACE_QUEUE: dict[str, Any] = {"concurrency_id": "trace", "concurrency_limit": 1}
+THREADS = 128  # of Gradio's, at once; half of them stay free for what needs no model
+# They wait in the models' own line (`ModelGate`), which knows photos where Gradio knows batches
+MODEL_RUNS: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": THREADS // 2}
 RIP_QUEUE: dict[str, Any] = {"concurrency_id": "rip", "concurrency_limit": 2}
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 QUIET = PRIVATE | {"queue": False}

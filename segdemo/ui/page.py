@@ -10,12 +10,13 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.editing.sessions import SessionStore
 from segdemo.ui.cutout.batch import build_batch_panel
 from segdemo.ui.cutout.tab import build_cutout_tab
+from segdemo.ui.events import THREADS
 from segdemo.ui.handover import REFINE, Handover, wire_handover
 from segdemo.ui.inspect.tab import build_inspect_tab
 from segdemo.ui.refine.tab import build_refine_tab
 from segdemo.ui.theme import HELP_READERS
 
-QUEUE_LENGTH = 20
+AT_ONCE = 8  # events of a kind that has no limit of its own
 CACHE_SECONDS = (3600, 86400)  # look every hour for files older than a day
 
 HELP = (Path(__file__).parent / "help.md").read_text()
@@ -44,7 +45,9 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
                 gr.Markdown(help_text(assistant.seed_matters))
         wire_handover(Handover(store, refine, tabs), cutout, inspect)
         demo.load(None, js=HELP_READERS)
-    demo.queue(max_size=QUEUE_LENGTH)
+    # No bound: it would count runs that wait for models, and then refuse an editor's events
+    demo.max_threads = THREADS
+    demo.queue(max_size=None, default_concurrency_limit=AT_ONCE)
     return demo
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from segdemo.ui.errors import user_errors
+from segdemo.ui.errors import say, user_errors
 from segdemo.ui.events import PRIVATE, QUIET
 from segdemo.ui.uploads import Upload, shown_version
 
@@ -38,9 +38,9 @@ def photo_field(label: str, height: int, elem_id: str) -> gr.Image:
 
 
 def receive(photo: Upload) -> Any:
-    """Check a photo as it arrives, so that a broken one is told at once."""
+    """Check a photo as it arrives, so that a broken or changed one is told at once."""
     with user_errors():
-        replacement = shown_version(photo)
+        replacement = shown_version(photo, say)
     return gr.skip() if replacement is None else str(replacement)
 
 

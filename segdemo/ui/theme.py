@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 # blue-700 and blue-600 under white text pass WCAG AA in both modes; Gradio's orange does not
@@ -94,15 +92,3 @@ HELP_READERS = """
   }
 }
 """
-
-LAUNCH_OPTIONS: dict[str, Any] = {
-    "theme": THEME,
-    "css": CSS,
-    "footer_links": ["api", "settings"],
-    "run_history": False,  # it would keep users' photos in their browsers unasked
-    "max_file_size": "50mb",
-    "share": False,
-    "show_error": True,
-    # a busy machine does not answer the page's check of itself within its three seconds
-    "_frontend": False,
-}

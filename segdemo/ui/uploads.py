@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -55,13 +56,14 @@ def served(path: Path) -> Any:
     return FileData(path=str(path), orig_name=path.name).model_dump()
 
 
-def shown_version(upload: Upload) -> Path | None:
+def shown_version(upload: Upload, on_change: Callable[[str], None]) -> Path | None:
     """Check that an upload can be read; return a PNG of it where browsers cannot show it itself.
 
-    None means that it can be shown as it is. Raises InputError for what is no image.
+    on_change: see `load_rgb`. None means that it can be shown as it is. Raises InputError for what
+    is no image.
     """
     name = upload_name(upload)
-    image = load_rgb(upload["path"], name)
+    image = load_rgb(upload["path"], name, on_change)
     if Path(name).suffix.lower() in SHOWN_BY_BROWSERS:
         return None
     path = new_folder() / f"{file_stem(name)}.png"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -38,6 +39,18 @@ def open_advanced(page: Page) -> None:
     page.get_by_role("button", name="Advanced").click()
     page.locator("#threshold").wait_for()
     page.wait_for_timeout(500)  # fields are given their values a moment after they appear
+
+
+def start_batch(page: Page, photos: list[Path]) -> None:
+    """Segment many photos, each in eight passes."""
+    open_advanced(page)
+    page.get_by_label("number input for Ensemble").fill("8")
+    page.get_by_label("number input for Ensemble").press("Tab")
+    page.get_by_text("Many photos at once").click()
+    page.locator("#batch-files input[type=file]").set_input_files(photos)
+    expect(page.locator("#batch-files")).to_contain_text(photos[-1].stem)
+    page.get_by_role("button", name="Segment all").click()
+    expect(page.locator("#batch-status")).to_contain_text(f"of {len(photos)} done")
 
 
 def download(page: Page, button: str) -> tuple[str, bytes]:
@@ -172,6 +185,7 @@ def test_two_sessions_do_not_see_each_other(
 ) -> None:
     choose(page, write_photo(tmp_path / "mine.png"))
     segment(page)
+    start_batch(page, [write_photo(tmp_path / f"{number}.png") for number in range(30)])
     context = browser.new_context()
     stranger = context.new_page()
     stranger.goto(app_url, wait_until="domcontentloaded")
@@ -180,8 +194,12 @@ def test_two_sessions_do_not_see_each_other(
     choose(stranger, write_photo(tmp_path / "theirs.png", (40, 50)))
     segment(stranger)
     context.close()
+    # the single photo waited for one of the batch, which is stopped wherever it is
+    expect(page.locator("#batch-status")).to_contain_text("of 30 done")
+    page.locator("#batch-stop").click()
+    expect(page.locator("#batch-status")).to_have_text(re.compile(r"Stopped: \d+ of 30 done"))
+    expect(page.locator("#segment-all")).to_be_enabled()
 
-    open_advanced(page)
     page.get_by_label("Soft mask").uncheck()
     page.wait_for_timeout(1000)
     name, content = download(page, "Download mask")

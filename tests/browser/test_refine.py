@@ -280,6 +280,36 @@ def test_an_annotator_goes_the_whole_way(page: Page, tmp_path: Path) -> None:
     assert [entry["name"] for entry in coco.cats.values()] == ["disc"]
 
 
+def test_a_class_map_becomes_a_panoptic_map(page: Page, tmp_path: Path) -> None:
+    open_tab(page)
+    photo = write_scene(tmp_path)
+    left, right, third = true_masks()
+    numbers = np.select([left | right, third], [3, 1], 0).astype(np.uint8)
+    numbers[:20], numbers[140:] = 7, 255
+    Image.fromarray(numbers).save(tmp_path / "map.png")
+    page.locator("#mask-kind input").click()
+    page.get_by_role("option", name="class maps, own classes").click()
+    page.locator("#own-classes textarea").fill("1: ball\n3: disc\n7: sky")
+    page.locator("#stuff-classes").get_by_role("textbox").fill("sky")
+    open_files(page, [photo], [tmp_path / "map.png"], [write_edges(photo)])
+    expect(said(page)).to_contain_text("discs.png: 240 x 160, 3 instances.")
+    expect(page.locator("#mask-editor .instances")).to_contain_text("sky (stuff)")
+    button(page, "Preview").click()
+    proposal = page.locator("#mask-editor .proposals li")
+    expect(proposal).to_have_count(1)
+    expect(proposal).to_contain_text("into 2 parts")
+    button(page, "Accept all (1)").click()
+    expect(rows(page)).to_have_count(4)
+    all_saved(page)
+    name, content = export(page, "This photo", "Panoptic PNG + JSON")
+    assert name == "discs_panoptic.zip"
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        panoptic = json.loads(packed.read("discs_panoptic.json"))
+    (annotation,) = panoptic["annotations"]
+    assert sorted(one["category_id"] for one in annotation["segments_info"]) == [1, 3, 3, 7]
+    assert [one["name"] for one in panoptic["categories"] if not one["isthing"]] == ["sky"]
+
+
 def test_a_drawn_line_splits(board: Board) -> None:
     board.click(70, 80)
     board.page.keyboard.press("l")

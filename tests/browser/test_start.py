@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from segdemo.ui.passwords import Accounts
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -17,6 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
         (["--model", "nonesuch"], "No model 'nonesuch'"),
         (["--device", "abacus"], "Device 'abacus' is not available here"),
         (["--precision", "fp7"], "Precision 'fp7'"),
+        (["--auth", "nonesuch"], "nonesuch cannot be read (No such file or directory)"),
     ],
 )
 def test_what_does_not_exist_is_named_in_one_sentence(flags: list[str], sentence: str) -> None:
@@ -26,3 +29,16 @@ def test_what_does_not_exist_is_named_in_one_sentence(flags: list[str], sentence
     assert ended.returncode == 2
     assert ended.stderr.startswith(sentence)
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_password_comes_by_a_pipe_and_leaves_as_a_line(tmp_path: Path) -> None:
+    made = subprocess.run(
+        [sys.executable, "app.py", "--make-password", "ada"],
+        input="secret\n",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    (tmp_path / "accounts").write_text(made.stdout)
+    assert Accounts.read(tmp_path / "accounts").knows("ada", "secret")

@@ -6,6 +6,7 @@ import inspect
 import pickle
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,7 @@ import pytest
 import app
 from segdemo.assistant import AnnotationAssistant
 from segdemo.diffegg.settings import TraceSettings
-from segdemo.model_gate import ModelGate, model_call
+from segdemo.model_gate import ModelGate, model_call, watch_line
 from segdemo.prompting.prompts import Prompt
 from tests.segdemo.uis.vits import write_vit
 
@@ -27,6 +28,7 @@ VERBS: dict[str, Callable[[AnnotationAssistant], Any]] = {
     "segment": lambda assistant: assistant.segment(IMAGE),
     "trace": lambda assistant: list(assistant.trace(IMAGE, STEPS)),
     "edges": lambda assistant: assistant.edges(IMAGE, STEPS),
+    "attention_edges": lambda assistant: assistant.attention_edges(IMAGE, STEPS),
     "propose": lambda assistant: assistant.propose(IMAGE, "tokencut"),
     "prompt": lambda assistant: assistant.prompt(IMAGE, [Prompt(np.array([5, 5, 30, 30]))]),
 }
@@ -90,7 +92,7 @@ def test_on_a_space_every_verb_runs_its_models_on_a_borrowed_gpu(
     ran: list[bool] = []
     networks = (
         assistant._diffdis.unet,
-        next(iter(assistant._diffegg.values())).backbone.network,
+        assistant._loaded_diffegg().backbone.network,
         assistant._features._network,
         assistant._prompter.network.encoder[0],
     )
@@ -125,30 +127,62 @@ class Model:
         self.gate.guard(self)
 
     @model_call
-    def once(self) -> bool:
-        return self.gate.lock.locked()
+    def once(self) -> int:
+        return len(self.gate)
 
     @model_call
-    def steps(self) -> Iterator[bool]:
+    def steps(self) -> Iterator[int]:
         for _ in range(3):
-            yield self.gate.lock.locked()
+            yield len(self.gate)
 
 
 def test_a_generator_holds_the_gate_one_step_at_a_time() -> None:
     model = Model()
-    assert model.once()
-    assert not model.gate.lock.locked()
+    assert model.once() == 1
+    assert len(model.gate) == 0
     for held in model.steps():
-        assert held
-        assert model.once()  # another call goes through between two steps
+        assert held == 1
+        assert model.once() == 1  # another call goes through between two steps
 
 
-def test_a_call_waits_for_the_one_before_it() -> None:
+def test_a_single_call_waits_for_one_of_a_batch() -> None:
+    model, ran = Model(), []
+    told: dict[str, list[int]] = {"batch": [], "single": []}
+
+    def run(name: str, calls: int) -> None:
+        with watch_line(told[name].append):
+            for _ in range(calls):
+                model.once()
+                ran.append(name)
+
+    with model.gate.turn():
+        threads = []
+        for name, calls in (("batch", 3), ("single", 1)):
+            threads.append(threading.Thread(target=run, args=(name, calls)))
+            threads[-1].start()
+            _until(lambda: len(model.gate) == len(threads) + 1)
+        _until(lambda: told["single"])
+    for thread in threads:
+        thread.join(5)
+    assert ran == ["batch", "single", "batch", "batch"]
+    assert (told["single"][0], told["single"][-1]) == (2, 0)
+
+
+def test_a_watch_that_raises_takes_its_call_out_of_the_line() -> None:
     model = Model()
-    done = threading.Event()
-    with model.gate.lock:
-        waiting = threading.Thread(target=lambda: (model.once(), done.set()))
-        waiting.start()
-        assert not done.wait(0.1)
-    assert done.wait(5)
-    waiting.join()
+
+    def leave(before: int) -> None:
+        raise KeyboardInterrupt
+
+    with model.gate.turn():
+        with watch_line(leave), pytest.raises(KeyboardInterrupt):
+            model.once()
+        assert len(model.gate) == 1
+    assert model.once() == 1
+
+
+def _until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

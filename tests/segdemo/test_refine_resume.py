@@ -235,9 +235,9 @@ def masks_of_all_kinds() -> dict[str, InstanceMasks]:
 def test_kept_masks_come_back_as_they_were(kind: str, tmp_path: Path) -> None:
     masks = masks_of_all_kinds()[kind]
     with ResumableRun(tmp_path / "part", {}) as kept:
-        kept.store("sea/fish.v1", "12", masks)
-        assert kept.fingerprint("sea/fish.v1") == "12"
-        back = StoredMasks(kept, {"fish": "sea/fish.v1"})["fish"].decoded()
+        kept.store.store_masks("sea/fish.v1", "12", masks)
+        assert kept.store.fingerprint("sea/fish.v1") == "12"
+        back = StoredMasks(kept.store, {"fish": "sea/fish.v1"})["fish"].decoded()
     assert np.array_equal(back.masks, masks.masks)
     for field in ("scores", "category_ids", "crowd"):
         before, after = getattr(masks, field), getattr(back, field)
@@ -248,8 +248,8 @@ def test_kept_masks_come_back_as_they_were(kind: str, tmp_path: Path) -> None:
 
 def test_damaged_masks_are_refused(tmp_path: Path) -> None:
     with ResumableRun(tmp_path / "part", {}) as kept:
-        kept.store("a", "1", InstanceMasks.unscored((squares() > 0)[None]))
+        kept.store.store_masks("a", "1", InstanceMasks.unscored((squares() > 0)[None]))
         file = tmp_path / "part" / "photos" / "a.json"
         file.write_text(file.read_text().replace('"size": [90', '"size": [91'))
         with pytest.raises(InputError, match=r"a\.json is damaged: delete it"):
-            kept.read("a")
+            kept.store.masks("a")

@@ -1,8 +1,13 @@
 """Held-out items: fixed by their seed, and never trained on."""
 
-import numpy as np
+import shutil
+from pathlib import Path
 
-from training.holdout import hold_out
+import numpy as np
+import pytest
+
+from segdemo.datatypes import InputError
+from training.holdout import check_apart, hold_out
 
 
 def test_items_are_split_by_the_seed_alone() -> None:
@@ -13,3 +18,15 @@ def test_items_are_split_by_the_seed_alone() -> None:
     assert kept == sorted(kept) and held == sorted(held)
     assert hold_out(items, 3, np.random.default_rng(0)) == (kept, held)
     assert hold_out(items, 3, np.random.default_rng(1))[1] != held
+
+
+def test_a_picture_on_both_sides_is_named_whether_linked_or_copied(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(name.encode() * 9)
+    shutil.copy(tmp_path / "a", tmp_path / "copy")
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    training = [tmp_path / "a", tmp_path / "b"]
+    check_apart(training, [tmp_path / "c"])
+    for name, own in (("copy", "a"), ("link", "b"), ("a", "a")):
+        with pytest.raises(InputError, match=rf"{name}.* {own}|/{own}\. Remove"):
+            check_apart(training, [tmp_path / "c", tmp_path / name])

@@ -9,6 +9,8 @@ from segdemo.datatypes import InputError
 from training.diffdis.settings import DiffDISTraining
 from training.diffegg.settings import DiffEGGSettings
 from training.loop.settings import SETTINGS_FILE, Settings, check_resumed, write_settings
+from training.panoptic.predict import PredictSettings
+from training.panoptic.settings import PanopticSettings
 from training.program import SettingsParser, run_program
 from training.pseudo_edges.settings import PseudoEdgeSettings
 from training.small.compact.autoencoder import AutoencoderSettings
@@ -19,6 +21,8 @@ from training.small.settings import SmallSettings
 PROGRAMS = [
     DiffDISTraining,
     DiffEGGSettings,
+    PanopticSettings,
+    PredictSettings,
     PseudoEdgeSettings,
     SmallSettings,
     AutoencoderSettings,

@@ -19,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.panoptic_scenes import write_split
 from tests.training.diffdis.drawn_pairs import draw_pairs
 from tests.training.diffdis.narrow import write_narrow
 from tests.training.diffegg.edge_drawings import draw_pictures
@@ -36,6 +37,7 @@ from accelerate import PartialState
 from dataclasses import replace
 from pathlib import Path
 import training.diffdis.train as diffdis
+import training.panoptic.train as panoptic
 from tests.training.loop.test_loop import SETTINGS, network, task
 from training.diffegg.settings import DiffEGGSettings
 from training.diffegg.train import prepare
@@ -70,6 +72,10 @@ for name, steps, schedule in (
 prepared = prepare(DiffEGGSettings(**settings["diffegg"]))
 train_loop(prepared.task, folder / "diffegg", prepared.settings, prepared.device)
 keep("diffegg", prepared.model)
+
+prepared = panoptic.prepare(panoptic.PanopticSettings(**settings["panoptic"]))
+train_loop(prepared.task, folder / "panoptic", prepared.settings, prepared.device)
+keep("panoptic", prepared.model)
 """
 
 
@@ -97,6 +103,7 @@ def ended(
     """Return the folder of what the two processes wrote."""
     folder = tmp_path_factory.mktemp("two")
     images, edges = draw_pictures(folder / "drawn")
+    write_split(folder / "scenes", 6, 0)
     damaged = folder / "damaged"
     shutil.copytree(photos, damaged)
     (damaged / "broken.png").write_bytes(b"no picture")
@@ -132,6 +139,18 @@ def ended(
             "validation_count": 2,
             **on_cpu,
         },
+        "panoptic": {
+            "images": str(folder / "scenes" / "images"),
+            "annotations": str(folder / "scenes" / "truth.json"),
+            "model": "tiny",
+            "size": 64,
+            "epochs": 0,
+            "max_steps": 2,
+            "validate_steps": 2,
+            "validation_count": 2,
+            **on_cpu,
+            "output_dir": str(folder / "panoptic"),
+        },
     }
     program = folder / "program.py"
     program.write_text(PROGRAM)
@@ -150,7 +169,7 @@ def _state(folder: Path) -> dict[str, Any]:
     return dict(torch.load(path, weights_only=True))
 
 
-@pytest.mark.parametrize("program", ["loop", "diffdis", "diffegg"])
+@pytest.mark.parametrize("program", ["loop", "diffdis", "diffegg", "panoptic"])
 def test_both_processes_end_with_the_same_weights(program: str, ended: Path) -> None:
     first, second = (torch.load(ended / f"{program}{i}.end", weights_only=True) for i in (0, 1))
     assert first.keys() == second.keys()
@@ -171,7 +190,11 @@ def test_resuming_is_exact_and_the_learning_rate_decays(ended: Path) -> None:
 
 
 def test_one_process_writes_the_log(ended: Path) -> None:
-    for run, steps in (("diffegg", ["0", "2", "4"]), ("falling", ["0", "4"])):
+    for run, steps in (
+        ("diffegg", ["0", "2", "4"]),
+        ("falling", ["0", "4"]),
+        ("panoptic", ["0", "2"]),
+    ):
         with (ended / run / "validation.csv").open() as stream:
             assert [row["step"] for row in csv.DictReader(stream)] == steps
 

@@ -1,7 +1,7 @@
 """Images and their masks in folders: which belong together, and what is wrong with them.
 
-A folder is DIS5K's (`im/`, `gt/`, optional `contour/`) or has `images/` and `masks/`, or both; in a
-folder that holds `DIS-TR/`, that part is used. Files belong together by stem. No torch.
+A folder is DIS5K's (`im/`, `gt/`, optional `contour/`) or has `images/` and `masks/`, or both; of a
+folder that holds DIS5K's parts, one is used. Files belong together by stem. No torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from training.data_problems import DataProblem
 IMAGE_FOLDERS = ("im", "images")
 MASK_FOLDERS = ("gt", "masks")
 CONTOUR_FOLDERS = ("contour", "contours")
-TRAINING_PART = "DIS-TR"
+TRAINING_PART, VALIDATION_PART = "DIS-TR", "DIS-VD"
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,16 @@ class FoundPairs:
     problems: list[DataProblem]
 
 
-def find_pairs(folder: Path) -> FoundPairs:
+def find_pairs(folder: Path, part: str = TRAINING_PART) -> FoundPairs:
     """Match a folder's files by stem, without opening them; raises InputError for no such folder.
 
-    Problems: an image without mask, a mask without image, several files of one stem.
+    part: folder of DIS5K that is used where there is one. Problems: an image without mask, a mask
+    without image, several files of one stem.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist: check the path.")
-    if (folder / TRAINING_PART).is_dir():
-        folder = folder / TRAINING_PART
+    if (folder / part).is_dir():
+        folder = folder / part
     problems: list[DataProblem] = []
     images = _by_stem(_part(folder, IMAGE_FOLDERS), problems)
     masks = _by_stem(_part(folder, MASK_FOLDERS), problems)

@@ -60,7 +60,9 @@ class DiffDISTraining(LoopSettings):
         False, "Recompute activations, which needs less memory.", may_change=True
     )
     validation_dir: str = setting(
-        "", "Folder to validate on; none: a share of data_dir.", may_change=True
+        "",
+        "Folder to validate on; none: DIS-VD of data_dir, else a share of data_dir.",
+        may_change=True,
     )
     validation_share: float = setting(
         0.05,

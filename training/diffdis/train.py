@@ -28,10 +28,16 @@ from training.diffdis.latents import (
 )
 from training.diffdis.losses import diffdis_losses
 from training.diffdis.noise import NoiseSampler
-from training.diffdis.pairs import ImageMaskPair, check_pairs, find_pairs, spread
+from training.diffdis.pairs import (
+    VALIDATION_PART,
+    ImageMaskPair,
+    check_pairs,
+    find_pairs,
+    spread,
+)
 from training.diffdis.settings import DiffDISTraining
 from training.diffdis.validation import Validation, panels_of
-from training.holdout import hold_out
+from training.holdout import check_apart, hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.sampling import BatchIndex
@@ -47,10 +53,11 @@ MIN_VALIDATE_STEPS = 200  # epochs of a small folder are shorter
 
 @dataclass(frozen=True)
 class Data:
-    """The pairs to train on and those to validate on."""
+    """The pairs to train on and those to validate on. source: where the latter are from."""
 
     training: list[ImageMaskPair]
     validation: list[ImageMaskPair]
+    source: str
 
 
 def train(settings: DiffDISTraining) -> RunFiles:
@@ -91,9 +98,16 @@ def train(settings: DiffDISTraining) -> RunFiles:
 
 
 def read_data(settings: DiffDISTraining, folder: Path, accelerator: Accelerator) -> Data:
-    """Find and check all pairs, before a model is loaded; raises InputError listing problems."""
-    names = [settings.data_dir, *([settings.validation_dir] if settings.validation_dir else [])]
-    found = [find_pairs(Path(name)) for name in names]
+    """Find and check all pairs, before a model is loaded; raises InputError listing problems.
+
+    Without a folder to validate on, that is DIS-VD beside DIS-TR, else a share of the pairs.
+    """
+    names, found = [settings.data_dir], [find_pairs(Path(settings.data_dir))]
+    own = Path(settings.data_dir) / VALIDATION_PART
+    chosen = settings.validation_dir or (str(own) if own.is_dir() else "")
+    if chosen:
+        names.append(chosen)
+        found.append(find_pairs(Path(chosen), VALIDATION_PART))
     every = [pair for part in found for pair in part.pairs]
     with accelerator.main_process_first():  # the others read its report
         checked = check_pairs(every, folder / "checked.json", not accelerator.is_main_process)
@@ -105,11 +119,13 @@ def read_data(settings: DiffDISTraining, folder: Path, accelerator: Accelerator)
     training, *rest = ([pair for pair in part.pairs if pair in good] for part in found)
     if not all((training, *rest)):
         raise InputError(f"{' or '.join(names)} has no usable pair: see {folder / 'problems.txt'}.")
+    source = Path(chosen).name if chosen else f"a share of {Path(settings.data_dir).name}"
     if rest:
         validation = rest[0]
     else:
         training, validation = hold_out_share(training, settings)
-    return Data(training, spread(validation, settings.validation_count))
+    check_apart([pair.image for pair in training], [pair.image for pair in validation])
+    return Data(training, spread(validation, settings.validation_count), source)
 
 
 def hold_out_share(
@@ -162,7 +178,7 @@ def export(settings: DiffDISTraining, base: BaseModel, data: Data, files: RunFil
             state = torch.load(files.best, map_location="cpu", weights_only=True, mmap=True)
             load_trained_state(base.pipeline.unet, state["average"]["values"])
         target = files.folder / name
-        card = _card(settings, base, data, rows[index])
+        card = _card(settings, base, data, rows[index], rows[0])
         write_model(base.pipeline, card, target, settings.export_precision)
         write_readme(target, card, rows, panels_of(files.folder, index + 1))
     base.pipeline.unet.load_state_dict(end)
@@ -211,7 +227,11 @@ def _maker(
 
 
 def _card(
-    settings: DiffDISTraining, base: BaseModel, data: Data, row: dict[str, float]
+    settings: DiffDISTraining,
+    base: BaseModel,
+    data: Data,
+    row: dict[str, float],
+    before: dict[str, float],
 ) -> ModelCard:
     hyperparameters = asdict(settings)
     for name in ("data_dir", "validation_dir", "output_dir", "cache_latents"):
@@ -227,9 +247,11 @@ def _card(
         segment=base.segment,
         noise=base.pipeline.noise,
         quality={
-            "max_f": round(row["max_f"], 4),
-            "mae": round(row["mae"], 5),
+            **_figures(row),
             "pictures": len(data.validation),
+            "from": data.source,
+            "overlap": "none: compared with the training images by path and content",
+            **({"before": _figures(before)} if before["step"] == 0 else {}),
         },
         training={
             "recipe": "python -m training.diffdis",
@@ -239,6 +261,10 @@ def _card(
             "hardware": f"{hardware}, torch {torch.__version__}",
         },
     )
+
+
+def _figures(row: dict[str, float]) -> dict[str, float]:
+    return {"max_f": round(row["max_f"], 4), "mae": round(row["mae"], 5)}
 
 
 def _public_name(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from segdemo.files import find_images
 from segdemo.images import image_size, load_rgb
 from training.data_problems import DataProblem
 from training.loop.sampling import BatchIndex
-from training.stored_edges import read_edge
+from training.stored_edges import TRUTH, read_edge
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
@@ -27,10 +27,14 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class EdgePair:
-    """An image and the file that `training.pseudo_edges` wrote for it."""
+    """An image and the file that `training.pseudo_edges` wrote for it.
+
+    annotated: the file holds true edges, of people's annotations, in place of pseudo-edges.
+    """
 
     image: Path
     score: Path
+    annotated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,7 @@ def find_edge_pairs(images: Path, pseudo_edges: Path, rule: str = "") -> FoundEd
         pair = EdgePair(named[stem], scores[stem])
         problem = _problem_of(pair, rule)
         if problem is None:
-            pairs.append(pair)
+            pairs.append(replace(pair, annotated=read_edge(pair.score).rule == TRUTH))
         else:
             problems.append(problem)
     if not pairs and not problems:

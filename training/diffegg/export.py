@@ -18,6 +18,9 @@ from segdemo.diffegg.adapters import save_adapter
 from training.diffegg.model import DiffEGGModel
 from training.model_card import metric_table, strip_local_paths
 
+ANNOTATED = "trained on edges that people annotated"
+"""How a card begins to say that an edge generator was not trained by DiffEGG's method."""
+
 
 def write_edge_model(
     model: DiffEGGModel,
@@ -26,12 +29,14 @@ def write_edge_model(
     rows: list[dict[str, float]],
     step: int,
     folder: Path,
+    annotated: bool = False,
 ) -> None:
     """Write `adapter/`, `edge_generator/`, `segdemo.json` and README.md, but not the base.
 
     Without a LoRA there is no `adapter/`; photo features that the generator sees are written, too.
 
     training: how it was trained, for the card. rows: of all validations. step: of these weights.
+    annotated: edges of people's annotations were among what it learned from.
     """
     for part in (ADAPTER, EDGE_GENERATOR, PHOTO_FEATURES):
         shutil.rmtree(folder / part, ignore_errors=True)  # of an earlier export
@@ -50,9 +55,20 @@ def write_edge_model(
         quality={"pseudo_edges": measured[-1]} if measured else {},
         training=training,
         trace=files.trace,
+        edge_training=edge_training(annotated, model.pipeline.photo_features is not None),
     )
     write_card(card, folder)
     (folder / "README.md").write_text(_readme(card, rows))
+
+
+def edge_training(annotated: bool, photo_features: bool) -> str:
+    """Return what a card says of how its edge generator was trained."""
+    features = ", with ImageNet features" if photo_features else ""
+    if annotated:
+        return f"{ANNOTATED}{features}: not DiffEGG's method"
+    if features:
+        return f"trained without annotations, as DiffEGG describes, but{features[1:]}"
+    return "trained without annotations, as DiffEGG describes"
 
 
 def is_public(files: BackboneFiles) -> bool:
@@ -82,6 +98,8 @@ def _readme(card: ModelCard, rows: list[dict[str, float]]) -> str:
             "diffusion model (`edge_generator/`), with what else lies here: a LoRA for the "
             "model's self-attention (`adapter/`), ImageNet features that the generator sees as "
             "well (`photo_features/`).",
+            "",
+            f"The edge generator was {card.edge_training}.",
             "",
             f"Belongs to {card.base}; licence of that model: {card.licence}.",
             "",

@@ -14,7 +14,7 @@ import torch
 from accelerate import PartialState
 
 from segdemo.checkpoints.backbone import OWN_FAMILY, BackboneFiles, locate_backbone
-from segdemo.checkpoints.card import CARD
+from segdemo.checkpoints.card import CARD, read_card
 from segdemo.checkpoints.files import ADAPTER, EDGE_GENERATOR, read_json
 from segdemo.checkpoints.loading import load_frozen
 from segdemo.datatypes import InputError
@@ -26,11 +26,11 @@ from segdemo.diffegg.loading import load_backbone
 from segdemo.diffusion import pick_device
 from training.data_problems import report_problems
 from training.diffegg.data import EdgeBatches, EdgePair, find_edge_pairs
-from training.diffegg.export import is_public, write_edge_model
+from training.diffegg.export import ANNOTATED, is_public, write_edge_model
 from training.diffegg.model import DiffEGGModel, EdgeLosses
 from training.diffegg.settings import DiffEGGSettings
 from training.diffegg.validation import EdgeValidation
-from training.holdout import hold_out
+from training.holdout import check_apart, hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.trainer import Task, build_accelerator, train_loop
@@ -47,13 +47,17 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that is ready to start. settings: with size and steps. files: of the base model."""
+    """A run that is ready to start. settings: with size and steps. files: of the base model.
+
+    annotated: edges of people's annotations are among what it learns from, now or before.
+    """
 
     settings: DiffEGGSettings
     files: BackboneFiles
     model: DiffEGGModel
     task: Task
     device: torch.device
+    annotated: bool
 
 
 def train(settings: DiffEGGSettings) -> Path:
@@ -89,8 +93,8 @@ def prepare(settings: DiffEGGSettings) -> Prepared:
     batches = EdgeBatches(
         pairs, settings.size, settings.batch_size, settings.smallest_crop, settings.rule
     )
-    panels = Path(settings.output_dir) / "panels"
-    validation = EdgeValidation(model, batches, held, panels, settings.precision)
+    run_dir = Path(settings.output_dir)
+    validation = EdgeValidation(model, batches, held, run_dir, settings.precision)
     scale = settings.generator_learning_rate / settings.learning_rate
     task = Task(
         model,
@@ -101,7 +105,8 @@ def prepare(settings: DiffEGGSettings) -> Prepared:
         settings.batch_size,
     )
     logger.info("%d images, %d held out, %d steps", len(pairs), len(held), settings.max_steps)
-    return Prepared(settings, files, model, task, device)
+    annotated = any(pair.annotated for pair in pairs) or _began_annotated(settings)
+    return Prepared(settings, files, model, task, device, annotated)
 
 
 def build_model(
@@ -144,6 +149,7 @@ def export(prepared: Prepared, run: RunFiles) -> None:
     What goes to the Hub is the best, or the end where nothing was validated.
     """
     settings, model, files = prepared.settings, prepared.model, prepared.files
+    annotated = prepared.annotated
     folder = Path(settings.output_dir)
     rows = read_rows(folder)
     last = _last_row(folder / "log.jsonl")
@@ -152,12 +158,12 @@ def export(prepared: Prepared, run: RunFiles) -> None:
         "settings": _public(settings),
         "last_log_row": last,
     }
-    write_edge_model(model, files, training, rows, last["step"], folder / EXPORT)
+    write_edge_model(model, files, training, rows, last["step"], folder / EXPORT, annotated)
     if run.best is not None:
         state = torch.load(run.best, map_location="cpu", weights_only=True)
         load_trained_state(model, state["average"]["values"])
         training |= {"step": state["step"]}
-        write_edge_model(model, files, training, rows, state["step"], folder / BEST)
+        write_edge_model(model, files, training, rows, state["step"], folder / BEST, annotated)
     if settings.push_to_hub:
         push(folder / (EXPORT if run.best is None else BEST), settings.push_to_hub)
 
@@ -177,7 +183,10 @@ def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
         raise InputError(
             f"--validation_count {count} of {len(found.pairs)} images leaves none to train on."
         )
-    return hold_out(found.pairs, count, np.random.default_rng([settings.validation_seed, 4]))
+    rng = np.random.default_rng([settings.validation_seed, 4])
+    training, held = hold_out(found.pairs, count, rng)
+    check_apart([pair.image for pair in training], [pair.image for pair in held])
+    return training, held
 
 
 def _completed(settings: DiffEGGSettings, backbone: Backbone, epoch: float) -> DiffEGGSettings:
@@ -220,6 +229,14 @@ def _initial_generator(settings: DiffEGGSettings) -> Path | None:
             "it, which a run cannot start from: give one that was trained with --rank 0."
         )
     return folder / EDGE_GENERATOR
+
+
+def _began_annotated(settings: DiffEGGSettings) -> bool:
+    """Return whether the generator that a run starts from learned from people's annotations."""
+    if not settings.start_from:
+        return False
+    folder = Path(settings.start_from).expanduser()
+    return read_card(folder, folder.name).edge_training.startswith(ANNOTATED)
 
 
 def _load_weights(generator: EdgeGenerator, folder: Path) -> None:

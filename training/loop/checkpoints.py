@@ -48,12 +48,13 @@ class RunFiles:
         return path
 
     def log(self, row: dict[str, float], name: str = "log") -> None:
-        """Add a row to `<name>.csv` and `<name>.jsonl`."""
+        """Add a row to `<name>.csv`, in the columns that it began with, and to `<name>.jsonl`."""
         file = self.folder / f"{name}.csv"
-        new = not file.exists()
-        with file.open("a", newline="") as handle:
-            writer = csv.DictWriter(handle, row.keys(), extrasaction="ignore")
-            if new:
+        with file.open("a+", newline="") as handle:
+            handle.seek(0)
+            columns = next(csv.reader(handle), None)  # of an earlier version, perhaps fewer
+            writer = csv.DictWriter(handle, columns or row.keys(), extrasaction="ignore")
+            if columns is None:
                 writer.writeheader()
             writer.writerow(row)
         with (self.folder / f"{name}.jsonl").open("a") as handle:

@@ -31,7 +31,7 @@ from training.program import run_program
 from training.small.scenes.compose import compose_crowd
 from training.small.scenes.material import IGNORED_INSTANCE, Material
 from training.small.scenes.store import SceneStore
-from training.stored_edges import StoredEdge, write_edge
+from training.stored_edges import TRUTH, StoredEdge, write_edge
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ def _stored(score: FloatMap) -> StoredEdge:
         flat=False,
         lower=LOWER,
         upper=UPPER,
-        rule="truth",
+        rule=TRUTH,
         guarded=False,
         size=max(score.shape),
         picture_size=(score.shape[0], score.shape[1]),

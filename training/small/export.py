@@ -13,6 +13,7 @@ from segdemo.checkpoints.card import CARD, ModelCard, write_card
 from segdemo.checkpoints.files import ADAPTER, EDGE_GENERATOR, PHOTO_FEATURES, read_json
 from segdemo.diffdis.loading import LARGEST_SHARD, load_unet, save_unet
 from segdemo.diffegg.edge_generator import EdgeGenerator
+from training.diffegg.export import edge_training
 from training.model_card import strip_local_paths
 from training.photo_weights import imagenet_features
 from training.small.networks import build_null_text, build_scheduler
@@ -25,12 +26,6 @@ IMAGENET_LICENCE = (
 TRACE = {"size": 512, "fixed_timestep": 99}
 """How the prior's attention is read: its largest maps have 1/16 of the image's side, and edges
 from its nearly clean steps were better than at PeakKL's, which is little use on a small model."""
-
-PURE_EDGES = "trained without annotations, as DiffEGG describes"
-IMAGENET_EDGES = (
-    "trained on edges that people annotated, with ImageNet features: not DiffEGG's method"
-)
-"""What the card says of how the edge generator was trained."""
 
 SEGMENT = {"augment": True, "follow": True, "second_opinion": True}
 """Defaults of DiffDIS: its maps are coarse, six passes are still fast, and averaging them removes
@@ -70,7 +65,7 @@ def export_pure(
         base=None,
         training=_training(history, edges),
         trace=TRACE,
-        edge_training=PURE_EDGES if edges else "",
+        edge_training=edge_training(annotated=False, photo_features=False) if edges else "",
     )
     _write_common(folder, card, edges)
 
@@ -87,7 +82,7 @@ def export_imagenet(
         native_size=native_size,
         base="small",
         training=_training(history, edges),
-        edge_training=IMAGENET_EDGES if edges else "",
+        edge_training=edge_training(annotated=True, photo_features=True) if edges else "",
         segment=SEGMENT,
         noise=0.0,  # of 20 composites 0.81 instead of 0.59 to 0.74 with drawn noise
     )

@@ -14,7 +14,7 @@ from segdemo.ui.cutout.batch import HEADERS, pack_results, segment_many
 from segdemo.ui.cutout.options import read_threshold
 from segdemo.ui.cutout.results import segment_upload, write_files
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import MODEL_QUEUE, StopSignal
+from segdemo.ui.events import MODEL_RUNS, StopSignal
 from segdemo.ui.forms import read_settings
 from segdemo.ui.kept_files import download_folder
 from segdemo.ui.uploads import received, served
@@ -94,5 +94,5 @@ def build_segment_api(assistant: AnnotationAssistant) -> None:
             table = {"headers": HEADERS, "data": progress.rows, "metadata": None}
             return table, archive and served(archive), progress.line
 
-    gr.api(segment, api_name="segment", **MODEL_QUEUE)
-    gr.api(segment_batch, api_name="segment_batch", **MODEL_QUEUE)
+    gr.api(segment, api_name="segment", **MODEL_RUNS)
+    gr.api(segment_batch, api_name="segment_batch", **MODEL_RUNS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.files import ImageFile
 from segdemo.images import SUFFIXES
 from segdemo.ui.cutout.options import Options
-from segdemo.ui.errors import Stopped, user_errors
-from segdemo.ui.events import MODEL_QUEUE, StopSignal, Updates, wire_run
+from segdemo.ui.errors import Stopped, user_errors, without_folders
+from segdemo.ui.events import MODEL_RUNS, StopSignal, Updates, wire_run
 from segdemo.ui.kept_files import RESULT_SECONDS, download_folder, new_folder, pack
 from segdemo.ui.photo_field import run_and_stop
 from segdemo.ui.uploads import FAILED, Rows, Upload, collect
+from segdemo.ui.waiting import Place, follow
 
 HEADERS = ["File", "Status", "Details"]
 WAITING, RUNNING, DONE = "waiting", "running", "done"
@@ -36,7 +37,7 @@ def segment_many(
     threshold: float | None,
     stop: StopSignal,
     folder: Path,
-) -> Iterator[BatchProgress]:
+) -> Generator[BatchProgress, None, None]:
     """Segment files one by one into `folder`, yielding how far it is before and after each.
 
     A file that fails is a row of the table and the rest goes on.
@@ -62,11 +63,15 @@ class BatchProgress:
     """How far a batch is: its table and its status line."""
 
     def __init__(self, images: list[ImageFile], notes: Rows) -> None:
-        """Start with all images waiting; notes: rows of what is not segmented at all."""
+        """Start with all images waiting; notes: rows of what is not segmented at all.
+
+        place: where the next image is in the line for the models.
+        """
         self.statuses: list[FileStatus] = []
         self._names = [image.name for image in images]
         self._notes = notes
         self._stopped = False
+        self.place = Place(0)
 
     def add(self, status: FileStatus) -> None:
         """Take note of the next finished image."""
@@ -80,7 +85,9 @@ class BatchProgress:
     def rows(self) -> Rows:
         """Return the table: finished, running, waiting, then what was skipped."""
         finished = [_row_of(status) for status in self.statuses]
-        states = [STOPPED] * len(self._names) if self._stopped else [RUNNING]
+        states = [WAITING if self.place.before else RUNNING]
+        if self._stopped:
+            states = [STOPPED] * len(self._names)
         states += [WAITING] * len(self._names)
         left = zip(self._names[len(finished) :], states, strict=False)
         return [*finished, *([name, state, ""] for name, state in left), *self._notes]
@@ -92,12 +99,14 @@ class BatchProgress:
         failed += sum(row[1] == FAILED for row in self._notes)
         done = sum(status.succeeded for status in self.statuses)
         counts = f"{done} of {len(self._names)} done" + (f", {failed} failed" if failed else "")
-        return f"Stopped: {counts}" if self._stopped else counts
+        if self._stopped:
+            return f"Stopped: {counts}"
+        return f"{counts}. {self.place.words}" if self.place.before else counts
 
 
 def _row_of(status: FileStatus) -> list[str]:
     if not status.succeeded:
-        return [status.name, FAILED, status.message]
+        return [status.name, FAILED, without_folders(status.message)]
     return [status.name, DONE, f"{status.message}, {status.seconds:.1f} s"]
 
 
@@ -167,7 +176,7 @@ def build_batch_panel(assistant: AnnotationAssistant, options: Options) -> None:
         {files, *options.all, panel.stop, folder},
         [table, archive, status, folder],
         show_progress="hidden",
-        **MODEL_QUEUE,
+        **MODEL_RUNS,
     )
 
 
@@ -187,11 +196,20 @@ def run_batch(
             panel.folder: folder,
             panel.archive: gr.update(value=None, interactive=False),
         }
-        progress = None
-        for progress in segment_many(
-            assistant, values[panel.files] or [], settings, threshold, values[panel.stop], folder
-        ):
-            yield {panel.table: progress.rows, panel.status: progress.line}
+        uploads, progress = values[panel.files] or [], None
+
+        def work(signal: StopSignal) -> Generator[BatchProgress, None, None]:
+            return segment_many(assistant, uploads, settings, threshold, signal, folder)
+
+        for news in follow(work, values[panel.stop]):
+            if isinstance(news, BatchProgress):
+                progress = news
+            elif progress and news:
+                progress.place = news
+            if progress and news:
+                yield {panel.table: progress.rows, panel.status: progress.line}
+            else:
+                yield gr.skip()
         archive = progress and pack_results(progress.statuses, folder)
         if archive is not None:
             yield {panel.archive: gr.update(value=str(archive), interactive=True)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from segdemo.ui.cutout.result_panel import ResultPanel
 from segdemo.ui.cutout.results import (
     KeptResult,
     Kind,
+    Segmented,
     discard,
     keep,
     segment_upload,
@@ -22,8 +23,10 @@ from segdemo.ui.cutout.results import (
     write_download,
 )
 from segdemo.ui.errors import Stopped, user_errors
-from segdemo.ui.events import Updates
+from segdemo.ui.events import StopSignal, Updates
+from segdemo.ui.waiting import follow
 
+SEGMENTING = "Segmenting ..."
 STOPPED = "Stopped. Press Segment to start again."
 
 Values = Mapping[Any, Any]
@@ -61,28 +64,37 @@ class CutoutHandlers:
         self,
         values: Values,
         progress: gr.Progress = gr.Progress(),  # noqa: B008, how Gradio finds the bar
-    ) -> Updates:
+    ) -> Iterator[Updates]:
         """Segment the image and show the result; on Stop leave everything as it was.
 
-        A photo that is replaced meanwhile stops the run: a result shows only beside its own photo.
+        Until then its place in the line is shown. A photo that is replaced meanwhile stops the
+        run: a result shows only beside its own photo.
         """
-        options, stop = self._options, values[self._stop]
+        stop, status = values[self._stop], self._panel.status
         with user_errors():
+            settings = self._options.settings.read(values)
+            threshold = self._options.read_threshold(values)
+
+            def work(signal: StopSignal) -> Generator[Segmented, None, None]:
+                watched = signal.watched(progress)
+                yield segment_upload(self._assistant, values[self._photo], settings, watched)
+
             try:
-                settings = options.settings.read(values)
-                threshold = options.read_threshold(values)
-                segmented = segment_upload(
-                    self._assistant, values[self._photo], settings, stop.watched(progress)
-                )
+                for news in follow(work, stop):
+                    if isinstance(news, Segmented):
+                        segmented = news
+                    else:
+                        yield {status: news.words or SEGMENTING} if news else gr.skip()
                 kept = keep(segmented)
                 shown = self._panel.show(kept, segmented.result, threshold) | {self._kept: kept}
                 if stop.pressed:
                     discard(kept)
                     raise Stopped
             except Stopped:
-                return {self._panel.status: STOPPED}
+                yield {status: STOPPED}
+                return
             discard(values[self._kept])
-            return shown
+            yield shown
 
     def redraw(self, values: Values) -> Updates:
         """Show the kept result with another threshold: no model, no file."""

@@ -78,7 +78,8 @@ def segment_upload(
     if upload is None:
         raise InputError("There is no photo yet: drop one, paste one, or click an example.")
     name = upload_name(upload)
-    image = load_rgb(upload["path"], name)
+    changes: list[str] = []
+    image = load_rgb(upload["path"], name, changes.append)
     passes = 1
 
     def counted(done: int, total: int) -> None:
@@ -92,6 +93,7 @@ def segment_upload(
     size = settings.size or assistant.native_size
     count = "1 pass" if passes == 1 else f"{passes} passes"
     summary = f"{size} px, {count}, {assistant.device_name}, {seconds:.1f} s"
+    summary = ". ".join([summary, *changes])
     return Segmented(Path(upload["path"]), name, image, result, summary)
 
 

@@ -13,7 +13,7 @@ from segdemo.ui.cutout.handlers import CutoutHandlers
 from segdemo.ui.cutout.options import Options, build_options
 from segdemo.ui.cutout.result_panel import ResultPanel, build_result_panel
 from segdemo.ui.cutout.results import discard
-from segdemo.ui.events import LIGHT, MODEL_QUEUE, QUIET, StopSignal, wire_download, wire_run
+from segdemo.ui.events import LIGHT, MODEL_RUNS, QUIET, StopSignal, wire_download, wire_run
 from segdemo.ui.examples import PHOTOS
 from segdemo.ui.kept_files import RESULT_SECONDS
 from segdemo.ui.photo_field import photo_field, run_and_stop
@@ -57,7 +57,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         needs_result=(kept, panel.buttons),
         postprocess=False,
         show_progress_on=panel.compare,
-        **MODEL_QUEUE,
+        **MODEL_RUNS,
     )
     photo.change(handlers.forget, {kept, stop}, [*panel.all, kept], **QUIET)
     _wire_result(handlers, options, panel)

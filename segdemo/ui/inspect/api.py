@@ -17,7 +17,7 @@ from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import PAPER_TIMESTEPS, TraceSettings
 from segdemo.images import load_rgb, to_grey
 from segdemo.ui.errors import user_errors
-from segdemo.ui.events import TRACE_QUEUE
+from segdemo.ui.events import MODEL_RUNS
 from segdemo.ui.forms import read_settings
 from segdemo.ui.inspect.options import read_timesteps
 from segdemo.ui.inspect.traces import Chosen, write_export
@@ -106,8 +106,8 @@ def build_trace_api(assistant: AnnotationAssistant) -> None:
                 "model": assistant.backbone_description,
             }
 
-    gr.api(trace, api_name="trace", **TRACE_QUEUE)
-    gr.api(edges, api_name="edges", **TRACE_QUEUE)
+    gr.api(trace, api_name="trace", **MODEL_RUNS)
+    gr.api(edges, api_name="edges", **MODEL_RUNS)
 
 
 def _with_edge_timestep(settings: TraceSettings, given: object) -> TraceSettings:

@@ -37,6 +37,9 @@ from segdemo.ui.inspect.traces import (
 from segdemo.ui.inspect.values import curves_value, edge_value, pinned_curve, summary
 from segdemo.ui.kept_files import new_folder
 from segdemo.ui.uploads import Upload, served, upload_name
+from segdemo.ui.waiting import Place, follow
+
+FIRST_STEP = "Working on the first step ..."
 
 Values = Mapping[Any, Any]
 """The inputs of a handler, by component."""
@@ -148,20 +151,27 @@ class InspectHandlers:
             photo = values[self._left.photo]
             if photo is None:
                 raise InputError("There is no photo yet: drop one, paste one, or click an example.")
-            image = load_rgb(photo["path"], upload_name(photo))
+            changes: list[str] = []
+            image = load_rgb(photo["path"], upload_name(photo), changes.append)
             instances = _instances(image, values[self._left.mask], values[state.drawing])
-            yield {status: "Working on the first step ..."}
+            yield {status: FIRST_STEP}
             kept = None
             try:
-                stop.check()  # it may have been pressed in the queue
-                for kept in trace_photo(self._assistant, image, photo, settings, instances):
+                for news in follow(
+                    lambda _: trace_photo(self._assistant, image, photo, settings, instances), stop
+                ):
+                    if not isinstance(news, KeptTrace):
+                        yield {status: self._waiting(kept, news)} if news else gr.skip()
+                        continue
+                    kept = news
                     if len(kept.curve.timesteps) == 1:
                         chosen.cuts.clear()
                     yield self._shown(values, kept)
                     if previous is not None:  # only now: a run that fails at once removes nothing
                         discard_trace(previous)
                         previous = None
-                    stop.check()
+                if kept is not None and changes:
+                    yield {status: " ".join([self._line(kept), *changes])}
             except Stopped:
                 said = "Stopped. Press Run to start again."
                 if kept is not None:
@@ -237,15 +247,21 @@ class InspectHandlers:
             canvas = None  # a broken photo is reported as it arrives
         return {self._left.painter: canvas, self._state.drawing: None}
 
-    def _shown(self, values: Values, kept: KeptTrace) -> Updates:
+    def _waiting(self, kept: KeptTrace | None, place: Place) -> str:
+        """Say how far a run is and, where others come first, how many."""
+        return f"{self._line(kept)} {place.words}".rstrip() if kept else place.words or FIRST_STEP
+
+    def _line(self, kept: KeptTrace) -> str:
         done, total = len(kept.curve.timesteps), len(kept.settings.timesteps)
-        line = self._summary(kept) if done == total else f"Step {done} of {total} ..."
+        return self._summary(kept) if done == total else f"Step {done} of {total} ..."
+
+    def _shown(self, values: Values, kept: KeptTrace) -> Updates:
         layers = "\n".join([self._assistant.backbone_description, *kept.layers])
         edge = edge_value(kept, values[self._state.chosen], values[self._right.rule])
         return {
             self._right.view: curves_value(kept, values[self._state.pinned]),
             self._right.edge: edge,
-            self._left.status: line,
+            self._left.status: self._line(kept),
             self._right.layers: layers,
             self._state.kept: kept,
         }

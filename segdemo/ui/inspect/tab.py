@@ -9,7 +9,7 @@ import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.diffegg.pseudo_edge import RULES
-from segdemo.ui.events import IN_ORDER, LIGHT, TRACE_QUEUE, StopSignal, wire_download, wire_run
+from segdemo.ui.events import IN_ORDER, LIGHT, MODEL_RUNS, StopSignal, wire_download, wire_run
 from segdemo.ui.examples import INSTANCE_CHECK, PHOTOS
 from segdemo.ui.inspect.api import build_trace_api
 from segdemo.ui.inspect.handlers import (
@@ -81,7 +81,7 @@ def build_inspect_tab(assistant: AnnotationAssistant) -> InspectTab:
         [right.view, right.edge, left.status, right.layers, state.kept],
         needs_result=(state.kept, [right.pin, *right.downloads.values()]),
         show_progress="hidden",
-        **TRACE_QUEUE,
+        **MODEL_RUNS,
     )
     left.photo.change(
         handlers.new_photo,

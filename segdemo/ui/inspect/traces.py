@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def trace_photo(
     photo: Upload,
     settings: TraceSettings,
     instances: npt.NDArray[np.int64] | None = None,
-) -> Iterator[KeptTrace]:
+) -> Generator[KeptTrace, None, None]:
     """Trace a photo and keep every step as it comes; yields what is there so far.
 
     image: the photo's pixels. instances: (H, W) ids for the instance check. Raises InputError.

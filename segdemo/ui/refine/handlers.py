@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,20 +15,22 @@ from segdemo.editing.masks import flatten_masks
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.images import load_rgb
 from segdemo.rip.settings import RIPSettings, with_changes
-from segdemo.ui.errors import UNEXPECTED, user_errors
-from segdemo.ui.events import Updates
+from segdemo.ui.errors import UNEXPECTED, public_words, user_errors, without_folders
+from segdemo.ui.events import StopSignal, Updates
 from segdemo.ui.examples import MERGED_MASKS
-from segdemo.ui.refine.api import edges_by
+from segdemo.ui.refine.api import edges_by, read_classes
 from segdemo.ui.refine.messages import (
     Message,
     edges_message,
     empty_message,
     note_message,
     picture_message,
+    place_message,
     proposals_message,
 )
 from segdemo.ui.refine.opening import PHOTO, add_masks, open_files
 from segdemo.ui.uploads import Upload
+from segdemo.ui.waiting import Place, follow
 from segdemo.uis.methods import METHODS
 
 PROPOSALS = [
@@ -36,6 +38,8 @@ PROPOSALS = [
     *([name, f"{method.title} with a DINO model"] for name, method in METHODS.items()),
 ]
 EDGE_WORDS = {"diffdis": "DiffDIS", "gradient": "gradient"}
+
+OWN_CLASSES = "own"  # the classes of class maps are those of a list
 
 FOLDED = gr.update(open=False)  # so that the canvas comes into view
 
@@ -120,20 +124,30 @@ class RefineHandlers:
         photos: list[Upload] | None,
         masks: list[Upload] | None,
         edges: list[Upload] | None,
+        classes: str | None = None,
+        own_classes: str | None = None,
+        stuff: str | None = None,
     ) -> Updates:
-        """Open files in the session, or in a new one."""
+        """Open files in the session, or in a new one; for `classes` see `read_classes`."""
         with user_errors():
+            # what was written for class maps says nothing of instances
+            text = (own_classes or " ") if classes == OWN_CLASSES else (classes or "")
+            listed = read_classes(text, (stuff or "") if classes else "")
             if not (photos or masks):
                 raise InputError("There is no photo yet: add photos first, then press Open.")
             session = self._store.open_or_create(token)
             if not photos:
-                index, lines = add_masks(session, masks or [])
-                return self._tab.show(session, index) | {self._report: " ".join(lines)}
+                index, lines = add_masks(session, masks or [], listed)
+                return self._tab.show(session, index) | {
+                    self._report: without_folders(" ".join(lines))
+                }
             before, first = len(session), len(session.names)
-            lines = open_files(session, photos, masks or [], edges or [])
+            lines = open_files(session, photos, masks or [], edges or [], listed)
             count = len(session) - before
             words = "1 photo opened." if count == 1 else f"{count} photos opened."
-            return self._tab.show(session, first) | {self._report: " ".join([words, *lines])}
+            return self._tab.show(session, first) | {
+                self._report: without_folders(" ".join([words, *lines]))
+            }
 
     def open_example(self, token: str) -> Updates:
         """Open the example; opened before, it is shown again."""
@@ -153,7 +167,7 @@ class RefineHandlers:
         try:
             session = self._store.open(said["token"])
         except InputError as error:
-            return self._tab.show_nothing("", str(error))
+            return self._tab.show_nothing("", public_words(error))
         return self._resumed(session, said.get("picture"))
 
     def _resumed(self, session: Session, wanted: object) -> Updates:
@@ -168,7 +182,7 @@ class RefineHandlers:
                     return self._tab.show(session, index, note)
             except gr.Error as error:
                 cause = error.__cause__
-                why = cause if isinstance(cause, InputError) else UNEXPECTED
+                why = public_words(cause) if isinstance(cause, InputError) else UNEXPECTED
                 problems.append(f"{session.names[index]} cannot be shown: {why}")
         return self._tab.show_nothing(session.token, " ".join(problems) or None)
 
@@ -180,17 +194,27 @@ class RefineHandlers:
             shown[self._tab.current] = message["picture"]["index"]
         return shown
 
-    def find_edges(self, event: EditorEvent) -> Updates:
+    def find_edges(self, event: EditorEvent) -> Iterator[Updates]:
         """Find an image's edges by a model, or by gradients."""
-        return {self._tab.editor: _reported(lambda: self._find_edges(event.said))}
+        yield from self._followed(lambda: self._find_edges(event.said))
 
     def preview(self, event: EditorEvent) -> Updates:
         """Ask RIP for proposals."""
         return {self._tab.editor: _reported(lambda: self._preview(event.said))}
 
-    def propose(self, event: EditorEvent) -> Updates:
+    def propose(self, event: EditorEvent) -> Iterator[Updates]:
         """Put first masks onto an image that has none."""
-        return {self._tab.editor: _reported(lambda: self._propose(event.said))}
+        yield from self._followed(lambda: self._propose(event.said))
+
+    def _followed(self, work: Callable[[], Message]) -> Iterator[Updates]:
+        """Run work that calls models, and tell the editor of its place in the line."""
+
+        def once(_: StopSignal) -> Generator[Message, None, None]:
+            yield _reported(work)
+
+        for news in follow(once):
+            message = place_message(news) if isinstance(news, Place) else news
+            yield gr.skip() if message is None else {self._tab.editor: message}
 
     def _picture(self, data: Message) -> tuple[Session, int, EditedImage]:
         session, index = self._store.open(data["token"]), int(data["picture"])
@@ -214,10 +238,10 @@ class RefineHandlers:
         return edges_message(picture, index, f"Edges found by {words}.")
 
     def _preview(self, data: Message) -> Message:
-        _, index, picture = self._picture(data)
+        session, index, picture = self._picture(data)
         if picture.revision != int(data["revision"]):
             raise InputError("The last edits have not arrived yet: press Preview again.")
-        proposals = picture.preview(read_rip_settings(data))
+        proposals = picture.preview(read_rip_settings(data), session.stuff)
         return proposals_message(picture, index, proposals)
 
     def _propose(self, data: Message) -> Message:
@@ -248,4 +272,4 @@ def _reported(work: Callable[[], Message]) -> Message:
             return work()
     except gr.Error as error:
         cause = error.__cause__
-        return note_message(str(cause) if isinstance(cause, InputError) else UNEXPECTED)
+        return note_message(public_words(cause) if isinstance(cause, InputError) else UNEXPECTED)

@@ -21,6 +21,7 @@ from segdemo.editing.sessions import Session
 from segdemo.editing.storage import Instance
 from segdemo.ui.kept_files import new_folder
 from segdemo.ui.refine.opening import THUMBNAIL, VIEW
+from segdemo.ui.waiting import Place
 
 Message = dict[str, Any]
 
@@ -37,6 +38,7 @@ def picture_message(session: Session, index: int, note: str | None = None) -> Me
         note=" ".join(part for part in (note, picture.damage) if part) or None,
         queue=_with_thumbnails(session, queue_of(session)),
         classes={str(number): name for number, name in session.classes.items()},
+        stuff=sorted(session.stuff),
         picture={
             "index": index,
             "lease": picture.take_lease(),
@@ -74,7 +76,7 @@ def proposals_message(picture: EditedImage, index: int, proposals: Proposals) ->
         }
         for change in proposals.changes
     ]
-    note = None if changes else "RIP proposes no split, merge or drop with these edges."
+    note = None if changes else "No split, merge or drop is proposed with these edges."
     return _message(
         "proposals",
         picture=index,
@@ -93,6 +95,11 @@ def empty_message(token: str, note: str | None = None) -> Message:
 def note_message(text: str) -> Message:
     """Tell why work ended without a result."""
     return _message("note", text=text)
+
+
+def place_message(place: Place) -> Message:
+    """Tell how many are before work that goes on."""
+    return _message("place", text=place.words or "Working ...")
 
 
 def queue_of(session: Session) -> list[Message]:

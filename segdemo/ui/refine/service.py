@@ -27,7 +27,7 @@ from segdemo.editing.storage import Instance
 from segdemo.images import load_rgb
 from segdemo.prompting.interface import PromptedMask
 from segdemo.prompting.prompts import Prompt
-from segdemo.ui.errors import UNEXPECTED
+from segdemo.ui.errors import UNEXPECTED, public_words
 from segdemo.ui.refine.messages import described, queue_of
 from segdemo.ui.refine.opening import PHOTO, THUMBNAIL
 from segdemo.ui.refine.prompts import read_prompt
@@ -245,11 +245,11 @@ def _answering(function: Callable[[Request], Answer]) -> Callable[[Request], Ans
         try:
             return function(request)
         except RevisionConflictError as error:
-            return {"error": str(error), "behind": True}
+            return {"error": public_words(error), "behind": True}
         except EditLockLostError as error:
-            return {"error": str(error), "final": True}
+            return {"error": public_words(error), "final": True}
         except InputError as error:
-            return {"error": str(error)}
+            return {"error": public_words(error)}
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return {"error": DAMAGED}
         except OSError as error:  # a full disk, above all

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from evaluation.metrics.instances import Instances
-from evaluation.metrics.panoptic_quality import Segments
 from evaluation.report.panels import (
     WorstPanels,
     boundaries_panel,
@@ -16,6 +15,7 @@ from evaluation.report.panels import (
 )
 from evaluation.report.plots import FALSE_NEGATIVE, FALSE_POSITIVE
 from segdemo.annotations import rle
+from segdemo.panoptic_quality import Segments
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 

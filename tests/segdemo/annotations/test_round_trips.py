@@ -322,3 +322,13 @@ def test_new_masks_without_a_class_go_beside_classified_ones(tmp_path: Path):
 def test_an_unknown_format_is_named(tmp_path: Path):
     with pytest.raises(InputError, match="tiff is not a mask format: choose one of coco,"):
         write_masks({}, tmp_path, "tiff")  # type: ignore[arg-type]
+
+
+def test_names_with_halves_of_characters(tmp_path: Path) -> None:
+    found = InstanceMasks.unscored(np.ones((1, 4, 5), bool), np.array([1]), {1: "caf\udce9"})
+    for mask_format, path in (("yolo", "yolo"), ("coco", "c.json"), ("labelme", "labelme")):
+        write_masks({"a.jpg": found}, tmp_path / path, mask_format)  # type: ignore[arg-type]
+        back = read_masks(tmp_path / path, {"a.jpg": (4, 5)})["a.jpg"]
+        assert back.names.popitem()[1] in ("caf\udce9", r"caf\udce9")  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="cannot be a file's name: rename the image"):
+        write_masks({"\ud800.jpg": found}, tmp_path / "other", "yolo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from gradio_client import Client
 from segdemo.assistant import AnnotationAssistant
 from segdemo.editing.sessions import SessionStore
 from segdemo.ui.page import build_demo
-from segdemo.ui.theme import LAUNCH_OPTIONS
+from segdemo.ui.serving import PageServer
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +27,12 @@ def served(
     assistant: AnnotationAssistant, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     store = SessionStore(tmp_path_factory.mktemp("sessions"))
-    demo = build_demo(assistant, store)
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **LAUNCH_OPTIONS)
-    yield url
-    demo.close()
+    server = PageServer(build_demo(assistant, store))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    yield server.url
+    server.stop()
+    thread.join()
 
 
 @pytest.fixture

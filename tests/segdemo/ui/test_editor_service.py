@@ -160,7 +160,7 @@ def test_a_proposal_is_accepted_and_told(call: Any, session: Session) -> None:
     proposals = session.image(0).preview(PAPER)
     assert [change.text for change in proposals.changes] == ["split 1 into 2 parts"]
     answer = call("accept", proposals=[0], revision=0)
-    assert answer["note"] == "RIP: split 1 into 2 parts."
+    assert answer["note"] == "Accepted: split 1 into 2 parts."
     assert session.image(0).count == 2
     assert "edited since" in call("accept", proposals=[0], revision=1)["error"]
     assert "not there any more" in call("accept", proposals=[4], revision=1)["error"]

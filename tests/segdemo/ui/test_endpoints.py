@@ -153,3 +153,13 @@ def test_a_batch_reports_each_file_and_packs_what_succeeded(
 def test_an_empty_batch_is_said_in_words(client: Client) -> None:
     with pytest.raises(AppError, match="no photo yet"):
         client.predict([], api_name="/segment_batch")
+
+
+def test_grey_that_is_stretched_is_told_with_the_result(client: Client, tmp_path: Path) -> None:
+    Image.fromarray(np.full((20, 30), 900, np.uint16)).save(tmp_path / "scan.png")
+    photo = handle_file(str(tmp_path / "scan.png"))
+    told = "scan.png has grey of 10 bits in 16: it was stretched to the full range"
+    *_, info = client.predict(photo, api_name="/segment")
+    assert told in info["summary"]
+    table, *_ = client.predict([photo], api_name="/segment_batch")
+    assert told in table["data"][0][2]

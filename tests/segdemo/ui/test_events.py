@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
 import pytest
 
 from segdemo.datatypes import InputError
-from segdemo.ui.errors import UNEXPECTED, Stopped, user_errors
+from segdemo.ui.errors import UNEXPECTED, Stopped, user_errors, without_folders
 from segdemo.ui.events import StopSignal
 
 
@@ -33,3 +35,20 @@ def test_a_pressed_stop_raises_at_the_next_pass_and_not_after_clearing() -> None
         stop.checked(1, 2)
     stop.clear()
     stop.checked(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("/srv/models/sd/unet/config.json is missing.", "config.json is missing."),
+        ("No model '/srv/models/sd': give a folder.", "No model 'sd': give a folder."),
+        (f"{Path.home()}/models/sd lacks a file.", "sd lacks a file."),
+        (r"C:\models\sd is not a folder.", "sd is not a folder."),
+        ("Give PNG, JPEG and/or a Hub id a/b (https://hub/a/b).", None),
+        ("1 / 2 of a.png", None),
+    ],
+)
+def test_messages_name_files_without_the_folders_of_this_machine(
+    sentence: str, shown: str | None
+) -> None:
+    assert without_folders(sentence) == (sentence if shown is None else shown)

@@ -62,11 +62,33 @@ def test_without_an_edge_map_one_is_found(client: Client, files: dict[str, Path]
     assert zipfile.ZipFile(file).namelist() == ["photo_indexed/photo.png"]
 
 
+def test_a_class_map_becomes_a_panoptic_map(
+    client: Client, files: dict[str, Path], tmp_path: Path
+) -> None:
+    class_map = np.where(np.asarray(Image.open(files["masks"])) > 0, 15, 0).astype(np.uint8)
+    class_map[100:, 140:] = 255
+    Image.fromarray(class_map).save(tmp_path / "map.png")
+    file, info = client.predict(
+        *(handle_file(file) for file in (files["photo"], tmp_path / "map.png", files["edge"])),
+        preset="paper",
+        classes="voc",
+        stuff="background",
+        api_name="/refine",
+    )
+    assert (info["split"], info["instances"]) == (1, 2)
+    with zipfile.ZipFile(file) as packed:
+        content = json.loads(packed.read("photo_panoptic.json"))
+    assert [one["category_id"] for one in content["annotations"][0]["segments_info"]] == [15, 15, 0]
+    stuff = [one["name"] for one in content["categories"] if not one["isthing"]]
+    assert stuff == ["background"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
         ({"preset": "best"}, "choose one of careful, robust, paper"),
         ({"mask_format": "bmp"}, "choose one of coco"),
+        ({"classes": "voc", "stuff": "sky"}, "Stuff sky is not a class of voc"),
         ({"edge_source": "canny"}, "choose one of diffegg, diffdis, gradient, small"),
     ],
 )

@@ -39,10 +39,11 @@ from training.diffdis.latents import (
 from training.diffdis.noise import NoiseSampler
 from training.diffdis.pairs import find_pairs
 from training.diffdis.settings import PRESETS, DiffDISTraining
-from training.diffdis.train import DiffDISLosses, rate_scale, train
+from training.diffdis.train import DiffDISLosses, rate_scale, read_data, train
 from training.loop.checkpoints import RunFiles
 from training.loop.sampling import BatchIndex
 from training.loop.settings import LoopSettings
+from training.loop.trainer import build_accelerator
 from training.model_card import push, write_model
 
 
@@ -366,3 +367,21 @@ def test_the_papers_settings_give_way_to_what_is_said(
         assert getattr(settings, name) == value
     assert isinstance(settings, LoopSettings)
     assert rate_scale("class_embedding.linear_1.weight") == 10 * rate_scale("conv_in.weight")
+
+
+def test_dis_vd_beside_dis_tr_is_what_is_validated_on(settings: DiffDISTraining) -> None:
+    root = Path(settings.output_dir).parent / "DIS5K"
+    draw_pairs(root / "DIS-TR", 4)
+    draw_pairs(root / "DIS-VD", 6)
+    for number in range(4):  # the first four are those of DIS-TR
+        for file in (root / "DIS-VD").rglob(f"{number:02d}#a.*"):
+            file.unlink()
+    changed = replace(settings, data_dir=str(root))
+    accelerator = build_accelerator(changed, torch.device("cpu"))
+    folder = Path(settings.output_dir)
+    folder.mkdir()
+    data = read_data(changed, folder, accelerator)
+    assert (len(data.training), len(data.validation), data.source) == (4, 2, "DIS-VD")
+    overlapping = replace(changed, validation_dir=str(root / "DIS-TR"))
+    with pytest.raises(InputError, match="trained on as well"):
+        read_data(overlapping, folder, accelerator)

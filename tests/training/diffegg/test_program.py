@@ -81,10 +81,18 @@ def test_a_few_steps_teach_it_edges_and_one_flag_opens_the_result(
     after = dict(zip(header.split(","), map(float, last.split(",")), strict=True))
     assert after["dice"] < before["dice"] - 0.2
     assert after["max_f"] > before["max_f"]
-    assert len(list((run / "panels").glob("*-photo.png"))) == 2
+    panels = sorted(file.name for file in (run / "panels").iterdir())
+    assert panels == [f"{n:03d}-{i:02d}-photo.png" for n in (1, 2) for i in (0, 1)]
+    last_panel = load_rgb(run / "panels" / panels[-1])[:, -64:].astype(int)
+    assert (last_panel[..., 1] > last_panel[..., 0]).any(), "edges that were added are green"
+    assert after["edge_components"] >= 1 >= after["closed_contours"] >= 0
+    assert (run / "curves.png").exists()
     for name in ("export", "best"):
         readme = (run / name / "README.md").read_text()
-        assert "| checkpoint | step | max F | dice | MAE |" in readme and "| best | 40 |" in readme
+        assert (
+            "| checkpoint | step | max F | dice | MAE | edge components | closed" in readme
+            and "| best | 40 |" in readme
+        )
         assert "base_model" not in readme, "a folder of this machine means nothing to the Hub"
 
     assert not [f for f in folder.rglob("*.json") if str(run.parent) in f.read_text()]
@@ -93,6 +101,7 @@ def test_a_few_steps_teach_it_edges_and_one_flag_opens_the_result(
     image = load_rgb(drawn[0] / "0" / "photo.png")
     edge = assistant.edges(image)
     assert edge.origin == "edge_generator"
+    assert "trained without annotations, as DiffEGG describes" in assistant.edge_source.label
     assert edge.probability.shape == image.shape[:2]
     assert np.ptp(edge.probability) > 0.3
 

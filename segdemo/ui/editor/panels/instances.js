@@ -6,7 +6,7 @@ import { saveDetails } from "../sync/saving.js";
 import { props } from "../view/page.js";
 import { cssColour } from "../view/palette.js";
 import {
-  className, emit, find, make, nameOf, on, setPressed, select, selected, setStatus, state,
+  classLabel, emit, find, make, nameOf, on, setPressed, select, selected, setStatus, state,
 } from "../view/state.js";
 import { zoomToSelection } from "../view/viewport.js";
 
@@ -38,7 +38,7 @@ function instanceRow(id) {
   dot.style.background = cssColour(id);
   const area = make("span", { className: "sub area" });
   const name = make("span", { className: "name" }, String(id), " ",
-    make("span", { className: "sub" }, className(kind)));
+    make("span", { className: "sub" }, classLabel(kind)));
   const main = make("button", { type: "button", className: "instance" }, dot, name, area);
   main.addEventListener("click", (event) => {
     const adds = event.shiftKey || event.ctrlKey || event.metaKey;
@@ -105,7 +105,7 @@ const classNumbers = () => Object.keys(state.classes).map(Number).sort((a, b) =>
 function fillClasses() {
   const options = classNumbers().map((kind, place) => {
     const key = place < 9 ? `${place + 1}: ` : "";
-    return make("option", { value: String(kind) }, key + state.classes[kind]);
+    return make("option", { value: String(kind) }, key + classLabel(kind));
   });
   find(".class-choice").replaceChildren(make("option", { value: "" }, "none"), ...options,
     make("option", { value: "new" }, "Add a class ..."));

@@ -135,6 +135,7 @@ export async function listen() {
   const message = props.value;
   if (!message || message.key === state.key) return;
   state.key = message.key;
+  if (message.message === "place") return setStatus(message.text); // the answer is yet to come
   // what was opened meanwhile stays: this answers a greeting before it
   if (message.message === "empty" && !state.greeting) return;
   state.greeting = false;
@@ -166,7 +167,8 @@ async function openImage(message) {
   cancelGesture();
   layers.photo?.close();
   layers.photo = photo;
-  Object.assign(state, { token: message.token, classes: message.classes || {}, about: sent });
+  Object.assign(state, { token: message.token, classes: message.classes || {},
+    stuff: new Set(message.stuff), about: sent });
   Object.assign(state, { image: new EditedImage(sent.width, sent.height, labels,
     sent.instances, sent.highest) });
   if (steps) state.image.restoreHistory(sent.history, steps);

@@ -7,6 +7,7 @@ const initial = () => ({
   about: null, // index, name, checked and files of the image, as the server sent them
   queue: [],
   classes: {}, // number -> name
+  stuff: new Set(), // numbers of the classes without instances: RIP leaves them alone
   selection: [], // ids; the first is the one that is painted
   tool: "select",
   currentClass: null, // of the next mask by Box/Click
@@ -65,6 +66,7 @@ export function setPressed(button, pressed) {
 }
 
 export const className = (kind) => (kind === null ? "" : state.classes[kind] || "class " + kind);
+export const classLabel = (kind) => className(kind) + (state.stuff.has(kind) ? " (stuff)" : "");
 
 export function nameOf(id) {
   const kind = className(state.image.record(id).class);

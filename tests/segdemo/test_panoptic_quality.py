@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from evaluation.data.panoptic_sets import read_predictions, read_truth
-from evaluation.metrics.panoptic_quality import Segments, count_segments, panoptic_quality
 from evaluation.wps import PanopticSample, measure_sample, metrics_of
 from segdemo.datatypes import InputError
+from segdemo.panoptic_quality import Segments, count_segments, panoptic_quality
 from tests.evaluation.metrics.metric_fixtures import METRIC_FIXTURES
 
 EXACT = 1e-9

@@ -1,0 +1,164 @@
+"""Who may use the page, and from where: passwords, other sites' pages, busy machines."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AuthenticationError
+
+from segdemo.datatypes import InputError
+from segdemo.ui.passwords import Accounts, password_line
+from segdemo.ui.serving import PageServer, is_local, launch
+
+HELLO = json.dumps({"data": ["Ada"], "fn_index": 0, "session_hash": "x"}).encode()
+
+
+def small_page() -> gr.Blocks:
+    with gr.Blocks(analytics_enabled=False) as demo:
+
+        def hello(name: str) -> str:
+            return f"Hello {name}"
+
+        gr.api(hello, api_name="hello")
+    return demo
+
+
+@contextmanager
+def running(server: PageServer) -> Iterator[str]:
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+        thread.join()
+
+
+@pytest.fixture(scope="module", params=["own server", "launch"])
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    demo = small_page()
+    if request.param == "launch":
+        yield launch(demo, prevent_thread_lock=True, quiet=True)
+        demo.close()
+    else:
+        with running(PageServer(demo)) as url:
+            yield url
+
+
+def asked(
+    address: str, headers: dict[str, str], method: str = "POST", path: str = "gradio_api/queue/join"
+) -> tuple[int, dict[str, str]]:
+    """Send a request; its status and the answer's headers."""
+    headers = {"Content-Type": "application/json", **headers}
+    body = HELLO if method == "POST" else None
+    request = urllib.request.Request(address + path, body, headers, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, {k.lower(): v for k, v in answer.headers.items()}
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, {}
+
+
+def test_programs_and_the_own_page_may_post(address: str) -> None:
+    own = address.rstrip("/")
+    assert Client(address, verbose=False).predict("Ada", api_name="/hello") == "Hello Ada"
+    for headers in (
+        {},
+        {"Origin": own},
+        {"Origin": own, "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://example.org", "X-Forwarded-Host": "example.org"},
+        {"Origin": "https://example.org", "Host": "example.org:443"},
+        {"Origin": "https://example.org", "Sec-Fetch-Site": "same-origin"},  # Host was replaced
+    ):
+        assert asked(address, headers)[0] == 200, headers
+
+
+def test_pages_of_other_sites_may_not(address: str) -> None:
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:1"},
+        {"Origin": "https://evil.example", "X-Forwarded-Host": "example.org"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ):
+        assert asked(address, headers)[0] == 403, headers
+
+
+def test_pages_of_other_sites_get_no_leave_to_read_or_to_send_headers() -> None:
+    with running(PageServer(small_page())) as address:
+        foreign = {"Origin": "https://evil.example", "Host": "example.org"}
+        status, headers = asked(address, foreign, "GET", "gradio_api/token")
+        assert status == 200
+        assert "access-control-allow-origin" not in headers
+        preflight = {**foreign, "Access-Control-Request-Method": "POST"}
+        assert asked(address, preflight, "OPTIONS")[0] == 403
+
+
+def test_a_password_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "accounts"
+    lines = [password_line("ada", "Würfel 1"), password_line("bob", "x")]
+    file.write_text("# who\n\n" + "\n".join(lines))
+    accounts = Accounts.read(file)
+    assert "Würfel" not in file.read_text()
+    assert accounts.knows(
+        "ada", "Wu\u0308rfel 1"
+    )  # the same letters, as another keyboard sends them
+    assert not accounts.knows("ada", "x")
+    assert not accounts.knows("eve", "x")
+    with running(PageServer(small_page(), admit=accounts.admit)) as address:
+        assert asked(address, {})[0] == 401
+        with pytest.raises(AuthenticationError):
+            Client(address, verbose=False)
+        with pytest.raises(ValueError, match="login"):
+            Client(address, verbose=False, auth=("ada", "wrong"))
+        client = Client(address, verbose=False, auth=("ada", "Würfel 1"))
+        assert client.predict("Ada", api_name="/hello") == "Hello Ada"
+
+
+GOOD = password_line("ada", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no line"),
+        ("# who\nada", "line 2 is not name:scrypt"),
+        ("ada:secret", "line 1 is not name:scrypt"),
+        (f"{GOOD}\n{GOOD}", "line 2: ada has a line already"),
+        (GOOD.removeprefix("ada"), "line 1 has no name"),
+        (GOOD.replace("$16384$", "$16383$"), "line 1 is not"),  # no power of two
+        (GOOD.replace("$16384$", "$1073741824$"), "line 1 is not"),  # 1 TB
+        (GOOD[:-30], "line 1 is not"),
+        ("\udcff", "is not UTF-8"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_number(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "accounts"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match="accounts") as caught:
+        Accounts.read(file)
+    assert said in str(caught.value)
+
+
+def test_a_taken_port_is_refused_and_the_next_is_found() -> None:
+    first = PageServer(small_page())
+    second = PageServer(small_page())
+    assert first.port != second.port
+    with pytest.raises(OSError):
+        PageServer(small_page(), port=first.port)
+
+
+def test_which_addresses_only_this_machine_reaches() -> None:
+    assert all(map(is_local, ["localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]"]))
+    assert not any(map(is_local, ["0.0.0.0", "::", "192.168.0.5", "example.org"]))
