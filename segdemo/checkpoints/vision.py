@@ -1,4 +1,4 @@
-"""Load a vision transformer as transformers saves it, and the colors it was trained on."""
+"""Load a vision transformer as transformers saves it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import torch
 import transformers
 
 from segdemo.checkpoints.backbone import ENCODERS
-from segdemo.checkpoints.files import CheckpointError, read_json
+from segdemo.checkpoints.files import read_json
 from segdemo.checkpoints.loading import load_frozen
-
-PREPARATION = "preprocessor_config.json"
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def load_vision(folder: Path, dtype: torch.dtype) -> Any:
@@ -31,24 +28,3 @@ def class_tokens(network: Any) -> int:
     if network.config.model_type.startswith("siglip"):
         return 0
     return 1 + int(getattr(network.config, "num_register_tokens", 0))
-
-
-def color_statistics(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of a network's training; ImageNet's by default.
-
-    Raises CheckpointError.
-    """
-    file = folder / PREPARATION
-    settings = read_json(file) if file.exists() else {}
-    mean = settings.get("image_mean", IMAGENET_MEAN)
-    std = settings.get("image_std", IMAGENET_STD)
-    try:
-        mean, std = (tuple(float(value) for value in given) for given in (mean, std))
-    except (TypeError, ValueError):
-        mean = std = ()
-    if not (len(mean) == len(std) == 3 and all(value > 0 for value in std)):
-        raise CheckpointError(
-            f"{file}: image_mean and image_std must be three numbers each, those of image_std "
-            "above 0: copy or download it again."
-        )
-    return mean, std

@@ -28,6 +28,7 @@ from segdemo.checkpoints.files import (
     PHOTO_FEATURES,
     CheckpointError,
     check_regular,
+    read_color_statistics,
     read_json,
 )
 from segdemo.checkpoints.loading import (
@@ -38,7 +39,7 @@ from segdemo.checkpoints.loading import (
     load_null_text,
 )
 from segdemo.checkpoints.locate import SINGLE_FILE
-from segdemo.checkpoints.vision import class_tokens, color_statistics, load_vision
+from segdemo.checkpoints.vision import class_tokens, load_vision
 from segdemo.diffegg.adapters import load_adapter
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.backbones.encoder import EncoderBackbone
@@ -136,7 +137,7 @@ def load_backbone(
     """
     if files.family == ENCODER_FAMILY:
         network = load_vision(files.network, dtype).to(device)
-        colors = color_statistics(files.folder)
+        colors = read_color_statistics(files.folder)
         return EncoderBackbone(
             files.name, files.native_size, network, *colors, class_tokens(network)
         )

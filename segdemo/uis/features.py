@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from transformers import ViTModel
 
-from segdemo.checkpoints.files import CheckpointError, read_json
+from segdemo.checkpoints.files import CheckpointError, read_color_statistics, read_json
 from segdemo.checkpoints.locate import locate
-from segdemo.checkpoints.vision import class_tokens, color_statistics, load_vision
+from segdemo.checkpoints.vision import class_tokens, load_vision
 from segdemo.datatypes import RGBImage
 from segdemo.uis.patch_masks import SIDE
 
@@ -77,4 +77,4 @@ def load_features(
             "facebook/dino-vitb8 or facebook/dinov2-base, can be opened here."
         )
     network = load_vision(folder, dtype)
-    return PatchFeatures(network.to(device), *color_statistics(folder))
+    return PatchFeatures(network.to(device), *read_color_statistics(folder))

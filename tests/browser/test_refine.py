@@ -405,6 +405,45 @@ def test_edges_split_after_a_look_at_the_parts(board: Board) -> None:
     expect(rows(board.page)).to_have_count(3)
 
 
+def test_a_box_and_clicks_make_a_mask_and_correct_it(board: Board) -> None:
+    page, draft = board.page, board.page.locator("#mask-editor .draft")
+    x, y = 210, 90
+    truth = int(true_masks()[2].sum())
+    board.click(x, y)
+    page.keyboard.press("Delete")
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("i")
+    board.drag((x - 30, y - 30), (x + 30, y + 30))
+    expect(said(page)).to_contain_text("Enter takes it")
+    expect(draft).to_contain_text("box")
+    board.click(x, y)
+    expect(draft).to_contain_text("box, 1 click")
+    expect(said(page)).to_contain_text("Enter takes it")
+    page.keyboard.press("Control+z")  # takes the click back
+    expect(draft).not_to_contain_text("click")
+    page.keyboard.press("Enter")
+    expect(said(page)).to_contain_text("Drag or click for the next one")
+    expect(rows(page)).to_have_count(2)
+    made = areas(page)
+    (number,) = made.keys() - {1}
+    assert 0.5 * truth < made[number] < 1.5 * truth
+    page.keyboard.press("Control+z")
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("Control+y")
+    assert areas(page) == made
+
+    page.keyboard.press("v")
+    board.click(x, y)
+    page.keyboard.press("i")
+    board.click(x, y, "Shift")  # the tool is ready, and the selected instance is corrected
+    expect(draft).to_contain_text("1 click")
+    expect(said(page)).to_contain_text("Enter takes it")
+    page.keyboard.press("Enter")
+    expect(draft).to_be_hidden()
+    assert set(areas(page)) == set(made)
+    all_saved(page)
+
+
 def test_seeds_divide(board: Board) -> None:
     board.click(70, 80)
     board.page.keyboard.press("g")

@@ -1,4 +1,4 @@
-"""The endpoint `/refine`, for programs: one photo with its masks in, repaired masks out."""
+"""Endpoints for programs: `/refine` repairs a photo's masks, `/prompt` finds what a box means."""
 
 # No `from __future__ import annotations`: Gradio reads the types of an endpoint's results as
 # objects, not as text
@@ -12,20 +12,23 @@ from segdemo.annotations import ClassList, MaskFormat
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import EdgeMap, InputError, RGBImage
 from segdemo.edge_files import gradient_edges, read_edge_map
-from segdemo.images import load_rgb
+from segdemo.files import write_png
+from segdemo.images import load_rgb, to_grey
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.settings import PRESETS
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import MODEL_RUNS
+from segdemo.ui.kept_files import download_folder, file_stem
 from segdemo.ui.refine.export import write_as_one_file
 from segdemo.ui.refine.opening import read_masks_of_one
+from segdemo.ui.refine.prompts import read_prompt
 from segdemo.ui.uploads import Upload, received, served, upload_name
 
 EDGE_SOURCES = ("diffegg", "diffdis", "gradient")
 
 
 def build_refine_api(assistant: AnnotationAssistant) -> None:
-    """Offer `/refine`."""
+    """Offer `/refine` and `/prompt`."""
 
     def refine(
         photo: gr.FileData,
@@ -56,7 +59,29 @@ def build_refine_api(assistant: AnnotationAssistant) -> None:
             file, info = _refine(assistant, *given, edge_source, preset, mask_format, listed)
             return served(file), info
 
+    def prompt(
+        photo: gr.FileData,
+        box: list[float] | None = None,
+        clicks: list[list[float]] | None = None,
+    ) -> tuple[gr.FileData, dict[str, Any]]:
+        """Find the object in a box or under clicks.
+
+        box: left, top, right, bottom in pixels. clicks: x, y, and 1 on the object or 0 beside it,
+        each. Returns the mask (8-bit PNG of the photo's size, soft) and a score from 0 to 1.
+        """
+        with user_errors():
+            given = received(photo)
+            if given is None:
+                raise InputError("Send an image as `photo`.")
+            name = upload_name(given)
+            image = load_rgb(given["path"], name)
+            (found,) = assistant.prompt(image, [read_prompt(box, clicks)])
+            file = download_folder() / f"{file_stem(name)}_mask.png"
+            write_png(to_grey(found.mask), file)
+            return served(file), {"name": name, "score": round(found.score, 3)}
+
     gr.api(refine, api_name="refine", **MODEL_RUNS)
+    gr.api(prompt, api_name="prompt", **MODEL_RUNS)
 
 
 def _refine(

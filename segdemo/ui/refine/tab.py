@@ -93,7 +93,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     bring = _build_open()
     editor = mask_editor(
         "mask-editor",
-        EditorService(store).functions,
+        EditorService(store, assistant.prompt).functions,
         rip_presets(),
         PRESET_TITLES,
         edge_sources(assistant),

@@ -113,3 +113,14 @@ def test_an_edge_map_of_another_size_is_refused(client: Client, files: dict[str,
             *(handle_file(file) for file in (files["photo"], files["masks"], small)),
             api_name="/refine",
         )
+
+
+def test_a_box_gets_a_mask(client: Client, files: dict[str, Path]) -> None:
+    photo = handle_file(files["photo"])
+    file, info = client.predict(photo, [15, 30, 75, 90], [[45, 60, 1]], api_name="/prompt")
+    assert Path(file).name == "photo_mask.png"
+    assert Image.open(file).size == (160, 120)
+    assert info["name"] == "photo.png"
+    assert 0 <= info["score"] <= 1
+    with pytest.raises(AppError, match="give a box or at least one click"):
+        client.predict(photo, None, None, api_name="/prompt")

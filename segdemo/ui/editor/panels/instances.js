@@ -1,5 +1,6 @@
 // The list of instances, their classes, and what can be done with them.
 import { setClassOfSelected, toggleFlag } from "../input/actions.js";
+import { setCurrentClass } from "../input/prompting.js";
 import { ask } from "../sync/messages.js";
 import { saveDetails } from "../sync/saving.js";
 import { props } from "../view/page.js";
@@ -84,7 +85,8 @@ function showAreas(ids) {
   const all = state.image.map.ids().length;
   find(".count").textContent = `(${all})`;
   find(".none").hidden = all > 0;
-  find(".none").textContent = "No masks yet: let a method propose some, or press N and paint.";
+  find(".none").textContent = "No masks yet: let a method propose "
+    + "some, press I and drag a box around an object, or N and paint.";
   find(".propose").hidden = all > 0;
 }
 
@@ -132,6 +134,7 @@ export function addClass() {
 export function chooseNthClass(place) {
   const kind = classNumbers()[place - 1];
   if (kind === undefined) return setStatus(`There is no class ${place} yet: add one with R.`);
+  if (state.tool === "prompt" && !selected().length) return setCurrentClass(kind);
   setClassOfSelected(kind);
 }
 

@@ -10,6 +10,7 @@ const initial = () => ({
   stuff: new Set(), // numbers of the classes without instances: RIP leaves them alone
   selection: [], // ids; the first is the one that is painted
   tool: "select",
+  currentClass: null, // of the next mask by Box/Click
   brush: { size: 24, mode: "background" },
   look: { opacity: 0.55, outlines: false, photoOnly: false, compare: false, wipe: 0.5, shuffle: 0 },
   edges: null, // {source, label, values}
