@@ -6,8 +6,8 @@
     python app.py --host 0.0.0.0 --auth accounts
 
 What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE,
-SEGDEMO_FEATURES, SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS, SEGDEMO_KEEP and
-SEGDEMO_AUTH.
+SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS,
+SEGDEMO_KEEP and SEGDEMO_AUTH.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL, DEFAULT_PROMPTER
 from segdemo.terminal import print_any_text
 
 if TYPE_CHECKING:
@@ -70,6 +70,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "(default: none)",
     )
     parser.add_argument(
+        "--prompter",
+        default=environment.get("SEGDEMO_PROMPTER", DEFAULT_PROMPTER),
+        help="what turns boxes and clicks into masks: a folder or Hub id of a SAM, SAM 2 or "
+        "EdgeTAM, such as facebook/sam-vit-base (default: %(default)s, embedded)",
+    )
+    parser.add_argument(
         "--sessions",
         type=Path,
         default=environment.get("SEGDEMO_SESSIONS") or Path.home() / ".cache/segdemo/sessions",
@@ -113,7 +119,12 @@ def _days(text: str) -> float:
 
 
 def build_assistant(
-    model: str, device: str, precision: str, backbone: str = DEFAULT_MODEL, features: str = ""
+    model: str,
+    device: str,
+    precision: str,
+    backbone: str = DEFAULT_MODEL,
+    features: str = "",
+    prompter: str = DEFAULT_PROMPTER,
 ) -> AnnotationAssistant:
     """Build the assistant; on ZeroGPU Spaces each call of a model borrows the GPU.
 
@@ -126,9 +137,9 @@ def build_assistant(
         gpu = spaces.GPU
     from segdemo.assistant import AnnotationAssistant
 
-    assistant = AnnotationAssistant(model, device, precision, backbone, features, gpu)
+    assistant = AnnotationAssistant(model, device, precision, backbone, features, gpu, prompter)
     if gpu is not None:  # it wants the weights placed at start
-        loads = [assistant.load, assistant.load_backbone]
+        loads = [assistant.load, assistant.load_backbone, assistant.load_prompter]
         for load in loads + ([assistant.load_features] if features else []):
             load_or_log(load)
     return assistant
@@ -181,6 +192,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.precision,
             arguments.backbone,
             arguments.features,
+            arguments.prompter,
         )
         keep = arguments.keep
         store = SessionStore(arguments.sessions, None if keep is None else keep * DAY)

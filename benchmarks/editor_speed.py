@@ -24,6 +24,7 @@ import numpy.typing as npt
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from segdemo.assistant import AnnotationAssistant
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.ui.editor import mask_editor
 from segdemo.ui.refine.messages import Message, picture_message
@@ -139,7 +140,13 @@ def served(folder: Path) -> Iterator[str]:
 
     with gr.Blocks(analytics_enabled=False) as demo:
         editor = mask_editor(
-            "mask-editor", EditorService(store).functions, {"robust": []}, [], [], debug=True
+            "mask-editor",
+            EditorService(store, AnnotationAssistant().prompt).functions,
+            {"robust": []},
+            {},
+            [],
+            [],
+            debug=True,
         )
         events: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "multiple"}
         editor.hello(show, None, editor, **events)

@@ -24,7 +24,7 @@ from tests.segdemo.rip import scenes
 
 WAYS: dict[str, RIPSettings] = {
     "careful": CAREFUL,
-    "careful, join 0.2": replace(CAREFUL, join=0.2),
+    "careful, joining none": replace(CAREFUL, join_probability=1),
     "paper": PAPER,
     "robust": ROBUST,
     "opening 3, 128 steps": WalkSettings(gap=0, opening=3, steps=128),

@@ -6,8 +6,8 @@
 
 Two protocols stand side by side: `diffdis` thresholds maps at 0.5 first, as DiffDIS' own script
 does; `sod` measures soft maps, as most other papers do. Their figures must not be compared. IoU is
-averaged per image. With --round_trip it is the autoencoder that is measured: what is left of true
-masks that go through its latents.
+averaged per image. With --round_trip it is the model's autoencoder that is measured, with
+--autoencoder any other: what is left of true masks that go through its latents (DiffDIS, Table 1).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from evaluation.metrics.dis import (
     to_row,
 )
 from evaluation.report.panels import WorstPanels
-from evaluation.report.paper_tables import OVERALL, rows_for
+from evaluation.report.paper_tables import MISSING, OVERALL, rows_for
 from evaluation.report.plots import (
     Curve,
     Figure,
@@ -102,7 +102,7 @@ class MaskBenchmark(Benchmark[PredictionPair]):
             per_image=kept,
             counts=counts_of(kept),
             notes=[*notes, *notes_of(kept, self.options)],
-            papers=rows_for("dis"),
+            papers=[] if restores(self.options) else rows_for("dis"),
             plots=draw(means),
             worst=WorstPanels([row["diffdis/IoU"] for row in kept], self.panel),
         )
@@ -125,7 +125,7 @@ def collect(options: argparse.Namespace) -> MaskBenchmark:
     if options.round_trip and not options.model:
         raise InputError("--round_trip needs --model: it measures a model's autoencoder.")
     errors, pairs, notes = [], [], []
-    if options.model:
+    if options.model or options.autoencoder:
         from evaluation.core.predict_masks import predict  # seconds: it brings PyTorch
 
         found, note = predict(subsets, folder, options)
@@ -212,8 +212,11 @@ def notes_of(rows: Sequence[Row], options: argparse.Namespace) -> list[str]:
         "diffdis: adpE is the E of DiffDIS' tables. sod: meanE is the E of most papers.",
         f"Predictions of another size: {options.resize or 'refused'} (Pillow's filter).",
     ]
-    if options.round_trip:
-        notes.append("predictions: the true masks after the model's autoencoder, not a model's.")
+    if restores(options):
+        notes.append(
+            "predictions: the true masks after the autoencoder, not a model's; DiffDIS, Table 1 "
+            f"({MISSING['DiffDIS, Table 1']}) could not be had."
+        )
     if any(row["empty_quadrant"] for row in rows):
         notes.append(
             "S is undefined where a subject's centroid lies in the last row or column (see "
@@ -221,6 +224,11 @@ def notes_of(rows: Sequence[Row], options: argparse.Namespace) -> list[str]:
             + ("left undefined." if options.strict_reference else "the empty quadrant counts 0.")
         )
     return notes
+
+
+def restores(options: argparse.Namespace) -> bool:
+    """Whether an autoencoder is measured."""
+    return bool(options.round_trip or options.autoencoder)
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -231,6 +239,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--predictions", type=Path, metavar="DIR", help="folder of grey maps")
     source.add_argument("--model", help="run this model: name, folder, file or Hub id")
+    source.add_argument(
+        "--autoencoder",
+        metavar="NAME",
+        help="measure an autoencoder on the true masks: its folder, or a model's (default size "
+        "1024)",
+    )
     parser.add_argument("--images", type=Path, metavar="DIR", help="images for --model")
     parser.add_argument(
         "--round_trip", action="store_true", help="measure --model's autoencoder on the true masks"

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from segdemo.commands.edges import add_edges
 from segdemo.commands.progress import STOPPED
+from segdemo.commands.prompt import add_prompt
 from segdemo.commands.propose import add_propose
 from segdemo.commands.refine import add_refine
 from segdemo.commands.segment import add_segment
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_trace(commands)
     add_edges(commands)
     add_propose(commands)
+    add_prompt(commands)
     add_refine(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,12 @@ import torch
 
 from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
-from segdemo.checkpoints.registry import DEFAULT_MODEL, embedded_names, registered_source
+from segdemo.checkpoints.registry import (
+    DEFAULT_MODEL,
+    DEFAULT_PROMPTER,
+    embedded_names,
+    registered_source,
+)
 from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
@@ -33,6 +39,9 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
 from segdemo.model_gate import Borrow, ModelGate, model_call
+from segdemo.prompting.interface import PromptedMask, Prompter
+from segdemo.prompting.loading import load_prompter
+from segdemo.prompting.prompts import Prompt
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
 from segdemo.uis.features import PatchFeatures, load_features
@@ -56,6 +65,7 @@ class AnnotationAssistant:
         backbone: str = DEFAULT_MODEL,
         features: str = "",
         gpu: Borrow | None = None,
+        prompter: str = DEFAULT_PROMPTER,
     ) -> None:
         """Find the models and the device; nothing is loaded yet.
 
@@ -63,7 +73,8 @@ class AnnotationAssistant:
         text-to-image model whose attention is looked into: a registered name, a folder or a Hub id.
         It is looked for when first needed. precision: fp32, bf16 or fp16. features: a DINO or
         DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
-        calls borrow a GPU. Raises InputError (CheckpointError for the model).
+        calls borrow a GPU. prompter: what answers boxes and clicks: a registered name, a folder or
+        a Hub id, looked for when first needed. Raises InputError (CheckpointError for the model).
         """
         if precision not in PRECISIONS:
             raise InputError(f"Precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
@@ -75,6 +86,9 @@ class AnnotationAssistant:
         self._diffdis: DiffDISPipeline | None = None
         self._diffegg: dict[str, DiffEGGPipeline] = {}  # by the name of the backbone
         self._features: PatchFeatures | None = None
+        self._prompter_name = prompter
+        self._prompter: Prompter | None = None
+        self._prompted_image = b""  # hash of the image that the prompter has seen
         self._gate = ModelGate(gpu)
         self._gate.guard(self)
 
@@ -256,6 +270,24 @@ class AnnotationAssistant:
             raise InputError(f"Method {method!r}: choose one of {', '.join(PROPOSAL_METHODS)}.")
         return find_objects(method, self._patch_keys(image), image, settings)
 
+    def load_prompter(self) -> None:
+        """Load what answers boxes and clicks now; raises CheckpointError."""
+        with self._gate.turn():
+            self._loaded_prompter()
+
+    @model_call
+    def prompt(self, image: RGBImage, prompts: Sequence[Prompt]) -> list[PromptedMask]:
+        """Return the masks of the objects that prompts mean, one each; see `Prompter`.
+
+        An image that was the last one asked about is not encoded again.
+        """
+        prompter = self._loaded_prompter()
+        seen = hashlib.blake2b(image.tobytes() + repr(image.shape).encode()).digest()
+        if seen != self._prompted_image:
+            prompter.set_image(image)
+            self._prompted_image = seen
+        return [prompter.predict(prompt) for prompt in prompts]
+
     @model_call
     def _patch_keys(self, image: RGBImage) -> npt.NDArray[np.float32]:
         return self._loaded_features().keys(image)
@@ -269,6 +301,11 @@ class AnnotationAssistant:
         if self._features is None:
             self._features = load_features(self._features_name, self._device, self._dtype)
         return self._features
+
+    def _loaded_prompter(self) -> Prompter:
+        if self._prompter is None:
+            self._prompter = load_prompter(self._prompter_name, self._device, self._dtype)
+        return self._prompter
 
     def _loaded_diffegg(self, files: BackboneFiles | None = None) -> DiffEGGPipeline:
         """Load a backbone once, by default the chosen one."""

@@ -23,6 +23,9 @@ FloatMap = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.integer[Any]]
 """(H, W) whole numbers: 0 = background, every other number one instance."""
 
+Points = npt.NDArray[np.float64]
+"""(P, 2): x to the right and y down, in pixels; pixel (column, row) begins at x = column."""
+
 MAX_INSTANCES = 65_535
 """Of one image: what 16 bits tell apart."""
 

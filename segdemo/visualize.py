@@ -151,6 +151,8 @@ def _draw_gaps(panel: Any, curve: KLCurve) -> None:
     middles = np.arange(len(gaps)) + 0.5
     panel.plot(middles, gaps, "-o", color=BLUE, linewidth=2, markersize=6)
     title = "No gap is above zero: there is no peak"
+    if len(curve.timesteps) == 1:
+        title = "One step, no curve"
     largest = curve.largest_gap
     if largest is not None:
         before, after = curve.pair(largest)

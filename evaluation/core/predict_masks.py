@@ -20,11 +20,13 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.checkpoints.registry import registered_source
 from segdemo.datatypes import FloatMap
-from segdemo.diffdis.loading import load_diffdis
-from segdemo.diffusion import pick_device
+from segdemo.diffdis.loading import load_autoencoder, locate_autoencoder
+from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.diffusion import decode_latents, encode_latents, pick_device
 from segdemo.files import write_png
 from segdemo.images import load_rgb, resize_map, to_grey
 
+PAPER_SIZE = 1024
 Predict = Callable[[Path], FloatMap]
 """Reads an image file and returns a soft mask (H, W) in [0, 1]."""
 
@@ -35,18 +37,15 @@ def predict(
     """Write `folder`/subset/stem.png, 8-bit grey, of every ground truth that has an image.
 
     A killed run resumes where it stopped if images, model and settings are the same. With
-    `options.round_trip` the images are the true masks. Returns which images are missing or extra,
-    and a note on the settings. Raises InputError.
+    `options.round_trip` or `options.autoencoder` the images are the true masks. Returns which
+    images are missing or extra, and a note on the settings. Raises InputError.
     """
-    assistant = AnnotationAssistant(options.model, options.device, options.precision)
-    settings = model_settings(assistant, options)
+    restores = options.round_trip or bool(options.autoencoder)
     errors: list[FileError] = []
     samples = []
     for subset in subsets:
         images = image_folder(options.images or options.ground_truth, subset)
-        pairs, unmatched = match(
-            subset, subset.truth if options.round_trip else images, partner="image"
-        )
+        pairs, unmatched = match(subset, subset.truth if restores else images, partner="image")
         errors += unmatched
         place = folder / subset.name
         place.mkdir(parents=True, exist_ok=True)
@@ -57,46 +56,67 @@ def predict(
             Sample(f"{pair.name} predicted", (pair.prediction,), (pair.prediction, target))
             for pair, target in zip(pairs, targets, strict=True)
         ]
-    if options.round_trip:
-        predict_one = round_trip(options, settings.size or assistant.native_size)
+    if options.autoencoder:
+        size, stamp = options.size or PAPER_SIZE, _stamp([locate_autoencoder(options.autoencoder)])
+        predict_one = round_trip(options.autoencoder, options.device, size)
+        note = f"autoencoder: {options.autoencoder}, at {size} pixels"
     else:
-        assistant.load()
-
-        def predict_one(file: Path) -> FloatMap:
-            return assistant.segment(load_rgb(file), settings).mask
+        assistant = AnnotationAssistant(options.model, options.device, options.precision)
+        settings, stamp = model_settings(assistant, options), _stamp_model(options.model)
+        note = f"model: {options.model}, {settings}"
+        if options.round_trip:
+            size = settings.size or assistant.native_size
+            predict_one = round_trip(options.model, options.device, size)
+        else:
+            predict_one = _segmenter(assistant, settings)
 
     def write_mask(files: tuple[Path, Path]) -> Row:
         image, target = files
         write_png(to_grey(predict_one(image)), target)
         return {}
 
-    identity = (options.model, options.round_trip, _stamp(options.model), options.precision)
-    for _ in measure_all(samples, write_mask, 1, options.output_dir, (*identity, settings)):
+    identity = (note, options.round_trip, stamp, options.precision)
+    for _ in measure_all(samples, write_mask, 1, options.output_dir, identity):
         pass
-    return errors, f"model: {options.model}, {settings}"
+    return errors, note
 
 
-def round_trip(options: argparse.Namespace, size: int) -> Predict:
-    """Return a function that sends a mask through a model's autoencoder at `size` pixels."""
-    pipeline = load_diffdis(locate_diffdis(options.model), pick_device(options.device))
+def _segmenter(assistant: AnnotationAssistant, settings: DiffDISSettings) -> Predict:
+    assistant.load()
+    return lambda file: assistant.segment(load_rgb(file), settings).mask
+
+
+def round_trip(name: str, device: str, size: int) -> Predict:
+    """Return a function that sends a mask through an autoencoder at `size` pixels, in float32.
+
+    name: of what `load_autoencoder` takes.
+    """
+    autoencoder = load_autoencoder(name).to(pick_device(device))
 
     def through_latents(file: Path) -> FloatMap:
         mask = Image.fromarray(load_rgb(file)).convert("L")
         square = np.asarray(mask.resize((size, size), Image.Resampling.BILINEAR), np.float32)
-        plane = torch.from_numpy(square / 127.5 - 1).to(pipeline.device)  # (S, S)
+        plane = torch.from_numpy(square / 127.5 - 1).to(autoencoder.device)  # (S, S)
         with torch.inference_mode():
-            decoded = pipeline.decode(pipeline.encode(plane.expand(1, 3, -1, -1)))[0]  # (S, S)
-        return resize_map(decoded.cpu().numpy(), (mask.height, mask.width))
+            latents = encode_latents(autoencoder, plane.expand(1, 3, -1, -1))
+            decoded = decode_latents(autoencoder, latents)[0].mean(0)  # (S, S)
+        grey = (decoded.clip(-1, 1) + 1) / 2
+        return resize_map(grey.cpu().numpy(), (mask.height, mask.width))
 
     return through_latents
 
 
-def _stamp(model: str) -> str:
-    """Return a hash of names, sizes and times of a model's files and those of its base."""
+def _stamp_model(model: str) -> str:
+    """Return a hash of a model's files and those of its base."""
     found = locate_diffdis(model)
     folders = [found.unet if found.unet.is_file() else found.folder]
     if found.card.base and registered_source(found.card.base, "diffdis"):
         folders.append(locate_diffdis(found.card.base).folder)
+    return _stamp(folders)
+
+
+def _stamp(folders: Sequence[Path]) -> str:
+    """Return a hash of names, sizes and times of all files."""
     files = [f for place in folders for f in (sorted(place.rglob("*")) or [place])]
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(repr(stats).encode()).hexdigest()

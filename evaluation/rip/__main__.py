@@ -70,6 +70,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--rip", nargs="+", default=[], metavar="NAME=NUMBER", help="changes of RIP's settings"
     )
+    parser.add_argument(
+        "--points",
+        metavar="true|FILE",
+        help="a point on each object as seeds of the random walk, as `segdemo refine` has them, or "
+        "the innermost pixel of each true one",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of --damage")
     parser.add_argument("--device", default="auto", help="for a backbone")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")

@@ -6,10 +6,12 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from pycocotools import mask as mask_api
+from scipy import ndimage
 
 from evaluation.core.benchmark import Benchmark
 from evaluation.core.predict_edges import find_edges
@@ -20,6 +22,7 @@ from evaluation.data.edge_readers import EdgeReader
 from evaluation.data.instance_readers import InstanceReader, from_masks
 from evaluation.data.instance_sets import read_predictions, read_truth
 from evaluation.data.layouts import find_truth
+from evaluation.data.validation import FileError
 from evaluation.metrics.instance_metrics import (
     LABELS,
     Protocol,
@@ -35,11 +38,13 @@ from evaluation.report.paper_tables import rows_for
 from evaluation.report.plots import average_precision_figures
 from evaluation.report.tables import Report
 from evaluation.rip.stages import STAGES, gains
-from segdemo.datatypes import InputError, InstanceMasks, RGBImage
+from segdemo.annotations.points import read_points
+from segdemo.datatypes import InputError, InstanceMasks, Points, RGBImage
 from segdemo.rip.instances import RefinementCounts, refine_instances
-from segdemo.rip.settings import RIPSettings, from_pairs
+from segdemo.rip.settings import RIPSettings, WalkSettings, from_pairs
 
 SHARED = ("name", "objects", "crowds", "touching")  # columns of both stages
+TRUE_POINTS = "true"
 CORRUPTIONS: dict[Corruption, str] = {
     "merge": "touching neighbours merged",
     "fragment": "every mask cut into fragments",
@@ -51,7 +56,7 @@ CORRUPTIONS: dict[Corruption, str] = {
 class RefinementSample:
     """One image: its truth, its base masks (None: the truth, corrupted) and its edges.
 
-    size: (height, width) where known.
+    size: (height, width) where known. points: annotated ones, None without.
     """
 
     number: int
@@ -59,16 +64,21 @@ class RefinementSample:
     truth: InstanceReader
     base: InstanceReader | None
     edges: EdgeReader
+    points: Points | None = None
 
 
 @dataclass(frozen=True)
 class RefinementSettings:
-    """What is done to each image, and what is measured."""
+    """What is done to each image, and what is measured.
+
+    true_points: RIP gets the innermost pixel of each true object.
+    """
 
     corruption: Corruption | None
     seed: int
     rip: RIPSettings
     protocol: Protocol
+    true_points: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,19 @@ def refine(sample: RefinementSample, settings: RefinementSettings) -> Refined:
         rng = np.random.default_rng([settings.seed, sample.number])
         base = InstanceMasks.unscored(corrupt(masks.masks[~masks.crowd], settings.corruption, rng))
     edge = sample.edges.load(masks.size, lambda: masks.to_label_map().labels)
-    return Refined(truth, base, *refine_instances(base, edge, settings.rip))
+    points = innermost(masks) if settings.true_points else sample.points
+    return Refined(truth, base, *refine_instances(base, edge, settings.rip, points=points))
+
+
+def innermost(masks: InstanceMasks) -> Points:
+    """Return the pixel of each mask that is farthest from its outline, (P, 2); not of crowds."""
+    points = []
+    for index, mask in enumerate(masks.masks):
+        if mask.any() and not (masks.crowd is not None and masks.crowd[index]):
+            depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+            row, column = np.unravel_index(depth.argmax(), depth.shape)
+            points.append((column + 0.5, row + 0.5))
+    return np.array(points, np.float64).reshape(-1, 2)
 
 
 def to_masks(instances: Instances, size: tuple[int, int] | None) -> InstanceMasks:
@@ -165,6 +187,10 @@ class RefinementBenchmark(Benchmark[RefinementSample]):
                 f"base masks: the truth with {CORRUPTIONS[self.settings.corruption]} on purpose "
                 f"(seed {self.settings.seed}), not a method's; all their scores are equal"
             )
+        if self.options.points:
+            true = self.settings.true_points
+            source = "innermost pixels of true objects" if true else self.options.points
+            notes.append(f"points: {source}, seeds of the walk")
         return notes
 
 
@@ -176,29 +202,46 @@ def collect(options: argparse.Namespace) -> RefinementBenchmark:
     truth = read_truth(location.path, location.names, location.maps)
     base = read_predictions(options.predictions, truth) if options.predictions else None
     edges = find_edges([image.name for image in truth.images], options)
+    rip = from_pairs(options.preset, options.rip)
+    points = _read_points(options, [image.name for image in truth.images], rip)
+    errors = [*truth.errors, *(base.errors if base else ()), *edges.errors]
     samples = []
     for place, image in enumerate(truth.images):
-        if place in edges.readers:
+        if points is not None and image.name not in points:
+            errors.append(FileError(image.name, f"has no points in {options.points}."))
+        elif place in edges.readers:
             edge, edge_files = edges.readers[place]
             reader, files = base.readers[place] if base else (None, ())
-            sample = RefinementSample(image.number, image.size, image.reader, reader, edge)
+            own = None if points is None else points[image.name]
+            sample = RefinementSample(image.number, image.size, image.reader, reader, edge, own)
             samples.append(Sample(image.name, (*image.files, *files, *edge_files), sample))
+    protocol = Protocol(tuple(options.iou))
     settings = RefinementSettings(
-        options.damage,
-        options.seed,
-        from_pairs(options.preset, options.rip),
-        Protocol(tuple(options.iou)),
+        options.damage, options.seed, rip, protocol, options.points == TRUE_POINTS
     )
     return RefinementBenchmark(
         samples=samples,
         measure=partial(measure_sample, settings=settings),
-        errors=[*truth.errors, *(base.errors if base else ()), *edges.errors],
+        errors=errors,
         notes=[*(base.notes if base else ()), *edges.notes],
         files=[*truth.files, *(base.files if base else ())],
         section=location.section,
         settings=settings,
         options=options,
     )
+
+
+def _read_points(
+    options: argparse.Namespace, names: Sequence[str], rip: RIPSettings
+) -> dict[str, Points] | None:
+    """Return the points of --points FILE by image, None for none and for true ones."""
+    if options.points and not isinstance(rip, WalkSettings):
+        raise InputError(
+            f"--points are seeds of the random walk: preset {options.preset} has none."
+        )
+    if options.points in (None, TRUE_POINTS):
+        return None
+    return read_points(Path(options.points), names)
 
 
 def stage_rows(rows: Sequence[Row], stage: str) -> list[Row]:

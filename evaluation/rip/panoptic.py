@@ -144,6 +144,8 @@ def collect(options: argparse.Namespace) -> ClassMapBenchmark:
     """Match class maps and edges to the truth; raises InputError."""
     if options.annotations is None:
         raise InputError("--semantic needs --annotations: a panoptic JSON or VOC's root.")
+    if options.points:
+        raise InputError("--points are for instance masks: leave them out with --semantic.")
     truth = read_truth(options.annotations, options.subset)
     class_maps: Mapping[int, Any] = {}
     errors = list(truth.errors)

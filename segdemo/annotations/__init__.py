@@ -7,13 +7,13 @@ could not hold. numpy, Pillow and pycocotools only.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 from segdemo.annotations.arrays import add_arrays, write_npz
-from segdemo.annotations.classes import ClassSet
+from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.coco import read_coco, read_results, read_sam
 from segdemo.annotations.coco_writer import write_coco, write_coco_polygons
 from segdemo.annotations.collector import MaskCollector
@@ -27,11 +27,12 @@ from segdemo.annotations.folders import (
 )
 from segdemo.annotations.instance_runs import AsRuns, InstanceRuns, Instances
 from segdemo.annotations.label_images import add_label_image, write_indexed
+from segdemo.annotations.label_map_file import LABEL_MAP
 from segdemo.annotations.labelme import read_labelme, write_labelme
 from segdemo.annotations.notes import MALFORMED, ForeignFileError, MasksRead, sentences
 from segdemo.annotations.omissions import Omissions
 from segdemo.annotations.panoptic import read_panoptic, write_panoptic
-from segdemo.annotations.voc import LABEL_MAP, is_voc, read_voc
+from segdemo.annotations.voc import is_voc, read_voc
 from segdemo.annotations.yolo import NAME_FILES, read_yolo, write_yolo
 from segdemo.datatypes import Front, InputError, InstanceMasks, RGBImage
 from segdemo.regular_files import open_regular
@@ -46,7 +47,7 @@ _LISTS = (*NAME_FILES, LABEL_MAP)
 _TOLD = 3  # reasons in one message
 
 __all__ = [
-    "ClassSet",
+    "ClassList",
     "InstanceRuns",
     "Instances",
     "MaskFormat",
@@ -59,7 +60,7 @@ __all__ = [
 def read_masks(
     path: Path,
     image_sizes: Mapping[str, tuple[int, int]] | None = None,
-    classes: ClassSet | None = None,
+    classes: ClassList | None = None,
     name: str | None = None,
 ) -> MasksRead:
     """Read the masks of one or several images from a file, a zip archive or a folder.
@@ -69,8 +70,8 @@ def read_masks(
     returned under these names in this order; images without masks are missing from the result.
     None takes all images, under the names the files give, else the files' own without ending.
     classes: label images and arrays are class maps with these numbers, not ids of instances; a
-    class's pixels make one mask, however many regions they form. name: what messages call the
-    file; its own by default.
+    class's pixels make one mask, however many regions they form, and void none. name: what messages
+    call the file; its own by default.
 
     In a folder or archive, JSON counts before TXT, TXT before NPZ and NPY, these before images,
     so that the images themselves may lie beside their masks. An image, entry or file that cannot be
@@ -94,7 +95,7 @@ def read_masks(
         raise InputError(" ".join(told[:_TOLD] + more))
     if image_sizes is not None:
         found = {key: found[key] for key in image_sizes if key in found}
-    return MasksRead(found, tuple(notes))
+    return MasksRead(found, tuple(notes), frozenset(collector.stuff))
 
 
 def write_masks(
@@ -103,12 +104,14 @@ def write_masks(
     mask_format: MaskFormat,
     images: Mapping[str, RGBImage] | None = None,
     front: Front = "smaller",
+    stuff: Collection[str] = (),
 ) -> list[str]:
     """Write masks of images in a format; return what it could not hold, in sentences.
 
     path: the JSON or the folder, see `MaskFormat`; folders are made, files of the same names
     replaced, each only once its successor is complete. images: the images, for cutouts. front:
-    which instance is written where several overlap and the format holds one. Raises InputError for
+    which instance is written where several overlap and the format holds one. stuff: names of
+    classes without instances, for panoptic: each makes one segment an image. Raises InputError for
     names that lead out of the folder or would share a file, classes that differ between images,
     and missing images; OSError where writing fails.
     """
@@ -122,7 +125,7 @@ def write_masks(
         case "coco-polygons":
             write_coco_polygons(found, path, omissions)
         case "panoptic":
-            write_panoptic(found, path, omissions, front)
+            write_panoptic(found, path, omissions, front, stuff)
         case "indexed":
             write_indexed(found, path, omissions, front)
         case "npz":
@@ -140,7 +143,7 @@ def write_masks(
 
 
 def _read_folder(
-    folder: Path, file: str, collector: MaskCollector, classes: ClassSet | None
+    folder: Path, file: str, collector: MaskCollector, classes: ClassList | None
 ) -> None:
     files = annotation_files(folder)
     images = [path for path in files if path.suffix.lower() in LABEL_SUFFIXES]
@@ -164,7 +167,7 @@ def _read_folder(
 
 
 def _read_files(
-    chosen: list[Path], folder: Path, collector: MaskCollector, classes: ClassSet | None
+    chosen: list[Path], folder: Path, collector: MaskCollector, classes: ClassList | None
 ) -> bool:
     """Read each file, and note those that cannot be; returns whether one was to hold masks."""
     meant = False
@@ -203,7 +206,7 @@ def _read_file(
     stem: str,
     file: str,
     collector: MaskCollector,
-    classes: ClassSet | None,
+    classes: ClassList | None,
 ) -> None:
     """Read one file of a folder. stem: the image's name where the file names none."""
     suffix = Path(file).suffix.lower()

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segdemo.annotations import rle
-from segdemo.annotations.classes import ClassSet
+from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
 from segdemo.annotations.instance_runs import InstanceRuns
@@ -29,7 +29,7 @@ MAX_ARRAY_BYTES = 4_000_000_000  # of one NPZ
 
 
 def add_arrays(
-    path: Path, name: str, collector: MaskCollector, file: str, classes: ClassSet | None
+    path: Path, name: str, collector: MaskCollector, file: str, classes: ClassList | None
 ) -> None:
     """Read NPY or NPZ as the masks of the image `name`.
 

@@ -25,6 +25,7 @@ class MaskCollector:
         """Start with nothing found."""
         self.found: dict[str, InstanceRuns] = {}
         self.notes = ReadingNotes()
+        self.stuff: set[str] = set()  # names of classes whose masks are no instances
         self._sizes = sizes
         self._labels: dict[str, int] = {}
         self._bytes = 0

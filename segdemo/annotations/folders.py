@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 
-from segdemo.annotations.classes import ClassSet
+from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.instance_runs import InstanceRuns
 from segdemo.annotations.label_images import (
@@ -72,7 +72,7 @@ def read_label_images(
     folder: Path,
     file: str,
     collector: MaskCollector,
-    classes: ClassSet | None,
+    classes: ClassList | None,
 ) -> None:
     """Read label images: one per image, or several that hold one mask each.
 

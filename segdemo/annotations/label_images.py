@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from segdemo.annotations import rle
-from segdemo.annotations.classes import VOID, ClassSet, class_names
+from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
 from segdemo.annotations.instance_runs import InstanceRuns
@@ -45,7 +45,7 @@ def read_instance_ids(path: Path, file: str, collector: MaskCollector) -> list[L
 
 
 def add_label_image(
-    path: Path, name: str, collector: MaskCollector, file: str, classes: ClassSet | None
+    path: Path, name: str, collector: MaskCollector, file: str, classes: ClassList | None
 ) -> None:
     """Read an image of ids, or of the numbers of `classes`, as the masks of the image `name`.
 
@@ -87,12 +87,13 @@ def add_single_masks(
 
 
 def add_labels(
-    ids: Labels, key: str, collector: MaskCollector, file: str, classes: ClassSet | None
+    ids: Labels, key: str, collector: MaskCollector, file: str, classes: ClassList | None
 ) -> None:
     """Keep (H, W) ids as masks: one per id, or one per class with its name and without void."""
     if classes is not None:
-        names = class_names(classes)
-        ids = np.where(ids == VOID, 0, ids)
+        classes.check(ids, file)
+        # one above the class, as class 0 may be one like others
+        ids = np.where(np.isin(ids, list(classes.void)), 0, ids.astype(np.int64) + 1)
     found = np.unique(ids)
     if found.size and found[0] < 0:
         raise InputError(f"{file} holds {found[0]}: ids start at 0, the background.")
@@ -101,13 +102,9 @@ def add_labels(
     collector.make_room(key, size, len(numbers), file)
     masks = InstanceRuns.from_label_map(ids)
     if classes is not None:
-        unknown = [number for number in numbers.tolist() if number not in names]
-        if unknown:
-            raise InputError(
-                f"{file} holds {unknown[0]}, which is not a class of {classes}: save the numbers "
-                "of the classes, not their colours or greys."
-            )
-        masks = InstanceRuns.unscored(size, masks.counts, numbers.astype(np.int64), names)
+        of_class = numbers.astype(np.int64) - 1
+        masks = InstanceRuns.unscored(size, masks.counts, of_class, classes.names)
+        collector.stuff.update(classes.names[number] for number in classes.stuff)
     collector.add(key, masks, file)
 
 

@@ -67,11 +67,13 @@ class ReadingNotes(list[ReadingNote]):
 class MasksRead(Mapping[str, InstanceMasks]):
     """Masks by the names of their images, and what the reader left out or changed.
 
-    runs: the masks as they are kept; as a mapping, it decodes one image's on access.
+    runs: the masks as they are kept; as a mapping, it decodes one image's on access. stuff: names
+    of the classes whose masks are no instances, such as sky.
     """
 
     runs: Mapping[str, InstanceRuns]
     notes: Sequence[ReadingNote] = ()
+    stuff: frozenset[str] = frozenset()
 
     @property
     def is_complete(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str)
     for i, category in enumerate(content.get("categories") or (), 1):
         with collector.notes.guarding(file, f"category {i} of the list"):
             names[int(category["id"])] = str(category["name"])
+            if category.get("isthing", 1) == 0:
+                collector.stuff.add(str(category["name"]))
     for i, annotation in enumerate(content["annotations"], 1):
         with collector.notes.guarding(file, f"annotation {i} of the list"):
             image = str(annotation["file_name"])
@@ -48,27 +50,36 @@ def read_panoptic(content: Any, path: Path, collector: MaskCollector, file: str)
 
 
 def write_panoptic(
-    masks_by_name: Mapping[str, InstanceRuns], path: Path, omissions: Omissions, front: Front
+    masks_by_name: Mapping[str, InstanceRuns],
+    path: Path,
+    omissions: Omissions,
+    front: Front,
+    stuff: Collection[str],
 ) -> None:
-    """Write the JSON, and the images into the folder of its name."""
+    """Write the JSON, and the images into the folder of its name.
+
+    stuff: names of classes without instances; the masks of each make one segment an image.
+    """
     folder = path.with_suffix("")
     images, annotations = [], []
     categories = Categories.of(masks_by_name)
+    without_instances = {number for number, name in categories.names.items() if name in stuff}
     for image_id, (name, found) in enumerate(masks_by_name.items(), 1):
         flat = found.to_label_map(front)
         omissions.add_flattening(flat)
         omissions.add_scores(found)
         image = output_path(folder, name, ".png")
-        write_png((flat.labels[..., None] // _CODE % 256).astype(np.uint8), image)
+        labels = _merge_stuff(flat.labels, found, without_instances)
+        write_png((labels[..., None] // _CODE % 256).astype(np.uint8), image)
         images.append(image_record(image_id, name, found.size))
         annotations.append(
             {
                 "image_id": image_id,
                 "file_name": image.relative_to(folder).as_posix(),
                 "segments_info": [
-                    _segment(found, i, flat.labels == i + 1, categories)
-                    for i in range(len(found))
-                    if i not in flat.hidden
+                    _segment(found, label - 1, labels == label, categories)
+                    for label in np.unique(labels).tolist()
+                    if label
                 ],
             }
         )
@@ -78,11 +89,28 @@ def write_panoptic(
         "images": images,
         "annotations": annotations,
         "categories": [
-            {**category, "isthing": 1, "color": colour(i)}
+            {
+                **category,
+                "isthing": int(category["id"] not in without_instances),
+                "color": colour(i),
+            }
             for i, category in enumerate(categories.as_coco(), 1)
         ],
     }
     write_json(content, path)
+
+
+def _merge_stuff(
+    labels: npt.NDArray[np.int32], found: InstanceRuns, stuff: Collection[int]
+) -> npt.NDArray[np.int32]:
+    """Give all masks of a class without instances the label of its first, in (H, W) labels."""
+    if found.category_ids is None:
+        return labels
+    numbers = np.arange(len(found) + 1, dtype=np.int32)
+    for category in stuff:
+        own = np.flatnonzero(found.category_ids == category)
+        numbers[own + 1] = own[:1] + 1
+    return numbers[labels]
 
 
 def _segment(

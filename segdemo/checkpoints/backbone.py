@@ -1,9 +1,9 @@
-"""Where the parts of a text-to-image model lie, whose attention DiffEGG reads.
+"""Where the parts of a model lie whose attention DiffEGG reads.
 
-A backbone is a Stable Diffusion model as diffusers saves it (`PIPELINES`), or one of our
-checkpoints, whose `prior/` is the denoiser. What `training.diffegg` adds to it, a LoRA in
-`adapter/` and an `edge_generator/`, lies beside its parts, or in a folder of its own whose card
-names the model as its `base`.
+A backbone is a Stable Diffusion model as diffusers saves it (`PIPELINES`), one of our checkpoints,
+whose `prior/` is the denoiser, or a vision transformer as transformers saves it (`ENCODERS`).
+What `training.diffegg` adds to it, a LoRA in `adapter/` and an `edge_generator/`, lies beside its
+parts, or in a folder of its own whose card names the model as its `base`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ class PipelineParts:
     text_encoders: tuple[str, ...]
 
 
+DEFAULT_ENCODER_SIDE, LARGEST_ENCODER_SIDE = 224, 2048  # pixels
+SIDE_STEP = 64  # working sizes are multiples of it
+
 OWN_FAMILY = "segdemo"
 PIPELINES = {
     "StableDiffusionPipeline": PipelineParts("unet", ("text_encoder",)),
@@ -46,6 +49,18 @@ PIPELINES = {
     "StableDiffusion3Pipeline": PipelineParts("transformer", ("text_encoder", "text_encoder_2")),
 }
 """The text-to-image models that are understood, by the class that `model_index.json` names."""
+
+ENCODER_FAMILY = "encoder"
+ENCODERS = {
+    "vit": "ViTModel",  # DINO's
+    "dinov2": "Dinov2Model",
+    "dinov2_with_registers": "Dinov2WithRegistersModel",
+    "clip": "CLIPVisionModel",
+    "clip_vision_model": "CLIPVisionModel",
+    "siglip": "SiglipVisionModel",
+    "siglip_vision_model": "SiglipVisionModel",
+}
+"""The vision transformers that are understood: transformers' class by `model_type`."""
 
 NETWORK_CLASSES = {
     "prior": "UNet2DConditionModel",
@@ -92,12 +107,13 @@ SINGLE_FILES = (
 
 @dataclass(frozen=True)
 class BackboneFiles:
-    """A located text-to-image model.
+    """A located backbone.
 
-    name: what the user called it. family: `OWN_FAMILY`, or the class in `PIPELINES`. network: the
-    denoiser's folder. native_size: side in pixels that it was trained at. trace: values of
-    `TraceSettings` that suit it better than the paper's, by name. adapter: the file of a LoRA for
-    the network, or None. edge_generator: its folder, or None; it wants the adapter in the network.
+    name: what the user called it. family: `OWN_FAMILY`, `ENCODER_FAMILY`, or the class in
+    `PIPELINES`. network: the folder of the denoiser or encoder. native_size: side in pixels that it
+    was trained at. trace: values of `TraceSettings` that suit it better than the paper's, by name.
+    adapter: the file of a LoRA for the network, or None. edge_generator: its folder, or None; it
+    wants the adapter in the network.
     base: what the text-to-image model itself is called, where the name is of an addition to it.
     single: the file that holds all weights, or None; `folder` then has only their settings.
     edge_training: what the edge generator was trained on, in words; see `ModelCard`.
@@ -118,7 +134,7 @@ class BackboneFiles:
 
 
 def locate_backbone(name: str) -> BackboneFiles:
-    """Find a text-to-image model by registered name, folder, file or Hub id, all weights there.
+    """Find a backbone by registered name, folder, file or Hub id, all weights there.
 
     Downloads from the Hub where that is meant, never a pickle. Raises CheckpointError.
     """
@@ -156,7 +172,8 @@ def _in_file(file: Path, name: str) -> BackboneFiles:
 def _in_folder(folder: Path, name: str) -> BackboneFiles:
     """Find a whole model, or what was trained for one and then the model that the card names."""
     added = [part for part in (ADAPTER, EDGE_GENERATOR) if (folder / part).is_dir()]
-    whole = (folder / "prior").is_dir() or (folder / "model_index.json").exists()
+    settings = ("model_index.json", "config.json")
+    whole = (folder / "prior").is_dir() or any((folder / file).exists() for file in settings)
     if whole or not added:
         files = _whole_model(folder, name)
     else:
@@ -212,12 +229,14 @@ def _whole_model(folder: Path, name: str) -> BackboneFiles:
                 f"{folder} is a {family}: only {', '.join(PIPELINES)} can be opened here."
             )
         parts = PIPELINES[family]
+    elif (folder / "config.json").exists():
+        return _encoder(folder, name)
     else:
         networks = [part for part in ("unet", "transformer") if (folder / part).is_dir()]
         lack = "model_index.json nor prior/" if networks else "unet/, transformer/ nor prior/"
         raise CheckpointError(
             f"{folder} is not a text-to-image model: it has neither {lack}. Give a whole folder as "
-            "diffusers saves it, a Hub id, or small."
+            "diffusers saves it, a vision transformer's as transformers does, a Hub id, or small."
         )
     network = folder / parts.network
     for part in (network, folder / "vae"):
@@ -230,6 +249,27 @@ def _whole_model(folder: Path, name: str) -> BackboneFiles:
         return BackboneFiles(name, folder, family, network, card.native_size, card.licence, trace)
     size = _native_size(network, folder / "vae")
     return BackboneFiles(name, folder, family, network, size, _stated_licence(folder))
+
+
+def _encoder(folder: Path, name: str) -> BackboneFiles:
+    """Find a vision transformer, of a model of image and text the part for images."""
+    settings = read_json(folder / "config.json")
+    kind = str(settings.get("model_type"))
+    if kind not in ENCODERS:
+        raise CheckpointError(
+            f"{folder} is a {kind}: of transformers only a vision encoder ({', '.join(ENCODERS)}) "
+            "can be opened here."
+        )
+    network_files(folder, TRANSFORMERS_STEM)
+    vision = settings.get("vision_config", settings)
+    side = vision.get("image_size", DEFAULT_ENCODER_SIDE) if isinstance(vision, dict) else None
+    if not isinstance(side, int) or not 0 < side <= LARGEST_ENCODER_SIDE:
+        raise CheckpointError(
+            f"{folder / 'config.json'}: image_size {side!r} is not a number of pixels up to "
+            f"{LARGEST_ENCODER_SIDE}: copy or download it again."
+        )
+    size = -(-side // SIDE_STEP) * SIDE_STEP
+    return BackboneFiles(name, folder, ENCODER_FAMILY, folder, size, _stated_licence(folder))
 
 
 def _native_size(network: Path, autoencoder: Path) -> int:

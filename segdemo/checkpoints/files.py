@@ -21,8 +21,12 @@ PEFT_FILE = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"
 EDGE_GENERATOR = "edge_generator"
 NULL_TEXT = "null_text.safetensors"
+PREPARATION = "preprocessor_config.json"  # transformers' name: how images are prepared
 VARIANTS = ("fp16", "bf16", "fp32", "non_ema", "ema")
 """Copies that a Hub repository may hold in place of the plain files, best first."""
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of colors in [0, 1]."""
 
 MAX_JSON_BYTES = 50_000_000  # of a config, an index or a safetensors header
 MAX_WEIGHT_BYTES = 1 << 40
@@ -53,6 +57,27 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{file} holds no settings: copy or download it again.")
     return content
+
+
+def read_color_statistics(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of a network's training; ImageNet's by default.
+
+    Read from a folder of transformers; raises CheckpointError.
+    """
+    file = folder / PREPARATION
+    settings = read_json(file) if file.exists() else {}
+    mean = settings.get("image_mean", IMAGENET_MEAN)
+    std = settings.get("image_std", IMAGENET_STD)
+    try:
+        mean, std = (tuple(float(value) for value in given) for given in (mean, std))
+    except (TypeError, ValueError):
+        mean = std = ()
+    if not (len(mean) == len(std) == 3 and all(value > 0 for value in std)):
+        raise CheckpointError(
+            f"{file}: image_mean and image_std must be three numbers each, those of image_std "
+            "above 0: copy or download it again."
+        )
+    return mean, std
 
 
 def read_header(file: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from segdemo.checkpoints.files import (
     PEFT_FILE,
     PHOTO_FEATURES,
     PICKLES,
+    PREPARATION,
     TRANSFORMERS_STEM,
     VARIANTS,
     CheckpointError,
@@ -37,11 +38,17 @@ from segdemo.checkpoints.registry import Kind, registered_names, registered_sour
 from segdemo.regular_files import real_path
 
 HUB_ID = re.compile(r"(?!\.)[\w.-]+/[\w.-]+")
-NOUNS: dict[Kind, str] = {"diffdis": "model", "backbone": "backbone", "features": "features"}
+NOUNS: dict[Kind, str] = {
+    "diffdis": "model",
+    "backbone": "backbone",
+    "features": "features",
+    "prompter": "prompter",
+}
 CHOICES: dict[Kind, str] = {
     "diffdis": "a folder, a .safetensors file or a Hub id",
     "backbone": "a folder, a .safetensors file or a Hub id",
     "features": "a folder with a ViT as transformers saves it or a Hub id",
+    "prompter": "a folder with a SAM, SAM 2 or EdgeTAM as transformers saves it or a Hub id",
 }
 SINGLE_FILE = "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)"
 """Makes a folder of a single file, or of a pickle that one trusts."""
@@ -84,15 +91,17 @@ VAE = Parts({"vae": DIFFUSERS_STEM})
 TEXT_ENCODER = Parts({"text_encoder": TRANSFORMERS_STEM}, ("tokenizer/*.json", "tokenizer/*.txt"))
 _SHARED = ("README.md", CARD, NULL_TEXT, "scheduler/*.json")
 PARTS: dict[Kind, Parts] = {
-    "features": Parts({"": TRANSFORMERS_STEM}, ("preprocessor_config.json",)),
+    "features": Parts({"": TRANSFORMERS_STEM}, (PREPARATION,)),
+    "prompter": Parts({"": TRANSFORMERS_STEM}, (PREPARATION,)),
     "diffdis": Parts(dict.fromkeys(("unet", "vae", PHOTO_FEATURES), DIFFUSERS_STEM), _SHARED),
     "backbone": Parts(
         dict.fromkeys(
             ("prior", "unet", "transformer", "vae", EDGE_GENERATOR, PHOTO_FEATURES), DIFFUSERS_STEM
         )
-        | dict.fromkeys(("text_encoder", "text_encoder_2"), TRANSFORMERS_STEM),
+        | dict.fromkeys(("text_encoder", "text_encoder_2", ""), TRANSFORMERS_STEM),
         (
             *_SHARED,
+            PREPARATION,
             "model_index.json",
             *(f"{ADAPTER}/{name}" for name in (LORA_FILE, PEFT_FILE, PEFT_CONFIG)),
             *(f"tokenizer{n}/*.{text}" for n in ("", "_2") for text in ("json", "txt")),
@@ -197,7 +206,7 @@ def _single_file(file: Path, kind: Kind) -> Path:
         raise pickle_error(file, f"to a folder where you trust it ({SINGLE_FILE})")
     if file.suffix in PICKLES:
         raise pickle_error(file)
-    if kind == "features":
+    if kind in ("features", "prompter"):
         raise CheckpointError(f"{file} is a single file: give the folder that holds it.")
     if file.suffix != ".safetensors":
         raise CheckpointError(f"{file} is not a .safetensors file: give {CHOICES[kind]}.")

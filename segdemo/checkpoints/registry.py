@@ -12,9 +12,10 @@ OFFICIAL_LICENCE = (
     "DiffDIS weights by their authors (code MIT); SD-Turbo parts under the Stability AI licence"
 )
 
-Kind = Literal["diffdis", "backbone", "features"]
-"""What weights are for: DiffDIS' network, a denoiser whose attention DiffEGG reads, or patch
-features of a vision transformer for the base methods of instance segmentation."""
+Kind = Literal["diffdis", "backbone", "features", "prompter"]
+"""What weights are for: DiffDIS' network, a denoiser whose attention DiffEGG reads, patch features
+of a vision transformer for the base methods of instance segmentation, or what answers boxes and
+clicks."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,16 @@ WEIGHTS = {
     "dino-vitb8": Weights(
         "facebook/dino-vitb8", ("features",), "DINO ViT-B/8, trained without labels", "Apache 2.0"
     ),
+    "prompted-u2netp": Weights(
+        ASSETS / "prompted-u2netp",
+        ("prompter",),
+        "embedded, U2NetP trained on boxes and clicks by training/small/compact/prompting.py",
+    ),
 }
 DEFAULT_MODEL = "small-imagenet"
 """What is used unless something else is asked for; both methods have a model of this name."""
+DEFAULT_PROMPTER = "prompted-u2netp"
+"""What answers boxes and clicks unless something else is asked for."""
 
 
 def registered_names(kind: Kind) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -47,14 +47,14 @@ class MaskRun:
         output: Path,
         mask_format: MaskFormat,
         workers: int,
-        finish: Callable[[Path], None] | None = None,
+        stuff: Collection[str] = (),
     ) -> int:
         """Make and write masks of all images; returns the exit code.
 
         Those that an earlier run has finished are not made again, which is printed, as is what the
-        format could not hold. finish: called with what was written, before it is moved to
-        `output`. Raises InputError where nothing can be loaded or written, and while another run
-        writes there; finished masks are kept then.
+        format could not hold. stuff: names of classes without instances. Raises InputError where
+        nothing can be loaded or written, and while another run writes there; finished masks are
+        kept then.
         """
         with self.run:
             resumed = self._find_finished()
@@ -63,7 +63,7 @@ class MaskRun:
                 statuses = self._process(resumed, workers, finished)
                 status = report_progress(statuses, len(self.image_files), output)
                 if finished:
-                    self._write(finished, output, mask_format, finish)
+                    self._write(finished, output, mask_format, stuff)
             except KeyboardInterrupt:
                 if not self.run.store.is_empty:
                     print(
@@ -115,7 +115,7 @@ class MaskRun:
         finished: set[str],
         output: Path,
         mask_format: MaskFormat,
-        finish: Callable[[Path], None] | None,
+        stuff: Collection[str],
     ) -> None:
         """Write all finished masks at once, and remove the run's folder."""
         images = [one for one in self.image_files if one.stem in finished]
@@ -123,9 +123,7 @@ class MaskRun:
         photos = ImagesByName({one.name: one.path for one in images})
         try:
             with self.run.publish(output) as draft:
-                sentences = write_masks(masks, draft, mask_format, photos)
-                if finish is not None:
-                    finish(draft)
+                sentences = write_masks(masks, draft, mask_format, photos, stuff=stuff)
         except OSError as error:
             raise InputError(
                 f"{output} cannot be written ({error.strerror}): make room and give the same "

@@ -12,24 +12,25 @@ from pathlib import Path
 from typing import Any, get_args
 
 from segdemo.annotations import MaskFormat
+from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.file_names import check_distinct
 from segdemo.annotations.notes import sentences
+from segdemo.annotations.points import read_points
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_workers
-from segdemo.commands.class_list import ClassList
 from segdemo.commands.mask_run import MaskRun, part_folder
 from segdemo.commands.output import check_output
 from segdemo.commands.progress import DONE, SOME_FAILED
 from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles, InstanceFiles
-from segdemo.commands.refine_work import RefineWork, mark_stuff
+from segdemo.commands.refine_work import RefineWork
 from segdemo.commands.resumable_run import ResumableRun
 from segdemo.commands.rip_arguments import add_rip
 from segdemo.datatypes import InputError
 from segdemo.files import ImageFile, find_images
 from segdemo.images import image_size
 from segdemo.regular_files import real_path
-from segdemo.rip.settings import from_pairs
+from segdemo.rip.settings import WalkSettings, from_pairs
 from segdemo.terminal import printable
 
 
@@ -38,7 +39,8 @@ def add_refine(verbs: Any) -> None:
     parser: argparse.ArgumentParser = verbs.add_parser(
         "refine",
         help="split merged and join fragmented masks along edges",
-        description="Repair the masks of a folder's photos (RIP) and write them all in one format. "
+        description="Repair the masks of a folder's photos along edges, by RIP or by region "
+        "merging (see --preset), and write them all in one format. "
         "Masks may be COCO JSON, label images, NPZ, YOLO, LabelMe and more, or with --semantic "
         "class maps, and are matched to the photos by name. Edges are <stem>_edge.png or "
         "<stem>.png in --edges, else the backbone's. What cannot be read of the masks is left out "
@@ -68,7 +70,14 @@ def add_refine(verbs: Any) -> None:
         metavar="NAME",
         help="with --semantic: classes without instances, such as sky; `background` keeps 0 as one",
     )
-    add_rip(parser, default="careful")
+    parser.add_argument(
+        "--points",
+        type=Path,
+        metavar="FILE",
+        help='a point on each object, seeds of the random walk: {"photo.jpg": [[x, y], ...], ...}',
+    )
+    add_rip(parser, default="careful, with --points robust")
+    parser.set_defaults(preset=None)
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
     add_workers(parser)
@@ -88,10 +97,8 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         notes = work.masks.notes
         for sentence in sentences(notes):
             print(printable(sentence), file=sys.stderr)
-        stuff = classes.stuff if classes else ()
-        finish = partial(mark_stuff, stuff=stuff) if mask_format == "panoptic" else None
         status = MaskRun(image_files, work, run).execute(
-            arguments.output, mask_format, arguments.workers, finish
+            arguments.output, mask_format, arguments.workers, work.masks.stuff
         )
         left_out = any(note.left_out for note in notes)
         return status or (SOME_FAILED if left_out else DONE)
@@ -121,7 +128,10 @@ def _plan(
     arguments: argparse.Namespace, classes: ClassList | None
 ) -> tuple[list[ImageFile], RefineWork, ResumableRun]:
     """Find photos, masks, edges and what an earlier run left; raises InputError."""
-    settings = from_pairs(arguments.preset, arguments.rip)
+    preset = arguments.preset or ("robust" if arguments.points else "careful")
+    settings = from_pairs(preset, arguments.rip)
+    if arguments.points and not isinstance(settings, WalkSettings):
+        raise InputError(f"--points are seeds of the random walk: preset {preset} has none.")
     edges = (
         EdgeFiles(arguments.edges)
         if arguments.edges
@@ -151,7 +161,8 @@ def _plan(
         if classes
         else InstanceFiles(arguments.masks, sizes)
     )
-    return image_files, RefineWork(masks, edges, settings), run
+    points = read_points(arguments.points, sizes) if arguments.points else None
+    return image_files, RefineWork(masks, edges, settings, points), run
 
 
 def _check_names(image_files: Sequence[ImageFile]) -> None:

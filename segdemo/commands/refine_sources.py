@@ -11,14 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from segdemo.annotations import InstanceRuns, read_masks
+from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.folders import LABEL_SUFFIXES, annotation_files
 from segdemo.annotations.notes import ReadingNote
 from segdemo.annotations.stored_ids import read_label_image
 from segdemo.annotations.voc import class_numbers
-from segdemo.commands.class_list import ClassList
 from segdemo.commands.digests import DIGITS, file_digest, model_digest
-from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels, RGBImage
+from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Labels, Points, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.files import ImageFile
 from segdemo.images import SUFFIXES
@@ -33,16 +33,22 @@ _EDGE_SUFFIXES = (".png", *sorted(SUFFIXES - {".png"}))  # the lossless and usua
 class MaskSource(Protocol):
     """Masks to be refined, by the names of their photos.
 
-    notes: what reading them left out or changed.
+    notes: what reading them left out or changed. stuff: names of the classes without instances.
     """
 
     notes: Sequence[ReadingNote]
+    stuff: frozenset[str]
 
     def digest(self, name: str) -> str:
         """Return a hash of a photo's masks; raises InputError without any."""
 
-    def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
-        """Return what comes out, and a sentence that tells of it; raises InputError."""
+    def refine(
+        self, name: str, edge: FloatMap, settings: RIPSettings, points: Points | None
+    ) -> tuple[InstanceMasks, str]:
+        """Return what comes out, and a sentence that tells of it; raises InputError.
+
+        points: one on each object, or None where there are no point annotations.
+        """
 
 
 FindEdges = Callable[[ImageFile, RGBImage], FloatMap]
@@ -72,6 +78,7 @@ class InstanceFiles:
         self._path = path
         self._masks = read_masks(path, sizes)
         self.notes = self._masks.notes
+        self.stuff = self._masks.stuff
         if sizes and not self._masks:
             raise InputError(f"{path} holds no masks of these photos: check the names.")
 
@@ -86,13 +93,16 @@ class InstanceFiles:
         digest.update(json.dumps(sorted(found.names.items())).encode())
         return digest.hexdigest()[:DIGITS]
 
-    def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
+    def refine(
+        self, name: str, edge: FloatMap, settings: RIPSettings, points: Points | None
+    ) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
         masks = self._of(name).decoded()
-        repaired, repair = refine_instances(masks, edge, settings)
+        repaired, repair = refine_instances(masks, edge, settings, self.stuff, points)
+        unused = f", {repair.unused_points} points on no mask" if repair.unused_points else ""
         return repaired, (
             f"{len(masks)} masks, {repair.split} split, {repair.joined} joined, {repair.dropped} "
-            f"dropped: {repair.instances} instances"
+            f"dropped{unused}: {repair.instances} instances"
         )
 
     def _of(self, name: str) -> InstanceRuns:
@@ -112,6 +122,7 @@ class ClassMaps:
         self._sizes = sizes
         self._classes = classes
         self.notes: Sequence[ReadingNote] = ()
+        self.stuff = frozenset(classes.names[number] for number in classes.stuff)
         self._files: dict[str, Path] = {}
         if not path.exists():
             raise InputError(f"{path} does not exist: check the path.")
@@ -135,7 +146,9 @@ class ClassMaps:
         """See `MaskSource`."""
         return file_digest(self._of(name))
 
-    def refine(self, name: str, edge: FloatMap, settings: RIPSettings) -> tuple[InstanceMasks, str]:
+    def refine(
+        self, name: str, edge: FloatMap, settings: RIPSettings, points: Points | None
+    ) -> tuple[InstanceMasks, str]:
         """See `MaskSource`."""
         file = self._of(name)
         class_map = self._read(file)
@@ -146,10 +159,11 @@ class ClassMaps:
                 f"{height}: give class maps of the photos' sizes."
             )
         self._classes.check(class_map, str(file))
-        found = refine_semantic(class_map, edge, self._classes.things, self._classes.void, settings)
-        things = found.class_ids[: found.things]
+        things, void = self._classes.things, self._classes.void
+        found = refine_semantic(class_map, edge, things, void, settings, points=points)
+        of_things = found.class_ids[: found.things]
         return found.to_instances(self._classes.names), (
-            f"{len(things)} instances of {len(np.unique(things))} classes, "
+            f"{len(of_things)} instances of {len(np.unique(of_things))} classes, "
             f"{len(found.class_ids) - found.things} of stuff"
         )
 

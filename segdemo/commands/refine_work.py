@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from segdemo.commands.digests import file_digest
 from segdemo.commands.mask_run import MakeMasks
 from segdemo.commands.refine_sources import EdgeProvider, MaskSource
-from segdemo.datatypes import InstanceMasks, RGBImage
-from segdemo.files import ImageFile, write_json
+from segdemo.datatypes import InputError, InstanceMasks, Points, RGBImage
+from segdemo.files import ImageFile
 from segdemo.rip.settings import RIPSettings
 
 
 @dataclass(frozen=True)
 class RefineWork:
-    """Refines an image's masks by its edges; see `mask_run.MaskWork`."""
+    """Refines an image's masks by its edges; see `mask_run.MaskWork`.
+
+    points: by the image's name, one on each object; None: there are no point annotations.
+    """
 
     masks: MaskSource
     edges: EdgeProvider
     settings: RIPSettings
+    points: Mapping[str, Points] | None = None
 
     def fingerprint(self, image_file: ImageFile) -> str:
-        """Return a hash of the photo, its masks and its edges; raises InputError."""
+        """Return a hash of the photo, its masks, edges and points; raises InputError."""
+        points = self._points_of(image_file.name)
         parts = (
             file_digest(image_file.path),
             self.masks.digest(image_file.name),
             self.edges.digest(image_file),
+            *([] if points is None else [points.tobytes().hex()]),
         )
         return hashlib.blake2b(" ".join(parts).encode(), digest_size=16).hexdigest()
 
@@ -39,14 +43,14 @@ class RefineWork:
 
         def refine(image_file: ImageFile, image: RGBImage) -> tuple[InstanceMasks, str]:
             edge = find_edges(image_file, image)
-            return self.masks.refine(image_file.name, edge, self.settings)
+            points = self._points_of(image_file.name)
+            return self.masks.refine(image_file.name, edge, self.settings, points)
 
         return refine
 
-
-def mark_stuff(path: Path, stuff: Collection[int]) -> None:
-    """Mark in a panoptic JSON the classes without instances."""
-    content = json.loads(path.read_bytes())
-    for category in content["categories"]:
-        category["isthing"] = int(category["id"] not in stuff)
-    write_json(content, path)
+    def _points_of(self, name: str) -> Points | None:
+        if self.points is None:
+            return None
+        if name not in self.points:
+            raise InputError("--points has no points of this photo: check the names.")
+        return self.points[name]

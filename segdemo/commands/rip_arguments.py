@@ -20,10 +20,10 @@ def add_rip(parser: argparse.ArgumentParser, default: str) -> None:
         "--preset",
         choices=tuple(PRESETS),
         default=default,
-        help="careful: region merging, which changes a mask only where whole borders stand out "
-        "and joins none unless --join is given; robust: the paper's random walk, gaps of the edges "
-        "closed first, for good edges; paper: Algorithm 4's random walk along the edges as they "
-        "are, for closed ones (default: %(default)s)",
+        help="careful: region merging, not in the paper, which splits only where whole borders "
+        "stand out and joins what is probably one object; robust: RIP, the paper's random walk, "
+        "gaps of the edges closed first, for good edges; paper: RIP along the edges as they are "
+        f"(Algorithm 4), for closed ones (default: {default})",
     )
     parser.add_argument(
         "--rip",

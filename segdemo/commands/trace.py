@@ -61,7 +61,9 @@ def _tracer(
 def _describe(trace: AttentionTrace, edge: PseudoEdge) -> str:
     """Say what PeakKL chose, which step's edges were taken, and which rule split their score."""
     chosen = f"PeakKL keeps timestep {trace.curve.peak_timestep}"
-    if trace.curve.no_peak:
+    if len(trace.curve.timesteps) == 1:
+        chosen = "one step, no curve"
+    elif trace.curve.no_peak:
         chosen = "no gap is above zero"
     fallback = " (the paper's left too little interior)" if edge.used_fallback else ""
     return f"{chosen}, edges at {trace.chosen.timestep} by rule {edge.rule}{fallback}"

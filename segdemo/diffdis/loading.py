@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, CLIPTextModel
 
 from segdemo.checkpoints.card import CARD
 from segdemo.checkpoints.configs import read_config
-from segdemo.checkpoints.diffdis import DiffDISFiles
+from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
 from segdemo.checkpoints.files import (
     PHOTO_FEATURES,
     CheckpointError,
@@ -28,7 +28,8 @@ from segdemo.checkpoints.loading import (
     load_noise_schedule,
     load_null_text,
 )
-from segdemo.checkpoints.locate import TEXT_ENCODER, VAE, locate_base
+from segdemo.checkpoints.locate import TEXT_ENCODER, VAE, locate, locate_base
+from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffdis.denoising import renamed
 from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -130,6 +131,25 @@ def save_unet(unet: DiffDISUNet, folder: Path, dtype: torch.dtype = torch.float3
         filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
         max_shard_size=LARGEST_SHARD,
     )
+
+
+def locate_autoencoder(name: str) -> Path:
+    """Return the folder of an autoencoder: a model's own or its base's, or a bare one.
+
+    name: a DiffDIS model as everywhere, a Stable Diffusion folder or Hub id with `vae/`, or a
+    folder that is an autoencoder itself. Raises CheckpointError.
+    """
+    source = locate(name, "diffdis")
+    if source.is_dir() and not (source / "unet").is_dir():
+        return source / "vae" if (source / "vae").is_dir() else source
+    return _own_or_base(locate_diffdis(name), "vae") / "vae"
+
+
+def load_autoencoder(name: str) -> AutoencoderKL | CompactAutoencoder:
+    """Load the autoencoder of a name in float32, of either kind; raises CheckpointError."""
+    folder = locate_autoencoder(name)
+    compact = read_json(folder / "config.json").get("_class_name") == CompactAutoencoder.__name__
+    return load_frozen(CompactAutoencoder if compact else AutoencoderKL, folder, torch.float32)
 
 
 def _check_weights(

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
+import torch
 from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import save_file
 from torch import nn
 
-from segdemo.checkpoints.files import LORA_FILE, CheckpointError
+from segdemo.checkpoints.files import LORA_FILE, PEFT_FILE, CheckpointError
 from segdemo.checkpoints.loading import check_finite, first_line
-from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.backbones.base import Backbone, Denoiser
 from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
 from segdemo.diffegg.lora_formats import read_lora
 
 ADAPTER_NAME = "edges"
-PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
+PROJECTIONS = (
+    *("to_q", "to_k", "to_v", "to_out.0"),  # in diffusers
+    *("q_proj", "k_proj", "v_proj", "o_proj", "out_proj"),  # in transformers
+)
 
 
 def add_adapter(backbone: Backbone, layers: Sequence[str], rank: int) -> None:
@@ -25,12 +31,13 @@ def add_adapter(backbone: Backbone, layers: Sequence[str], rank: int) -> None:
     Its weights are float32 whatever the network's are, take gradients and change nothing yet. It
     is enabled at once, outside of `Backbone.adapted` too.
     """
-    targets = [f"{layer}.{projection}" for layer in layers for projection in PROJECTIONS]
+    modules = dict(backbone.network.named_modules())
+    wanted = [f"{layer}.{projection}" for layer in layers for projection in PROJECTIONS]
+    targets = [name for name in wanted if name in modules]
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
-    backbone.network.add_adapter(config, ADAPTER_NAME)
+    backbone.add_adapter(config, ADAPTER_NAME)
     for parameter in adapter_parameters(backbone).values():
         parameter.data = parameter.data.float()
-    backbone.has_adapter = True
 
 
 def adapter_parameters(backbone: Backbone) -> dict[str, nn.Parameter]:
@@ -39,13 +46,24 @@ def adapter_parameters(backbone: Backbone) -> dict[str, nn.Parameter]:
 
 
 def save_adapter(backbone: Backbone, folder: Path) -> None:
-    """Write `pytorch_lora_weights.safetensors`, which `load_lora_weights` of pipelines reads."""
+    """Write `pytorch_lora_weights.safetensors`, which `load_lora_weights` of pipelines reads.
+
+    Of a network of transformers: PEFT's own form, which its `load_adapter` reads.
+    """
     # seconds of import, which only training needs
     from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
 
     weights = get_peft_model_state_dict(backbone.network, adapter_name=ADAPTER_NAME)
-    settings = backbone.network.peft_config[ADAPTER_NAME].to_dict()
     weights = {name: value.detach().float().cpu() for name, value in weights.items()}
+    config = backbone.network.peft_config[ADAPTER_NAME]
+    if not isinstance(backbone, Denoiser):
+        folder.mkdir(parents=True, exist_ok=True)
+        config = copy(config)
+        config.base_model_name_or_path = None  # a path of this machine
+        config.save_pretrained(folder)
+        save_file({f"base_model.model.{n}": v for n, v in weights.items()}, folder / PEFT_FILE)
+        return
+    settings = config.to_dict()
     if isinstance(backbone, MMDiTBackbone):
         StableDiffusion3Pipeline.save_lora_weights(
             folder,
@@ -69,12 +87,15 @@ def load_adapter(backbone: Backbone, file: Path) -> None:
     network's, in its shape; what it holds for text encoders is left out.
     """
     network = backbone.network
-    prefix = "transformer" if isinstance(backbone, MMDiTBackbone) else "unet"
+    prefix = _prefix(backbone)
     precision = network.dtype
     misfit = f"{file} does not fit {backbone.name}"
     weights = read_lora(file, prefix, network.config)
     try:
-        network.load_lora_adapter(dict(weights), prefix=prefix, adapter_name=ADAPTER_NAME)
+        if isinstance(backbone, Denoiser):
+            network.load_lora_adapter(dict(weights), prefix=prefix, adapter_name=ADAPTER_NAME)
+        else:
+            _add_weights(backbone, {n.removeprefix(f"{prefix}."): v for n, v in weights.items()})
     except Exception as error:  # what foreign weights raise differs by layer
         raise CheckpointError(
             f"{misfit} ({first_line(error)}): it is damaged, or belongs to another model."
@@ -93,4 +114,19 @@ def load_adapter(backbone: Backbone, file: Path) -> None:
         parameter.data = parameter.data.to(backbone.device, precision)
     network.requires_grad_(False)
     backbone.has_adapter = True
-    network.disable_adapters()
+    backbone.switch_adapter(False)
+
+
+def _prefix(backbone: Backbone) -> str:
+    """Return what the names of a LoRA's tensors begin with."""
+    if not isinstance(backbone, Denoiser):
+        return "encoder"
+    return "transformer" if isinstance(backbone, MMDiTBackbone) else "unet"
+
+
+def _add_weights(backbone: Backbone, weights: dict[str, torch.Tensor]) -> None:
+    """Give a network of transformers a LoRA of these weights with a scale of 1."""
+    ranks = {n.partition(".lora_")[0]: len(v) for n, v in weights.items() if ".lora_A." in n}
+    config = LoraConfig(target_modules=list(ranks), rank_pattern=ranks, alpha_pattern=ranks)
+    backbone.add_adapter(config, ADAPTER_NAME)
+    set_peft_model_state_dict(backbone.network, weights, adapter_name=ADAPTER_NAME)

@@ -1,4 +1,4 @@
-"""Record a denoiser's self-attention while it runs, without keeping layers x heads x HW x HW.
+"""Record a network's self-attention while it runs, without keeping layers x heads x HW x HW.
 
 Enlarging and averaging maps is linear, so there is one float32 sum per map size, filled in blocks
 of query rows inside the attention call that needs these rows anyway; rows of the map at full
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -77,12 +77,16 @@ class AttentionMap:
 
 @dataclass(frozen=True)
 class AttentionLayers:
-    """The layers that count, by name, and how their maps are averaged; see `TraceSettings`."""
+    """The layers that count, by name, and how their maps are averaged; see `TraceSettings`.
+
+    first_token: where the image's tokens begin among all; text and class tokens lie around them.
+    """
 
     modules: dict[str, nn.Module]
     layer_weights: str = "uniform"
     key_norm: str = "layer"
     text_keys: str = "image_keys"
+    first_token: int = 0
 
     def matching(self, pattern: str) -> AttentionLayers:
         """Keep the layers whose name holds one of a pattern's parts, separated by |.
@@ -98,7 +102,7 @@ class AttentionLayers:
                 f"Layer filter {pattern!r} matches none of {len(self.modules)} self-attention "
                 f"layers, such as {examples}."
             )
-        return AttentionLayers(kept, self.layer_weights, self.key_norm, self.text_keys)
+        return replace(self, modules=kept)
 
 
 @contextmanager
@@ -163,19 +167,41 @@ class _Recorder(TorchFunctionMode):
         if func is not F.scaled_dot_product_attention or self.inside is None:
             return func(*args, **kwargs)
         self.seen.add(self.inside)
-        names = ("query", "key", "value", "attn_mask", "dropout_p")
+        names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale")
         given = dict(zip(names, args, strict=False)) | kwargs
-        if given.get("attn_mask") is not None:
+        if given.get("attn_mask") is not None or given.get("is_causal"):
             raise InputError(f"Layer {self.inside} masks its attention, which is not supported.")
-        return self._attend(given["query"], given["key"], given["value"])
+        scale = given.get("scale") or 1 / math.sqrt(given["query"].shape[-1])
+        return self._attend(given["query"] * scale, given["key"], given["value"])
 
-    def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    def _attend(self, scaled: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Compute attention in blocks of rows and add its mean over heads to the sums.
 
-        query, key, value: (1, heads, n, d); image tokens come first, text tokens after them.
+        scaled: queries / sqrt(d), (1, heads, n, d). key, value: (1, heads, n, d).
         """
-        _, heads, tokens, width = query.shape
+        _, heads, tokens, _ = scaled.shape
         side = self._side(tokens)
+        start, end = self.layers.first_token, self.layers.first_token + side * side
+        summed, share = self._sum(side, scaled.device), self._share(side)
+        keys = key[0].transpose(1, 2)  # (heads, d, n)
+        output = torch.empty_like(scaled[0])
+        block = max(1, BLOCK // (heads * tokens))
+        for first in range(0, tokens, block):
+            last = min(first + block, tokens)
+            probability = torch.bmm(scaled[0, :, first:last], keys).softmax(-1)  # (heads, r, n)
+            output[:, first:last] = torch.bmm(probability, value[0])
+            low, high = max(first, start), min(last, end)
+            if low >= high:
+                continue  # queries of other tokens
+            seen = (slice(None), slice(low - first, high - first), slice(start, end))
+            rows = probability[seen].float()
+            if self.layers.text_keys == "image_keys" and tokens > side * side:
+                rows = rows / rows.sum(-1, keepdim=True)
+            summed[low - start : high - start].add_(rows.mean(0), alpha=share)
+        return output[None]  # (1, heads, n, d)
+
+    def _sum(self, side: int, device: torch.device) -> torch.Tensor:
+        """Return the sum (side**2, side**2) of this map size, zeros at first."""
         image_tokens = side * side
         if side not in self.attention.sums:
             needed = 4 * image_tokens**2
@@ -184,23 +210,8 @@ class _Recorder(TorchFunctionMode):
                     f"A map of {side} x {side} cells takes {needed / 2**30:.0f} GB: choose a "
                     "smaller working size, or layers with smaller maps."
                 )
-            self.attention.sums[side] = torch.zeros(image_tokens, image_tokens, device=query.device)
-        summed, share = self.attention.sums[side], self._share(side)
-        scaled, keys = query[0] / math.sqrt(width), key[0].transpose(1, 2)
-        output = torch.empty_like(query[0])
-        block = max(1, BLOCK // (heads * tokens))
-        for first in range(0, tokens, block):
-            last = min(first + block, tokens)
-            probability = torch.bmm(scaled[:, first:last], keys).softmax(-1)  # (heads, r, tokens)
-            output[:, first:last] = torch.bmm(probability, value[0])
-            last = min(last, image_tokens)
-            if first >= last:
-                continue  # queries of text tokens
-            seen = probability[:, : last - first, :image_tokens].float()
-            if tokens > image_tokens and self.layers.text_keys == "image_keys":
-                seen = seen / seen.sum(-1, keepdim=True)
-            summed[first:last].add_(seen.mean(0), alpha=share)
-        return output[None]  # (1, heads, n, d)
+            self.attention.sums[side] = torch.zeros(image_tokens, image_tokens, device=device)
+        return self.attention.sums[side]
 
     def _side(self, tokens: int) -> int:
         """Return the side of a layer's map: the image's tokens, or a whole fraction of them."""

@@ -1,4 +1,4 @@
-"""Read a denoiser's hidden states in one pass: what the edge generator looks at.
+"""Read a backbone's hidden states in one pass: what the edge generator looks at.
 
 The paper's stage 2 "hooks" self-attention but names neither the tensor nor the layers, and maps of
 attention itself would be thousands of channels. Here it is what self-attention layers put out,
@@ -20,8 +20,6 @@ from torch.nn import functional as F
 from segdemo.datatypes import InputError
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.photo_features import PhotoFeatures
-
-PROBE_SIDE = 16  # latents along a side when the layers' maps are measured: small, but halved twice
 
 
 @dataclass(frozen=True)
@@ -86,15 +84,14 @@ def feature_levels(backbone: Backbone, more_layers: Sequence[str] = ()) -> list[
     no map.
     """
     wanted = [*backbone.feature_layers(), *((name, 1.0) for name in more_layers)]
-    channels = backbone.autoencoder.config.latent_channels
-    latents = torch.zeros(1, channels, PROBE_SIDE, PROBE_SIDE, device=backbone.device)
-    grid = backbone.token_grid(latents)
+    latents = backbone.probe()
+    grid, start = backbone.token_grid(latents), backbone.first_image_token
     with torch.no_grad(), record_outputs(backbone.network, [name for name, _ in wanted]) as kept:
         backbone.predict(latents, 0)
     found: dict[tuple[float, float], FeatureLevel] = {}
     for name, scale in wanted:
-        shape = _as_map(kept, name, grid).shape  # (1, C, h, w)
-        stride = backbone.pixels_per_latent * PROBE_SIDE / (shape[-1] * scale)
+        shape = _as_map(kept, name, grid, start).shape  # (1, C, h, w)
+        stride = backbone.pixels_per_latent * latents.shape[-1] / (shape[-1] * scale)
         level = found.get((stride, scale), FeatureLevel([], 0, stride, scale))
         joined = FeatureLevel([*level.layers, name], level.width + shape[1], stride, scale)
         found[stride, scale] = joined
@@ -123,14 +120,13 @@ def extract_features(
     names = list(dict.fromkeys(name for level in levels for name in level.layers))
     with record_outputs(backbone.network, names) as kept:
         prediction = backbone.predict(noisy, timestep)
-    grid = backbone.token_grid(noisy)
-    return HiddenStates(
-        [
-            _scaled(torch.cat([_as_map(kept, name, grid) for name in level.layers], 1), level.scale)
-            for level in levels
-        ],
-        prediction,
-    )
+    grid, start = backbone.token_grid(noisy), backbone.first_image_token
+
+    def level_map(level: FeatureLevel) -> torch.Tensor:
+        return torch.cat([_as_map(kept, name, grid, start) for name in level.layers], 1)
+
+    maps = [_scaled(level_map(level), level.scale) for level in levels]
+    return HiddenStates(maps, prediction)
 
 
 def _keeper(kept: dict[str, torch.Tensor], name: str) -> Callable[..., None]:
@@ -140,14 +136,21 @@ def _keeper(kept: dict[str, torch.Tensor], name: str) -> Callable[..., None]:
     return keep
 
 
-def _as_map(kept: dict[str, torch.Tensor], name: str, grid: tuple[int, int]) -> torch.Tensor:
-    """Return an output as (B, C, h, w); tokens (B, n, C) lie on the grid or a whole part of it."""
+def _as_map(
+    kept: dict[str, torch.Tensor], name: str, grid: tuple[int, int], start: int
+) -> torch.Tensor:
+    """Return an output as (B, C, h, w); tokens (B, n, C) lie on the grid or a whole part of it.
+
+    start: where the image's tokens begin in an output that has others as well.
+    """
     values = kept.get(name)
     if values is None:
         raise InputError(f"Layer {name} did not run: choose one that a forward pass goes through.")
     if values.ndim == 4:
         return values
     if values.ndim == 3:
+        if values.shape[1] > grid[0] * grid[1]:
+            values = values[:, start : start + grid[0] * grid[1]]
         tokens = values.shape[1]
         factor = math.isqrt(grid[0] * grid[1] // tokens)
         height, width = grid[0] // max(1, factor), grid[1] // max(1, factor)

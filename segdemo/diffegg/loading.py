@@ -1,4 +1,4 @@
-"""From a located text-to-image model to a working pipeline."""
+"""From a located backbone to a working pipeline."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from diffusers import (
 )
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from segdemo.checkpoints.backbone import NETWORK_CLASSES, OWN_FAMILY, BackboneFiles
+from segdemo.checkpoints.backbone import (
+    ENCODER_FAMILY,
+    NETWORK_CLASSES,
+    OWN_FAMILY,
+    BackboneFiles,
+)
 from segdemo.checkpoints.files import (
     NULL_TEXT,
     PHOTO_FEATURES,
     CheckpointError,
     check_regular,
+    read_color_statistics,
     read_json,
 )
 from segdemo.checkpoints.loading import (
@@ -33,8 +39,10 @@ from segdemo.checkpoints.loading import (
     load_null_text,
 )
 from segdemo.checkpoints.locate import SINGLE_FILE
+from segdemo.checkpoints.vision import class_tokens, load_vision
 from segdemo.diffegg.adapters import load_adapter
 from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.backbones.encoder import EncoderBackbone
 from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
 from segdemo.diffegg.backbones.unet import UNetBackbone
 from segdemo.diffegg.edge_generator import EdgeGenerator
@@ -102,7 +110,7 @@ class EmptyPrompt:
 def load_diffegg(
     files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffEGGPipeline:
-    """Load a located text-to-image model and what was trained for it; raises CheckpointError.
+    """Load a located backbone and what was trained for it; raises CheckpointError.
 
     The adapter takes the precision of the network; the edge generator, which is small, stays in
     float32.
@@ -122,11 +130,17 @@ def load_diffegg(
 def load_backbone(
     files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> Backbone:
-    """Load a located text-to-image model without what was added to it; raises CheckpointError.
+    """Load a located backbone without what was added to it; raises CheckpointError.
 
     The network takes the wanted precision. The autoencoder stays in float32 always: it runs once an
     image, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
     """
+    if files.family == ENCODER_FAMILY:
+        network = load_vision(files.network, dtype).to(device)
+        colors = read_color_statistics(files.folder)
+        return EncoderBackbone(
+            files.name, files.native_size, network, *colors, class_tokens(network)
+        )
     if files.single is None:
         kind = NETWORKS[NETWORK_CLASSES[files.network.name]]
         network = load_frozen(kind, files.network, dtype)

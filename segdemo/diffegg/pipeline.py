@@ -57,7 +57,7 @@ class EdgeScore:
 
 
 class DiffEGGPipeline:
-    """A denoiser whose attention is read, with the edge generator that was trained for it, if any.
+    """A backbone whose attention is read, with the edge generator that was trained for it, if any.
 
     photo_features: what else the generator sees, or None.
     """
@@ -118,8 +118,8 @@ class DiffEGGPipeline:
         """
         timestep: int | None = None
         if settings.fixed_timestep is not None:
-            nearest = nearest_timestep(settings.timesteps, settings.fixed_timestep)
-            timestep = settings.timesteps[nearest]
+            steps = self._timesteps(settings)
+            timestep = steps[nearest_timestep(steps, settings.fixed_timestep)]
         only = None if whole_curve else timestep
         kept: dict[int, AttentionMap] = {}  # of the last timestep and the chosen one
         for attention, curve in self._attention_maps(image, settings, only):
@@ -154,6 +154,7 @@ class DiffEGGPipeline:
             settings.layer_weights,
             settings.key_norm,
             settings.text_keys,
+            self.backbone.first_image_token,
         )
         return layers.matching(settings.layers)
 
@@ -172,6 +173,10 @@ class DiffEGGPipeline:
                 self.backbone.predict(noisy, timestep)
         return attention
 
+    def _timesteps(self, settings: TraceSettings) -> tuple[int, ...]:
+        """Return the timesteps that are run: a network that sees no noise has one, 0."""
+        return settings.timesteps if self.backbone.denoises else (0,)
+
     def _attention_maps(
         self, image: RGBImage, settings: TraceSettings, only: int | None = None
     ) -> Iterator[tuple[AttentionMap, KLCurve]]:
@@ -185,11 +190,12 @@ class DiffEGGPipeline:
             square = square_tensor(image, self._side(settings)).to(self.backbone.device)
             latents = self.backbone.encode(square)  # (1, C, h, w)
         generator = torch.Generator().manual_seed(settings.seed)
-        noises = draw_noises(latents, settings.noise_draws, generator)
+        draws = settings.noise_draws if self.backbone.denoises else 1
+        noises = draw_noises(latents, draws, generator)
         timesteps: list[int] = []
         gaps: list[float] = []
         before: AttentionMap | None = None
-        for index, timestep in enumerate(settings.timesteps):
+        for index, timestep in enumerate(self._timesteps(settings)):
             if settings.noise == "fresh" and index:
                 noises = draw_noises(latents, settings.noise_draws, generator)
             if only not in (None, timestep):

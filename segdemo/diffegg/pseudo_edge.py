@@ -8,7 +8,9 @@ from PIL import Image
 from segdemo.datatypes import EdgeMap, FloatMap, InputError, PseudoEdge
 
 RULES = {
-    "paper": "Edge above mean + deviation, interior below mean - deviation (Algorithm 2).",
+    "paper": "Edge above mean + deviation, interior below mean - deviation (Algorithm 2); where "
+    "that leaves too little interior, as quantile.",
+    "literal": "As paper without the exception: some images then have no interior at all.",
     "log": "The same for the logarithm of the scores above zero.",
     "mean": "Edge above mean + deviation, interior below the mean.",
     "quantile": "Edge above mean + deviation, interior the lowest 30 %, below the mean.",
@@ -29,7 +31,9 @@ def pseudo_edge(score: FloatMap, rule: str = "paper") -> PseudoEdge:
     mean, deviation = float(score.mean()), float(score.std())
     upper = mean + deviation
     lowest = min(mean, float(np.quantile(score, INTERIOR_QUANTILE)))
-    lower = {"paper": mean - deviation, "mean": mean, "quantile": lowest}.get(rule, 0.0)
+    printed = mean - deviation
+    by_rule = {"paper": printed, "literal": printed, "mean": mean, "quantile": lowest}
+    lower = by_rule.get(rule, 0.0)
     if rule == "log":
         logs = np.log(score[score > 0])  # a zero, as at a border left out, says nothing here
         if logs.size:

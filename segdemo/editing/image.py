@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -211,10 +211,11 @@ class EditedImage:
             self._put(patch, self.revision + 1, fresh, what)
             return Change(what, self.revision, patch, fresh)
 
-    def preview(self, settings: RIPSettings = ROBUST) -> Proposals:
+    def preview(self, settings: RIPSettings = ROBUST, stuff: Collection[int] = ()) -> Proposals:
         """Ask RIP for proposals, by the image's edges; crowds and locked instances stay.
 
-        They are kept for `accept`. Raises InputError without edges.
+        stuff: classes whose masks stay as well. The proposals are kept for `accept`. Raises
+        InputError without edges.
         """
         edge = self.edge_map()
         if edge is None:
@@ -225,7 +226,7 @@ class EditedImage:
             edge,
             settings,
             {number: instance.category for number, instance in instances.items()},
-            [n for n, instance in instances.items() if instance.crowd or instance.locked],
+            [n for n, i in instances.items() if i.crowd or i.locked or i.category in stuff],
         )
         with self._lock:
             self._proposals = proposals
@@ -238,7 +239,7 @@ class EditedImage:
                 raise InputError("There are no proposals: press Preview first.")
             after, origin = accept(self.labels, self._proposals, chosen, self.highest)
             words = "; ".join(self._proposals.changes[index].text for index in chosen)
-            return self.edit(lambda _: after, f"RIP: {words}", revision, origin)
+            return self.edit(lambda _: after, f"Accepted: {words}", revision, origin)
 
     def describe(
         self, instances: Mapping[int, Instance] | None = None, checked: bool | None = None

@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +42,8 @@ class Session:
     """Images in the order they were opened, and the classes their instances may have.
 
     names: by index, "" for an image that was removed. title: what its annotator calls it.
-    token: what the annotator's browser proves itself with. classes: names by number.
+    token: what the annotator's browser proves itself with. classes: names by number. stuff: numbers
+    of the classes without instances, which RIP leaves alone.
     """
 
     def __init__(self, folder: Path, store: SessionStore) -> None:
@@ -54,6 +55,7 @@ class Session:
         self.names: list[str] = meta["names"]
         self.title: str = str(meta.get("title", ""))
         self.classes: dict[int, str] = {int(k): v for k, v in meta["classes"].items()}
+        self.stuff: frozenset[int] = frozenset(map(int, meta.get("stuff", ())))
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -69,10 +71,17 @@ class Session:
         """When it was used last, in seconds since 1970."""
         return (self._folder / META).stat().st_mtime
 
-    def add(self, name: str, masks: Instances, files: Mapping[str, Path]) -> list[str]:
+    def add(
+        self,
+        name: str,
+        masks: Instances,
+        files: Mapping[str, Path],
+        stuff: Collection[str] = (),
+    ) -> list[str]:
         """Add an image called `name`; returns what was left out, in sentences.
 
         files: what to keep copies of beside it, such as the photo, by the name that `file` takes.
+        stuff: names of classes without instances.
         A class that the session knows under another number gets that number. Raises InputError.
         """
         with self._lock:
@@ -90,7 +99,7 @@ class Session:
             for kept, path in files.items():
                 with journal.durable_write(place / kept) as stream, path.open("rb") as source:
                     shutil.copyfileobj(source, stream)
-            self._save([*self.names, name], known_classes)
+            self._save([*self.names, name], known_classes, stuff=stuff)
             return losses
 
     def image(self, index: int) -> EditedImage:
@@ -107,16 +116,16 @@ class Session:
         """Return one of the files that `add` was given."""
         return self._place(index) / kept
 
-    def add_masks(self, index: int, masks: Instances) -> list[str]:
-        """Add instances to an image as one edit, where it has none yet.
+    def add_masks(self, index: int, masks: Instances, stuff: Collection[str] = ()) -> list[str]:
+        """Add instances to an image as one edit, where it has none yet. stuff: see `add`.
 
         Returns what was left out, in sentences. Raises InputError.
         """
         with self._lock:
             known_classes = dict(self.classes)
             labels, known, losses = flatten_masks(_with_classes_of(known_classes, masks))
-            if known_classes != self.classes:
-                self._save(self.names, known_classes)
+            if known_classes != self.classes or stuff:
+                self._save(self.names, known_classes, stuff=stuff)
         return losses + add_instances(self.image(index), labels, known)
 
     def remove(self, index: int) -> None:
@@ -142,13 +151,27 @@ class Session:
     def _place(self, index: int) -> Path:
         return self._folder / f"{index:04d}"
 
-    def _save(self, names: list[str], classes: dict[int, str], title: str | None = None) -> None:
+    def _save(
+        self,
+        names: list[str],
+        classes: dict[int, str],
+        title: str | None = None,
+        stuff: Collection[str] = (),
+    ) -> None:
         """Write the session's own facts, and know them once they are written; raises OSError."""
         title = self.title if title is None else title
-        meta = {"names": names, "classes": classes, "title": title}
+        added = {number for number, name in classes.items() if name in stuff}
+        without_instances = self.stuff | added
+        meta = {
+            "names": names,
+            "classes": classes,
+            "title": title,
+            "stuff": sorted(without_instances),
+        }
         with journal.durable_write(self._folder / META) as stream:
             stream.write(json.dumps(meta).encode())
         self.names, self.classes, self.title = names, classes, title
+        self.stuff = without_instances
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
 
-from segdemo.datatypes import InputError, RGBImage
+from segdemo.datatypes import RGBImage
+from segdemo.prompting.interface import PromptedMask, check_prompt
 from segdemo.prompting.network import PromptedU2Net
 from segdemo.prompting.prompts import Prompt, prompt_map
 from segdemo.windows import Window
@@ -21,14 +22,6 @@ UNSURE = 0.3, 0.7
 """Thresholds between which an answer is unsure; the score is the IoU of the masks at both."""
 
 
-@dataclass(frozen=True, eq=False)
-class PromptedMask:
-    """mask: (H, W) float32 in [0, 1]; score: 0 to 1, how sure the answer is of its outline."""
-
-    mask: npt.NDArray[np.float32]
-    score: float
-
-
 class EmbeddedPrompter:
     """Answers prompts about one image at a time, like SAM's predictor.
 
@@ -38,7 +31,7 @@ class EmbeddedPrompter:
 
     def __init__(self, network: PromptedU2Net, side: int = 192) -> None:
         """Use a trained network."""
-        self._network, self._side = network.eval(), side
+        self.network, self._side = network.eval(), side
         self._image: Image.Image | None = None
         self._features: dict[Window, list[torch.Tensor]] = {}
 
@@ -50,13 +43,10 @@ class EmbeddedPrompter:
     def predict(self, prompt: Prompt) -> PromptedMask:
         """Return the mask of the object that a prompt means.
 
-        Raises InputError where there is no image, or the prompt has neither box nor click.
+        Raises InputError, see `check_prompt`.
         """
-        if self._image is None:
-            raise InputError("There is no image: call set_image first.")
-        clicked = prompt.points is not None and len(prompt.points) > 0
-        if prompt.box is None and not clicked:
-            raise InputError("The prompt is empty: give a box or at least one click.")
+        image = self._image
+        check_prompt(prompt, None if image is None else (image.height, image.width))
         if prompt.box is not None:
             found = self._look(prompt, Window.around(prompt.box, MARGIN))
         else:
@@ -68,9 +58,9 @@ class EmbeddedPrompter:
         """Find the window in the whole image, or in the answer so far, then look into it."""
         assert self._image is not None
         found = prompt.mask
-        if found is None:
-            found = self._look(prompt, Window.whole(self._image.size))
-        inside = np.asarray(found) > 0.5
+        if found is None or not (np.asarray(found) > 0.5).any():
+            found = self._look(replace(prompt, mask=None), Window.whole(self._image.size))
+        inside = np.asarray(found) > min(0.5, float(np.max(found)) / 2)  # a faint answer counts too
         if not inside.any():
             return np.asarray(found, np.float32)
         assert prompt.points is not None
@@ -85,11 +75,13 @@ class EmbeddedPrompter:
         assert self._image is not None
         if window not in self._features:
             pixels = np.asarray(window.crop(self._image, self._side), np.float32)
-            images = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]
+            images = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]  # (1, 3, S, S)
+            images = images.to(self.network.device, self.network.dtype)
             both = torch.cat([images, images.flip(-1)])  # as seen, and mirrored
-            self._features = {window: self._network.encode(both)}
+            self._features = {window: self.network.encode(both)}
         drawn = torch.from_numpy(prompt_map(prompt, window, self._side))[None]
-        logits = self._network(self._features[window], torch.cat([drawn, drawn.flip(-1)])).logits
-        plain, mirrored = logits.sigmoid()[:, 0]  # (S, S) each
+        drawn = drawn.to(self.network.device, self.network.dtype)  # (1, 4, S, S)
+        logits = self.network(self._features[window], torch.cat([drawn, drawn.flip(-1)])).logits
+        plain, mirrored = logits.float().sigmoid()[:, 0].cpu()  # (S, S) each
         mean = (plain + mirrored.flip(-1)) / 2
         return window.paste_back(mean.numpy(), self._image.size)

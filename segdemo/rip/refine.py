@@ -28,11 +28,8 @@ def refine(
     is not within [0, 1].
     """
     inputs = MaskStack(masks) if isinstance(masks, np.ndarray) else masks
-    _check(inputs.size, edge)
-    if scores is None:
-        scores = np.ones(len(inputs))
-    elif scores.shape != (len(inputs),):
-        raise InputError(f"{len(scores)} scores for {len(inputs)} masks: give one each.")
+    check(inputs, edge, scores)
+    scores = np.ones(len(inputs)) if scores is None else scores
     match settings:
         case WalkSettings():
             return propagate_instances(inputs, edge, scores, settings, support)
@@ -57,7 +54,9 @@ def refine_labels(
     return refine(inputs, edge, scores, settings, support)
 
 
-def _check(size: tuple[int, int], edge: FloatMap) -> None:
+def check(masks: InputMasks, edge: FloatMap, scores: npt.NDArray[np.float64] | None) -> None:
+    """Raise InputError where sizes disagree or the edge is not within [0, 1]."""
+    size = masks.size
     if edge.ndim != 2 or edge.shape != size:
         raise InputError(
             f"The edge map is {edge.shape[-1]} x {edge.shape[0]}, the masks are "
@@ -65,3 +64,5 @@ def _check(size: tuple[int, int], edge: FloatMap) -> None:
         )
     if not (edge.size and edge.min() >= 0 and edge.max() <= 1):
         raise InputError("The edge map must hold values from 0 to 1.")
+    if scores is not None and scores.shape != (len(masks),):
+        raise InputError(f"{len(scores)} scores for {len(masks)} masks: give one each.")

@@ -2,8 +2,8 @@
 
 Within each mask, the basins of the edge map's watershed merge over their weakest borders; what is
 left when every border stands out is a split. A mask without such a border keeps every pixel,
-however small it is. Masks that touch are joined only if asked to, where hardly an edge runs between
-them. Not from the paper, whose walk (`walk`) trusts every edge.
+however small it is. Masks that touch are joined where they are probably fragments of one object
+(`fragments`). Not from the paper, whose walk (`walk`) trusts every edge.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
 
 from segdemo.datatypes import FloatMap
+from segdemo.rip.fragments import GRID, REACH, join_fragments
 from segdemo.rip.grid import BoolMask, Grid, LabelImage
 from segdemo.rip.hierarchy import evidence, find_basins, find_borders, merge_hierarchical
 from segdemo.rip.inputs import InputMasks
@@ -25,8 +24,6 @@ from segdemo.rip.nearest import fill_with_nearest
 from segdemo.rip.refinement import Refinement
 from segdemo.rip.settings import RegionMergingSettings
 
-REACH = 2  # pixels that masks grow to touch: fragments lie a little apart
-MIN_BORDER = 1.0  # sides of the smaller mask as a square: shorter borders join nothing
 TEMPERATURE = 0.2  # of evidence: how far from the threshold it still says little
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
@@ -58,15 +55,15 @@ def merge_regions(
         parts[box][mask] = split.labels[mask] + len(owners)
         owners += [index] * len(split.confidence)
         part_scores += (scores[index] * split.confidence).tolist()
-    groups = _join(parts, owners, edge, settings.join)
-    names, renumber = np.unique(groups, return_inverse=True)
-    result = np.concatenate([[0], renumber + 1])[parts].astype(np.int32)
-    members = [np.flatnonzero(groups == name).tolist() for name in names]
+    joined = join_fragments(parts, np.array(owners, np.int64), edge, settings.join_probability)
+    result = np.concatenate([[0], joined.groups + 1])[parts].astype(np.int32)
+    members = [np.flatnonzero(joined.groups == n).tolist() for n in range(len(joined.confidence))]
     sources = [tuple(sorted({owners[part] for part in own})) for own in members]
     for index, source in enumerate(sources, start=1):
         if len(source) > 1:
             _fill_between(result, index, support)
     best = np.array([max(part_scores[part] for part in own) for own in members], float)
+    best *= joined.confidence
     return Refinement(result, best, tuple(sources), (), tuple(owners), len(masks))
 
 
@@ -134,47 +131,13 @@ def _is_uncut(cut: npt.NDArray[np.integer], inside: BoolMask) -> bool:
     return bool((np.bincount(pairs[0], minlength=count + 1) < 2).all())
 
 
-def _join(
-    parts: LabelImage, owners: list[int], edge: FloatMap, join: float
-) -> npt.NDArray[np.int64]:
-    """Join parts of different inputs that hardly an edge separates; returns a group for each.
-
-    Only over long borders: fragments were one, and objects that touch mostly touch in places.
-    """
-    if not (owners and join):
-        return np.arange(len(owners))
-    borders = find_borders(_expand(parts), ndimage.maximum_filter(edge, 2 * REACH - 1))
-    areas, inputs = np.bincount(parts.ravel()), np.array([-1, *owners])
-    smaller = np.minimum(areas[borders.first], areas[borders.second])
-    joined = inputs[borders.first] != inputs[borders.second]
-    joined &= borders.sums < join * borders.lengths
-    joined &= borders.lengths > MIN_BORDER * np.sqrt(smaller)
-    pairs = (borders.first[joined] - 1, borders.second[joined] - 1)
-    links = coo_array((np.ones(joined.sum()), pairs), [len(owners)] * 2)
-    groups: npt.NDArray[np.int64] = connected_components(links, directed=False)[1]
-    return groups
-
-
-def _expand(labels: LabelImage) -> LabelImage:
-    """Let labels (H, W) grow by `REACH` pixels into the background.
-
-    Two dilations: skimage.segmentation.expand_labels takes 20 times as long on a large image.
-    """
-    for _ in range(REACH):
-        padded = np.pad(labels, 1)
-        grown = labels
-        for beside in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
-            grown = np.where(grown == 0, beside, grown)
-        labels = grown
-    return labels
-
-
 def _fill_between(labels: LabelImage, index: int, support: BoolMask | None) -> None:
     """Give an instance the narrow gaps between the fragments that it was joined from."""
     (box,) = ndimage.find_objects((labels == index).astype(np.int8))
-    own = np.pad(labels[box] == index, REACH)
-    closed = ndimage.binary_closing(own, EIGHT_NEIGHBOURS, iterations=REACH)
-    free = closed[REACH:-REACH, REACH:-REACH] & (labels[box] == 0)
+    reach = REACH * Grid(labels.shape, GRID).factor
+    own = np.pad(labels[box] == index, reach)
+    closed = ndimage.binary_closing(own, EIGHT_NEIGHBOURS, iterations=reach)
+    free = closed[reach:-reach, reach:-reach] & (labels[box] == 0)
     if support is not None:
         free &= support[box]
     labels[box][free] = index

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.measure import label
 
-from segdemo.datatypes import FloatMap, InputError, InstanceMasks
-from segdemo.rip.grid import LabelImage
+from segdemo.datatypes import FloatMap, InputError, InstanceMasks, Points
+from segdemo.rip.grid import BoolMask, LabelImage
 from segdemo.rip.inputs import LabelledMasks
+from segdemo.rip.nearest import fill_with_nearest
 from segdemo.rip.per_class import ClassRefinement, refine_per_class
 from segdemo.rip.settings import ROBUST, RIPSettings
 
@@ -51,15 +52,17 @@ def refine_semantic(
     void: Collection[int] = (VOID,),
     settings: RIPSettings = ROBUST,
     clip_to_support: bool = True,
+    points: Points | None = None,
 ) -> SemanticRefinement:
     """Find the instances of thing classes in a class map (H, W) by an edge map (H, W) in [0, 1].
 
     things: classes with instances; all other classes are stuff, except those in `void`, which are
     nothing. clip_to_support: instances stay within their class's region; else they may grow to the
-    edge, over what is stuff, void or another class's leftovers, the smaller instance first. Pixels
-    of a thing class that no instance has go to the nearest of the class within 3/128 of the image,
-    else to void, as do segments below 64 pixels. Raises InputError for other shapes, numbers below
-    0, and classes that are both thing and void.
+    edge, over what is stuff, void or another class's leftovers, the smaller instance first. points:
+    (P, 2), one on each object, see `refine_per_class`. Pixels of a thing class that no instance has
+    go to the nearest of the class within 3/128 of the image, else to void, as do segments below 64
+    pixels. Raises InputError for other shapes, numbers below 0, and classes that are both thing and
+    void.
     """
     present = _classes(class_map, edge, things, void)
     thing_map = np.where(np.isin(class_map, list(things)), class_map.astype(np.int64), -1)
@@ -67,7 +70,9 @@ def refine_semantic(
     regions[(np.bincount(regions.ravel()) < MIN_SEGMENT)[regions]] = 0  # noise: leftovers at best
     categories = np.zeros(regions.max() + 1, np.int64)
     categories[regions] = thing_map
-    found = refine_per_class(LabelledMasks(regions), categories[1:], edge, settings=settings)
+    found = refine_per_class(
+        LabelledMasks(regions), categories[1:], edge, settings=settings, points=points
+    )
     segments = _combine(class_map, found, clip_to_support)
     class_ids = [each.category for each in found for _ in each.result.sources]
     scores = [score for each in found for score in each.result.scores.tolist()]
@@ -79,6 +84,31 @@ def refine_semantic(
             scores.append(1.0)
             segments[(class_map == number) & (segments == 0)] = len(class_ids)
     return _without_small(segments, class_ids, scores, instances)
+
+
+def split_into_regions(masks: InstanceMasks, stuff: Collection[str]) -> InstanceMasks:
+    """Make a mask of each connected region of a class, as RIP takes them from a class map.
+
+    masks: one a class, which do not overlap. stuff: names of classes that stay one mask. Regions
+    below 64 pixels go to the nearest large one of their class, if there is one.
+    """
+    found: list[BoolMask] = []
+    owners: list[int] = []
+    for index, mask in enumerate(masks.masks):
+        category = None if masks.category_ids is None else int(masks.category_ids[index])
+        whole = category is None or masks.names.get(category) in stuff
+        regions = mask.astype(np.int32) if whole else label(mask, connectivity=1)
+        large = np.bincount(regions.ravel()) >= MIN_SEGMENT
+        large[0] = False
+        if not large.any():
+            regions, large = mask.astype(np.int32), np.array([False, True])
+        regions = np.where(mask, fill_with_nearest(np.where(large[regions], regions, 0)), 0)
+        numbers = np.flatnonzero(large).tolist()
+        found += [regions == number for number in numbers]
+        owners += [index] * len(numbers)
+    stack = np.array(found, bool).reshape(-1, *masks.size)
+    categories = None if masks.category_ids is None else masks.category_ids[owners]
+    return InstanceMasks(stack, masks.scores[owners], categories, masks.names)
 
 
 def _combine(

@@ -147,11 +147,11 @@ class RegionMergingSettings:
         unit="share of the image",
         aliases=("smallest_part",),
     )
-    join: float = setting(
-        0.0,
-        "Masks that touch along a long border of weaker mean edge strength become one; 0 joins "
-        "none.",
-        minimum=0,
+    join_probability: float = setting(
+        0.85,
+        "Masks that touch become one where they are fragments of one object with this probability; "
+        "1 joins none.",
+        minimum=0.01,
         maximum=1,
     )
 
@@ -172,8 +172,14 @@ ROBUST = WalkSettings()
 PAPER = WalkSettings(gap=0)
 CAREFUL = RegionMergingSettings()
 PRESETS: dict[str, RIPSettings] = {"careful": CAREFUL, "robust": ROBUST, "paper": PAPER}
-"""careful: for edges of which many are false; joins nothing unless `join` is set, since touching
-masks are more often two objects. robust: for good edges with gaps. paper: for closed edges."""
+"""careful: for edges of which many are false. robust: for good edges with gaps. paper: for closed
+edges."""
+PRESET_TITLES = {
+    "careful": "region merging, not the paper's RIP",
+    "robust": "RIP, gaps of edges closed",
+    "paper": "RIP as printed, for closed edges",
+}
+"""What each preset runs, in a few words for the page."""
 
 
 def with_changes(preset: str, changes: Mapping[str, float | str]) -> RIPSettings:

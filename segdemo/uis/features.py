@@ -5,36 +5,28 @@ DINO's ViT (arXiv 2104.14294) and DINOv2's, with register tokens or without (arX
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from transformers import Dinov2Model, Dinov2WithRegistersModel, ViTModel
+from transformers import ViTModel
 
-from segdemo.checkpoints.files import CheckpointError, read_json
-from segdemo.checkpoints.loading import load_frozen
+from segdemo.checkpoints.files import CheckpointError, read_color_statistics, read_json
 from segdemo.checkpoints.locate import locate
+from segdemo.checkpoints.vision import class_tokens, load_vision
 from segdemo.datatypes import RGBImage
 from segdemo.uis.patch_masks import SIDE
 
-NETWORKS = {  # by the model_type in config.json; what lies above the layers is not needed
-    "vit": partial(load_frozen, ViTModel, add_pooling_layer=False),
-    "dinov2": partial(load_frozen, Dinov2Model),
-    "dinov2_with_registers": partial(load_frozen, Dinov2WithRegistersModel),
-}
-PREPARATION = "preprocessor_config.json"
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+KINDS = ("vit", "dinov2", "dinov2_with_registers")  # model_type in config.json
 
 
 class PatchFeatures:
     """A vision transformer and the preprocessing of its images."""
 
     def __init__(self, network: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        """Take a network of `NETWORKS`; mean and std: of the colors it was trained on."""
+        """Take a network of `KINDS`; mean and std: of the colors it was trained on."""
         self._network = network.eval()
         self._mean = torch.tensor(mean)[:, None, None]
         self._std = torch.tensor(std)[:, None, None]
@@ -64,9 +56,7 @@ class PatchFeatures:
             self._network(pixels[None].to(weight), **options)
         finally:
             hook.remove()
-        # before the patches: a token that stands for the whole image, and registers
-        others = 1 + getattr(self._network.config, "num_register_tokens", 0)
-        keys = caught[0][0, others:].float()  # (h*w, d)
+        keys = caught[0][0, class_tokens(self._network) :].float()  # (h*w, d)
         result: npt.NDArray[np.float32] = keys.reshape(patches, patches, -1).cpu().numpy()
         return result
 
@@ -81,27 +71,10 @@ def load_features(
     """
     folder = locate(name, "features")
     kind = str(read_json(folder / "config.json").get("model_type"))
-    if kind not in NETWORKS:
+    if kind not in KINDS:
         raise CheckpointError(
-            f"{folder} is a {kind}: only a ViT ({', '.join(NETWORKS)}), such as "
+            f"{folder} is a {kind}: only a ViT ({', '.join(KINDS)}), such as "
             "facebook/dino-vitb8 or facebook/dinov2-base, can be opened here."
         )
-    network = NETWORKS[kind](folder, dtype)
-    return PatchFeatures(network.to(device), *_color_statistics(folder / PREPARATION))
-
-
-def _color_statistics(file: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of a network's training; ImageNet's by default."""
-    settings = read_json(file) if file.exists() else {}
-    mean = settings.get("image_mean", IMAGENET_MEAN)
-    std = settings.get("image_std", IMAGENET_STD)
-    try:
-        mean, std = (tuple(float(value) for value in given) for given in (mean, std))
-    except (TypeError, ValueError):
-        mean = std = ()
-    if not (len(mean) == len(std) == 3 and all(value > 0 for value in std)):
-        raise CheckpointError(
-            f"{file}: image_mean and image_std must be three numbers each, those of image_std "
-            "above 0: copy or download it again."
-        )
-    return mean, std
+    network = load_vision(folder, dtype)
+    return PatchFeatures(network.to(device), *read_color_statistics(folder))

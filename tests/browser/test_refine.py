@@ -280,6 +280,36 @@ def test_an_annotator_goes_the_whole_way(page: Page, tmp_path: Path) -> None:
     assert [entry["name"] for entry in coco.cats.values()] == ["disc"]
 
 
+def test_a_class_map_becomes_a_panoptic_map(page: Page, tmp_path: Path) -> None:
+    open_tab(page)
+    photo = write_scene(tmp_path)
+    left, right, third = true_masks()
+    numbers = np.select([left | right, third], [3, 1], 0).astype(np.uint8)
+    numbers[:20], numbers[140:] = 7, 255
+    Image.fromarray(numbers).save(tmp_path / "map.png")
+    page.locator("#mask-kind input").click()
+    page.get_by_role("option", name="class maps, own classes").click()
+    page.locator("#own-classes textarea").fill("1: ball\n3: disc\n7: sky")
+    page.locator("#stuff-classes").get_by_role("textbox").fill("sky")
+    open_files(page, [photo], [tmp_path / "map.png"], [write_edges(photo)])
+    expect(said(page)).to_contain_text("discs.png: 240 x 160, 3 instances.")
+    expect(page.locator("#mask-editor .instances")).to_contain_text("sky (stuff)")
+    button(page, "Preview").click()
+    proposal = page.locator("#mask-editor .proposals li")
+    expect(proposal).to_have_count(1)
+    expect(proposal).to_contain_text("into 2 parts")
+    button(page, "Accept all (1)").click()
+    expect(rows(page)).to_have_count(4)
+    all_saved(page)
+    name, content = export(page, "This photo", "Panoptic PNG + JSON")
+    assert name == "discs_panoptic.zip"
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        panoptic = json.loads(packed.read("discs_panoptic.json"))
+    (annotation,) = panoptic["annotations"]
+    assert sorted(one["category_id"] for one in annotation["segments_info"]) == [1, 3, 3, 7]
+    assert [one["name"] for one in panoptic["categories"] if not one["isthing"]] == ["sky"]
+
+
 def test_a_drawn_line_splits(board: Board) -> None:
     board.click(70, 80)
     board.page.keyboard.press("l")
@@ -373,6 +403,45 @@ def test_edges_split_after_a_look_at_the_parts(board: Board) -> None:
     button(board.page, "Apply").click()
     expect(said(board.page)).to_contain_text("Split along edges: 1 became 2 parts")
     expect(rows(board.page)).to_have_count(3)
+
+
+def test_a_box_and_clicks_make_a_mask_and_correct_it(board: Board) -> None:
+    page, draft = board.page, board.page.locator("#mask-editor .draft")
+    x, y = 210, 90
+    truth = int(true_masks()[2].sum())
+    board.click(x, y)
+    page.keyboard.press("Delete")
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("i")
+    board.drag((x - 30, y - 30), (x + 30, y + 30))
+    expect(said(page)).to_contain_text("Enter takes it")
+    expect(draft).to_contain_text("box")
+    board.click(x, y)
+    expect(draft).to_contain_text("box, 1 click")
+    expect(said(page)).to_contain_text("Enter takes it")
+    page.keyboard.press("Control+z")  # takes the click back
+    expect(draft).not_to_contain_text("click")
+    page.keyboard.press("Enter")
+    expect(said(page)).to_contain_text("Drag or click for the next one")
+    expect(rows(page)).to_have_count(2)
+    made = areas(page)
+    (number,) = made.keys() - {1}
+    assert 0.5 * truth < made[number] < 1.5 * truth
+    page.keyboard.press("Control+z")
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("Control+y")
+    assert areas(page) == made
+
+    page.keyboard.press("v")
+    board.click(x, y)
+    page.keyboard.press("i")
+    board.click(x, y, "Shift")  # the tool is ready, and the selected instance is corrected
+    expect(draft).to_contain_text("1 click")
+    expect(said(page)).to_contain_text("Enter takes it")
+    page.keyboard.press("Enter")
+    expect(draft).to_be_hidden()
+    assert set(areas(page)) == set(made)
+    all_saved(page)
 
 
 def test_seeds_divide(board: Board) -> None:

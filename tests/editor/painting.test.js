@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
-  brushRules, eraserRules, paintCapsule, paintPolygon,
+  brushRules, clearOutside, eraserRules, paintCapsule, paintMask, paintPolygon,
 } from "../../segdemo/ui/editor/core/painting.js";
 import { EditedImage } from "../../segdemo/ui/editor/core/edited_image.js";
-import { checkCounts, discs, drawn, mapped, randomNumbers } from "./scenes.js";
+import { checkCounts, discs, drawn, mapped, randomNumbers, rowsOf } from "./scenes.js";
 
 const CASES = JSON.parse(readFileSync(new URL("../fixtures/label_map_edits.json", import.meta.url)));
 const ALL = brushRules("all", [], []);
@@ -88,4 +88,14 @@ test("a polygon is filled by the even-odd rule", () => {
     return crossings % 2 ? 5 : 0;
   });
   assert.deepEqual(image.map.labels, inside);
+});
+
+test("a mask is painted where the rules allow, and an instance is cut to it", () => {
+  const image = drawn(["1122.3", "112..."]), values = [1, 1, 1, 0, 1, 0, 0, 1];
+  image.change("Correct", () => {
+    clearOutside(image.map, 2, [1, 0, 5, 2], values);
+    paintMask(image.map, [1, 0, 5, 2], values, 2, brushRules("background", [], []));
+  });
+  assert.deepEqual(rowsOf(image), ["1122.3", "11..2."]);
+  checkCounts(image);
 });

@@ -50,6 +50,44 @@ def test_true_edges_repair_what_was_damaged(bench, tmp_path, damage):
     assert figures[f"{section}, gain/AP"] == pytest.approx(after - before, abs=1e-5)
 
 
+def test_points_repair_where_edges_say_nothing(bench, tmp_path, capsys):
+    blank = tmp_path / "edges"
+    blank.mkdir()
+    points = {}
+    for file in sorted((bench / "instances").iterdir()):
+        labels = np.asarray(Image.open(file)).astype(int)
+        Image.new("L", (SIDE, SIDE)).save(blank / f"{file.stem}_edge.png")
+        boxes = [np.argwhere(labels == n).mean(0) for n in np.unique(labels)[1:]]
+        points[file.stem] = [[column, row] for row, column in boxes]
+    (tmp_path / "points.json").write_text(json.dumps(points))
+    gains = {}
+    for name, given in (("true", "true"), ("file", str(tmp_path / "points.json"))):
+        options = ["--damage", "both", "--edges", str(blank), "--points", given]
+        assert run(bench, tmp_path / name, *options) == 0
+        gains[name] = results(tmp_path / name)["figures"]["bench, both/masks, gain/AP"]
+    assert min(gains.values()) > 5, gains
+    assert (
+        main(
+            [
+                "--bench",
+                str(bench),
+                "--damage",
+                "both",
+                "--edges",
+                "true",
+                "--points",
+                "true",
+                "--preset",
+                "careful",
+                "--output-dir",
+                str(tmp_path / "no"),
+            ]
+        )
+        == 2
+    )
+    assert "preset careful has none" in capsys.readouterr().err
+
+
 def test_figures_do_not_depend_on_workers_and_tell_what_rip_did(bench, tmp_path, capsys):
     options = ["--damage", "merge", "--edges", "gradient", "--preset", "paper"]
     for workers in ("1", "2"):

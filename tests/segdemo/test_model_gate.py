@@ -19,6 +19,7 @@ import app
 from segdemo.assistant import AnnotationAssistant
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.model_gate import ModelGate, model_call, watch_line
+from segdemo.prompting.prompts import Prompt
 from tests.segdemo.uis.vits import write_vit
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
@@ -29,6 +30,7 @@ VERBS: dict[str, Callable[[AnnotationAssistant], Any]] = {
     "edges": lambda assistant: assistant.edges(IMAGE, STEPS),
     "attention_edges": lambda assistant: assistant.attention_edges(IMAGE, STEPS),
     "propose": lambda assistant: assistant.propose(IMAGE, "tokencut"),
+    "prompt": lambda assistant: assistant.prompt(IMAGE, [Prompt(np.array([5, 5, 30, 30]))]),
 }
 
 
@@ -92,6 +94,7 @@ def test_on_a_space_every_verb_runs_its_models_on_a_borrowed_gpu(
         assistant._diffdis.unet,
         assistant._loaded_diffegg().backbone.network,
         assistant._features._network,
+        assistant._prompter.network.encoder[0],
     )
     for network in networks:
         network.register_forward_hook(lambda *_: ran.append(lent.inside))

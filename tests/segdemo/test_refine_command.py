@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +37,19 @@ def test_merged_masks_are_split_and_their_class_stays(
         assert 2200 < repaired.annToMask(annotation).sum() < 2600
     assert "1 masks, 1 split, 0 joined, 0 dropped: 2 instances" in capsys.readouterr().out
     assert not (work / "out.json.part").exists()
+
+
+def test_points_are_seeds_of_the_walk(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = work / "points.json"
+    points.write_text(json.dumps({"a": [[45, 45], [95, 45], [130, 5]]}))
+    assert refine(work, "--points", str(points)) == 1
+    told = capsys.readouterr()
+    assert "1 masks, 1 split, 0 joined, 0 dropped, 1 points on no mask: 2 instances" in told.out
+    assert "b.png: --points has no points of this photo" in told.err
+    assert COCO(work / "out.json").getImgIds() == [1]
+    with pytest.raises(SystemExit):
+        refine(work, "--points", str(points), "--preset", "careful", output="no.json")
+    assert "preset careful has none" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_photo_without_its_edge_map_fails_and_the_other_is_written(
@@ -96,9 +110,9 @@ def test_photos_are_decoded_once(
 ) -> None:
     decoded: list[str] = []
 
-    def count(source: Path, name: str | None = None) -> np.ndarray:
+    def count(source: Path, name: str | None = None, *rest: Any) -> np.ndarray:
         decoded.append(str(name))
-        return images.load_rgb(source, name)
+        return images.load_rgb(source, name, *rest)
 
     for module in (batch, cutouts):
         monkeypatch.setattr(module, "load_rgb", count)
@@ -149,7 +163,7 @@ def test_one_photos_edges_by_a_model(work: Path, tiny_backbone_folder: Path) -> 
         (
             ["--gap", "9"],
             "gap is not a parameter of preset careful, which runs region merging: "
-            "choose among grid, edge_contrast, min_component, join.",
+            "choose among grid, edge_contrast, min_component, join_probability.",
         ),
         (["--rip", "grid"], "--rip grid: give NAME=NUMBER"),
         (["--format", "paper"], "invalid choice"),

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from segdemo.annotations import read_masks
-from segdemo.commands.class_list import ClassList, read_class_names
+from segdemo.annotations.class_list import ClassList, read_class_names
 from segdemo.datatypes import InputError
 from tests.segdemo.refine_scenes import refine, squares, write_work
 
@@ -114,7 +114,7 @@ def test_one_bad_class_map_fails_alone(
             ["--semantic", "ade20k"],
             "--semantic ade20k is not a file of class names: give one, or voc",
         ),
-        (["--semantic", "voc", "--stuff", "sky"], "--stuff sky is not a class of voc"),
+        (["--semantic", "voc", "--stuff", "sky"], "Stuff sky is not a class of voc"),
         (["--semantic", "voc", "--masks", "edges"], "edges holds no class maps of these photos"),
         (["--semantic", "voc", "--masks", "nowhere"], "nowhere does not exist"),
         (["--semantic", "voc", "--masks", "twice"], "are both class maps of a.png: remove one"),

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from segdemo.datatypes import PseudoEdge
-from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.backbones.base import Backbone, Denoiser
 from segdemo.diffegg.features import HiddenStates
 
 RECONSTRUCTIONS = {
@@ -75,12 +75,12 @@ def reconstruction_loss(
     states: HiddenStates,
     timestep: int,
 ) -> torch.Tensor:
-    """Return one of `RECONSTRUCTIONS`, a mean square.
+    """Return one of `RECONSTRUCTIONS`, a mean square; 0 for a backbone that reconstructs nothing.
 
     images: (B, 3, S, S) in [-1, 1]. latents: of them, (B, C, h, w). noisy: of them at `timestep`,
     which `states` is of. Randomness is PyTorch's own, on the CPU.
     """
-    if kind == "none":
+    if kind == "none" or not isinstance(backbone, Denoiser):
         return torch.zeros((), device=latents.device)
     if kind == "denoise":
         drawn = int(torch.randint(1, LAST_DENOISED + 1, ()))  # one for the batch

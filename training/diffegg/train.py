@@ -138,7 +138,7 @@ def build_model(
     if settings.rank:
         add_adapter(backbone, layers[: last + 1], settings.rank)
     if settings.gradient_checkpointing:
-        backbone.network.enable_gradient_checkpointing()
+        backbone.enable_gradient_checkpointing()
     model = DiffEGGModel(backbone, generator, photo_features, settings.relabel_every > 0)
     return model.to(backbone.device)
 

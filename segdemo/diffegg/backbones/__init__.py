@@ -1,1 +1,1 @@
-"""The denoisers whose self-attention DiffEGG reads: one module a family, one interface (`base`)."""
+"""The networks whose self-attention DiffEGG reads: one module a family, one interface (`base`)."""

@@ -1,41 +1,136 @@
-"""DiffEGG's interface to a text-to-image model: encode, add noise, run once, name attention."""
+"""DiffEGG's interface to a model with self-attention: encode, add noise, run once, name layers."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from diffusers import AutoencoderKL
+from peft import LoraConfig
 from torch import nn
 
 from segdemo.diffusion import encode_latents
 
+PROBE_SIDE = 16  # latents along a side when the layers' maps are measured
+FEATURE_SCALES = (2.0, 1.0, 0.5, 0.25)  # of tokens that all have one size (as ViTDet)
+
+
+def spread_scales(layers: Sequence[str]) -> list[tuple[str, float]]:
+    """Choose four layers of equal size, evenly spaced, and their scales; the earliest is finest."""
+    count, levels = len(layers), len(FEATURE_SCALES)
+    return [
+        (layers[max(0, (i + 1) * count // levels - 1)], scale)
+        for i, scale in enumerate(FEATURE_SCALES)
+    ]
+
 
 class Backbone(ABC):
-    """A denoiser with its autoencoder, noising rule and empty prompt.
+    """A network whose self-attention is read, and how an image becomes its input.
 
-    name: what the user called it. native_size: side in pixels it was trained at. network: the
-    denoiser. autoencoder: from images to latents. has_adapter: the network has a LoRA adapter,
-    disabled outside of `adapted`. All steps are differentiable.
+    name: what the user called it. native_size: side in pixels it was trained at. has_adapter: the
+    network has a LoRA adapter, disabled outside of `adapted`. denoises: it is run at several noise
+    levels; without, once an image, and PeakKL has nothing to compare. first_image_token: where the
+    image's tokens begin among those of an attention layer. All steps are differentiable.
     """
 
     has_adapter = False
+    denoises = False
+    first_image_token = 0
 
-    def __init__(
-        self, name: str, native_size: int, network: nn.Module, autoencoder: AutoencoderKL
-    ) -> None:
+    def __init__(self, name: str, native_size: int, network: nn.Module) -> None:
         """Put the parts together."""
         self.name = name
         self.native_size = native_size
         self.network = network.eval()
-        self.autoencoder = autoencoder.eval()
 
     @property
     def device(self) -> torch.device:
         """The device of the network."""
         return next(self.network.parameters()).device
+
+    @contextmanager
+    def adapted(self) -> Iterator[None]:
+        """Let the network have its adapter for a while.
+
+        Attention is looked into without it: it was trained on edges of that very attention.
+        """
+        if self.has_adapter:
+            self.switch_adapter(True)
+        try:
+            yield
+        finally:
+            if self.has_adapter:
+                self.switch_adapter(False)
+
+    def add_adapter(self, config: LoraConfig, name: str) -> None:
+        """Give the network a new LoRA, enabled."""
+        self.network.add_adapter(config, name)
+        self.has_adapter = True
+
+    def switch_adapter(self, on: bool) -> None:
+        """Enable or disable the LoRA."""
+        if on:
+            self.network.enable_adapters()
+        else:
+            self.network.disable_adapters()
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Keep less for the backward pass and compute it again there."""
+        self.network.enable_gradient_checkpointing()
+
+    @property
+    @abstractmethod
+    def pixels_per_latent(self) -> int:
+        """Pixels along a side of the image that one latent stands for."""
+
+    @abstractmethod
+    def probe(self) -> torch.Tensor:
+        """Return small latents of zeros (1, C, h, w) that the network can be run on."""
+
+    @abstractmethod
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Encode (B, 3, S, S) in [-1, 1] to what the network takes, (B, C, h, w), float32."""
+
+    @abstractmethod
+    def attention_layers(self) -> dict[str, nn.Module]:
+        """Return the self-attention modules by name, in the order they run."""
+
+    @abstractmethod
+    def feature_layers(self) -> list[tuple[str, float]]:
+        """Return the self-attention modules that edges are generated from, with their scale.
+
+        A scale of 2 means that its map is doubled in size.
+        """
+
+    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Return the latents at a timestep in 0 .. 999, by the family's own rule, float32."""
+        return latents  # of a network that sees none
+
+    @abstractmethod
+    def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
+        """Run the network once on (B, C, h, w), float32.
+
+        What it returns is the family's affair: see `Denoiser.predict`.
+        """
+
+    @abstractmethod
+    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
+        """Return (h, w) of the image's tokens at full resolution for latents (B, C, h, w)."""
+
+
+class Denoiser(Backbone):
+    """A text-to-image model: a denoiser with its autoencoder, noising rule and empty prompt."""
+
+    denoises = True
+
+    def __init__(
+        self, name: str, native_size: int, network: nn.Module, autoencoder: AutoencoderKL
+    ) -> None:
+        """Put the parts together; autoencoder: from images to latents."""
+        super().__init__(name, native_size, network)
+        self.autoencoder = autoencoder.eval()
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Encode (B, 3, S, S) in [-1, 1] to the scaled posterior mean (B, C, S/8, S/8), float32."""
@@ -54,30 +149,10 @@ class Backbone(ABC):
         """Pixels along a side of the image that one latent stands for."""
         return 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
 
-    @contextmanager
-    def adapted(self) -> Iterator[None]:
-        """Let the network have its adapter for a while.
-
-        Attention is looked into without it: it was trained on edges of that very attention.
-        """
-        if self.has_adapter:
-            self.network.enable_adapters()
-        try:
-            yield
-        finally:
-            if self.has_adapter:
-                self.network.disable_adapters()
-
-    @abstractmethod
-    def attention_layers(self) -> dict[str, nn.Module]:
-        """Return the self-attention modules by name, in the order they run."""
-
-    @abstractmethod
-    def feature_layers(self) -> list[tuple[str, float]]:
-        """Return the self-attention modules that edges are generated from, with their scale.
-
-        A scale of 2 means that its map is doubled in size.
-        """
+    def probe(self) -> torch.Tensor:
+        """Return latents of zeros (1, C, 16, 16), which can be halved twice."""
+        channels = self.autoencoder.config.latent_channels
+        return torch.zeros(1, channels, PROBE_SIDE, PROBE_SIDE, device=self.device)
 
     @abstractmethod
     def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
@@ -99,7 +174,3 @@ class Backbone(ABC):
         self, noisy: torch.Tensor, prediction: torch.Tensor, timestep: int
     ) -> torch.Tensor:
         """Return the estimate of the clean latents from what `predict` returned, float32."""
-
-    @abstractmethod
-    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
-        """Return (h, w) of the image's tokens at full resolution for latents (B, C, h, w)."""

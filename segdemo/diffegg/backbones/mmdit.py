@@ -6,12 +6,10 @@ import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel
 from torch import nn
 
-from segdemo.diffegg.backbones.base import Backbone
-
-FEATURE_SCALES = (2.0, 1.0, 0.5, 0.25)  # of the tokens, which all have one size (as ViTDet)
+from segdemo.diffegg.backbones.base import Denoiser, spread_scales
 
 
-class MMDiTBackbone(Backbone):
+class MMDiTBackbone(Denoiser):
     """Stable Diffusion 3 and 3.5: image and text tokens in one attention, flow matching."""
 
     def __init__(
@@ -58,11 +56,7 @@ class MMDiTBackbone(Backbone):
 
     def feature_layers(self) -> list[tuple[str, float]]:
         """Return the joint attention of four blocks, evenly spaced; the earliest is the finest."""
-        count, levels = len(self.network.transformer_blocks), len(FEATURE_SCALES)
-        return [
-            (f"transformer_blocks.{max(0, (i + 1) * count // levels - 1)}.attn", scale)
-            for i, scale in enumerate(FEATURE_SCALES)
-        ]
+        return spread_scales([name for name in self.attention_layers() if name.endswith(".attn")])
 
     def target(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return noise minus clean latents."""

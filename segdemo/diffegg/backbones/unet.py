@@ -6,11 +6,11 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch import nn
 
-from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.backbones.base import Denoiser
 from segdemo.diffusion import add_noise, predict_clean
 
 
-class UNetBackbone(Backbone):
+class UNetBackbone(Denoiser):
     """Stable Diffusion 1, 2, Turbo, XL and our own small model."""
 
     def __init__(

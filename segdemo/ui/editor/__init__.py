@@ -36,6 +36,7 @@ def mask_editor(
     elem_id: str,
     server_functions: Sequence[Callable[..., Any]],
     rip_presets: Mapping[str, Sequence[Mapping[str, Any]]],
+    preset_titles: Mapping[str, str],
     sources: Sequence[Sequence[str]],
     methods: Sequence[Sequence[str]],
     debug: bool = False,
@@ -52,6 +53,7 @@ def mask_editor(
         server_functions: The functions above.
         rip_presets: RIP's parameters by name of the preset, the first is the default; each is
             {"name", "label", "help", "low", "high", "unit", "step", "value"}.
+        preset_titles: What each preset runs, by its name.
         sources: Where edges can come from: [value, label].
         methods: What can propose first masks: [value, label].
         debug: Whether the element shows its state and timings to benchmarks (`maskEditor`).
@@ -66,6 +68,7 @@ def mask_editor(
         elem_id=elem_id,
         server_functions=list(server_functions),
         rip_presets={name: [dict(one) for one in some] for name, some in rip_presets.items()},
+        preset_titles=dict(preset_titles),
         sources=[list(entry) for entry in sources],
         methods=[list(entry) for entry in methods],
         debug=debug,

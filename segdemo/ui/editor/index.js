@@ -2,6 +2,7 @@
 import * as actions from "./input/actions.js";
 import * as keyboard from "./input/keyboard.js";
 import * as pointer from "./input/pointer.js";
+import * as prompting from "./input/prompting.js";
 import * as splits from "./input/splits.js";
 import * as edges from "./panels/edges.js";
 import * as help from "./panels/help.js";
@@ -17,7 +18,7 @@ import { attach } from "./view/page.js";
 import { emit, find, reset, state, timings } from "./view/state.js";
 import * as viewport from "./view/viewport.js";
 
-const PARTS = [viewport, drawing, saving, actions, splits, pointer, keyboard, toolbar, queue,
+const PARTS = [viewport, drawing, saving, actions, splits, prompting, pointer, keyboard, toolbar, queue,
   instances, edges, proposals, help, sessions, messages];
 
 // host: {element, props, server, trigger, watch} of Gradio's component.

@@ -252,7 +252,7 @@ class InspectHandlers:
         return f"{self._line(kept)} {place.words}".rstrip() if kept else place.words or FIRST_STEP
 
     def _line(self, kept: KeptTrace) -> str:
-        done, total = len(kept.curve.timesteps), len(kept.settings.timesteps)
+        done, total = len(kept.curve.timesteps), len(kept.grid)
         return self._summary(kept) if done == total else f"Step {done} of {total} ..."
 
     def _shown(self, values: Values, kept: KeptTrace) -> Updates:

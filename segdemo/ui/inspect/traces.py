@@ -54,6 +54,12 @@ class KeptTrace:
     seconds: float
 
     @property
+    def grid(self) -> tuple[int, ...]:
+        """The timesteps that are run: of a backbone that sees no noise, the only one there is."""
+        planned = self.settings.timesteps
+        return planned if self.curve.timesteps[0] == planned[0] else self.curve.timesteps
+
+    @property
     def stem(self) -> str:
         """Return what its exported files begin with."""
         return file_stem(self.name)

@@ -46,6 +46,8 @@ def summary(trace: KeptTrace | AttentionTrace, device: str, seconds: float) -> s
         device,
         f"{seconds:.1f} s",
     ]
+    if count == 1:
+        return ", ".join(parts) + ". One step has no curve."
     if trace.curve.no_peak:
         return ", ".join(parts) + ". No gap is above zero: PeakKL chooses nothing."
     return ", ".join(parts) + f". PeakKL chooses timestep {trace.curve.peak_timestep}."
@@ -60,7 +62,7 @@ def curves_value(kept: KeptTrace | None, pinned: PinnedCurve | None) -> dict[str
     run = {
         "key": kept.folder.name,
         "name": _run_name(kept),
-        "grid": list(kept.settings.timesteps),
+        "grid": list(kept.grid),
         "timesteps": list(curve.timesteps),
         "gaps": list(curve.gaps),
         "ratios": list(kept.ratios),

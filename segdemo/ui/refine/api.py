@@ -1,4 +1,4 @@
-"""The endpoint `/refine`, for programs: one photo with its masks in, repaired masks out."""
+"""Endpoints for programs: `/refine` repairs a photo's masks, `/prompt` finds what a box means."""
 
 # No `from __future__ import annotations`: Gradio reads the types of an endpoint's results as
 # objects, not as text
@@ -8,24 +8,27 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from segdemo.annotations import MaskFormat
+from segdemo.annotations import ClassList, MaskFormat
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import EdgeMap, InputError, RGBImage
 from segdemo.edge_files import gradient_edges, read_edge_map
-from segdemo.images import load_rgb
+from segdemo.files import write_png
+from segdemo.images import load_rgb, to_grey
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.settings import PRESETS
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import MODEL_RUNS
+from segdemo.ui.kept_files import download_folder, file_stem
 from segdemo.ui.refine.export import write_as_one_file
 from segdemo.ui.refine.opening import read_masks_of_one
+from segdemo.ui.refine.prompts import read_prompt
 from segdemo.ui.uploads import Upload, received, served, upload_name
 
 EDGE_SOURCES = ("diffegg", "diffdis", "gradient")
 
 
 def build_refine_api(assistant: AnnotationAssistant) -> None:
-    """Offer `/refine`."""
+    """Offer `/refine` and `/prompt`."""
 
     def refine(
         photo: gr.FileData,
@@ -33,24 +36,52 @@ def build_refine_api(assistant: AnnotationAssistant) -> None:
         edge: gr.FileData | None = None,
         edge_source: str = "diffegg",
         preset: str = "careful",
-        mask_format: str = "coco",
+        mask_format: str = "",
+        classes: str = "",
+        stuff: str = "",
     ) -> tuple[gr.FileData, dict[str, Any]]:
-        """Split merged and join broken instance masks of one image along edges (RIP).
+        """Split merged and join broken instance masks of one image along edges.
 
         masks: COCO JSON, label PNG, NPZ, YOLO, LabelMe or a zip. edge: a PNG of edges, or none:
         then edge_source finds them: diffegg (the backbone's edge generator, else EdgeKL), another
         embedded edge generator by its model's name (small: annotation-free), diffdis or gradient.
-        preset: careful (region merging, joins nothing), or the paper's random walk: robust (gaps
-        closed) or paper (edges as they are). mask_format: coco, coco-polygons, panoptic, indexed,
-        npz, yolo, labelme or cutouts; several files come as one zip. Returns the file and how many
-        masks were split, joined and dropped.
+        preset: careful (region merging, not in the paper), or RIP, the paper's random walk: robust
+        (gaps of edges closed) or paper (edges as they are). mask_format: coco (default), coco-
+        polygons, panoptic (default of class maps), indexed, npz, yolo, labelme or cutouts; several
+        files come as one zip. classes: masks are a class map, a PNG of class numbers: voc, coco,
+        coco-ids, or names, one a line; instances are found class by class, 255 is void. stuff:
+        names of classes without instances, separated by commas. Returns the file and how many masks
+        were split, joined and dropped.
         """
         with user_errors():
             given = received(photo), received(masks), received(edge)
-            file, info = _refine(assistant, *given, edge_source, preset, mask_format)
+            listed = read_classes(classes, stuff)
+            file, info = _refine(assistant, *given, edge_source, preset, mask_format, listed)
             return served(file), info
 
+    def prompt(
+        photo: gr.FileData,
+        box: list[float] | None = None,
+        clicks: list[list[float]] | None = None,
+    ) -> tuple[gr.FileData, dict[str, Any]]:
+        """Find the object in a box or under clicks.
+
+        box: left, top, right, bottom in pixels. clicks: x, y, and 1 on the object or 0 beside it,
+        each. Returns the mask (8-bit PNG of the photo's size, soft) and a score from 0 to 1.
+        """
+        with user_errors():
+            given = received(photo)
+            if given is None:
+                raise InputError("Send an image as `photo`.")
+            name = upload_name(given)
+            image = load_rgb(given["path"], name)
+            (found,) = assistant.prompt(image, [read_prompt(box, clicks)])
+            file = download_folder() / f"{file_stem(name)}_mask.png"
+            write_png(to_grey(found.mask), file)
+            return served(file), {"name": name, "score": round(found.score, 3)}
+
     gr.api(refine, api_name="refine", **MODEL_RUNS)
+    gr.api(prompt, api_name="prompt", **MODEL_RUNS)
 
 
 def _refine(
@@ -61,12 +92,17 @@ def _refine(
     edge_source: str,
     preset: str,
     mask_format: str,
+    classes: ClassList | None,
 ) -> tuple[Path, dict[str, Any]]:
-    """Split and merge the masks of one photo along edges; the file, and what happened."""
+    """Split and merge the masks of one photo along edges; the file, and what happened.
+
+    classes: of a class map, None for masks of instances.
+    """
     if photo is None or masks is None:
         raise InputError("Send an image as `photo` and its masks as `masks`.")
     if preset not in PRESETS:
         raise InputError(f"Preset {preset[:40]!r}: choose one of {', '.join(PRESETS)}.")
+    mask_format = mask_format or ("panoptic" if classes else "coco")
     wanted = next((known for known in get_args(MaskFormat) if known == mask_format), None)
     if wanted is None:
         known = ", ".join(get_args(MaskFormat))
@@ -74,13 +110,13 @@ def _refine(
     name = upload_name(photo)
     image = load_rgb(photo["path"], name)
     size = (image.shape[0], image.shape[1])
-    given, notes = read_masks_of_one(masks, name, size)
+    given, read = read_masks_of_one(masks, name, size, classes)
     if edge is None:
         edges = edges_by(assistant, image, edge_source)
     else:
         edges = read_edge_map(Path(edge["path"]), size, upload_name(edge))
-    repaired, repair = refine_instances(given, edges.probability, PRESETS[preset])
-    file, losses = write_as_one_file({name: repaired}, wanted, {name: image})
+    repaired, repair = refine_instances(given, edges.probability, PRESETS[preset], read.stuff)
+    file, losses = write_as_one_file({name: repaired}, wanted, {name: image}, read.stuff)
     return file, {
         "name": name,
         "edges": edges.origin,
@@ -89,8 +125,21 @@ def _refine(
         "joined": repair.joined,
         "dropped": repair.dropped,
         "instances": repair.instances,
-        "losses": [*notes, *losses],
+        "losses": [*read.sentences(), *losses],
     }
+
+
+def read_classes(text: str, stuff: str) -> ClassList | None:
+    """Return the classes of class maps; None for no text: masks of instances. Raises InputError.
+
+    text: see `ClassList.of_text`. stuff: names of classes without instances, with commas between.
+    """
+    names = [name.strip() for name in stuff.split(",") if name.strip()]
+    if text:
+        return ClassList.of_text(text, names)
+    if names:
+        raise InputError("Stuff names classes of class maps: say which classes these have.")
+    return None
 
 
 def edges_by(assistant: AnnotationAssistant, image: RGBImage, source: str) -> EdgeMap:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from segdemo.annotations import InstanceRuns, MaskFormat, write_masks
@@ -50,7 +50,8 @@ def export_masks(
         images = ImagesByName(
             {session.names[index]: session.file(index, PHOTO) for index in chosen}
         )
-    file, losses = write_as_one_file(masks, mask_format, images)
+    stuff = [session.classes[number] for number in session.stuff if number in session.classes]
+    file, losses = write_as_one_file(masks, mask_format, images, stuff)
     losses = [*damaged, *losses]
     if any(UNLABELLED in own.names.values() for own in masks.values()):
         losses.append(f'Instances without a class are called "{UNLABELLED}".')
@@ -61,6 +62,7 @@ def write_as_one_file(
     masks: Mapping[str, InstanceMasks] | Mapping[str, InstanceRuns],
     mask_format: MaskFormat,
     images: Mapping[str, RGBImage] | None,
+    stuff: Collection[str] = (),
 ) -> tuple[Path, list[str]]:
     """Write masks by image name, several files as one zip; see `write_masks`."""
     folder = download_folder()
@@ -68,7 +70,7 @@ def write_as_one_file(
     stem = f"{file_stem(names[0]) if len(names) == 1 else 'masks'}_{mask_format}"
     single = mask_format in ONE_FILE
     inside = folder / "export" / (f"{stem}.json" if single or mask_format == "panoptic" else stem)
-    losses = write_masks(masks, inside, mask_format, images)
+    losses = write_masks(masks, inside, mask_format, images, stuff=stuff)
     if single:
         return inside, losses
     files = sorted(path for path in (folder / "export").rglob("*") if path.is_file())

@@ -18,7 +18,7 @@ from segdemo.rip.settings import RIPSettings, with_changes
 from segdemo.ui.errors import UNEXPECTED, public_words, user_errors, without_folders
 from segdemo.ui.events import StopSignal, Updates
 from segdemo.ui.examples import MERGED_MASKS
-from segdemo.ui.refine.api import edges_by
+from segdemo.ui.refine.api import edges_by, read_classes
 from segdemo.ui.refine.messages import (
     Message,
     edges_message,
@@ -38,6 +38,8 @@ PROPOSALS = [
     *([name, f"{method.title} with a DINO model"] for name, method in METHODS.items()),
 ]
 EDGE_WORDS = {"diffdis": "DiffDIS", "gradient": "gradient"}
+
+OWN_CLASSES = "own"  # the classes of class maps are those of a list
 
 FOLDED = gr.update(open=False)  # so that the canvas comes into view
 
@@ -123,19 +125,25 @@ class RefineHandlers:
         photos: list[Upload] | None,
         masks: list[Upload] | None,
         edges: list[Upload] | None,
+        classes: str | None = None,
+        own_classes: str | None = None,
+        stuff: str | None = None,
     ) -> Updates:
-        """Open files in the session, or in a new one."""
+        """Open files in the session, or in a new one; for `classes` see `read_classes`."""
         with user_errors():
+            # what was written for class maps says nothing of instances
+            text = (own_classes or " ") if classes == OWN_CLASSES else (classes or "")
+            listed = read_classes(text, (stuff or "") if classes else "")
             if not (photos or masks):
                 raise InputError("There is no photo yet: add photos first, then press Open.")
             session = self._store.open_or_create(token)
             if not photos:
-                index, lines = add_masks(session, masks or [])
+                index, lines = add_masks(session, masks or [], listed)
                 return self._tab.show(session, index) | {
                     self._report: without_folders(" ".join(lines))
                 }
             before, first = len(session), len(session.names)
-            lines = open_files(session, photos, masks or [], edges or [])
+            lines = open_files(session, photos, masks or [], edges or [], listed)
             count = len(session) - before
             words = "1 photo opened." if count == 1 else f"{count} photos opened."
             return self._tab.show(session, first) | {
@@ -241,10 +249,10 @@ class RefineHandlers:
         return edges_message(picture, index, f"Edges found by {words}.")
 
     def _preview(self, data: Message) -> Message:
-        _, index, picture = self._picture(data)
+        session, index, picture = self._picture(data)
         if picture.revision != int(data["revision"]):
             raise InputError("The last edits have not arrived yet: press Preview again.")
-        proposals = picture.preview(read_rip_settings(data))
+        proposals = picture.preview(read_rip_settings(data), session.stuff)
         return proposals_message(picture, index, proposals)
 
     def _propose(self, data: Message) -> Message:

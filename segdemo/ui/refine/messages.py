@@ -38,6 +38,7 @@ def picture_message(session: Session, index: int, note: str | None = None) -> Me
         note=" ".join(part for part in (note, picture.damage) if part) or None,
         queue=_with_thumbnails(session, queue_of(session)),
         classes={str(number): name for number, name in session.classes.items()},
+        stuff=sorted(session.stuff),
         picture={
             "index": index,
             "lease": picture.take_lease(),
@@ -75,7 +76,7 @@ def proposals_message(picture: EditedImage, index: int, proposals: Proposals) ->
         }
         for change in proposals.changes
     ]
-    note = None if changes else "RIP proposes no split, merge or drop with these edges."
+    note = None if changes else "No split, merge or drop is proposed with these edges."
     return _message(
         "proposals",
         picture=index,

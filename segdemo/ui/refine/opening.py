@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import filecmp
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from segdemo.annotations import InstanceRuns, Instances, MasksRead, read_masks
+from segdemo.annotations import ClassList, InstanceRuns, Instances, MasksRead, read_masks
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.edge_files import read_edge_map
 from segdemo.editing.sessions import Session
 from segdemo.files import ImageFile
 from segdemo.images import load_rgb
+from segdemo.rip.semantic import split_into_regions
 from segdemo.ui.kept_files import new_folder
 from segdemo.ui.uploads import Upload, collect, upload_name
 
@@ -27,10 +29,15 @@ Size = tuple[int, int]
 
 
 def open_files(
-    session: Session, photos: Sequence[Upload], masks: Sequence[Upload], edges: Sequence[Upload]
+    session: Session,
+    photos: Sequence[Upload],
+    masks: Sequence[Upload],
+    edges: Sequence[Upload],
+    classes: ClassList | None = None,
 ) -> list[str]:
     """Add photos with their masks and edges to a session; returns what to tell, a line each.
 
+    classes: masks are class maps with these, each connected region of a thing class an instance.
     What cannot be used is a line and the rest is opened. Raises InputError where nothing is.
     """
     pictures, notes = collect(list(photos), new_folder())
@@ -46,12 +53,13 @@ def open_files(
             continue
         sizes[picture.name] = (image.shape[0], image.shape[1])
     readable = [picture for picture in pictures if picture.name in sizes]
-    found: dict[str, Instances] = {**_masks_of(masks, sizes, lines)}
+    masks_read, stuff = _masks_of(masks, sizes, lines, classes)
+    found: dict[str, Instances] = {**masks_read}
     opened = 0
     for picture in readable:
         own = found.get(picture.name, _none(sizes[picture.name]))
         try:
-            losses = session.add(picture.name, own, files[picture.name])
+            losses = session.add(picture.name, own, files[picture.name], stuff)
         except InputError as error:
             lines.append(str(error))
             continue
@@ -65,10 +73,13 @@ def open_files(
     return lines
 
 
-def add_masks(session: Session, masks: Sequence[Upload]) -> tuple[int, list[str]]:
+def add_masks(
+    session: Session, masks: Sequence[Upload], classes: ClassList | None = None
+) -> tuple[int, list[str]]:
     """Add masks to the images that are open, matched by name; one undo step each.
 
-    Returns the first image that got some, and what to tell. Raises InputError where none did.
+    classes: see `open_files`. Returns the first image that got some, and what to tell. Raises
+    InputError where none did.
     """
     if not len(session):
         raise InputError("There is no photo yet: add photos first, then press Open.")
@@ -80,10 +91,11 @@ def add_masks(session: Session, masks: Sequence[Upload]) -> tuple[int, list[str]
         except InputError as error:
             lines.append(f"{session.names[index]}: {error}")
     first = -1
-    for name, own in _masks_of(masks, sizes, lines).items():
+    found, stuff = _masks_of(masks, sizes, lines, classes)
+    for name, own in found.items():
         index = session.names.index(name)
         try:
-            losses = session.add_masks(index, own)
+            losses = session.add_masks(index, own, stuff)
         except InputError as error:
             lines.append(str(error))
             continue
@@ -111,47 +123,69 @@ def add_photo(session: Session, photo: Path, name: str) -> int:
     return len(session.names) - 1
 
 
-def read_masks_of_one(upload: Upload, photo: str, size: Size) -> tuple[InstanceMasks, list[str]]:
+def read_masks_of_one(
+    upload: Upload, photo: str, size: Size, classes: ClassList | None = None
+) -> tuple[InstanceMasks, MasksRead]:
     """Read the masks of one photo, whatever their file is called; raises InputError.
 
-    Returns also what was left out or changed, a sentence each.
+    classes: see `open_files`. Returns also all that was read, with its notes and stuff.
     """
     name = upload_name(upload)
-    masks = _read(upload, name, {photo: size})
+    masks = _read(upload, name, {photo: size}, classes)
     if photo not in masks:
         raise InputError(f"{name} has no masks for {photo}: names must agree.")
-    return masks[photo], masks.sentences()
+    return masks[photo], masks
 
 
 def _masks_of(
-    uploads: Sequence[Upload], sizes: dict[str, Size], lines: list[str]
-) -> dict[str, InstanceRuns]:
+    uploads: Sequence[Upload],
+    sizes: dict[str, Size],
+    lines: list[str],
+    classes: ClassList | None,
+) -> tuple[dict[str, InstanceRuns], frozenset[str]]:
+    """Return masks by photo, and the names of classes without instances."""
     found: dict[str, InstanceRuns] = {}
+    stuff: frozenset[str] = frozenset()
     for upload in uploads:
         name = upload_name(upload)
         try:
-            masks = _read(upload, name, sizes)
+            masks = _read(upload, name, sizes, classes)
         except InputError as error:
             lines.append(str(error))
             continue
         lines += masks.sentences()
+        stuff |= masks.stuff
         if not masks:
             lines.append(f"{name} has no masks for these photos: names must agree.")
         for key, own in masks.runs.items():
             if key in found:
                 lines.append(f"{name} has masks for {key}, which has some already: left out.")
             found.setdefault(key, own)
-    return found
+    return found, stuff
 
 
-def _read(upload: Upload, name: str, sizes: dict[str, Size]) -> MasksRead:
+def _read(
+    upload: Upload, name: str, sizes: dict[str, Size], classes: ClassList | None
+) -> MasksRead:
     """Read one file of masks; with a single photo its name does not matter."""
+    masks = _read_named(upload, name, sizes, classes)
+    if classes is None:
+        return masks
+    regions = {
+        key: InstanceRuns.of(split_into_regions(own, masks.stuff)) for key, own in masks.items()
+    }
+    return replace(masks, runs=regions)
+
+
+def _read_named(
+    upload: Upload, name: str, sizes: dict[str, Size], classes: ClassList | None
+) -> MasksRead:
     path = Path(upload["path"])
-    masks = read_masks(path, sizes, name=name)
+    masks = read_masks(path, sizes, classes, name)
     if masks or len(sizes) != 1:
         return masks
     ((photo, size),) = sizes.items()
-    anywhere = read_masks(path, None, name=name)
+    anywhere = read_masks(path, None, classes, name)
     if len(anywhere) != 1:
         return masks
     (unnamed,) = anywhere.runs.values()
@@ -161,7 +195,7 @@ def _read(upload: Upload, name: str, sizes: dict[str, Size]) -> MasksRead:
             f"{name} is {width} x {height}, {photo} {size[1]} x {size[0]}: export the masks at the "
             "photo's size."
         )
-    return MasksRead({photo: unnamed}, anywhere.notes)
+    return replace(anywhere, runs={photo: unnamed})
 
 
 def _add_edges(

@@ -10,23 +10,31 @@ import base64
 import binascii
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from segdemo.datatypes import InputError, Labels
+import numpy as np
+
+from segdemo.datatypes import InputError, Labels, RGBImage
 from segdemo.editing import shapes
 from segdemo.editing.image import Change, EditedImage, EditLockLostError, RevisionConflictError
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
 from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.storage import Instance
+from segdemo.images import load_rgb
+from segdemo.prompting.interface import PromptedMask
+from segdemo.prompting.prompts import Prompt
 from segdemo.ui.errors import UNEXPECTED, public_words
 from segdemo.ui.refine.messages import described, queue_of
-from segdemo.ui.refine.opening import THUMBNAIL
+from segdemo.ui.refine.opening import PHOTO, THUMBNAIL
+from segdemo.ui.refine.prompts import read_prompt
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
+AskPrompter = Callable[[RGBImage, Sequence[Prompt]], list[PromptedMask]]
 
 LARGEST_PACKET = 32 * 2**20  # characters of base64; a whole map of 24 megapixels needs less
 MOST_SESSIONS = 100  # told of at once
@@ -38,9 +46,10 @@ logger = logging.getLogger(__name__)
 class EditorService:
     """The server functions of the mask editor, over a store of sessions."""
 
-    def __init__(self, store: SessionStore) -> None:
-        """Serve the sessions of a store."""
-        self._store = store
+    def __init__(self, store: SessionStore, prompt: AskPrompter) -> None:
+        """Serve the sessions of a store; prompt: see `AnnotationAssistant.prompt`."""
+        self._store, self._prompt = store, prompt
+        self._last_image: tuple[Path, RGBImage] | None = None
 
     @property
     def functions(self) -> list[Callable[[Request], Answer]]:
@@ -55,6 +64,7 @@ class EditorService:
             self.rename_session,
             self.delete_session,
             self.remove_image,
+            self.prompt,
         )
         return [_answering(function) for function in own]
 
@@ -114,6 +124,26 @@ class EditorService:
         change = picture.accept(chosen, int(request["revision"]))
         return _changed(change)
 
+    def prompt(self, request: Request) -> Answer:
+        """Return the mask of the object that a box or clicks mean; nothing is changed."""
+        session, picture = self._find(request)
+        prompt = _read_prompt(request, picture)
+        file = session.file(int(request["picture"]), PHOTO)
+        if self._last_image is None or self._last_image[0] != file:
+            self._last_image = file, load_rgb(file, picture.name)
+        (found,) = self._prompt(self._last_image[1], [prompt])
+        mask = found.mask > 0.5
+        if not mask.any():
+            raise InputError("No object was found there: drag a box around it.")
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+        inside = mask[top:bottom, left:right].astype("<u2")
+        return {
+            "box": [int(side) for side in (left, top, right, bottom)],
+            "labels": base64.b64encode(pack(inside)).decode(),
+            "score": round(found.score, 3),
+        }
+
     def list_sessions(self, request: Request) -> Answer:
         """Tell of the sessions whose tokens the browser keeps; what is not here is told as gone."""
         tokens = [token for token in request["tokens"] if isinstance(token, str)]
@@ -156,6 +186,20 @@ class EditorService:
         picture = session.image(int(request["picture"]))
         picture.check_lease(request.get("lease"))
         return session, picture
+
+
+def _read_prompt(request: Request, picture: EditedImage) -> Prompt:
+    """Read what the editor asks about an image: box, clicks, and the mask so far."""
+    given, mask = request.get("mask"), None
+    if given is not None:
+        left, top, right, bottom = (int(side) for side in given["box"])
+        height, width = picture.size
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+            raise InputError(DAMAGED)
+        mask = np.zeros(picture.size, np.float32)
+        inside = unpack_labels(_bytes(given["labels"]), bottom - top, right - left)
+        mask[top:bottom, left:right] = inside > 0
+    return read_prompt(request.get("box"), request.get("clicks"), mask)
 
 
 Operation = Callable[[Labels, list[int], Mapping[str, Any], EditedImage], Labels]

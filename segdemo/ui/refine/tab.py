@@ -12,7 +12,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import InputError
 from segdemo.editing.sessions import DAY, SessionStore
 from segdemo.images import SUFFIXES
-from segdemo.rip.settings import PRESETS
+from segdemo.rip.settings import PRESET_TITLES, PRESETS
 from segdemo.ui.editor import mask_editor
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import (
@@ -27,20 +27,35 @@ from segdemo.ui.events import (
 from segdemo.ui.forms import label_of
 from segdemo.ui.refine.api import build_refine_api
 from segdemo.ui.refine.export import FORMATS, SCOPES, export_masks
-from segdemo.ui.refine.handlers import PROPOSALS, RefineHandlers, RefineTab, edge_sources
+from segdemo.ui.refine.handlers import (
+    OWN_CLASSES,
+    PROPOSALS,
+    RefineHandlers,
+    RefineTab,
+    edge_sources,
+)
 from segdemo.ui.refine.service import EditorService
 from segdemo.ui.status_line import status_line
 
 MASK_FILES = [".json", ".png", ".npz", ".npy", ".txt", ".zip", ".tif", ".tiff", ".bmp", ".gif"]
 INTRODUCTION = (
-    "Bring photos with masks of any method. **RIP** splits what is merged along edges and joins "
-    "what is broken where none lies between; you accept or reject each change, correct the rest by "
-    "hand, and export."
+    "Bring photos with masks of any method. What is merged is split along edges, what is broken is "
+    "joined where none lies between; you accept or reject each change, correct the rest by hand, "
+    "and export."
 )
 FILES = (
     "Masks: COCO JSON, indexed or panoptic PNG, NPZ, YOLO, LabelMe, or a zip of these, matched to "
-    "the photos by name. Edge maps: PNG, white is edge, `<photo>_edge.png`."
+    "the photos by name; or class maps, PNGs of class numbers, whose regions become instances. "
+    "Edge maps: PNG, white is edge, `<photo>_edge.png`."
 )
+CLASS_MAPS = [
+    ("instances", ""),
+    ("class maps, VOC's classes", "voc"),
+    ("class maps, COCO's 80 classes", "coco"),
+    ("class maps, COCO's ids to 90", "coco-ids"),
+    ("class maps, COCO's panoptic classes", "coco-panoptic"),
+    ("class maps, own classes", OWN_CLASSES),
+]
 SAY_REFUSED = '() => { document.dispatchEvent(new Event("segdemo-refused")); }'
 # One at a time for each visitor's browser, in order: `always_last` repeats the first event's data
 EVENTS = PRIVATE | {"trigger_mode": "multiple"}
@@ -54,6 +69,9 @@ class OpenPanel:
     photos: gr.File
     masks: gr.File
     edges: gr.File
+    classes: gr.Dropdown
+    own_classes: gr.Textbox
+    stuff: gr.Textbox
     open: gr.Button
     example: gr.Button
     report: gr.HTML
@@ -75,8 +93,9 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     bring = _build_open()
     editor = mask_editor(
         "mask-editor",
-        EditorService(store).functions,
+        EditorService(store, assistant.prompt).functions,
         rip_presets(),
+        PRESET_TITLES,
         edge_sources(assistant),
         PROPOSALS,
     )
@@ -88,7 +107,15 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
     handlers = RefineHandlers(assistant, store, tab, bring.report)
     opened = bring.open.click(
         handlers.open,
-        [tab.token, bring.photos, bring.masks, bring.edges],
+        [
+            tab.token,
+            bring.photos,
+            bring.masks,
+            bring.edges,
+            bring.classes,
+            bring.own_classes,
+            bring.stuff,
+        ],
         [*tab.all, bring.report],
         preprocess=False,
         js=TOKEN_OF_BROWSER,
@@ -166,10 +193,29 @@ def _build_open() -> OpenPanel:
             masks = _files("Masks (optional)", MASK_FILES, "refine-masks")
             edges = _files("Edge maps (optional)", sorted(SUFFIXES), "refine-edges")
         with gr.Row():
+            classes = gr.Dropdown(CLASS_MAPS, value="", label="What masks are", elem_id="mask-kind")
+            own = gr.Textbox(
+                label="Classes, one a line (`number: name`, or names from 1)",
+                lines=2,
+                visible=False,
+                elem_id="own-classes",
+            )
+            stuff = gr.Textbox(
+                label="Classes without instances (stuff), such as: sky, road",
+                visible=False,
+                elem_id="stuff-classes",
+            )
+        classes.change(
+            lambda kind: (gr.update(visible=kind == OWN_CLASSES), gr.update(visible=bool(kind))),
+            classes,
+            [own, stuff],
+            **QUIET,
+        )
+        with gr.Row():
             start = gr.Button("Open", variant="primary", scale=3, elem_id="refine-open-files")
             example = gr.Button("Open the example", scale=1, min_width=160)
     report = status_line("", "refine-report")
-    return OpenPanel(panel, photos, masks, edges, start, example, report)
+    return OpenPanel(panel, photos, masks, edges, classes, own, stuff, start, example, report)
 
 
 def _files(label: str, types: list[str], elem_id: str) -> gr.File:

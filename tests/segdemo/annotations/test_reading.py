@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as mask_api
 
-from segdemo.annotations import read_masks
+from segdemo.annotations import ClassList, read_masks
 from segdemo.annotations.classes import CLASS_NAMES
 from tests.segdemo.annotations.drawing import RING, drawn
 
@@ -122,7 +122,8 @@ class TestLabelPictures:
 
     def test_class_maps_bring_their_names_and_leave_void_out(self, tmp_path: Path):
         as_png(np.array([[0, 15, 255], [1, 15, 0]], np.uint8), tmp_path / "a.png")
-        found = read_masks(tmp_path, {"a.jpg": (2, 3)}, classes="voc")["a.jpg"]
+        classes = ClassList.of("voc", [])
+        found = read_masks(tmp_path, {"a.jpg": (2, 3)}, classes)["a.jpg"]
         assert found.category_ids is not None
         assert [found.names[i] for i in found.category_ids.tolist()] == ["aeroplane", "person"]
 

@@ -31,6 +31,9 @@ def test_without_interior_the_guard_steps_in_and_says_so() -> None:
     edge = pseudo_edge(score)
     assert (edge.rule, edge.used_fallback) == ("quantile", True)
     assert (edge.labels[:, 10] == PseudoEdge.EDGE).all()
+    literal = pseudo_edge(score, "literal")
+    assert (literal.rule, literal.used_fallback) == ("literal", False)
+    assert not (literal.labels == PseudoEdge.INTERIOR).any()
 
 
 @pytest.mark.parametrize("rule", RULES)

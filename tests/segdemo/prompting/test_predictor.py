@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -59,3 +61,14 @@ def test_what_is_missing_is_said(prompter: EmbeddedPrompter) -> None:
     prompter.set_image(np.zeros((20, 20, 3), np.uint8))
     with pytest.raises(InputError, match="box or at least one click"):
         prompter.predict(Prompt())
+
+
+def test_a_click_after_an_empty_answer_looks_at_the_whole_image_again(
+    prompter: EmbeddedPrompter,
+) -> None:
+    prompter.set_image(np.random.default_rng(3).integers(0, 255, (64, 64, 3), np.uint8))
+    click = Prompt(points=np.array([[20.0, 20.0]]), labels=np.array([True]))
+    empty = replace(click, mask=np.zeros((64, 64), np.float32))
+    expected = prompter.predict(click).mask
+    assert expected.any()
+    np.testing.assert_array_equal(prompter.predict(empty).mask, expected)

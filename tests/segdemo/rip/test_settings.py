@@ -17,8 +17,8 @@ def test_presets_change_by_name_and_by_the_names_of_old_command_lines() -> None:
     assert from_pairs("careful", ["contrast=0.8", "smallest_part=0"]) == replace(
         CAREFUL, edge_contrast=0.8, min_component=0
     )
-    assert with_changes("careful", {"join": 0.2, "grid": 128.0}) == replace(
-        CAREFUL, join=0.2, grid=128
+    assert with_changes("careful", {"join_probability": 0.5, "grid": 128.0}) == replace(
+        CAREFUL, join_probability=0.5, grid=128
     )
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from segdemo.datatypes import InstanceMasks
+from segdemo.datatypes import InstanceMasks, RGBImage
 from segdemo.editing.patches import pack, unpack_labels
 from segdemo.editing.sessions import Session, SessionStore
+from segdemo.prompting.interface import PromptedMask, check_prompt
+from segdemo.prompting.prompts import Prompt
 from segdemo.rip.settings import PAPER
 from segdemo.ui.refine.messages import picture_message
-from segdemo.ui.refine.opening import THUMBNAIL, VIEW
+from segdemo.ui.refine.opening import PHOTO, THUMBNAIL, VIEW
 from segdemo.ui.refine.service import EditorService
 
 
@@ -31,6 +35,8 @@ def session(store: SessionStore, tmp_path: Path) -> Session:
     files = {name: tmp_path / name for name in (VIEW, THUMBNAIL)}
     for file in files.values():
         file.write_bytes(b"a picture")
+    files[PHOTO] = tmp_path / PHOTO
+    Image.new("RGB", (160, 120)).save(files[PHOTO], "PNG")
     opened.add("discs.png", InstanceMasks.unscored(np.stack([discs[0] | discs[1]])), files)
     edge = np.zeros((120, 160), np.float32)
     edge[:, 73:76] = 1
@@ -38,9 +44,25 @@ def session(store: SessionStore, tmp_path: Path) -> Session:
     return opened
 
 
+def find_half(image: RGBImage, prompts: Sequence[Prompt]) -> list[PromptedMask]:
+    """Answer a box with its left half and the pixels that clicks hit, as the mask so far grows."""
+    answers = []
+    for prompt in prompts:
+        check_prompt(prompt, (image.shape[0], image.shape[1]))
+        mask = np.zeros(image.shape[:2], np.float32) if prompt.mask is None else prompt.mask.copy()
+        if prompt.box is not None:
+            left, top, right, bottom = prompt.box.astype(int)
+            mask[top:bottom, left : (left + right) // 2] = 1
+        for (x, y), positive in zip(prompt.points, prompt.labels, strict=True):
+            mask[int(y), int(x)] = positive
+        answers.append(PromptedMask(mask, 0.75))
+    return answers
+
+
 @pytest.fixture
 def call(store: SessionStore, session: Session) -> Any:
-    functions = {function.__name__: function for function in EditorService(store).functions}
+    service = EditorService(store, find_half)
+    functions = {function.__name__: function for function in service.functions}
 
     def called(name: str, **request: Any) -> dict[str, Any]:
         return functions[name]({"token": session.token, "picture": 0, **request})
@@ -138,7 +160,7 @@ def test_a_proposal_is_accepted_and_told(call: Any, session: Session) -> None:
     proposals = session.image(0).preview(PAPER)
     assert [change.text for change in proposals.changes] == ["split 1 into 2 parts"]
     answer = call("accept", proposals=[0], revision=0)
-    assert answer["note"] == "RIP: split 1 into 2 parts."
+    assert answer["note"] == "Accepted: split 1 into 2 parts."
     assert session.image(0).count == 2
     assert "edited since" in call("accept", proposals=[0], revision=1)["error"]
     assert "not there any more" in call("accept", proposals=[4], revision=1)["error"]
@@ -209,3 +231,31 @@ def test_one_damaged_image_is_marked_and_the_others_are_shown(
     queue = picture_message(session, 0)["queue"]
     assert [row["state"] for row in queue] == ["new", "damaged"]
     assert "b.png" in queue[1]["damage"]
+
+
+def test_a_box_and_clicks_get_a_mask_and_change_nothing(call: Any, session: Session) -> None:
+    answer = call("prompt", box=[10, 20, 30, 40], clicks=[])
+    assert (answer["box"], answer["score"]) == ([10, 20, 20, 40], 0.75)
+    so_far = {"box": answer["box"], "labels": answer["labels"]}
+    answer = call("prompt", box=None, clicks=[[50.5, 30.5, True], [10.5, 20.5, False]], mask=so_far)
+    assert answer["box"] == [10, 20, 51, 40]
+    mask = unpack_labels(base64.b64decode(answer["labels"]), 20, 41)
+    assert mask.sum() == 200
+    assert mask[0, 0] == 0
+    assert session.image(0).revision == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({}, "give a box or at least one click"),
+        ({"box": [1, 2, 3]}, "A box is four numbers"),
+        ({"box": [500, 2, 600, 9]}, "holds no pixel of the 160 x 120 image"),
+        ({"clicks": [[1, 2]]}, "a click three"),
+        ({"clicks": [[float("nan"), 2, 1]]}, "must be numbers"),
+        ({"clicks": [[5, 5, 0]]}, "No object was found"),
+        ({"box": [1, 2, 9, 9], "mask": {"box": [0, 0, 900, 9], "labels": ""}}, "damaged"),
+    ],
+)
+def test_prompts_that_make_no_sense_are_said(call: Any, wrong: dict[str, Any], said: str) -> None:
+    assert said in call("prompt", **wrong)["error"]

@@ -62,11 +62,33 @@ def test_without_an_edge_map_one_is_found(client: Client, files: dict[str, Path]
     assert zipfile.ZipFile(file).namelist() == ["photo_indexed/photo.png"]
 
 
+def test_a_class_map_becomes_a_panoptic_map(
+    client: Client, files: dict[str, Path], tmp_path: Path
+) -> None:
+    class_map = np.where(np.asarray(Image.open(files["masks"])) > 0, 15, 0).astype(np.uint8)
+    class_map[100:, 140:] = 255
+    Image.fromarray(class_map).save(tmp_path / "map.png")
+    file, info = client.predict(
+        *(handle_file(file) for file in (files["photo"], tmp_path / "map.png", files["edge"])),
+        preset="paper",
+        classes="voc",
+        stuff="background",
+        api_name="/refine",
+    )
+    assert (info["split"], info["instances"]) == (1, 2)
+    with zipfile.ZipFile(file) as packed:
+        content = json.loads(packed.read("photo_panoptic.json"))
+    assert [one["category_id"] for one in content["annotations"][0]["segments_info"]] == [15, 15, 0]
+    stuff = [one["name"] for one in content["categories"] if not one["isthing"]]
+    assert stuff == ["background"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
         ({"preset": "best"}, "choose one of careful, robust, paper"),
         ({"mask_format": "bmp"}, "choose one of coco"),
+        ({"classes": "voc", "stuff": "sky"}, "Stuff sky is not a class of voc"),
         ({"edge_source": "canny"}, "choose one of diffegg, diffdis, gradient, small"),
     ],
 )
@@ -91,3 +113,14 @@ def test_an_edge_map_of_another_size_is_refused(client: Client, files: dict[str,
             *(handle_file(file) for file in (files["photo"], files["masks"], small)),
             api_name="/refine",
         )
+
+
+def test_a_box_gets_a_mask(client: Client, files: dict[str, Path]) -> None:
+    photo = handle_file(files["photo"])
+    file, info = client.predict(photo, [15, 30, 75, 90], [[45, 60, 1]], api_name="/prompt")
+    assert Path(file).name == "photo_mask.png"
+    assert Image.open(file).size == (160, 120)
+    assert info["name"] == "photo.png"
+    assert 0 <= info["score"] <= 1
+    with pytest.raises(AppError, match="give a box or at least one click"):
+        client.predict(photo, None, None, api_name="/prompt")

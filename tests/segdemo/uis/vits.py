@@ -7,10 +7,14 @@ from typing import Any
 
 import torch
 from transformers import (
+    CLIPConfig,
+    CLIPModel,
     Dinov2Config,
     Dinov2Model,
     Dinov2WithRegistersConfig,
     Dinov2WithRegistersModel,
+    SiglipConfig,
+    SiglipModel,
     ViTConfig,
     ViTModel,
 )
@@ -40,5 +44,11 @@ def _network(kind: str) -> Any:
         return ViTModel(ViTConfig(**SHAPE, intermediate_size=32), add_pooling_layer=False)
     if kind == "dinov2":
         return Dinov2Model(Dinov2Config(**SHAPE, mlp_ratio=2))
+    if kind in ("clip", "siglip"):  # whole, with the part for text
+        small = {"hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1}
+        text = small | {"intermediate_size": 8, "vocab_size": 9, "projection_size": 8}
+        model, config = (CLIPModel, CLIPConfig) if kind == "clip" else (SiglipModel, SiglipConfig)
+        vision = SHAPE | {"intermediate_size": 32}
+        return model(config(text_config=text, vision_config=vision, projection_dim=8))
     shape = SHAPE | {"mlp_ratio": 2, "num_register_tokens": REGISTERS}
     return Dinov2WithRegistersModel(Dinov2WithRegistersConfig(**shape))

@@ -19,6 +19,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.registry import WEIGHTS, Weights
 from segdemo.datatypes import InputError
 from segdemo.images import load_rgb
+from tests.segdemo.uis.vits import write_vit
 from tests.training.diffegg.edge_drawings import draw_pictures
 from training.diffegg.__main__ import main
 from training.diffegg.data import EdgePair
@@ -104,6 +105,22 @@ def test_a_few_steps_teach_it_edges_and_one_flag_opens_the_result(
     assert "trained without annotations, as DiffEGG describes" in assistant.edge_source.label
     assert edge.probability.shape == image.shape[:2]
     assert np.ptp(edge.probability) > 0.3
+
+
+def test_a_vision_transformer_is_trained_without_reconstruction_and_opens(
+    few: dict[str, Any], drawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    write_vit(tmp_path / "dino", "vit")
+    changed = {"backbone": str(tmp_path / "dino"), "max_steps": 2, "gradient_checkpointing": True}
+
+    folder = train(DiffEGGSettings(**few | changed))
+
+    row = json.loads((folder.parent / "log.jsonl").read_text().splitlines()[-1])
+    assert row["reconstruction"] == 0 and row["dice"] > 0
+    assert (folder / "adapter" / "adapter_model.safetensors").exists()
+    image = load_rgb(drawn[0] / "0" / "photo.png")
+    edge = AnnotationAssistant(device="cpu", backbone=str(folder)).edges(image)
+    assert edge.origin == "edge_generator" and edge.probability.shape == image.shape[:2]
 
 
 def test_a_checkpoint_holds_adapter_and_generator_only(few: dict[str, Any]) -> None:

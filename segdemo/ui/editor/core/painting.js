@@ -60,6 +60,37 @@ export function paintCapsule(map, a, b, radius, id, may) {
   return [left, top, right, bottom];
 }
 
+// Calls work(row, from, to) for each run of pixels of a box that a mask (0 or 1 a pixel) has.
+function eachRun([left, top, right, bottom], values, work) {
+  for (let row = top, p = 0; row < bottom; row++) {
+    for (let x = left; x < right; ) {
+      const inside = values[p];
+      let to = x;
+      while (to < right && values[p] === inside) (to++, p++);
+      if (inside) work(row, x, to);
+      x = to;
+    }
+  }
+}
+
+export function paintMask(map, box, values, id, may) {
+  eachRun(box, values, (row, from, to) => map.writeSpan(row, from, to, id, may));
+}
+
+// Takes from an instance what a mask does not have.
+export function clearOutside(map, id, box, values) {
+  const own = map.box(id);
+  if (!own) return;
+  const across = own[2] - own[0], outside = map.crop(own).map((label) => Number(label === id));
+  eachRun(box, values, (row, from, to) => {
+    if (row < own[1] || row >= own[3]) return;
+    const start = (row - own[1]) * across - own[0];
+    const first = Math.max(from, own[0]), last = Math.min(to, own[2]);
+    if (first < last) outside.fill(0, start + first, start + last);
+  });
+  paintMask(map, own, outside, 0);
+}
+
 // Fills by the even-odd rule.
 export function paintPolygon(map, points, id, may) {
   const heights = points.map((point) => point[1]);

@@ -20,7 +20,7 @@ import {
 
 const KEYS = {
   v: () => setTool("select"), b: () => setTool("brush"), e: () => setTool("erase"),
-  p: () => setTool("polygon"), l: () => setTool("line"), g: () => setTool("seeds"),
+  i: () => setTool("prompt"), p: () => setTool("polygon"), l: () => setTool("line"), g: () => setTool("seeds"),
   x: splitByEdges, m: mergeSelected, n: startInstance, Delete: removeSelected,
   c: separatePieces, h: () => operateOnSelected("fill_holes"),
   s: () => operateOnSelected("smooth"), r: () => find(".class-choice").focus(),
@@ -32,10 +32,12 @@ const KEYS = {
   j: () => stepInstance(1), k: () => stepInstance(-1),
   ".": () => pressAtCursor(), Escape: dropDraft, "?": openHelp,
   Enter: (event) => enter(event.shiftKey),
-  Backspace: () => (drafts.polygon.length || drafts.seeds.length ? stepBack : removeSelected)(),
+  Backspace: () => (drafts.polygon.length || drafts.seeds.length || drafts.prompt
+    ? stepBack : removeSelected)(),
 };
 const WITH_CONTROL = {
-  z: (event) => stepHistory(event.shiftKey ? "redo" : "undo"), y: () => stepHistory("redo"),
+  z: (event) => (drafts.prompt && !event.shiftKey ? stepBack()
+    : stepHistory(event.shiftKey ? "redo" : "undo")), y: () => stepHistory("redo"),
   s: flush, a: selectAll, Enter: checkAndStep,
 };
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -103,7 +105,8 @@ function pressAtCursor(adds = false) {
 }
 
 function enter(shift) {
-  if (state.parts || drafts.polygon.length || drafts.line.length || state.tool === "seeds") {
+  if (state.parts || drafts.polygon.length || drafts.line.length || drafts.prompt
+    || state.tool === "seeds") {
     return finishDraft(shift);
   }
   pressAtCursor(shift);

@@ -49,7 +49,8 @@ export function start() {
     } else if (event.button === 1 || (event.button === 0 && held.space)) {
       panning = placeOf(event);
       event.preventDefault();
-    } else if (event.button === 0 && pointers.size === 1) {
+    } else if (pointers.size === 1
+      && (event.button === 0 || (event.button === 2 && state.tool === "prompt"))) {
       beginGesture(imageAt(event), event);
       redraw(event);
     }

@@ -1,6 +1,7 @@
 // What the pointer draws: one gesture from press to release, which a second finger can still drop.
 import { brushRules, eraserRules, paintCapsule, paintPolygon } from "../core/painting.js";
 import { changed, divideBySeeds, editable, ready } from "./actions.js";
+import { dropPrompt, promptBack, promptBy, takePrompt } from "./prompting.js";
 import { applyParts, dropParts, splitByLine } from "./splits.js";
 import { pump, unsent } from "../sync/saving.js";
 import { drafts } from "../view/drawing.js";
@@ -17,6 +18,7 @@ const TOOLS = {
   erase: "Erase: takes from the selected instances, or from any if none is selected.",
   polygon: "Polygon: click the corners; Enter adds it to the selection, Shift+Enter takes it away.",
   line: "Split line: draw right across the selected instance.",
+  prompt: "Box/Click: drag a box around an object, or click it; Enter takes the mask.",
   seeds: "Seeds: draw one stroke in each object, then Enter divides the selected instance.",
 };
 const UNCHANGED = "Nothing changed: these pixels are its own, or the mode or a lock keeps them.";
@@ -44,7 +46,8 @@ export function setTool(tool) {
 }
 
 export function dropDrafts() {
-  Object.assign(drafts, { polygon: [], line: [], seeds: [] });
+  Object.assign(drafts, { polygon: [], line: [], seeds: [], rubber: null });
+  if (drafts.prompt) dropPrompt();
   emit("tool");
 }
 
@@ -79,6 +82,9 @@ export function beginGesture(point, event) {
   drafts.pointer = point;
   if (state.tool === "select") {
     Object.assign(gesture, { kind: "pick", adds: event.shiftKey, from: placeOf(event) });
+  } else if (state.tool === "prompt") {
+    Object.assign(gesture, { kind: "prompt", negative: event.shiftKey || event.button === 2 });
+    drafts.rubber = [point, point];
   } else if (state.tool === "polygon") {
     drafts.polygon.push(point);
     emit("tool");
@@ -95,6 +101,7 @@ export function beginGesture(point, event) {
 export function moveGesture(points, event) {
   drafts.pointer = points[points.length - 1];
   if (gesture.kind === "stroke") points.forEach(strokeTo);
+  if (gesture.kind === "prompt") drafts.rubber = [drafts.rubber[0], drafts.pointer];
   if (gesture.kind === "line") drafts.line.push(...points);
   if (gesture.kind === "seeds") drafts.seeds.at(-1).push(...points);
   if (gesture.kind === "pick" || gesture.kind === "drag") {
@@ -120,6 +127,10 @@ export function endGesture() {
       if (unsent()) pump();
     }
     if (!area && selected().length && erase) select([], true);
+  } else if (kind === "prompt") {
+    const { rubber } = drafts;
+    drafts.rubber = null;
+    promptBy(rubber, gesture.negative);
   } else if (kind === "line") {
     finishLine();
   } else if (kind === "pick") {
@@ -135,6 +146,7 @@ export function cancelGesture() {
   }
   if (gesture.kind === "seeds") drafts.seeds.pop();
   if (gesture.kind === "line") drafts.line = [];
+  drafts.rubber = null;
   gesture.kind = null;
   emit("tool");
 }
@@ -174,6 +186,7 @@ export function finishPolygon(erase) {
 // What Enter, and the button over the canvas, mean now.
 export function finishDraft(erase) {
   if (state.parts) applyParts();
+  else if (drafts.prompt) takePrompt();
   else if (state.tool === "polygon") finishPolygon(erase);
   else if (state.tool === "seeds") divideBySeeds();
   else if (drafts.line.length) finishLine();
@@ -182,11 +195,14 @@ export function finishDraft(erase) {
 export function dropDraft() {
   if (gesture.kind) return cancelGesture();
   if (state.parts) return dropParts();
-  if (drafts.polygon.length || drafts.line.length || drafts.seeds.length) return dropDrafts();
+  if (drafts.polygon.length || drafts.line.length || drafts.seeds.length || drafts.prompt) {
+    return dropDrafts();
+  }
   if (state.image) select([]);
 }
 
 export function stepBack() {
+  if (drafts.prompt) return promptBack();
   if (state.tool === "polygon") drafts.polygon.pop();
   else if (state.tool === "seeds") drafts.seeds.pop();
   emit("tool");

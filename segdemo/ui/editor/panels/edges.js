@@ -20,6 +20,11 @@ let moving = 0; // the threshold is followed once a frame
 
 export function start() {
   find(".source").append(...props.sources.map(([value, label]) => make("option", { value }, label)));
+  const sayInFull = () => {
+    find(".source-said").textContent = find(".source").selectedOptions[0]?.textContent ?? "";
+  };
+  find(".source").addEventListener("change", sayInFull);
+  sayInFull(); // the list is too narrow for it
   slides(".threshold", (value) => {
     find(".threshold-said").textContent = (value / 255).toFixed(2);
     cancelAnimationFrame(moving);

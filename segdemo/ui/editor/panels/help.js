@@ -4,6 +4,7 @@ import { canvas } from "../view/viewport.js";
 
 const HELP = [
   ["V", "select; Shift adds"], ["B / E", "brush / erase"], ["[ ]", "brush size"],
+  ["I", "box/click: drag a box or click; Shift-click takes away, Enter takes the mask"],
   ["P", "polygon: Enter adds, Shift+Enter takes away, Backspace one corner back"],
   ["L", "split by a drawn line"], ["X", "split along edges; again to apply"],
   ["G", "seeds: one stroke in each object, Enter divides"], ["M", "merge the selected"],

@@ -1,11 +1,12 @@
 // The list of instances, their classes, and what can be done with them.
 import { setClassOfSelected, toggleFlag } from "../input/actions.js";
+import { setCurrentClass } from "../input/prompting.js";
 import { ask } from "../sync/messages.js";
 import { saveDetails } from "../sync/saving.js";
 import { props } from "../view/page.js";
 import { cssColour } from "../view/palette.js";
 import {
-  className, emit, find, make, nameOf, on, setPressed, select, selected, setStatus, state,
+  classLabel, emit, find, make, nameOf, on, setPressed, select, selected, setStatus, state,
 } from "../view/state.js";
 import { zoomToSelection } from "../view/viewport.js";
 
@@ -37,7 +38,7 @@ function instanceRow(id) {
   dot.style.background = cssColour(id);
   const area = make("span", { className: "sub area" });
   const name = make("span", { className: "name" }, String(id), " ",
-    make("span", { className: "sub" }, className(kind)));
+    make("span", { className: "sub" }, classLabel(kind)));
   const main = make("button", { type: "button", className: "instance" }, dot, name, area);
   main.addEventListener("click", (event) => {
     const adds = event.shiftKey || event.ctrlKey || event.metaKey;
@@ -84,7 +85,8 @@ function showAreas(ids) {
   const all = state.image.map.ids().length;
   find(".count").textContent = `(${all})`;
   find(".none").hidden = all > 0;
-  find(".none").textContent = "No masks yet: let a method propose some, or press N and paint.";
+  find(".none").textContent = "No masks yet: let a method propose "
+    + "some, press I and drag a box around an object, or N and paint.";
   find(".propose").hidden = all > 0;
 }
 
@@ -103,7 +105,7 @@ const classNumbers = () => Object.keys(state.classes).map(Number).sort((a, b) =>
 function fillClasses() {
   const options = classNumbers().map((kind, place) => {
     const key = place < 9 ? `${place + 1}: ` : "";
-    return make("option", { value: String(kind) }, key + state.classes[kind]);
+    return make("option", { value: String(kind) }, key + classLabel(kind));
   });
   find(".class-choice").replaceChildren(make("option", { value: "" }, "none"), ...options,
     make("option", { value: "new" }, "Add a class ..."));
@@ -132,6 +134,7 @@ export function addClass() {
 export function chooseNthClass(place) {
   const kind = classNumbers()[place - 1];
   if (kind === undefined) return setStatus(`There is no class ${place} yet: add one with R.`);
+  if (state.tool === "prompt" && !selected().length) return setCurrentClass(kind);
   setClassOfSelected(kind);
 }
 

@@ -1,4 +1,4 @@
-// RIP: its parameters, and its proposals to accept or reject.
+// Repair by edges (RIP or region merging): parameters, and proposals to accept or reject.
 import { ready } from "../input/actions.js";
 import { ask, operate } from "../sync/messages.js";
 import { redraw } from "../view/drawing.js";
@@ -23,6 +23,7 @@ function ripField({ name, label, help, low, high, unit, step, value }) {
 function setPreset(name) {
   if (!name) return;
   basePreset = name;
+  find(".preset-said").textContent = `Runs ${props.preset_titles[name]}.`;
   fields.clear();
   find(".fields").replaceChildren(...props.rip_presets[name].map(ripField));
 }
@@ -32,14 +33,14 @@ export function preview() {
   if (wrong) {
     find(".more").open = true;
     wrong.reportValidity();
-    return setStatus(`RIP: a parameter is outside ${wrong.min} to ${wrong.max}.`);
+    return setStatus(`A parameter is outside ${wrong.min} to ${wrong.max}.`);
   }
-  if (state.image && !state.edges) return setStatus("RIP needs edges: find some under Edges first.");
+  if (state.image && !state.edges) return setStatus("Proposals need edges: find some under Edges first.");
   const given = [...fields].map(([name, input]) => [name, Number(input.value)]);
   state.proposals = null;
   emit("proposals");
   const settings = Object.fromEntries(given);
-  return ask("preview", { preset: basePreset, settings }, "RIP looks for splits and merges ...");
+  return ask("preview", { preset: basePreset, settings }, "Looking for splits and merges ...");
 }
 
 const open = () =>
@@ -148,6 +149,6 @@ export function start() {
     find(".proposals-hint").hidden = list.length > 0;
     find(".proposals-hint").textContent = state.proposals
       ? "No change is proposed with these settings."
-      : "RIP proposes splits and merges by the edges. Nothing changes before you accept.";
+      : "Splits and merges are proposed by the edges. Nothing changes before you accept.";
   });
 }

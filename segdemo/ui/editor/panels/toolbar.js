@@ -100,17 +100,23 @@ export function start() {
 
   // What is being drawn, and the buttons that end it: for those without a keyboard.
   on("tool parts pixels", () => {
-    const { polygon, seeds, line } = drafts, several = state.parts;
+    const { polygon, seeds, line, prompt } = drafts, several = state.parts;
     const parts = several ? several.reduce((sum, [, { count }]) => sum + count, 0) : 0;
-    find(".draft").hidden = !(several || polygon.length || seeds.length || line.length);
+    find(".draft").hidden = !(several || polygon.length || seeds.length || line.length
+      || prompt);
     find(".draft-said").textContent = several ? counted(parts, "part")
       : polygon.length ? counted(polygon.length, "corner")
-      : seeds.length ? counted(seeds.length, "seed") : "";
+      : seeds.length ? counted(seeds.length, "seed")
+      : prompt ? [prompt.box && "box", prompt.clicks.length && counted(prompt.clicks.length, "click")]
+        .filter(Boolean).join(", ") : "";
     find("[data-do=finish]").textContent =
-      several ? "Apply" : polygon.length ? "Add" : seeds.length ? "Divide" : "Cut";
-    find("[data-do=finish]").disabled = Boolean(several && !several.length);
+      several ? "Apply" : polygon.length ? "Add" : seeds.length ? "Divide"
+        : prompt ? "Take" : "Cut";
+    find("[data-do=finish]").disabled =
+      Boolean(several ? !several.length : prompt && prompt.score === null);
     find("[data-do=take-away]").hidden = !polygon.length || Boolean(several);
-    find("[data-do=step-back]").hidden = Boolean(several) || !(polygon.length || seeds.length);
+    find("[data-do=step-back]").hidden = Boolean(several) 
+      || !(polygon.length || seeds.length || prompt);
   });
 
   on("saved", () => {

@@ -177,7 +177,8 @@ async function openImage(message) {
   cancelGesture();
   layers.photo?.close();
   layers.photo = photo;
-  Object.assign(state, { token: message.token, classes: message.classes || {}, about: sent });
+  Object.assign(state, { token: message.token, classes: message.classes || {},
+    stuff: new Set(message.stuff), about: sent });
   Object.assign(state, { image: new EditedImage(sent.width, sent.height, labels,
     sent.instances, sent.highest) });
   if (steps) state.image.restoreHistory(sent.history, steps);

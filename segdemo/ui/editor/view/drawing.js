@@ -5,7 +5,11 @@ import { drawIds, drawOutlines } from "./outlines.js";
 import { on, state, timings } from "./state.js";
 import { canvas, toBoard, view } from "./viewport.js";
 
-export const drafts = { polygon: [], line: [], seeds: [], cursor: null, pointer: null };
+export const drafts = {
+  polygon: [], line: [], seeds: [], cursor: null, pointer: null,
+  prompt: null, // {target, box, clicks, mask, score, before} of input/prompting.js
+  rubber: null, // the two ends of a box that is being dragged
+};
 let ctx;
 let frame = 0, eventTime = 0;
 
@@ -70,6 +74,7 @@ function drawMasks() {
   drawLayer(layers.edges, state.edgeLook.opacity);
   for (const layer of layers.cuts) drawLayer(layer, layer.alpha);
   drawLayer(layers.proposals, 0.85);
+  drawLayer(layers.draft, 0.7);
 }
 
 function drawWipe(edge, height) {
@@ -118,10 +123,32 @@ function drawDrafts() {
   drawPath(drafts.polygon, true);
   drawPath(drafts.line, false);
   drafts.seeds.forEach((stroke, i) => drawSeed(stroke, cssColour(i + 1)));
+  if (drafts.rubber) drawBox(drafts.rubber);
+  if (drafts.prompt?.box) drawBox([drafts.prompt.box.slice(0, 2), drafts.prompt.box.slice(2)]);
+  drafts.prompt?.clicks.forEach(drawClick);
   const place = drafts.cursor || drafts.pointer;
   if (!place) return;
   if (["brush", "erase", "seeds"].includes(state.tool)) drawRing(toBoard(place));
   if (drafts.cursor) drawCross(toBoard(place));
+}
+
+function drawBox([[ax, ay], [bx, by]]) {
+  drawPath([[ax, ay], [bx, ay], [bx, by], [ax, by], [ax, ay]], false);
+}
+
+// A plus or a minus, for colours alone say nothing to some.
+function drawClick([x, y, positive]) {
+  const [left, top] = toBoard([x, y]);
+  ctx.beginPath();
+  ctx.arc(left, top, 8, 0, 7);
+  ctx.fillStyle = positive ? "#0b6e2e" : "#b3261e";
+  ctx.fill();
+  ctx.lineWidth = 2;
+  ctx.strokeStyle = "#ffffff";
+  ctx.stroke();
+  ctx.fillStyle = "#ffffff";
+  ctx.fillRect(left - 4, top - 1, 8, 2);
+  if (positive) ctx.fillRect(left - 1, top - 4, 2, 8);
 }
 
 function drawRing([x, y]) {

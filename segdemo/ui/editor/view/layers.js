@@ -4,7 +4,7 @@ import { PALETTE, channels, colourOf, colourTable, packed } from "./palette.js";
 import { make, selected, state } from "./state.js";
 
 export const layers = {
-  photo: null, fill: null, start: null, edges: null, cuts: [], proposals: null, colours: null,
+  photo: null, fill: null, start: null, edges: null, cuts: [], proposals: null, draft: null, colours: null,
 };
 const STRIP = 256; // rows painted at a time, so that no second whole image is held
 
@@ -57,7 +57,7 @@ export function paintStart() {
 }
 
 export function newImage() {
-  Object.assign(layers, { start: null, edges: null, cuts: [], proposals: null });
+  Object.assign(layers, { start: null, edges: null, cuts: [], proposals: null, draft: null });
   layers.fill = blankLayer(wholeBox());
   recolour();
 }
@@ -74,7 +74,7 @@ export function paintEdges() {
   });
 }
 
-const CUT = packed([255, 0, 160]);
+const CUT = packed([255, 0, 160]), DRAFT = packed([0, 229, 255]);
 
 // Where the edges would cut the selected instances, or the parts that a split would make.
 export function paintCuts() {
@@ -111,6 +111,18 @@ function partsLayer({ box, grid }) {
     }
   });
   return { ...layer, alpha: 0.9 };
+}
+
+// mask: {box, values} of input/prompting.js, or nothing.
+export function paintDraft(mask) {
+  layers.draft = null;
+  if (!mask) return;
+  layers.draft = blankLayer(mask.box);
+  const across = mask.box[2] - mask.box[0];
+  paintLayer(layers.draft, mask.box, (out, [, top]) => {
+    const first = (top - mask.box[1]) * across;
+    for (let q = 0; q < out.length; q++) if (mask.values[first + q]) out[q] = DRAFT;
+  });
 }
 
 // The proposal under the pointer alone, else all that are open; what would go is pink.

@@ -7,8 +7,10 @@ const initial = () => ({
   about: null, // index, name, checked and files of the image, as the server sent them
   queue: [],
   classes: {}, // number -> name
+  stuff: new Set(), // numbers of the classes without instances: RIP leaves them alone
   selection: [], // ids; the first is the one that is painted
   tool: "select",
+  currentClass: null, // of the next mask by Box/Click
   brush: { size: 24, mode: "background" },
   look: { opacity: 0.55, outlines: false, photoOnly: false, compare: false, wipe: 0.5, shuffle: 0 },
   edges: null, // {source, label, values}
@@ -66,6 +68,7 @@ export function setPressed(button, pressed) {
 }
 
 export const className = (kind) => (kind === null ? "" : state.classes[kind] || "class " + kind);
+export const classLabel = (kind) => className(kind) + (state.stuff.has(kind) ? " (stuff)" : "");
 
 export function nameOf(id) {
   const kind = className(state.image.record(id).class);

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segdemo.annotations.classes import CLASS_NAMES, STUFF, VOID, ClassSet, class_names
-from segdemo.annotations.voc import Colour, is_label_map, read_label_map
+from segdemo.annotations.label_map_file import Colour, is_label_map, read_label_map
 from segdemo.datatypes import InputError
 from segdemo.regular_files import read_regular
 
@@ -44,7 +44,7 @@ class ClassList:
         the file calls it something else, and void unless `stuff` holds it; 255 is void unless the
         file names it.
         """
-        colours: dict[int, Colour] = {}
+        colours: Mapping[int, Colour] = {}
         if given in CLASS_NAMES:
             names = dict(class_names(cast(ClassSet, given)))
         elif Path(given).is_file() and is_label_map(Path(given)):
@@ -59,6 +59,29 @@ class ClassList:
             raise InputError(
                 f"--semantic {given} is not a file of class names: give one, or {known}."
             )
+        return cls._with_stuff(names, stuff, given, colours)
+
+    @classmethod
+    def of_text(cls, text: str, stuff: Iterable[str]) -> ClassList:
+        """Return the classes of a known set or of a list; raises InputError.
+
+        text: voc, coco, coco-ids, coco-panoptic, or names as `parse_class_names` reads them.
+        stuff: see `of`.
+        """
+        known = text.strip()
+        if known in CLASS_NAMES:
+            return cls._with_stuff(dict(class_names(cast(ClassSet, known))), stuff, known, {})
+        source = "the list of classes"
+        return cls._with_stuff(parse_class_names(text, source), stuff, source, {})
+
+    @classmethod
+    def _with_stuff(
+        cls,
+        names: dict[int, str],
+        stuff: Iterable[str],
+        given: str,
+        colours: Mapping[int, Colour],
+    ) -> ClassList:
         names.setdefault(0, BACKGROUND)
         without_instances = {_number(label, names, given) for label in stuff}
         without_instances |= STUFF.get(given, frozenset())
@@ -94,10 +117,15 @@ def read_class_names(path: Path) -> dict[int, str]:
     Names alone count from 0 where the first is `background`. Raises InputError.
     """
     try:
-        text = read_regular(path).decode("utf-8-sig").strip()
+        text = read_regular(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as text: save it as UTF-8.") from error
-    lines = [line.strip() for line in text.splitlines()]
+    return parse_class_names(text, str(path))
+
+
+def parse_class_names(text: str, source: str) -> dict[int, str]:
+    """Parse what `read_class_names` reads; source: what messages call it."""
+    lines = [line.strip() for line in text.strip().splitlines()]
     numbered = [re.fullmatch(r"(\d{1,5})\s*:\s*(.+)", line) for line in lines]
     if any(numbered):
         bad = [i for i, found in enumerate(numbered, 1) if not found]
@@ -107,13 +135,13 @@ def read_class_names(path: Path) -> dict[int, str]:
         pairs = list(enumerate(lines, 0 if lines[:1] == [BACKGROUND] else 1))
     if bad:
         raise InputError(
-            f"{path}: line {bad[0]} is not a class; write `number: name`, or only names."
+            f"{source}: line {bad[0]} is not a class; write `number: name`, or only names."
         )
     names = dict(pairs)
     if not names or max(names) > _LARGEST:
-        raise InputError(f"{path}: name 1 to {_LARGEST} classes, one a line.")
+        raise InputError(f"{source}: name 1 to {_LARGEST} classes, one a line.")
     if len(names) < len(pairs) or len({name.casefold() for name in names.values()}) < len(pairs):
-        raise InputError(f"{path} has a number or a name twice: give each class one line.")
+        raise InputError(f"{source} has a number or a name twice: give each class one line.")
     return names
 
 
@@ -121,4 +149,4 @@ def _number(label: str, names: Mapping[int, str], given: str) -> int:
     for number, name in names.items():
         if label.casefold() == name.casefold() or label == str(number):
             return number
-    raise InputError(f"--stuff {label} is not a class of {given}: check the spelling.")
+    raise InputError(f"Stuff {label} is not a class of {given}: check the spelling.")

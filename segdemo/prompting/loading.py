@@ -1,0 +1,37 @@
+"""Load a prompter by name: the embedded one, or a SAM as transformers saves it."""
+
+from __future__ import annotations
+
+import torch
+
+from segdemo.checkpoints.card import CARD, read_card
+from segdemo.checkpoints.files import CheckpointError, read_color_statistics, read_json
+from segdemo.checkpoints.loading import load_frozen
+from segdemo.checkpoints.locate import locate
+from segdemo.prompting.interface import Prompter
+from segdemo.prompting.network import PromptedU2Net
+from segdemo.prompting.predictor import EmbeddedPrompter
+from segdemo.prompting.segment_anything import NETWORKS, SegmentAnythingPrompter
+
+
+def load_prompter(name: str, device: torch.device, dtype: torch.dtype = torch.float32) -> Prompter:
+    """Load by registered name, folder or Hub id, such as facebook/sam-vit-base.
+
+    Of a Hub id the weights are downloaded unless they are in the cache, never a pickle. Raises
+    CheckpointError.
+    """
+    folder = locate(name, "prompter")
+    content = read_json(folder / "config.json")
+    if content.get("_class_name") == PromptedU2Net.__name__:
+        card = read_card(folder, name) if (folder / CARD).exists() else None
+        network = load_frozen(PromptedU2Net, folder, dtype)
+        side = {} if card is None else {"side": card.native_size}
+        return EmbeddedPrompter(network.to(device), **side)
+    kind = str(content.get("model_type"))
+    if kind not in NETWORKS:
+        raise CheckpointError(
+            f"{folder} is a {kind}: only {', '.join(NETWORKS)}, such as facebook/sam-vit-base or "
+            "facebook/sam2.1-hiera-tiny, and a PromptedU2Net can be opened here."
+        )
+    network = load_frozen(NETWORKS[kind], folder, dtype)
+    return SegmentAnythingPrompter(network.to(device), *read_color_statistics(folder))

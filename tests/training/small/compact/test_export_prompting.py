@@ -1,0 +1,39 @@
+"""A trained prompter becomes what is shipped: half precision, with a card, and it loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segdemo.checkpoints.card import read_card
+from segdemo.prompting.loading import load_prompter
+from segdemo.prompting.network import PromptedU2Net
+from segdemo.prompting.prompts import Prompt
+from training.small.compact import export_prompting
+
+
+def test_a_run_is_exported_with_its_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out, results = (tmp_path / name for name in ("run", "out", "results"))
+    PromptedU2Net(channels=8, inner_channels=4).save_pretrained(run / "network")
+    (run / "validation.csv").write_text("step,iou,loss\n10,0.5,2\n20,0.6,1.5\n30,0.55,1\n")
+    options = ["--run", str(run), "--output_dir", str(out), "--side", "64"]
+    assert export_prompting.main([*options, "--results", str(results)]) == 2
+    assert "holds no results" in capsys.readouterr().err
+    results.mkdir()
+    measured = {"figures": {"bench/prompter/box": 0.7}, "command": "python -m evaluation.prompting"}
+    (results / "results.json").write_text(json.dumps(measured))
+    assert export_prompting.main([*options, "--results", str(results)]) == 0
+
+    card = read_card(out, "out")
+    assert card.quality == measured
+    assert card.training["validation"] == "step 20, iou 0.6, loss 1.5"
+    assert str(tmp_path) not in (out / "config.json").read_text()
+    prompter = load_prompter(str(out), torch.device("cpu"))
+    prompter.set_image(np.zeros((40, 60, 3), np.uint8))
+    assert prompter.predict(Prompt(np.array([5, 5, 30, 30]))).mask.shape == (40, 60)

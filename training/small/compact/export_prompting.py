@@ -1,0 +1,92 @@
+"""Export a trained prompter in the form that is shipped: half precision, with a model card.
+
+    python -m training.small.compact.export_prompting --run runs/prompting
+
+Reads RUN/network and writes segdemo/assets/prompted-u2netp. The figures of --results, the folder
+that `python -m evaluation.prompting` wrote, go into the card.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.checkpoints.loading import load_frozen
+from segdemo.checkpoints.registry import DEFAULT_PROMPTER, registered_source
+from segdemo.datatypes import InputError
+from segdemo.prompting.network import PromptedU2Net
+from segdemo.settings import setting
+from training.program import run_program
+
+LICENCE = "weights Apache-2.0 (U2NetP's authors), trained further here"
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What is exported, and where to."""
+
+    run: str = setting("runs/prompting", "Folder of the run.")
+    output_dir: str = setting(
+        str(registered_source(DEFAULT_PROMPTER, "prompter")), "Folder to write."
+    )
+    results: str = setting("", "Folder that evaluation.prompting wrote, for the card.")
+    side: int = setting(192, "Side in pixels of the windows.", minimum=32, maximum=1024)
+
+
+def export(settings: ExportSettings) -> None:
+    """Write weights and card; raises InputError."""
+    run, folder = Path(settings.run), Path(settings.output_dir)
+    trained = load_frozen(PromptedU2Net, run / "network", torch.float16)
+    config = trained.config  # it names the folder of the run too
+    network = PromptedU2Net(config.channels, config.inner_channels, config.head_channels).half()
+    network.load_state_dict(trained.state_dict())
+    network.save_pretrained(folder)
+    (folder / "diffusion_pytorch_model.safetensors").chmod(0o644)
+    card = ModelCard(
+        name="U2NetP with boxes and clicks",
+        licence=LICENCE,
+        native_size=settings.side,
+        base=None,
+        quality=_figures(settings.results),
+        training={"program": "training.small.compact.prompting", "validation": _validation(run)},
+    )
+    write_card(card, folder)
+
+
+def _figures(results: str) -> dict[str, Any]:
+    """Return what was measured, by the command that measured it; empty without results."""
+    if not results:
+        return {}
+    file = Path(results) / "results.json"
+    try:
+        content = json.loads(file.read_bytes())
+        return {"figures": content["figures"], "command": content["command"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} holds no results: run evaluation.prompting first.") from error
+
+
+def _validation(run: Path) -> str:
+    """Return the best row of the run's validation as text, empty where there is none."""
+    try:
+        names, *rows = (run / "validation.csv").read_text().split()
+    except (OSError, ValueError):
+        return ""
+    column = names.split(",").index("iou")
+    best = max(rows, key=lambda row: float(row.split(",")[column]))
+    pairs = zip(names.split(","), best.split(","), strict=True)
+    return ", ".join(f"{name} {float(value):.4g}" for name, value in pairs)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and export; 2 for wrong usage."""
+    return run_program(export, ExportSettings, argv, __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
