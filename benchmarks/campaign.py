@@ -1,4 +1,4 @@
-"""Try what breaks a program: hostile and broken inputs, and kills of the server under edits.
+"""Try what breaks a program: hostile and broken inputs, by every entrance.
 
 Each input goes through the reader, the command `refine` and, where it is one file, the page's Open
 and the endpoint `/refine`. None may show a traceback, a Python error or a control character, hang,
@@ -266,7 +266,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", default="", help="kinds that contain this")
     parser.add_argument("--no-endpoint", action="store_true", help="do not start a server")
-    parser.add_argument("--cycles", type=int, default=60, help="kills; 0 for none")
     arguments = parser.parse_args()
     started = time.monotonic()
     cases = [case for case in all_cases() if arguments.only in case.kind]
@@ -283,10 +282,6 @@ def main() -> int:
     print(table(tallies))
     print(f"{time.monotonic() - started:.0f} s")
     print("\n".join(faults))
-    if arguments.cycles:
-        outcome = campaign_kills.run_kills(arguments.cycles, seed=0, seconds=1800)
-        print(campaign_kills.summary(outcome))
-        faults += outcome.problems
     return 1 if faults else 0
 
 

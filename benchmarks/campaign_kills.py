@@ -25,6 +25,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,7 @@ def edit(
             "apply_patch",
             {**about, **box, "labels": labels, "what": "Brush", "revision": known.revision + 1},
         )
-    except (OSError, ValueError):  # killed
+    except (OSError, ValueError, HTTPException):  # killed
         return False
     if answer.get("revision") != known.revision + 1:
         outcome.problems.append(f"an edit was refused: {answer}")

@@ -14,6 +14,7 @@ MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, Overfl
 
 _NAMED_ENTRIES = 5  # of one reason; more are counted
 _LONGEST = 80  # characters of what a file says, in a message
+_LONGEST_REASON = 400
 
 
 class ForeignFileError(InputError):
@@ -39,16 +40,16 @@ class ReadingNotes(list[ReadingNote]):
 
     def leave_out(self, file: str, entry: str, reason: str) -> None:
         """Note that an entry, or all of a file, is missing from what was read."""
-        self.append(ReadingNote(file, _short(entry), _printable(reason).rstrip(".")))
+        self.append(ReadingNote(_printable(file), _short(entry), _printable(reason).rstrip(".")))
 
     def change(self, file: str, entry: str, reason: str) -> None:
         """Note that an entry was read otherwise than it is written."""
-        note = ReadingNote(file, _short(entry), _printable(reason).rstrip("."), left_out=False)
-        self.append(note)
+        said = _printable(reason).rstrip(".")
+        self.append(ReadingNote(_printable(file), _short(entry), said, left_out=False))
 
     def change_once(self, file: str, reason: str) -> None:
         """Note what holds for many files, once."""
-        note = ReadingNote(file, "", reason, left_out=False)
+        note = ReadingNote(_printable(file), "", reason, left_out=False)
         if note not in self:
             self.append(note)
 
@@ -125,6 +126,7 @@ def _sentence(file: str, entries: list[str], reason: str, left_out: bool) -> str
 
 
 def _printable(text: str) -> str:
+    text = text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1]}…"
     return "".join(mark if mark.isprintable() else "?" for mark in text)
 
 

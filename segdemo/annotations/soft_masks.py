@@ -11,7 +11,8 @@ from segdemo.annotations.stored_ids import OPAQUE
 
 SOFT_THRESHOLD = 0.5  # of a pixel's share, from which it belongs to the object
 _CUT_OUT_COLOURS = 256  # more colours below an alpha channel are a photo's, not ids
-_FEW_VALUES = 4  # a soft mask has at least as many beside 0
+_FEW_VALUES = 3  # a soft mask has at least as many beside 0, one of them opaque
+_BLENDS = 4  # values of a smoothed border between flat ones
 _MANY_VALUES = 16  # .. and so many if it is dark
 _EXTREMES = 0.05  # share of the range at either end, where noise is
 _RAMP_SHARE = 0.5  # of the values between, how many lie on a slope
@@ -66,7 +67,7 @@ def harden(ids: _Ids, image: Image.Image) -> _Ids | None:
     colours = np.asarray(image.convert("RGB") if image.mode != "L" else image, np.float32)
     colours = colours.reshape(*ids.shape, -1)
     thin = np.argwhere(~areas)
-    if len(np.unique(ids[~areas])) < _FEW_VALUES or not _are_blends(thin, colours, areas):
+    if len(np.unique(ids[~areas])) < _BLENDS or not _are_blends(thin, colours, areas):
         return None
     return _nearest_area(ids, colours, areas)
 

@@ -31,7 +31,14 @@ def _turned_right() -> Image.Exif:
 
 def test_only_the_named_endpoints_are_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert sorted(endpoints) == ["/edges", "/refine", "/segment", "/segment_batch", "/trace"]
+    assert sorted(endpoints) == [
+        "/edges",
+        "/prompt",
+        "/refine",
+        "/segment",
+        "/segment_batch",
+        "/trace",
+    ]
     names = [parameter["parameter_name"] for parameter in endpoints["/segment"]["parameters"]]
     assert names == [
         "photo",

@@ -29,8 +29,8 @@ async function remove(session) {
       return setStatus(answer?.error || "Not deleted: the server does not answer.");
     }
   }
+  if (session.token === state.token) await leave();
   forgetSession(session.token);
-  if (session.token === state.token) leave();
   await refresh();
 }
 

@@ -100,6 +100,7 @@ export async function leave() {
   if (state.image && !(await settled()) && !saver.final) return setStatus(blocked());
   keepSessions(knownSessions());
   remember(null);
+  state.token = "";
   hello("", 0);
 }
 
