@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
+from segdemo.checkpoints.backbone import (
+    ENCODER_FAMILY,
+    OWN_FAMILY,
+    BackboneFiles,
+    locate_backbone,
+)
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
 from segdemo.checkpoints.registry import (
     DEFAULT_MODEL,
@@ -34,7 +39,8 @@ from segdemo.datatypes import (
 from segdemo.diffdis.loading import load_diffdis
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.diffegg.loading import load_diffegg
+from segdemo.diffegg.generation import generate
+from segdemo.diffegg.loading import load_backbone, load_diffegg
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
@@ -199,6 +205,22 @@ class AnnotationAssistant:
     ) -> Iterator[AttentionTrace]:
         """Read the backbone's attention step by step; see `DiffEGGPipeline.trace`."""
         yield from self._loaded_diffegg().trace(image, self._sized(settings), instances)
+
+    @property
+    def understands_prompts(self) -> bool:
+        """Whether the backbone has a text encoder."""
+        return self._backbone_files.family not in (OWN_FAMILY, ENCODER_FAMILY)
+
+    @model_call
+    def generate(
+        self, prompt: str, settings: TraceSettings | None = None
+    ) -> tuple[AttentionTrace, RGBImage]:
+        """Trace the generation of an image; see `segdemo.diffegg.generation.generate`.
+
+        The backbone is loaded with the prompt for this call alone.
+        """
+        backbone = load_backbone(self._backbone_files, self._device, self._dtype, prompt)
+        return generate(DiffEGGPipeline(backbone), self._sized(settings))
 
     @model_call
     def edges(
