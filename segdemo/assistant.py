@@ -13,12 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from segdemo.checkpoints.backbone import (
-    ENCODER_FAMILY,
-    OWN_FAMILY,
-    BackboneFiles,
-    locate_backbone,
-)
+from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
 from segdemo.checkpoints.registry import (
     DEFAULT_MODEL,
@@ -40,7 +35,7 @@ from segdemo.diffdis.loading import load_diffdis
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.diffegg.generation import generate
-from segdemo.diffegg.loading import load_backbone, load_diffegg
+from segdemo.diffegg.loading import encode_prompt, has_text_encoder, load_diffegg
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
@@ -209,7 +204,7 @@ class AnnotationAssistant:
     @property
     def understands_prompts(self) -> bool:
         """Whether the backbone has a text encoder."""
-        return self._backbone_files.family not in (OWN_FAMILY, ENCODER_FAMILY)
+        return has_text_encoder(self._backbone_files)
 
     @model_call
     def generate(
@@ -217,10 +212,11 @@ class AnnotationAssistant:
     ) -> tuple[AttentionTrace, RGBImage]:
         """Trace the generation of an image; see `segdemo.diffegg.generation.generate`.
 
-        The backbone is loaded with the prompt for this call alone.
+        prompt: words, without meaning unless `understands_prompts`.
         """
-        backbone = load_backbone(self._backbone_files, self._device, self._dtype, prompt)
-        return generate(DiffEGGPipeline(backbone), self._sized(settings))
+        pipeline = self._loaded_diffegg()
+        encoded = encode_prompt(self._backbone_files, pipeline.backbone, prompt)
+        return generate(pipeline, self._sized(settings), encoded)
 
     @model_call
     def edges(

@@ -75,6 +75,7 @@ def _generate(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
         create_folder(folder)
         model = arguments.device, arguments.precision, arguments.backbone
         assistant, settings = open_assistant(model, chosen)
+        assistant.load_backbone()
         trace, image = assistant.generate(arguments.generate, settings)
     except InputError as error:
         parser.error(str(error))

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import torch
 
 from segdemo.datatypes import AttentionTrace, InputError, KLCurve, RGBImage
 from segdemo.diffegg.attention import AttentionMap, record_attention
-from segdemo.diffegg.backbones.base import Denoiser
+from segdemo.diffegg.backbones.base import Denoiser, EncodedPrompt
 from segdemo.diffegg.peak_kl import choose_peak
 from segdemo.diffegg.pipeline import DiffEGGPipeline, draw_noises, finite_gap
 from segdemo.diffegg.settings import TraceSettings
 
 
-def generate(pipeline: DiffEGGPipeline, settings: TraceSettings) -> tuple[AttentionTrace, RGBImage]:
+def generate(
+    pipeline: DiffEGGPipeline, settings: TraceSettings, prompt: EncodedPrompt | None = None
+) -> tuple[AttentionTrace, RGBImage]:
     """Trace the generation of an image; returns the trace and the image (S, S, 3) uint8.
 
-    The prompt is what the backbone was loaded with. The seed's noise is denoised along the
+    Without a prompt, the backbone's empty one counts. The seed's noise is denoised along the
     timesteps of the settings by deterministic DDIM (for flow models: Euler steps), one pass a step,
     without classifier-free guidance; the image is the clean estimate of the last step. Raises
     InputError for a backbone that does not denoise and for settings that noise a photo.
@@ -30,7 +33,8 @@ def generate(pipeline: DiffEGGPipeline, settings: TraceSettings) -> tuple[Attent
             "noise and noise_draws are for photos: an image is generated from one noise."
         )
     process = _Generation(pipeline, backbone, settings)
-    *_, trace = pipeline.trace_of_maps(process.maps(), settings)
+    with nullcontext() if prompt is None else backbone.prompted(prompt):
+        *_, trace = pipeline.trace_of_maps(process.maps(), settings)
     with torch.inference_mode():
         image = backbone.decode(process.clean)[0].permute(1, 2, 0)  # (S, S, 3)
     return trace, ((image.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()

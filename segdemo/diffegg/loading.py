@@ -41,7 +41,7 @@ from segdemo.checkpoints.loading import (
 from segdemo.checkpoints.locate import SINGLE_FILE
 from segdemo.checkpoints.vision import class_tokens, load_vision
 from segdemo.diffegg.adapters import load_adapter
-from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.backbones.base import Backbone, Denoiser, EncodedPrompt
 from segdemo.diffegg.backbones.encoder import EncoderBackbone
 from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
 from segdemo.diffegg.backbones.unet import UNetBackbone
@@ -99,14 +99,6 @@ PIPELINE_USES = {
 }
 
 
-@dataclass(frozen=True)
-class EncodedPrompt:
-    """What the network is given as its prompt: tokens (1, n, D), pooled (1, P) or None."""
-
-    tokens: torch.Tensor
-    pooled: torch.Tensor | None = None
-
-
 def load_diffegg(
     files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffEGGPipeline:
@@ -131,12 +123,8 @@ def load_backbone(
     files: BackboneFiles,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-    prompt: str = "",
 ) -> Backbone:
     """Load a located backbone without what was added to it; raises CheckpointError.
-
-    prompt: what the network is told, always. Our own family has no text encoder: its prompt is
-    constant.
 
     The network takes the wanted precision. The autoencoder stays in float32 always: it runs once an
     image, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
@@ -172,13 +160,11 @@ def load_backbone(
         )
     else:
         pipeline = pipeline or _pipeline_around(files, network, autoencoder)
-        encoded = _encode_prompt(files, pipeline, prompt)
+        encoded = _encode_prompt(files, pipeline, "")
     network, autoencoder = network.to(device), autoencoder.to(device)
     if isinstance(network, SD3Transformer2DModel):
         _check_width(files, encoded, network.config.joint_attention_dim)
-        return MMDiTBackbone(
-            files.name, files.native_size, network, autoencoder, encoded.tokens, encoded.pooled
-        )
+        return MMDiTBackbone(files.name, files.native_size, network, autoencoder, encoded)
     _check_width(files, encoded, network.config.cross_attention_dim)
     scheduler = _load_noise_schedule(files.folder / "scheduler" / "scheduler_config.json")
     return UNetBackbone(
@@ -187,9 +173,27 @@ def load_backbone(
         network,
         autoencoder,
         scheduler,
-        encoded.tokens,
-        encoded.pooled,
+        encoded,
     )
+
+
+def encode_prompt(files: BackboneFiles, backbone: Backbone, prompt: str) -> EncodedPrompt | None:
+    """Encode words for a backbone of these files; None for no words and without a text encoder.
+
+    The text encoders are loaded for this call alone, since nothing else needs them. Raises
+    CheckpointError.
+    """
+    if not prompt or not has_text_encoder(files) or not isinstance(backbone, Denoiser):
+        return None
+    if files.single is not None:
+        return _encode_prompt(files, _load_single_file(files), prompt)
+    pipeline = _pipeline_around(files, backbone.network, backbone.autoencoder)
+    return _encode_prompt(files, pipeline, prompt)
+
+
+def has_text_encoder(files: BackboneFiles) -> bool:
+    """Say whether words mean anything to a backbone; our own family has one constant prompt."""
+    return files.family in PIPELINE_USES
 
 
 def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:

@@ -16,7 +16,7 @@ from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.datatypes import InputError
 from segdemo.diffegg.backbones.base import Denoiser
 from segdemo.diffegg.generation import generate
-from segdemo.diffegg.loading import load_backbone
+from segdemo.diffegg.loading import encode_prompt, load_backbone
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from tests.segdemo.uis.vits import write_vit
@@ -31,13 +31,16 @@ def test_the_image_is_that_of_the_schedulers_own_loop(
     family: str, backbone_folder: Folders
 ) -> None:
     folder = backbone_folder(family)
-    backbone = load_backbone(locate_backbone(str(folder)), CPU, prompt="a b")
+    files = locate_backbone(str(folder))
+    backbone = load_backbone(files, CPU)
     assert isinstance(backbone, Denoiser)
-    trace, image = generate(DiffEGGPipeline(backbone), SETTINGS)
+    prompt = encode_prompt(files, backbone, "a b")
+    assert prompt is not None
+    trace, image = generate(DiffEGGPipeline(backbone), SETTINGS, prompt)
 
     channels, side = backbone.autoencoder.config.latent_channels, 64 // backbone.pixels_per_latent
     latents = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(3))
-    with torch.inference_mode():
+    with torch.inference_mode(), backbone.prompted(prompt):
         if family == "sd3":
             flow = FlowMatchEulerDiscreteScheduler()
             flow.set_timesteps(sigmas=[0.3, 0.2, 0.1])  # the last step goes to 0
