@@ -34,7 +34,8 @@ from segdemo.datatypes import (
 from segdemo.diffdis.loading import load_diffdis
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.diffegg.loading import load_diffegg
+from segdemo.diffegg.generation import generate
+from segdemo.diffegg.loading import encode_prompt, has_text_encoder, load_diffegg
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
@@ -199,6 +200,23 @@ class AnnotationAssistant:
     ) -> Iterator[AttentionTrace]:
         """Read the backbone's attention step by step; see `DiffEGGPipeline.trace`."""
         yield from self._loaded_diffegg().trace(image, self._sized(settings), instances)
+
+    @property
+    def understands_prompts(self) -> bool:
+        """Whether the backbone has a text encoder."""
+        return has_text_encoder(self._backbone_files)
+
+    @model_call
+    def generate(
+        self, prompt: str, settings: TraceSettings | None = None
+    ) -> tuple[AttentionTrace, RGBImage]:
+        """Trace the generation of an image; see `segdemo.diffegg.generation.generate`.
+
+        prompt: words, without meaning unless `understands_prompts`.
+        """
+        pipeline = self._loaded_diffegg()
+        encoded = encode_prompt(self._backbone_files, pipeline.backbone, prompt)
+        return generate(pipeline, self._sized(settings), encoded)
 
     @model_call
     def edges(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 
-def add_files(parser: argparse.ArgumentParser) -> None:
-    """Add INPUT... and --output_dir."""
+def add_files(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
+    """Add INPUT... and --output_dir; inputs: how many there must be, as `nargs`."""
     parser.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help="photo, or folder with photos"
+        "inputs", nargs=inputs, type=Path, metavar="INPUT", help="photo, or folder with photos"
     )
     parser.add_argument(
         "--output_dir", type=Path, required=True, metavar="OUT", help="folder for the results"

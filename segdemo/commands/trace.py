@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segdemo.batch import Handler
-from segdemo.commands.trace_arguments import add_trace_flags, run_on_images
-from segdemo.datatypes import AttentionTrace, PseudoEdge, RGBImage
+from segdemo.commands.arguments import given
+from segdemo.commands.inputs import create_folder
+from segdemo.commands.progress import DONE
+from segdemo.commands.trace_arguments import add_trace_flags, open_assistant, run_on_images
+from segdemo.datatypes import AttentionTrace, InputError, PseudoEdge, RGBImage
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
-from segdemo.files import ImageFile
+from segdemo.files import ImageFile, write_png
+from segdemo.terminal import printable
 
 if TYPE_CHECKING:
     from segdemo.assistant import AnnotationAssistant
+
+LONGEST_NAME = 80  # characters of a prompt in the name of its folder
 
 
 def add_trace(verbs: Any) -> None:
@@ -30,18 +37,58 @@ def add_trace(verbs: Any) -> None:
         "the same folder has finished with the same settings are not done again; a folder's photos "
         "keep their sub-folders.",
     )
-    add_trace_flags(parser)
+    parser.add_argument(
+        "--generate",
+        metavar="PROMPT",
+        help="in place of photos: generate an image of this from noise along the timesteps, "
+        "without guidance, and trace it on the way, to OUT/<words of the prompt>/ with "
+        "generated.png",
+    )
+    add_trace_flags(parser, inputs="*")
     parser.set_defaults(run=partial(_run, parser))
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from segdemo.trace_files import TraceFiles  # half a second: it brings matplotlib
 
+    if (arguments.generate is None) == (not arguments.inputs):
+        parser.error("give photos or --generate PROMPT, one of both.")
+    if arguments.generate is not None:
+        return _generate(parser, arguments)
+
     def results(stem: str) -> TraceFiles:
         timesteps = getattr(arguments, "timesteps", TraceSettings.timesteps)
         return TraceFiles.below(arguments.output_dir / stem, timesteps)
 
     return run_on_images("trace", parser, arguments, results, _tracer)
+
+
+def _generate(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """Generate one image and write its trace; an existing one is replaced."""
+    from segdemo.trace_files import write_trace
+
+    words = re.sub(r"\W+", "-", arguments.generate.lower()).strip("-")[:LONGEST_NAME]
+    try:
+        chosen = given(arguments, TraceSettings)
+        TraceSettings(**chosen)  # complains before anything is loaded
+        folder = arguments.output_dir / (words or "no-prompt")
+        create_folder(folder)
+        model = arguments.device, arguments.precision, arguments.backbone
+        assistant, settings = open_assistant(model, chosen)
+        assistant.load_backbone()
+        trace, image = assistant.generate(arguments.generate, settings)
+    except InputError as error:
+        parser.error(str(error))
+    edge = pseudo_edge(trace.chosen.edge_score, arguments.rule)
+    write_trace(trace, edge, settings, folder)
+    write_png(image, folder / "generated.png")
+    print(f"{_describe(trace, edge)}; results in {printable(str(folder))}")
+    if not assistant.understands_prompts:
+        print(
+            f"{printable(arguments.backbone)} has no text encoder: its prompt is constant, and the "
+            "words had no effect."
+        )
+    return DONE
 
 
 def _tracer(

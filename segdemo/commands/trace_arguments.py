@@ -27,9 +27,12 @@ MakeHandle = Callable[["AnnotationAssistant", TraceSettings, str, Path], Handler
 """From the model, its settings, the threshold rule and the output folder to what is done."""
 
 
-def add_trace_flags(parser: argparse.ArgumentParser) -> None:
-    """Add images, backbone, device, threshold rule and every field of `TraceSettings`."""
-    add_files(parser)
+def add_trace_flags(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
+    """Add images, backbone, device, threshold rule and every field of `TraceSettings`.
+
+    inputs: how many images there must be, as `nargs`.
+    """
+    add_files(parser, inputs)
     parser.add_argument(
         "--backbone",
         default=DEFAULT_MODEL,
@@ -97,6 +100,17 @@ def run_on_images(
         parser.error(str(error))
 
 
+def open_assistant(
+    model: tuple[str, str, str], chosen: Mapping[str, Any]
+) -> tuple[AnnotationAssistant, TraceSettings]:
+    """Return the assistant of (device, precision, backbone) and its settings with the chosen."""
+    from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
+
+    device, precision, backbone = model
+    assistant = AnnotationAssistant(device=device, precision=precision, backbone=backbone)
+    return assistant, replace(assistant.trace_defaults, **chosen)
+
+
 def _load(
     make_handle: MakeHandle,
     model: tuple[str, str, str],
@@ -104,10 +118,6 @@ def _load(
     rule: str,
     output_dir: Path,
 ) -> Handler:
-    from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
-
-    device, precision, backbone = model
-    assistant = AnnotationAssistant(device=device, precision=precision, backbone=backbone)
-    settings = replace(assistant.trace_defaults, **chosen)
+    assistant, settings = open_assistant(model, chosen)
     assistant.load_backbone()
     return fail_fast(make_handle(assistant, settings, rule, output_dir))

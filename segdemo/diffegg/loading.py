@@ -41,7 +41,7 @@ from segdemo.checkpoints.loading import (
 from segdemo.checkpoints.locate import SINGLE_FILE
 from segdemo.checkpoints.vision import class_tokens, load_vision
 from segdemo.diffegg.adapters import load_adapter
-from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.backbones.base import Backbone, Denoiser, EncodedPrompt
 from segdemo.diffegg.backbones.encoder import EncoderBackbone
 from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
 from segdemo.diffegg.backbones.unet import UNetBackbone
@@ -99,14 +99,6 @@ PIPELINE_USES = {
 }
 
 
-@dataclass(frozen=True)
-class EmptyPrompt:
-    """What the network is given in place of a prompt: tokens (1, n, D), pooled (1, P) or None."""
-
-    tokens: torch.Tensor
-    pooled: torch.Tensor | None = None
-
-
 def load_diffegg(
     files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffEGGPipeline:
@@ -128,7 +120,9 @@ def load_diffegg(
 
 
 def load_backbone(
-    files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
+    files: BackboneFiles,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> Backbone:
     """Load a located backbone without what was added to it; raises CheckpointError.
 
@@ -161,20 +155,17 @@ def load_backbone(
             f"{network.config.out_channels}: give a text-to-image model."
         )
     if files.family == OWN_FAMILY:
-        prompt = EmptyPrompt(
+        encoded = EncodedPrompt(
             load_null_text(files.folder / NULL_TEXT, network.config.cross_attention_dim)
         )
     else:
-        prompt = _encode_empty_prompt(
-            files, pipeline or _pipeline_around(files, network, autoencoder)
-        )
+        pipeline = pipeline or _pipeline_around(files, network, autoencoder)
+        encoded = _encode_prompt(files, pipeline, "")
     network, autoencoder = network.to(device), autoencoder.to(device)
     if isinstance(network, SD3Transformer2DModel):
-        _check_width(files, prompt, network.config.joint_attention_dim)
-        return MMDiTBackbone(
-            files.name, files.native_size, network, autoencoder, prompt.tokens, prompt.pooled
-        )
-    _check_width(files, prompt, network.config.cross_attention_dim)
+        _check_width(files, encoded, network.config.joint_attention_dim)
+        return MMDiTBackbone(files.name, files.native_size, network, autoencoder, encoded)
+    _check_width(files, encoded, network.config.cross_attention_dim)
     scheduler = _load_noise_schedule(files.folder / "scheduler" / "scheduler_config.json")
     return UNetBackbone(
         files.name,
@@ -182,9 +173,27 @@ def load_backbone(
         network,
         autoencoder,
         scheduler,
-        prompt.tokens,
-        prompt.pooled,
+        encoded,
     )
+
+
+def encode_prompt(files: BackboneFiles, backbone: Backbone, prompt: str) -> EncodedPrompt | None:
+    """Encode words for a backbone of these files; None for no words and without a text encoder.
+
+    The text encoders are loaded for this call alone, since nothing else needs them. Raises
+    CheckpointError.
+    """
+    if not prompt or not has_text_encoder(files) or not isinstance(backbone, Denoiser):
+        return None
+    if files.single is not None:
+        return _encode_prompt(files, _load_single_file(files), prompt)
+    pipeline = _pipeline_around(files, backbone.network, backbone.autoencoder)
+    return _encode_prompt(files, pipeline, prompt)
+
+
+def has_text_encoder(files: BackboneFiles) -> bool:
+    """Say whether words mean anything to a backbone; our own family has one constant prompt."""
+    return files.family in PIPELINE_USES
 
 
 def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:
@@ -270,18 +279,19 @@ def _pipeline_around(files: BackboneFiles, network: Any, autoencoder: Any) -> An
 
 
 @torch.no_grad()
-def _encode_empty_prompt(files: BackboneFiles, pipeline: Any) -> EmptyPrompt:
-    """Return what the family's own pipeline feeds where it wants no prompt.
+def _encode_prompt(files: BackboneFiles, pipeline: Any, prompt: str) -> EncodedPrompt:
+    """Return what the family's own pipeline feeds for a prompt.
 
-    That is the embedding of "", except for XL models whose `force_zeros_for_empty_prompt` says that
-    zeros stood for it in training. Stable Diffusion 3 learnt with each of its three encoders
-    dropped at random, zeros in its place: T5, the largest, is always left out here.
+    Without one that is the embedding of "", except for XL models whose
+    `force_zeros_for_empty_prompt` says that zeros stood for it in training. Stable Diffusion 3
+    learnt with each of its three encoders dropped at random, zeros in its place: T5, the largest,
+    is always left out here.
 
     Encoded on the CPU in float32, once; the encoders are freed on return.
     """
     try:
         embeddings = pipeline.encode_prompt(
-            *[""] * PIPELINE_USES[files.family].prompts,
+            *[prompt] * PIPELINE_USES[files.family].prompts,
             device=torch.device("cpu"),
             num_images_per_prompt=1,
             do_classifier_free_guidance=True,
@@ -289,7 +299,9 @@ def _encode_empty_prompt(files: BackboneFiles, pipeline: Any) -> EmptyPrompt:
     except Exception as error:
         raise _tokenizer_error(files, error) from error
     # (with prompt, without), and for two encoders the same of the pooled vectors
-    return EmptyPrompt(embeddings[1], embeddings[3] if len(embeddings) == 4 else None)
+    first = 0 if prompt else 1
+    pooled = embeddings[first + 2] if len(embeddings) == 4 else None
+    return EncodedPrompt(embeddings[first], pooled)
 
 
 def _tokenizer_error(files: BackboneFiles, error: Exception) -> CheckpointError:
@@ -299,10 +311,10 @@ def _tokenizer_error(files: BackboneFiles, error: Exception) -> CheckpointError:
     )
 
 
-def _check_width(files: BackboneFiles, prompt: EmptyPrompt, width: int) -> None:
+def _check_width(files: BackboneFiles, prompt: EncodedPrompt, width: int) -> None:
     tokens = prompt.tokens
     if tokens.ndim != 3 or tokens.shape[-1] != width or not torch.isfinite(tokens).all():
         raise CheckpointError(
-            f"{files.folder}: the empty prompt is {tuple(tokens.shape)} or holds NaN, the network "
+            f"{files.folder}: its prompt is {tuple(tokens.shape)} or holds NaN, the network "
             f"needs (1, n, {width}): check that all parts belong to one model."
         )

@@ -9,7 +9,7 @@ and `read` are differentiable and shared with training.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,10 +92,19 @@ class DiffEGGPipeline:
                 f"The instance mask is {instances.shape[1]} x {instances.shape[0]}, its image "
                 f"{image.shape[1]} x {image.shape[0]}: give one of the same size."
             )
+        yield from self.trace_of_maps(self._attention_maps(image, settings), settings, instances)
+
+    def trace_of_maps(
+        self,
+        maps: Iterable[tuple[AttentionMap, KLCurve]],
+        settings: TraceSettings,
+        instances: npt.NDArray[np.int64] | None = None,
+    ) -> Iterator[AttentionTrace]:
+        """Yield a growing trace of maps that come with the curve so far; see `trace`."""
         layers = tuple(self.attention_layers(settings).modules)
         steps: list[AttentionStep] = []
         components: FloatMap | None = None
-        for attention, curve in self._attention_maps(image, settings):
+        for attention, curve in maps:
             timestep = curve.timesteps[-1]
             score = _edge_score(attention, settings, timestep)
             coarse = coarse_attention(attention)
@@ -106,7 +115,7 @@ class DiffEGGPipeline:
             pca_image, kept = colours(components), coarse.astype(np.float16)
             steps.append(AttentionStep(timestep, pca_image, score, kept, ratio))
             fixed = settings.fixed_timestep
-            yield AttentionTrace(tuple(steps), curve, layers, self._side(settings), fixed)
+            yield AttentionTrace(tuple(steps), curve, layers, self.side(settings), fixed)
 
     def score_edges(
         self, image: RGBImage, settings: TraceSettings, whole_curve: bool = False
@@ -187,7 +196,7 @@ class DiffEGGPipeline:
         """
         layers = self.attention_layers(settings)
         with torch.inference_mode():
-            square = square_tensor(image, self._side(settings)).to(self.backbone.device)
+            square = square_tensor(image, self.side(settings)).to(self.backbone.device)
             latents = self.backbone.encode(square)  # (1, C, h, w)
         generator = torch.Generator().manual_seed(settings.seed)
         draws = settings.noise_draws if self.backbone.denoises else 1
@@ -204,13 +213,13 @@ class DiffEGGPipeline:
             with torch.inference_mode():
                 attention = self.attention_at(layers, latents, noises, timestep)
                 if before is not None:
-                    gaps.append(attention_gap(attention, before, settings.gap_metric))
-                    _refuse_nan(gaps[-1], timestep)
+                    gaps.append(finite_gap(attention, before, settings, timestep))
             timesteps.append(timestep)
             before = attention
             yield attention, choose_peak(timesteps, gaps, settings.keep)
 
-    def _side(self, settings: TraceSettings) -> int:
+    def side(self, settings: TraceSettings) -> int:
+        """Return the side in pixels that the model sees."""
         return settings.size or self.backbone.native_size
 
     # Stage 2: the edge generator -----------------------------------------------------------------
@@ -263,6 +272,15 @@ def draw_noises(
 ) -> list[torch.Tensor]:
     """Draw `count` noises of the latents' shape; a seed means the same on every device."""
     return [torch.randn(latents.shape, generator=generator).to(latents) for _ in range(count)]
+
+
+def finite_gap(
+    attention: AttentionMap, before: AttentionMap, settings: TraceSettings, timestep: int
+) -> float:
+    """Return the gap to the step before; raises InputError where it is not a number."""
+    gap = attention_gap(attention, before, settings.gap_metric)
+    _refuse_nan(gap, timestep)
+    return gap
 
 
 @torch.inference_mode()

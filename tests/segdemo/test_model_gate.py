@@ -27,6 +27,7 @@ STEPS = TraceSettings(timesteps=(500, 100))
 VERBS: dict[str, Callable[[AnnotationAssistant], Any]] = {
     "segment": lambda assistant: assistant.segment(IMAGE),
     "trace": lambda assistant: list(assistant.trace(IMAGE, STEPS)),
+    "generate": lambda assistant: assistant.generate("a cat", STEPS),
     "edges": lambda assistant: assistant.edges(IMAGE, STEPS),
     "attention_edges": lambda assistant: assistant.attention_edges(IMAGE, STEPS),
     "propose": lambda assistant: assistant.propose(IMAGE, "tokencut"),

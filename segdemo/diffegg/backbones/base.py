@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKL
@@ -120,17 +121,46 @@ class Backbone(ABC):
         """Return (h, w) of the image's tokens at full resolution for latents (B, C, h, w)."""
 
 
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """What the network is given as its prompt: tokens (1, n, D), pooled (1, P) or None."""
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor | None = None
+
+
 class Denoiser(Backbone):
     """A text-to-image model: a denoiser with its autoencoder, noising rule and empty prompt."""
 
     denoises = True
 
     def __init__(
-        self, name: str, native_size: int, network: nn.Module, autoencoder: AutoencoderKL
+        self,
+        name: str,
+        native_size: int,
+        network: nn.Module,
+        autoencoder: AutoencoderKL,
+        null_text: EncodedPrompt,
     ) -> None:
-        """Put the parts together; autoencoder: from images to latents."""
+        """Put the parts together; autoencoder: from images to latents. null_text: of no words."""
         super().__init__(name, native_size, network)
         self.autoencoder = autoencoder.eval()
+        self._prompt = self._ready(null_text)
+
+    @contextmanager
+    def prompted(self, prompt: EncodedPrompt) -> Iterator[None]:
+        """Give the network this prompt for a while in place of the empty one."""
+        empty, self._prompt = self._prompt, self._ready(prompt)
+        try:
+            yield
+        finally:
+            self._prompt = empty
+
+    def _ready(self, prompt: EncodedPrompt) -> EncodedPrompt:
+        """Bring a prompt to the network's device and precision."""
+        place = self.device, self.network.dtype
+        pooled = None if prompt.pooled is None else prompt.pooled.to(*place)
+        return EncodedPrompt(prompt.tokens.to(*place), pooled)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Encode (B, 3, S, S) in [-1, 1] to the scaled posterior mean (B, C, S/8, S/8), float32."""
@@ -160,7 +190,9 @@ class Denoiser(Backbone):
 
     @abstractmethod
     def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
-        """Run the denoiser once on (B, C, h, w) with the empty prompt, without guidance, float32.
+        """Run the denoiser once on (B, C, h, w), without guidance, float32.
+
+        With the empty prompt, but inside of `prompted`.
 
         What it predicts, noise, velocity or flow, is the family's affair: see `target`.
         """

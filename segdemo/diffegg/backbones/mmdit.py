@@ -6,7 +6,7 @@ import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel
 from torch import nn
 
-from segdemo.diffegg.backbones.base import Denoiser, spread_scales
+from segdemo.diffegg.backbones.base import Denoiser, EncodedPrompt, spread_scales
 
 
 class MMDiTBackbone(Denoiser):
@@ -18,13 +18,10 @@ class MMDiTBackbone(Denoiser):
         native_size: int,
         network: SD3Transformer2DModel,
         autoencoder: AutoencoderKL,
-        null_text: torch.Tensor,
-        null_pooled: torch.Tensor,
+        null_text: EncodedPrompt,
     ) -> None:
-        """Put the parts together; null_text (1, n, D), null_pooled (1, P): the empty prompt."""
-        super().__init__(name, native_size, network, autoencoder)
-        self._null_text = null_text.to(network.device, network.dtype)
-        self._null_pooled = null_pooled.to(network.device, network.dtype)
+        """Put the parts together; null_text: the empty prompt, with its pooled vector."""
+        super().__init__(name, native_size, network, autoencoder, null_text)
 
     def attention_layers(self) -> dict[str, nn.Module]:
         """Return the joint `attn` of every block and, in some, `attn2` of the image alone."""
@@ -45,11 +42,12 @@ class MMDiTBackbone(Denoiser):
 
     def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return the flow, noise minus clean latents."""
-        batch = noisy.shape[0]
+        batch, pooled = noisy.shape[0], self._prompt.pooled
+        assert pooled is not None
         output = self.network(
             noisy.to(self.network.dtype),
-            encoder_hidden_states=self._null_text.expand(batch, -1, -1),
-            pooled_projections=self._null_pooled.expand(batch, -1),
+            encoder_hidden_states=self._prompt.tokens.expand(batch, -1, -1),
+            pooled_projections=pooled.expand(batch, -1),
             timestep=torch.full((batch,), float(timestep), device=noisy.device),
         )
         return output.sample.float()  # (B, C, h, w)

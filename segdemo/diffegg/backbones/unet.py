@@ -6,7 +6,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch import nn
 
-from segdemo.diffegg.backbones.base import Denoiser
+from segdemo.diffegg.backbones.base import Denoiser, EncodedPrompt
 from segdemo.diffusion import add_noise, predict_clean
 
 
@@ -20,25 +20,18 @@ class UNetBackbone(Denoiser):
         network: UNet2DConditionModel,
         autoencoder: AutoencoderKL,
         scheduler: DDPMScheduler,
-        null_text: torch.Tensor,
-        null_pooled: torch.Tensor | None = None,
+        null_text: EncodedPrompt,
     ) -> None:
         """Put the parts together.
 
-        null_text: the empty prompt, (1, n, D). null_pooled: the same in one vector, (1, P), which
-        XL wants together with the size of an uncropped image.
+        null_text: the empty prompt; its pooled vector is what XL wants, together with the size of
+        an uncropped image.
         """
-        super().__init__(name, native_size, network, autoencoder)
+        super().__init__(name, native_size, network, autoencoder, null_text)
         self._scheduler = scheduler
-        self._null_text = null_text.to(network.device, network.dtype)
-        self._added: dict[str, torch.Tensor] = {}
-        if null_pooled is not None:
-            # original size, crop corner, target size
-            sizes = [native_size, native_size, 0, 0, native_size, native_size]
-            self._added = {
-                "text_embeds": null_pooled.to(network.device, network.dtype),
-                "time_ids": torch.tensor([sizes], device=network.device, dtype=torch.float32),
-            }
+        # original size, crop corner, target size
+        sizes = [native_size, native_size, 0, 0, native_size, native_size]
+        self._sizes = torch.tensor([sizes], device=network.device, dtype=torch.float32)
 
     def attention_layers(self) -> dict[str, nn.Module]:
         """Return `attn1` of every transformer block: down, middle, up."""
@@ -53,12 +46,13 @@ class UNetBackbone(Denoiser):
 
     def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return the noise or the velocity, whichever it was trained for."""
-        batch = noisy.shape[0]
+        batch, pooled = noisy.shape[0], self._prompt.pooled
+        added = {} if pooled is None else {"text_embeds": pooled, "time_ids": self._sizes}
         output = self.network(
             noisy.to(self.network.dtype),
             timestep,
-            encoder_hidden_states=self._null_text.expand(batch, -1, -1),
-            added_cond_kwargs={name: kept.expand(batch, -1) for name, kept in self._added.items()},
+            encoder_hidden_states=self._prompt.tokens.expand(batch, -1, -1),
+            added_cond_kwargs={name: kept.expand(batch, -1) for name, kept in added.items()},
         )
         return output.sample.float()  # (B, C, h, w)
 
