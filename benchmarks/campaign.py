@@ -15,16 +15,13 @@ import contextlib
 import io
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import gradio_client
 import numpy as np
@@ -32,6 +29,7 @@ from PIL import Image
 
 from benchmarks import campaign_kills
 from benchmarks.campaign_inputs import BOTH, HEIGHT, PHOTO, WIDTH, Case, Mask, all_cases
+from benchmarks.hostile_files import time_limit
 from segdemo.__main__ import main as command_line
 from segdemo.annotations import read_masks
 from segdemo.datatypes import InputError
@@ -55,22 +53,6 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def limited(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in the block after some seconds."""
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"no end after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def in_words(text: str) -> str | None:
@@ -137,7 +119,7 @@ class Trial:
     def _reader(self) -> tuple[str, bool]:
         """Read the masks; returns what became of them, and whether nothing was left out."""
         try:
-            with limited(PATIENCE):
+            with time_limit(PATIENCE):
                 read = read_masks(self.masks, {PHOTO: (HEIGHT, WIDTH)})
                 found = list(read[PHOTO].masks) if PHOTO in read else []
         except InputError as error:
@@ -161,7 +143,7 @@ class Trial:
         flags = ["--images", self.folder / "photos", "--masks", self.masks]
         flags += ["--edges", self.folder / "edges", "--output", self.folder / "out.json"]
         try:
-            with limited(PATIENCE), contextlib.redirect_stderr(said):
+            with time_limit(PATIENCE), contextlib.redirect_stderr(said):
                 with contextlib.redirect_stdout(io.StringIO()):
                     status = command_line(["refine", *map(str, flags)])
         except SystemExit as error:
@@ -196,7 +178,7 @@ class Trial:
         session = SessionStore(self.folder / "sessions").create()
         given = [Upload(path=str(file), orig_name=file.name) for file in (*photos, masks)]
         try:
-            with limited(PATIENCE):
+            with time_limit(PATIENCE):
                 lines = open_files(session, given[:-1], given[-1:], [])
         except InputError as error:
             lines = [str(error)]
@@ -216,7 +198,7 @@ class Trial:
         handed = [gradio_client.handle_file(str(file)) for file in (photos[0], masks)]
         edge = gradio_client.handle_file(str(self.folder / "edges" / "a_edge.png"))
         try:
-            with limited(PATIENCE):
+            with time_limit(PATIENCE):
                 self._client.predict(*handed, edge, api_name="/refine")
         except TimeoutError as error:
             self._complain("/refine", str(error))

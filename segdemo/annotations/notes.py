@@ -40,16 +40,15 @@ class ReadingNotes(list[ReadingNote]):
 
     def leave_out(self, file: str, entry: str, reason: str) -> None:
         """Note that an entry, or all of a file, is missing from what was read."""
-        self.append(ReadingNote(_printable(file), _short(entry), _printable(reason).rstrip(".")))
+        self.append(_note(file, entry, reason, left_out=True))
 
     def change(self, file: str, entry: str, reason: str) -> None:
         """Note that an entry was read otherwise than it is written."""
-        said = _printable(reason).rstrip(".")
-        self.append(ReadingNote(_printable(file), _short(entry), said, left_out=False))
+        self.append(_note(file, entry, reason, left_out=False))
 
     def change_once(self, file: str, reason: str) -> None:
         """Note what holds for many files, once."""
-        note = ReadingNote(_printable(file), "", reason, left_out=False)
+        note = _note(file, "", reason, left_out=False)
         if note not in self:
             self.append(note)
 
@@ -125,11 +124,12 @@ def _sentence(file: str, entries: list[str], reason: str, left_out: bool) -> str
     return f"{file}: {listed}: {reason}."
 
 
-def _printable(text: str) -> str:
-    text = text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1]}…"
-    return "".join(mark if mark.isprintable() else "?" for mark in text)
+def _note(file: str, entry: str, reason: str, left_out: bool) -> ReadingNote:
+    """Return a note whose texts can be shown: what a file says may be long, or control a screen."""
+    said = _shown(reason, _LONGEST_REASON).rstrip(".")
+    return ReadingNote(_shown(file, _LONGEST_REASON), _shown(entry, _LONGEST), said, left_out)
 
 
-def _short(text: str) -> str:
-    printable = _printable(text)
-    return printable if len(printable) <= _LONGEST else printable[: _LONGEST - 1] + "…"
+def _shown(text: str, longest: int) -> str:
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    return "".join(mark if mark.isprintable() else "?" for mark in cut)

@@ -20,6 +20,7 @@ from training.diffdis.pairs import ImageMaskPair, load_grey
 from training.loop.checkpoints import read_rows
 from training.loop.trainer import autocast
 from training.model_card import PANELS
+from training.panels import side_by_side
 
 BETA_SQUARED = 0.3
 LEVELS = 256
@@ -88,10 +89,4 @@ def f_curve(mask: FloatMap, subject: npt.NDArray[np.bool_]) -> Curve:
 
 def panel(image: RGBImage, truth: npt.NDArray[np.uint8], mask: FloatMap) -> Image.Image:
     """Return image, truth and prediction side by side."""
-    scale = min(1.0, PANEL_SIDE / max(truth.shape))
-    size = (max(1, round(truth.shape[1] * scale)), max(1, round(truth.shape[0] * scale)))
-    strip = Image.new("RGB", (3 * size[0], size[1]))
-    for column, tile in enumerate((image, truth, to_grey(mask))):
-        tile_image = Image.fromarray(tile).convert("RGB").resize(size, Image.Resampling.BILINEAR)
-        strip.paste(tile_image, (column * size[0], 0))
-    return strip
+    return side_by_side((image, truth, to_grey(mask)), PANEL_SIDE, Image.Resampling.BILINEAR)

@@ -18,6 +18,7 @@ from segdemo.panoptic_quality import SegmentCounts, Segments, count_segments, pa
 from training.loop.checkpoints import read_rows
 from training.loop.trainer import autocast
 from training.model_card import PANELS
+from training.panels import side_by_side
 from training.panoptic.data import PanopticImage
 from training.panoptic.network import PanopticModel
 
@@ -70,13 +71,8 @@ class PanopticValidation:
 
 def panel(photo: RGBImage, truth: Segments, found: Segments) -> Image.Image:
     """Return image, truth and prediction side by side, void in black."""
-    scale = min(1.0, PANEL_SIDE / max(photo.shape))
-    size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
-    strip = Image.new("RGB", (3 * size[0], size[1]))
     tiles = (photo, *(_coloured(one) for one in (truth, found)))
-    for column, tile in enumerate(tiles):
-        strip.paste(Image.fromarray(tile).resize(size), (column * size[0], 0))
-    return strip
+    return side_by_side(tiles, PANEL_SIDE, Image.Resampling.BICUBIC)
 
 
 def _coloured(segments: Segments) -> RGBImage:
