@@ -90,7 +90,7 @@ class Session:
             if name in self.names:
                 raise InputError(f"{name} is open already: give the other photo another name.")
             known_classes = dict(self.classes)
-            own = _with_classes_of(known_classes, masks)
+            own = renumber_classes(known_classes, masks)
             labels, known, losses = flatten_masks(own)
             index = len(self.names)
             place = self._place(index)
@@ -123,7 +123,7 @@ class Session:
         """
         with self._lock:
             known_classes = dict(self.classes)
-            labels, known, losses = flatten_masks(_with_classes_of(known_classes, masks))
+            labels, known, losses = flatten_masks(renumber_classes(known_classes, masks))
             if known_classes != self.classes or stuff:
                 self._save(self.names, known_classes, stuff=stuff)
         return losses + add_instances(self.image(index), labels, known)
@@ -196,7 +196,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     return {"names": names, "classes": {}}
 
 
-def _with_classes_of(classes: dict[int, str], masks: Instances) -> Instances:
+def renumber_classes(classes: dict[int, str], masks: Instances) -> Instances:
     """Give each class the number that `classes` has for its name, or a free one, which is added."""
     if masks.category_ids is None:
         return masks
