@@ -1,18 +1,20 @@
 """Serve the page: `python app.py`, and the entry of a Hugging Face Space.
 
     python app.py
+    python app.py holiday/
     python app.py --model runs/small/export --port 8000
     python app.py --make-password ada >> accounts
     python app.py --host 0.0.0.0 --auth accounts
 
 What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE,
 SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS,
-SEGDEMO_KEEP and SEGDEMO_AUTH.
+SEGDEMO_KEEP, SEGDEMO_AUTH and SEGDEMO_PROJECT.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import getpass
 import logging
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from segdemo.assistant import AnnotationAssistant
+    from segdemo.projects.project import Project
 
 logger = logging.getLogger("segdemo.app")
 
@@ -41,6 +44,27 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     environment = os.environ
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="PROJECT_DIR",
+        help="a folder of images to work on in the tab Refine: masks beside them are taken in, "
+        "results are saved beside them at once",
+    )
+    parser.add_argument(
+        "--project",
+        type=Path,
+        metavar="PROJECT_DIR",
+        default=environment.get("SEGDEMO_PROJECT"),
+        help="the same",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("labels", "labelme"),
+        help="of a project's results: label PNG with classes.json, or what LabelMe opens "
+        "(default: that of the last time, at first labels)",
+    )
     parser.add_argument(
         "--model",
         default=environment.get("SEGDEMO_MODEL", DEFAULT_MODEL),
@@ -171,6 +195,24 @@ def make_password(name: str) -> str:
     return password_line(name, password)
 
 
+def open_project(arguments: argparse.Namespace) -> Project | None:
+    """Open the folder that was named, if one was; raises InputError."""
+    from segdemo.datatypes import InputError
+    from segdemo.projects.project import Project
+
+    if arguments.folder and arguments.project and arguments.folder != Path(arguments.project):
+        raise InputError("Two folders are named as the project: leave --project out.")
+    folder = arguments.folder or arguments.project
+    if folder is None:
+        if arguments.format:
+            raise InputError("--format says how a project's results are saved: name its folder.")
+        return None
+    project = Project(folder, arguments.format)
+    for sentence in project.notes:
+        logger.warning("%s", sentence)
+    return project
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the server until interrupted; 2 when a flag names something that does not exist."""
     print_any_text()
@@ -196,6 +238,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         keep = arguments.keep
         store = SessionStore(arguments.sessions, None if keep is None else keep * DAY)
+        project = open_project(arguments)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -203,6 +246,16 @@ def main(argv: list[str] | None = None) -> int:
     from segdemo.ui.page import build_demo
     from segdemo.ui.serving import PageServer, is_local, launch
 
+    if project is not None:
+        from segdemo.projects.background import Worker
+        from segdemo.ui.refine.for_all import models_of
+        from segdemo.ui.refine.project_session import ProjectStore
+
+        worker = Worker(project, models_of(assistant))
+        store = ProjectStore(store, project, worker, asks_names=admit is None)
+        worker.start()
+        atexit.register(project.close)
+        atexit.register(worker.stop)
     demo = build_demo(assistant, store)
     # leave in order also when told to by a container, so that temporary folders are deleted
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -233,6 +233,11 @@ class EditedImage:
             self._proposals = proposals
         return proposals
 
+    def offer(self, proposals: Proposals) -> None:
+        """Keep proposals that were made elsewhere for `accept`."""
+        with self._lock:
+            self._proposals = proposals
+
     def accept(self, chosen: Sequence[int], revision: int | None = None) -> Change:
         """Carry out proposals of the last `preview` as one edit; see `proposals.accept`."""
         with self._lock:

@@ -216,8 +216,8 @@ def _stamp(place: Path) -> tuple[object, ...]:
 
 def _same(one: Labels, other: Labels) -> bool:
     """Whether two label maps hold the same instances in the same order of their numbers."""
-    ranks = [np.unique(labels, return_inverse=True)[1].ravel() for labels in (one, other)]
-    return np.array_equal(*ranks)
+    first, second = (np.unique(labels, return_inverse=True)[1] for labels in (one, other))
+    return np.array_equal(first.ravel(), second.ravel())
 
 
 def _read(file: Path) -> str:

@@ -56,7 +56,7 @@ def export(
     if not readable:
         chosen = " or ".join(states)
         raise InputError(" ".join(said) or f"{project.root} has no images that are {chosen}.")
-    classes = project.classes
+    classes = project.classes.known
     stuff = [name for number, name in classes.names.items() if number in classes.stuff]
     parts = split(readable, val, seed) if val else {ALL: readable}
     output.mkdir(parents=True)

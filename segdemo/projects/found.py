@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from segdemo.annotations import InstanceRuns, read_masks
+from segdemo.annotations.folders import LABEL_SUFFIXES
 from segdemo.annotations.stored_runs import from_json, to_json
 from segdemo.datatypes import InputError
 from segdemo.projects.board import MASKS_UNCOUNTED, Board, ImageRecord
 from segdemo.projects.coco_index import Box, boxes_of, count_masks, is_coco, masks_of, take_apart
 from segdemo.projects.database import Database, Row
-from segdemo.projects.layout import LABEL_SUFFIXES, LazySizes
+from segdemo.projects.layout import LazySizes
 from segdemo.projects.results import read_own
 from segdemo.regular_files import read_regular
 

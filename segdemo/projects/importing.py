@@ -60,8 +60,8 @@ def import_masks(
         taken += 1
         said += [f"{name}: {sentence}" for sentence in losses]
     if read.stuff:
-        names = project.classes.names
-        project.name_classes({}, [number for number, name in names.items() if name in read.stuff])
+        names = project.classes.known.names
+        project.classes.name({}, [number for number, name in names.items() if name in read.stuff])
     if not taken and not kept:
         said.append(f"{path} has no masks for these images: names must agree.")
     return Imported(taken, kept, said)

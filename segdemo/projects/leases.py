@@ -56,18 +56,22 @@ class Leases:
         after: the name of the image to go on from; at the end it begins again at the first. Images
         that a reviewer sent back come in their order, as the others.
         """
+        with self._database.writing():
+            found = self.peek_next(who, after)
+            if found is not None:
+                self.take(found, who, token)
+        return found
+
+    def peek_next(self, who: str, after: str = "") -> int | None:
+        """Return the image that `take_next` would lease."""
         states = ", ".join(f"'{state}'" for state in OPEN_STATES)
-        with self._database.writing() as write:
-            row = write.execute(
-                f"SELECT id FROM images WHERE present AND state IN ({states}) AND name <> ?1 "
-                "AND id NOT IN (SELECT image FROM leases WHERE until > ?2 AND who <> ?3) "
-                "ORDER BY name <= ?1, name LIMIT 1",
-                (after, self._clock(), who),
-            ).fetchone()
-            if row is None:
-                return None
-            self.take(int(row["id"]), who, token)
-        return int(row["id"])
+        row = self._database.row(
+            f"SELECT id FROM images WHERE present AND state IN ({states}) AND name <> ?1 "
+            "AND id NOT IN (SELECT image FROM leases WHERE until > ?2 AND who <> ?3) "
+            "ORDER BY name <= ?1, name LIMIT 1",
+            (after, self._clock(), who),
+        )
+        return None if row is None else int(row["id"])
 
     def keep(self, image: int, who: str, token: str) -> None:
         """Keep a lease, or take it again where nobody has meanwhile; raises LeaseTakenError."""

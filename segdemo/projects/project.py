@@ -5,28 +5,28 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from segdemo.annotations import InstanceRuns, Instances
-from segdemo.annotations.class_file import Classes
-from segdemo.annotations.label_png import UNLABELLED
-from segdemo.datatypes import InputError, Labels
+from segdemo.datatypes import FloatMap, InputError, Labels
 from segdemo.editing.image import EditedImage
-from segdemo.editing.masks import flatten_masks, to_runs
-from segdemo.editing.sessions import renumber_classes
+from segdemo.editing.masks import to_runs
+from segdemo.editing.proposals import Proposals
 from segdemo.editing.storage import Instance
 from segdemo.files import write_text
 from segdemo.images import thumbnail
 from segdemo.projects.board import STATES, Board, ImageRecord, State
+from segdemo.projects.classes import ProjectClasses
 from segdemo.projects.database import Database
 from segdemo.projects.edited import EditedImages
 from segdemo.projects.found import FoundMasks
 from segdemo.projects.layout import OWN, LazySizes, result_names, scan
 from segdemo.projects.leases import Annotators, Leases
+from segdemo.projects.prepared import Prepared
 from segdemo.projects.results import ResultFormat, Results
+from segdemo.projects.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ class Project:
     """A folder of images with masks beside them; methods may be called from any thread.
 
     Several processes may open the same folder. board: images and their states. leases: who has
-    which open. notes: what was left out of masks found beside the images, in sentences.
+    which open. classes: of instances. tasks: what programs shall prepare. notes: what was left out
+    of masks found beside the images, in sentences.
     """
 
     def __init__(self, root: Path, form: ResultFormat | None = None) -> None:
@@ -56,14 +57,15 @@ class Project:
             if form is not None:
                 write_text(form, own / FORM)
             self.board, self.leases = Board(self.database), Leases(self.database)
-            self.annotators = Annotators(self.database)
+            self.classes = ProjectClasses(self.results, self.database)
+            self.annotators, self.tasks = Annotators(self.database), Tasks(self.database)
             self.edited = EditedImages(
                 own / "images",
                 self.board,
                 self.leases,
                 self.results,
                 self._start,
-                lambda: self.classes.names,
+                lambda: self.classes.known.names,
             )
             self.notes = self.rescan()
         except OSError as error:
@@ -74,20 +76,15 @@ class Project:
         """What the project is called: its folder's name."""
         return self.root.name
 
-    @property
-    def classes(self) -> Classes:
-        """The classes of its instances; raises InputError where their file is damaged."""
-        return self.results.read_classes()
-
     def rescan(self) -> list[str]:
         """Look for images and masks that came or went; returns what to tell. Raises InputError."""
         layout = scan(self.root)
         if not layout.images:
             raise InputError(f"{self.root} holds no images: put PNG, JPEG or WebP files into it.")
         fresh = {record.name: record for record in self.board.register(result_names(layout.images))}
-        self._found = FoundMasks(self.root, self.database, layout.own)
+        self.found = FoundMasks(self.root, self.database, layout.own)
         self._recall(fresh)
-        said = self._found.take_in(layout.shared, self.board)
+        said = self.found.take_in(layout.shared, self.board)
         for record in self.board.unsaved():  # edits of a process that was killed
             if self.leases.holder(record.id) is None:
                 self.edited.saver.request(record.id)
@@ -109,25 +106,72 @@ class Project:
             )
         return picture
 
+    def prepared(self, record: ImageRecord) -> Prepared:
+        """Return what programs have prepared for an image."""
+        return Prepared(self.root / OWN / "prepared" / self.edited.place(record.name).name)
+
+    def open_prepared(self, image: int) -> Proposals | None:
+        """Give an image that its annotator opens what was prepared for it; returns proposals.
+
+        Masks become an edit that can be undone, where the image has none. Proposals that no longer
+        fit the masks are dropped. Raises InputError.
+        """
+        record = self.board.get(image)
+        prepared = self.prepared(record)
+        if not prepared:
+            return None
+        picture = self.image(image)
+        edges = prepared.edges()
+        if edges is not None and edges.scores.shape == picture.size and picture.edges is None:
+            picture.set_edges(edges.scores, edges.source, edges.label)
+        masks = prepared.masks()
+        if masks is not None and masks.size == picture.size and not picture.count:
+            labels, known, _ = self.classes.flatten(masks)
+            revision = picture.revision
+            picture.replace_all(labels, revision + 1, known, follows=revision, what="Proposed")
+        proposals = prepared.proposals()
+        prepared.clear()
+        self.tasks.seen(image)
+        if proposals is None or not np.array_equal(proposals.labels, picture.labels):
+            return None
+        picture.offer(proposals)
+        return proposals
+
+    def labels_with_edges(
+        self, record: ImageRecord
+    ) -> tuple[Labels, Mapping[int, Instance], FloatMap | None]:
+        """Return the label map that an image's annotator will see, its instances and edges.
+
+        Nobody may have it open meanwhile. Raises InputError.
+        """
+        prepared = self.prepared(record)
+        edges = prepared.edges()
+        edge = None if edges is None else edges.scores
+        if self.edited.place(record.name).is_dir():
+            picture = self.image(record.id)
+            labels, known = picture.snapshot()
+            kept = picture.edge_map()
+            edge = edge if kept is None else kept
+        else:
+            start, known_at_start = self._start(record)
+            labels, known = start, dict(known_at_start)
+        masks = prepared.masks()
+        if masks is not None and not known:
+            labels, known, _ = self.classes.flatten(masks)
+        return labels, known, edge
+
     def masks(self, record: ImageRecord) -> InstanceRuns:
         """Return an image's instances as they are now, under the project's classes.
 
         Raises InputError where they cannot be read.
         """
         if record.unsaved and self.leases.holder(record.id) is None:
-            return to_runs(self.edited.open(record), self.classes.names)
+            return to_runs(self.edited.open(record), self.classes.known.names)
         found, _ = self._beside(record)
         if found is None:
             size = LazySizes(self.root, [record.name])[record.name]
             return InstanceRuns.unscored(size, ())
-        names = dict(self._add_classes(found).names)
-        names[max(names, default=0) + 1] = UNLABELLED  # the same number in all images
-        ids = renumber_classes(names, found).category_ids
-        if ids is None:
-            return found
-        used = set(ids.tolist())
-        names = {k: v for k, v in names.items() if v != UNLABELLED or k in used}
-        return replace(found, category_ids=ids, names=names)
+        return self.classes.renumbered(found)
 
     def set_masks(self, record: ImageRecord, masks: Instances, who: str) -> list[str]:
         """Give an image these instances in place of its own, and save them.
@@ -135,7 +179,7 @@ class Project:
         An image that is edited gets them as an edit that can be undone. Returns what was left out,
         in sentences. Raises InputError, and OSError where they cannot be written.
         """
-        labels, known, losses = self._flatten(masks)
+        labels, known, losses = self.classes.flatten(masks)
         journal = self.edited.place(record.name)
         if journal.is_dir():
             picture = self.image(record.id)
@@ -147,7 +191,7 @@ class Project:
             picture.replace_all(numbers.astype(np.uint16), picture.revision + 1, own, what="Import")
             self.edited.settle(record.id)
         else:
-            names = self.classes.names
+            names = self.classes.known.names
             self.results.write(record.name, record.result, labels, known, names)
             self.board.set(record.id, count=len(known), state="in work")
         self.board.log(who, "imported masks", record.id)
@@ -183,14 +227,6 @@ class Project:
             )
         return packed.getvalue()
 
-    def name_classes(self, names: Mapping[int, str], stuff: Iterable[int] = ()) -> None:
-        """Add classes or give them other names; raises OSError."""
-        with self.database.writing():  # alone among all processes
-            before = self.classes
-            after = Classes({**before.names, **names}, before.stuff | frozenset(stuff))
-            if after != before:
-                self.results.write_classes(after)
-
     def close(self) -> None:
         """Wait until results are written, and close the database."""
         self.edited.settle()
@@ -200,7 +236,7 @@ class Project:
         """Set the states of images that the database does not know, by what the disk tells."""
         journals = self.edited.summaries(fresh)
         results = self.results.names() if fresh else set()
-        counts = self._found.counts(list(fresh))
+        counts = self.found.counts(list(fresh))
         with self.database.writing():
             for name, record in fresh.items():
                 summary = journals.get(name)
@@ -221,7 +257,7 @@ class Project:
             found = self.results.read(record.name, record.result, size)
             if found is not None:
                 return found, ""
-        return self._found.runs(record, result)
+        return self.found.runs(record, result)
 
     def _start(self, record: ImageRecord) -> tuple[Labels, Mapping[int, Instance]]:
         """Return what an image is edited from; see `edited.Start`."""
@@ -231,34 +267,8 @@ class Project:
         if found is None:
             size = LazySizes(self.root, [record.name])[record.name]
             return np.zeros(size, np.uint16), {}
-        labels, known, _ = self._flatten(found)
+        labels, known, _ = self.classes.flatten(found)
         return labels, known
-
-    def _flatten(self, masks: Instances) -> tuple[Labels, dict[int, Instance], list[str]]:
-        """Flatten instances under the project's classes, to which theirs are added."""
-        classes = self._add_classes(masks)
-        names = dict(classes.names)
-        labels, known, losses = flatten_masks(renumber_classes(names, masks))
-        known = {
-            number: replace(one, category=None)
-            if one.category is not None and names.get(one.category) == UNLABELLED
-            else one
-            for number, one in known.items()
-        }
-        return labels, known, losses
-
-    def _add_classes(self, masks: Instances) -> Classes:
-        """Add the classes of instances to the project's, and return them."""
-        if masks.category_ids is None:
-            return self.classes
-        with self.database.writing():
-            before = self.classes
-            names = dict(before.names)
-            renumber_classes(names, masks)
-            added = {k: v for k, v in names.items() if k not in before.names and v != UNLABELLED}
-            if added:
-                self.results.write_classes(Classes({**before.names, **added}, before.stuff))
-        return self.classes
 
 
 class ProjectMasks(Mapping[str, InstanceRuns]):

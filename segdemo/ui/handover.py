@@ -79,7 +79,9 @@ class Handover:
 
     def _opened(self, token: str, photo: Path, name: str) -> tuple[Session, int]:
         session = self._store.open_or_create(token)
-        return session, add_photo(session, photo, name)
+        index = add_photo(session, photo, name)
+        session.take(index)  # of a project: before it is edited
+        return session, index
 
 
 def wire_handover(handover: Handover, cutout: CutoutTab, inspect: InspectTab) -> None:

@@ -16,14 +16,20 @@ START_SECONDS = 240  # machines may train beside the tests
 
 
 class Server:
-    """`app.py` on a free port, with tiny models. folder: for its temporary files and sessions."""
+    """`app.py` on a free port, with tiny models.
 
-    def __init__(self, diffdis: Path, backbone: Path, folder: Path) -> None:
+    folder: for its temporary files and sessions. project: a folder to open, or None.
+    """
+
+    def __init__(
+        self, diffdis: Path, backbone: Path, folder: Path, project: Path | None = None
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
         self._models = ["--model", str(diffdis), "--backbone", str(backbone)]
+        self._models += [] if project is None else [str(project)]
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -40,6 +40,7 @@ def mask_editor(
     sources: Sequence[Sequence[str]],
     methods: Sequence[Sequence[str]],
     debug: bool = False,
+    project: Mapping[str, Any] | None = None,
 ) -> gr.HTML:
     """Build the component.
 
@@ -57,6 +58,7 @@ def mask_editor(
         sources: Where edges can come from: [value, label].
         methods: What can propose first masks: [value, label].
         debug: Whether the element shows its state and timings to benchmarks (`maskEditor`).
+        project: {"name", "count" of images, "ask": whether visitors say their names} or None.
     """
     address = f"gradio_api/file={quote(_serve_modules().as_posix())}/index.js"
     return gr.HTML(
@@ -72,6 +74,7 @@ def mask_editor(
         sources=[list(entry) for entry in sources],
         methods=[list(entry) for entry in methods],
         debug=debug,
+        project=None if project is None else dict(project),
     )
 
 

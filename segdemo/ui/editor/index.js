@@ -5,8 +5,10 @@ import * as pointer from "./input/pointer.js";
 import * as prompting from "./input/prompting.js";
 import * as splits from "./input/splits.js";
 import * as edges from "./panels/edges.js";
+import * as forAll from "./panels/for_all.js";
 import * as help from "./panels/help.js";
 import * as instances from "./panels/instances.js";
+import * as project from "./panels/project.js";
 import * as proposals from "./panels/proposals.js";
 import * as queue from "./panels/queue.js";
 import * as sessions from "./panels/sessions.js";
@@ -19,7 +21,7 @@ import { emit, find, reset, state, timings } from "./view/state.js";
 import * as viewport from "./view/viewport.js";
 
 const PARTS = [viewport, drawing, saving, actions, splits, prompting, pointer, keyboard, toolbar, queue,
-  instances, edges, proposals, help, sessions, messages];
+  project, forAll,  instances, edges, proposals, help, sessions, messages];
 
 // host: {element, props, server, trigger, watch} of Gradio's component.
 export function start(host) {

@@ -11,8 +11,11 @@ from segdemo.annotations.label_png import UNLABELLED
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.editing.masks import to_runs
 from segdemo.editing.sessions import Session
+from segdemo.projects.board import STATES
+from segdemo.projects.project import ProjectMasks
 from segdemo.ui.kept_files import download_folder, file_stem, pack
 from segdemo.ui.refine.opening import PHOTO
+from segdemo.ui.refine.project_session import ProjectSession
 
 FORMATS: list[tuple[str, MaskFormat]] = [
     ("COCO JSON (RLE, exact)", "coco"),
@@ -25,6 +28,7 @@ FORMATS: list[tuple[str, MaskFormat]] = [
     ("Cut-outs (RGBA PNG an instance)", "cutouts"),
 ]
 SCOPES = ["This photo", "All photos", "All checked photos"]
+NOTHING_CHECKED = "No photo is checked yet: press Ctrl+Enter on those you are done with."
 ONE_FILE = {"coco", "coco-polygons"}
 
 
@@ -35,6 +39,8 @@ def export_masks(
 
     current: the image that "This photo" means. Raises InputError where there is nothing to write.
     """
+    if isinstance(session, ProjectSession):
+        return _export_project(session, current, scope, mask_format)
     chosen = _chosen(session, current, scope)
     masks: dict[str, InstanceRuns] = {}
     damaged: list[str] = []
@@ -57,6 +63,23 @@ def export_masks(
     if any(UNLABELLED in own.names.values() for own in masks.values()):
         losses.append(f'Instances without a class are called "{UNLABELLED}".')
     return file, losses
+
+
+def _export_project(
+    session: ProjectSession, current: int, scope: str, mask_format: MaskFormat
+) -> tuple[Path, list[str]]:
+    """Write masks of a project's images; see `export_masks`."""
+    project = session.project
+    if scope == SCOPES[0]:
+        records = [project.board.get(current)]
+        project.edited.settle(current)
+    else:
+        records = project.board.all(["checked"] if scope == SCOPES[2] else STATES)
+    if not records:
+        raise InputError(NOTHING_CHECKED)
+    images = ImagesByName({record.name: project.path(record) for record in records})
+    stuff = [session.classes[number] for number in session.stuff if number in session.classes]
+    return write_as_one_file(ProjectMasks(project, records), mask_format, images, stuff)
 
 
 def write_as_one_file(
@@ -85,9 +108,7 @@ def _chosen(session: Session, current: int, scope: str) -> list[int]:
     elif scope == SCOPES[2]:
         indices = [index for index in indices if session.summary(index).checked]
         if not indices:
-            raise InputError(
-                "No photo is checked yet: press Ctrl+Enter on those you are done with."
-            )
+            raise InputError(NOTHING_CHECKED)
     if not indices:
         raise InputError("There is nothing to export yet: open photos first.")
     return indices

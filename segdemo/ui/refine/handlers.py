@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from segdemo.ui.errors import UNEXPECTED, public_words, user_errors, without_fol
 from segdemo.ui.events import StopSignal, Updates
 from segdemo.ui.examples import MERGED_MASKS
 from segdemo.ui.refine.api import edges_by, read_classes
+from segdemo.ui.refine.for_all import edge_words
 from segdemo.ui.refine.messages import (
     Message,
     edges_message,
@@ -29,6 +31,7 @@ from segdemo.ui.refine.messages import (
     proposals_message,
 )
 from segdemo.ui.refine.opening import PHOTO, add_masks, open_files
+from segdemo.ui.refine.project_session import STEPS, ProjectSession, ProjectStore, Step
 from segdemo.ui.uploads import Upload
 from segdemo.ui.waiting import Place, follow
 from segdemo.uis.methods import METHODS
@@ -37,9 +40,10 @@ PROPOSALS = [
     ["diffdis", "DiffDIS mask, cut by the edges"],
     *([name, f"{method.title} with a DINO model"] for name, method in METHODS.items()),
 ]
-EDGE_WORDS = {"diffdis": "DiffDIS", "gradient": "gradient"}
 
 OWN_CLASSES = "own"  # the classes of class maps are those of a list
+
+MOST_PROBLEMS = 5  # images that cannot be read, until the way to the next ends
 
 FOLDED = gr.update(open=False)  # so that the canvas comes into view
 
@@ -60,6 +64,8 @@ class EditorEvent(gr.EventData):
 
     token: str
     picture: int
+    step: str
+    name: str
     greeting: int
     lease: str
     revision: int
@@ -97,10 +103,14 @@ class RefineTab:
 
     def show(self, session: Session, index: int, note: str | None = None) -> Updates:
         """Show an image of a session."""
+        return self.shown(picture_message(session, index, note))
+
+    def shown(self, message: Message) -> Updates:
+        """Show what `picture_message` has made."""
         return {
-            self.editor: picture_message(session, index, note),
-            self.token: session.token,
-            self.current: index,
+            self.editor: message,
+            self.token: message["token"],
+            self.current: message["picture"]["index"],
             self.panel: FOLDED,
         }
 
@@ -160,10 +170,13 @@ class RefineHandlers:
                 return self._tab.show(session, index) | {self._report: ""}
         return self.open(session.token, [photo], [masks], [edge])
 
-    def hello(self, event: EditorEvent) -> Updates:
-        """Resume a session where a reload left it; the answer has the greeting's number."""
+    def hello(self, event: EditorEvent, request: gr.Request) -> Updates:
+        """Resume a session where a reload left it; the answer has the greeting's number.
+
+        A project begins with the name that the visitor has logged in under, or has said.
+        """
         said = event.said
-        answer = self._greeted(said)
+        answer = self._greeted(said, request.username or str(said.get("name") or ""))
         answer[self._tab.editor]["greeting"] = said.get("greeting")
         return answer
 
@@ -172,14 +185,31 @@ class RefineHandlers:
         said = event.said
         return {self._tab.token: str(said["token"]), self._tab.current: int(said["picture"])}
 
-    def _greeted(self, said: Message) -> Updates:
-        if not said.get("token"):
+    def _greeted(self, said: Message, name: str) -> Updates:
+        store = self._store
+        token = said.get("token")
+        if isinstance(store, ProjectStore) and name and not token:
+            with user_errors():
+                return self._entered(store.enter(name), said.get("picture"))
+        if not token:
             return self._tab.show_nothing("")
         try:
-            session = self._store.open(said["token"])
+            session = store.open(token)
         except InputError as error:
             return self._tab.show_nothing("", public_words(error))
+        if isinstance(session, ProjectSession):
+            return self._entered(session, said.get("picture"))
         return self._resumed(session, said.get("picture"))
+
+    def _entered(self, session: ProjectSession, wanted: object) -> Updates:
+        """Show the image that was open last, or the next that needs work."""
+        image = int(wanted) if isinstance(wanted, int | float) else -1
+        try:
+            with suppress(InputError):  # there was none, or somebody else has it by now
+                return self._tab.show(session, image, "Your work is as you left it.")
+            return self._tab.shown(stepped(session, image, "next"))
+        except InputError as error:
+            return self._tab.show_nothing(session.token, public_words(error))
 
     def _resumed(self, session: Session, wanted: object) -> Updates:
         """Show the image that was shown last, or the first that can be: one may be damaged."""
@@ -229,13 +259,15 @@ class RefineHandlers:
 
     def _picture(self, data: Message) -> tuple[Session, int, EditedImage]:
         session, index = self._store.open(data["token"]), int(data["picture"])
-        picture = session.image(index)
-        if "lease" in data:
-            picture.check_lease(data["lease"])
-        return session, index, picture
+        return session, index, session.hold(index, data.get("lease"))
 
     def _show(self, data: Message) -> Message:
-        session, index, _ = self._picture(data)
+        session, index = self._store.open(data["token"]), int(data["picture"])
+        if not isinstance(session, ProjectSession):
+            return picture_message(session, index)
+        for step in STEPS:
+            if step == data.get("step"):
+                return stepped(session, index, step)
         return picture_message(session, index)
 
     def _find_edges(self, data: Message) -> Message:
@@ -243,8 +275,7 @@ class RefineHandlers:
         source = str(data["source"])
         image = load_rgb(session.file(index, PHOTO), picture.name)
         edge = edges_by(self._assistant, image, source)
-        other = self._assistant.other_edge_sources.get(source)
-        words = EDGE_WORDS.get(source) or (other or self._assistant.edge_source).label
+        words = edge_words(self._assistant, source)
         picture.set_edges(edge.probability, source, words)
         return edges_message(picture, index, f"Edges found by {words}.")
 
@@ -266,6 +297,21 @@ class RefineHandlers:
         picture.replace_all(labels, revision + 1, known, follows=revision)
         count = "1 instance" if picture.count == 1 else f"{picture.count} instances"
         return picture_message(session, index, f"{count} proposed. Nothing here is certain.")
+
+
+def stepped(session: ProjectSession, index: int, step: Step) -> Message:
+    """Show another image of a project; those that cannot be read are told of and passed over.
+
+    Raises InputError where there is none.
+    """
+    problems: list[str] = []
+    while len(problems) < MOST_PROBLEMS:
+        index = session.step(index, step)
+        try:
+            return picture_message(session, index, " ".join(problems) or None)
+        except InputError as error:
+            problems.append(public_words(error))
+    raise InputError(" ".join(problems))
 
 
 def read_rip_settings(data: Message) -> RIPSettings:

@@ -21,6 +21,7 @@ from segdemo.editing.sessions import Session
 from segdemo.editing.storage import Instance
 from segdemo.ui.kept_files import new_folder
 from segdemo.ui.refine.opening import THUMBNAIL, VIEW
+from segdemo.ui.refine.project_session import ProjectSession
 from segdemo.ui.waiting import Place
 
 Message = dict[str, Any]
@@ -30,18 +31,21 @@ MOST_STEP_PIXELS = 20_000_000  # that undo gets back after a reload, in all its 
 
 def picture_message(session: Session, index: int, note: str | None = None) -> Message:
     """Show an image: photo, label map as it is and as it was opened, instances, edges, queue."""
+    lease = session.take(index)
+    offered = session.open_prepared(index) if isinstance(session, ProjectSession) else None
     picture, folder = session.image(index), new_folder()
     edges = picture.edges
     return _message(
         "picture",
         token=session.token,
         note=" ".join(part for part in (note, picture.damage) if part) or None,
-        queue=_with_thumbnails(session, queue_of(session)),
+        **_list_of(session, index),
+        proposals=offered and _proposals(session.image(index), index, offered),
         classes={str(number): name for number, name in session.classes.items()},
         stuff=sorted(session.stuff),
         picture={
             "index": index,
-            "lease": picture.take_lease(),
+            "lease": lease,
             "name": picture.name,
             "width": picture.size[1],
             "height": picture.size[0],
@@ -65,6 +69,11 @@ def edges_message(picture: EditedImage, index: int, note: str | None = None) -> 
 
 def proposals_message(picture: EditedImage, index: int, proposals: Proposals) -> Message:
     """Show what RIP would do."""
+    note = None if proposals.changes else "No split, merge or drop is proposed with these edges."
+    return _message("proposals", **_proposals(picture, index, proposals), note=note)
+
+
+def _proposals(picture: EditedImage, index: int, proposals: Proposals) -> Message:
     changes = [
         {
             "kind": change.kind,
@@ -76,15 +85,12 @@ def proposals_message(picture: EditedImage, index: int, proposals: Proposals) ->
         }
         for change in proposals.changes
     ]
-    note = None if changes else "No split, merge or drop is proposed with these edges."
-    return _message(
-        "proposals",
-        picture=index,
-        revision=picture.revision,
-        preview=_packed(proposals.preview, new_folder() / "preview.gz"),
-        proposals=changes,
-        note=note,
-    )
+    return {
+        "picture": index,
+        "revision": picture.revision,
+        "preview": _packed(proposals.preview, new_folder() / "preview.gz"),
+        "proposals": changes,
+    }
 
 
 def empty_message(token: str, note: str | None = None) -> Message:
@@ -102,9 +108,30 @@ def place_message(place: Place) -> Message:
     return _message("place", text=place.words or "Working ...")
 
 
+def _list_of(session: Session, index: int) -> Message:
+    """Tell of the images beside the canvas: all of a session, of a project the page asks for."""
+    if isinstance(session, ProjectSession):
+        return {"queue": [], "project": project_message(session, index)}
+    return {"queue": _with_thumbnails(session, queue_of(session)), "project": None}
+
+
+def project_message(session: ProjectSession, index: int) -> Message:
+    """Tell of a project: how far it is, who asks, and what a reviewer says of the open image."""
+    record = session.project.board.get(index)
+    return {
+        "name": session.project.name,
+        "who": session.who,
+        "counts": session.project.board.counts(),
+        "state": record.state,
+        "note": record.note if record.state == "rejected" else "",
+    }
+
+
 def queue_of(session: Session) -> list[Message]:
-    """List the session's images for the queue beside the canvas."""
-    rows = []
+    """List the session's images for the queue beside the canvas; a project's are paged apart."""
+    rows: list[Message] = []
+    if isinstance(session, ProjectSession):
+        return rows
     for index in session.indices:
         name = session.names[index]
         summary = session.summary(index)

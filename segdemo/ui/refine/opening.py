@@ -47,7 +47,7 @@ def open_files(
     for picture in pictures:
         try:
             image = load_rgb(picture.path, picture.name, lines.append)
-            files[picture.name] = {PHOTO: picture.path, **_views(image, picture.name)}
+            files[picture.name] = {PHOTO: picture.path, **photo_views(image, picture.name)}
         except InputError as error:
             lines.append(str(error))
             continue
@@ -119,7 +119,7 @@ def add_photo(session: Session, photo: Path, name: str) -> int:
         number += 1
         wanted = f"{Path(name).stem} ({number}){Path(name).suffix}"
     image = load_rgb(photo, name)
-    session.add(wanted, _none(image.shape[:2]), {PHOTO: photo, **_views(image, name)})
+    session.add(wanted, _none(image.shape[:2]), {PHOTO: photo, **photo_views(image, name)})
     return len(session.names) - 1
 
 
@@ -219,7 +219,7 @@ def _add_edges(
             lines.append(str(error))
 
 
-def _views(image: RGBImage, name: str) -> dict[str, Path]:
+def photo_views(image: RGBImage, name: str) -> dict[str, Path]:
     """Write what the page shows of a photo: all of it, and a thumbnail; raises InputError."""
     if max(image.shape) > LONGEST_SIDE:
         raise InputError(f"{name} is longer than {LONGEST_SIDE} pixels: cut it into parts.")

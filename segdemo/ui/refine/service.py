@@ -28,8 +28,10 @@ from segdemo.images import load_rgb
 from segdemo.prompting.interface import PromptedMask
 from segdemo.prompting.prompts import Prompt
 from segdemo.ui.errors import UNEXPECTED, public_words
-from segdemo.ui.refine.messages import described, queue_of
+from segdemo.ui.refine.messages import described, project_message, queue_of
 from segdemo.ui.refine.opening import PHOTO, THUMBNAIL
+from segdemo.ui.refine.project_service import ProjectService
+from segdemo.ui.refine.project_session import ProjectSession
 from segdemo.ui.refine.prompts import read_prompt
 
 Request = dict[str, Any]
@@ -66,7 +68,8 @@ class EditorService:
             self.remove_image,
             self.prompt,
         )
-        return [_answering(function) for function in own]
+        of_project = ProjectService(self._store).functions
+        return [_answering(function) for function in (*own, *of_project)]
 
     def apply_patch(self, request: Request) -> Answer:
         """Apply an edit that the browser has made."""
@@ -100,6 +103,8 @@ class EditorService:
         checked = request.get("checked")
         instances = _instances(request.get("instances"), picture)
         picture.describe(instances, None if checked is None else bool(checked))
+        if isinstance(session, ProjectSession):
+            return {"project": project_message(session, int(request["picture"]))}
         return {"queue": queue_of(session)}
 
     def operate(self, request: Request) -> Answer:
@@ -172,6 +177,9 @@ class EditorService:
             used = session.used
         except EditLockLostError:
             return {"token": token, "gone": True}
+        if isinstance(session, ProjectSession):
+            about = {"token": token, "title": session.title, "first": "", "count": len(session)}
+            return about | {"used": used}
         first = next(iter(session.indices), None)
         name = "" if first is None else session.names[first]
         about = {"token": token, "title": session.title, "first": name, "count": len(session)}
@@ -183,9 +191,7 @@ class EditorService:
 
     def _find(self, request: Request) -> tuple[Session, EditedImage]:
         session = self._store.open(request["token"])
-        picture = session.image(int(request["picture"]))
-        picture.check_lease(request.get("lease"))
-        return session, picture
+        return session, session.hold(int(request["picture"]), request.get("lease"))
 
 
 def _read_prompt(request: Request, picture: EditedImage) -> Prompt:

@@ -34,6 +34,7 @@ from segdemo.ui.refine.handlers import (
     RefineTab,
     edge_sources,
 )
+from segdemo.ui.refine.project_session import ProjectStore
 from segdemo.ui.refine.service import EditorService
 from segdemo.ui.status_line import status_line
 
@@ -90,7 +91,7 @@ class ExportPanel:
 def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> RefineTab:
     """Lay out the tab and wire it."""
     gr.Markdown(INTRODUCTION)
-    bring = _build_open()
+    bring = _build_open(folded=isinstance(store, ProjectStore))
     editor = mask_editor(
         "mask-editor",
         EditorService(store, assistant.prompt).functions,
@@ -98,6 +99,7 @@ def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> Ref
         PRESET_TITLES,
         edge_sources(assistant),
         PROPOSALS,
+        project=store.described if isinstance(store, ProjectStore) else None,
     )
     take = _build_export(store.lifetime)
     # In the browser, unlike gr.State: after a restart of the server they are as before
@@ -185,8 +187,8 @@ def rip_presets() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _build_open() -> OpenPanel:
-    with gr.Accordion("Open photos and masks", open=True, elem_id="refine-open") as panel:
+def _build_open(folded: bool) -> OpenPanel:
+    with gr.Accordion("Open photos and masks", open=not folded, elem_id="refine-open") as panel:
         gr.Markdown(FILES)
         with gr.Row():
             photos = _files("Photos", [*sorted(SUFFIXES), ".zip"], "refine-photos")

@@ -61,7 +61,7 @@ def test_masks_found_beside_the_images_are_taken_in_and_left_as_they_are(folder:
     assert project.image(number(project, "p0.png")).count == 2
     picture = project.image(number(project, "p1.png"))
     assert picture.labels[10, 10] == 1 and picture.count == 1
-    assert project.classes.names == {3: "cat"}
+    assert project.classes.known.names == {3: "cat"}
     assert picture.instances[1].category == 3
     assert not [path for path in (folder / "annotations").iterdir() if path.suffix == ".png"]
     assert (folder / "all.json").read_bytes() == given
@@ -73,7 +73,7 @@ def test_an_edit_is_saved_beside_the_image_at_once_and_its_undo_survives(folder:
     images = digest(folder)
     project = Project(folder)
     image = number(project, "p0.png")
-    project.name_classes({4: "dog"})
+    project.classes.name({4: "dog"})
     picture = project.image(image)
     picture.describe({2: Instance(category=4, score=0.5)})
     merge(picture)
@@ -99,7 +99,7 @@ def test_an_edit_is_saved_beside_the_image_at_once_and_its_undo_survives(folder:
 def test_whoever_deletes_the_database_loses_no_mask(folder: Path, lost: str):
     project = Project(folder)
     image = number(project, "p2.png")
-    project.name_classes({1: "cat"})
+    project.classes.name({1: "cat"})
     picture = project.image(image)
     picture.edit(lambda _: labels().astype(np.uint16), "Draw")
     picture.describe({1: Instance(category=1), 2: Instance(category=1)}, checked=True)
@@ -153,7 +153,7 @@ def test_labelme_finds_the_image_from_a_result_in_its_form(tmp_path: Path):
     photo(tmp_path / "street" / "a.png")
     project = Project(tmp_path, "labelme")
     image = number(project, "street/a.png")
-    project.name_classes({1: "cat"})
+    project.classes.name({1: "cat"})
     picture = project.image(image)
     picture.edit(lambda _: labels().astype(np.uint16), "Draw")
     picture.describe({1: Instance(category=1)})

@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
     """Four images, three with two instances each, of which two are checked."""
     photos(tmp_path / "project")
     project = Project(tmp_path / "project")
-    project.name_classes({1: "cat", 2: "dog"})
+    project.classes.name({1: "cat", 2: "dog"})
     for image in (1, 2, 3):
         picture = project.image(image)
         picture.edit(lambda _: labels().astype(np.uint16), "Draw")

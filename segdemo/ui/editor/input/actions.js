@@ -1,4 +1,5 @@
 // What buttons and keys do. Every action says in the status line what it did or why it did not.
+import { stepInProject } from "../panels/project.js";
 import { cancelGesture, dropDrafts, endGesture, gesture, setTool } from "./tools.js";
 import { turnProposals } from "../panels/proposals.js";
 import { ask, mayEdit, operate } from "../sync/messages.js";
@@ -136,6 +137,7 @@ export function setChecked(checked) {
 
 export function stepImage(by) {
   if (!state.image) return;
+  if (state.project) return stepInProject(by > 0 ? "forward" : "back");
   const place = state.queue.findIndex(({ index }) => index === state.about.index);
   const next = state.queue[place + by];
   if (!next) return setStatus(by > 0 ? "This is the last photo." : "This is the first photo.");
@@ -145,7 +147,7 @@ export function stepImage(by) {
 export function checkAndStep() {
   if (!state.image) return;
   setChecked(true);
-  return stepImage(1);
+  return state.project ? stepInProject("next") : stepImage(1);
 }
 
 const shownInstances = () =>

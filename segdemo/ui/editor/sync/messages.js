@@ -2,6 +2,7 @@
 import { LabelMap, boxAround } from "../core/label_map.js";
 import { EditedImage } from "../core/edited_image.js";
 import { cancelGesture, endGesture } from "../input/tools.js";
+import { NAME_KEY } from "../panels/project.js";
 import { showQueue } from "../panels/queue.js";
 import { call, fetchBytes, fetchLabels, fetched, unpackLabels } from "./payloads.js";
 import { about, notSaved, pump, saver, settled, startSaving, unsent } from "./saving.js";
@@ -67,6 +68,9 @@ export function wait(name, words) {
 export function greet(storage) {
   const linked = /^#work=([\w-]{22})$/.exec(location.hash)?.[1];
   const token = linked || remembered(storage);
+  if (!token && props.project && (!props.project.ask || remembered("localStorage", NAME_KEY))) {
+    return enterProject(remembered("localStorage", NAME_KEY) || "");
+  }
   if (!token) return close({ token: "" }); // nothing to ask for
   if (!linked) return hello(token, Number(remembered(storage, PICTURE_KEY)));
   history.replaceState(null, "", location.pathname + location.search);
@@ -74,10 +78,19 @@ export function greet(storage) {
   return hello(linked, 0);
 }
 
-function hello(token, picture) {
+function hello(token, picture, name) {
   wait("hello");
   state.due = ++state.greeting;
-  trigger("hello", { token, picture, greeting: state.greeting });
+  const said = name === undefined ? {} : { name };
+  trigger("hello", { token, picture, greeting: state.greeting, ...said });
+}
+
+// Begin in the project; the server knows who logged in, whatever name is said.
+export function enterProject(name) {
+  try {
+    if (name) localStorage.setItem(NAME_KEY, name);
+  } catch { /* a private window asks again */ }
+  hello("", -1, name);
 }
 
 // The answer to a greeting can arrive after what was opened since. It is not shown, but has changed
@@ -133,7 +146,7 @@ export async function ask(name, details, words) {
   if (!(await settled())) return wait(null, blocked());
   const request = { token: state.token, ...details };
   if (name === "show") trigger("show", request);
-  else if (name === "edges") trigger("edges", { ...request, picture: state.about.index });
+  else if (name === "edges") trigger("edges", { ...request, ...about() });
   else if (name === "preview") trigger("preview", { ...request, ...about(saver.revision) });
   else trigger("propose", { ...request, ...about(saver.revision) });
 }
@@ -153,7 +166,10 @@ export async function listen() {
   const work = { picture: openImage, edges: takeEdges, proposals: takeProposals, empty: close };
   try {
     await work[message.message]?.(message);
-    if (message.queue) showQueue(message.queue);
+    if (message.queue && !state.project) showQueue(message.queue);
+    if (message.proposals && message.message === "picture" && state.key === message.key) {
+      await takeProposals(message.proposals);
+    }
     if (message.message === "note") setStatus(message.text);
     else if (message.note) setStatus(message.note);
   } catch (problem) {
@@ -179,7 +195,7 @@ async function openImage(message) {
   layers.photo?.close();
   layers.photo = photo;
   Object.assign(state, { token: message.token, classes: message.classes || {},
-    stuff: new Set(message.stuff), about: sent });
+    stuff: new Set(message.stuff), about: sent, project: message.project });
   Object.assign(state, { image: new EditedImage(sent.width, sent.height, labels,
     sent.instances, sent.highest) });
   if (steps) state.image.restoreHistory(sent.history, steps);
@@ -222,7 +238,8 @@ async function takeProposals(message) {
 
 // The token stays in the browser: a server that has lost a folder may get it back.
 function close(message) {
-  Object.assign(state, { image: null, about: null, token: message.token, queue: [], proposals: null });
+  Object.assign(state, { image: null, about: null, token: message.token, queue: [], proposals: null,
+    project: null });
   layers.fill = null;
   emit("image");
 }

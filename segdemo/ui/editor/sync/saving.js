@@ -1,6 +1,7 @@
 // Edits on their way to the server, one call after the other. What has not been sent yet is kept
 // as one box and sent as it is then, so a slow or lost server never holds copies of pixels.
 import { boxAround } from "../core/label_map.js";
+import { followProject } from "../panels/project.js";
 import { showQueue } from "../panels/queue.js";
 import { call, packLabels } from "./payloads.js";
 import { element } from "../view/page.js";
@@ -158,6 +159,7 @@ async function sendDetails() {
   if (image !== saver.image) return true;
   if (answer && !answer.error) {
     if (answer.queue) showQueue(answer.queue);
+    followProject(answer.project);
     return true;
   }
   const instances = { ...details.instances, ...saver.details?.instances };

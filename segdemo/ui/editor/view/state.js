@@ -5,7 +5,8 @@ const initial = () => ({
   token: null, // of the work on the server
   image: null, // an EditedImage, or null while nothing is open
   about: null, // index, name, checked and files of the image, as the server sent them
-  queue: [],
+  queue: [], // of a project one page
+  project: null, // {name, who, counts, page, pages, note} of a project, null for opened files
   classes: {}, // number -> name
   stuff: new Set(), // numbers of the classes without instances: RIP leaves them alone
   selection: [], // ids; the first is the one that is painted
