@@ -107,7 +107,7 @@ def test_the_subject_network_learns_from_a_store_that_grows(data_dir: Path, tmp_
     CompactAutoencoder(4, 16, **shape).save_pretrained(tmp_path / "vae")
     arguments = f"--data_dir {data_dir} --output_dir {tmp_path} --autoencoder {tmp_path / 'vae'} "
     arguments += "--device cpu --image_size 64 --validation_count 2 --batch_size 2 --save_steps 1 "
-    assert subject.main((arguments + "--stages scenes --scene_count 3").split()) == 0
+    assert subject.main((arguments + "--stages scenes latents --scene_count 3").split()) == 0
     assert subject.main((arguments + "--stages train --max_steps 1").split()) == 0
     again = arguments + f"--stages train --max_steps 2 --start_from {tmp_path / 'unet'}"
     assert subject.main(again.split()) == 0
