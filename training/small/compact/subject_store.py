@@ -23,12 +23,13 @@ from segdemo.u2netp import U2NetP
 from segdemo.windows import Window
 from training.progress import items_done, note_progress
 from training.small.compact.scene_material import SceneMaterial
-from training.small.scenes.compose import compose_scene
+from training.small.scenes.compose import Scene, compose_scene
 from training.small.scenes.crops import box_of
 
 CHUNK = 16  # scenes at a time, and the unit of resuming
-SECOND_LOOKS = 0.35
-"""Share of scenes that are a window around their subject, as the network's second look is."""
+LOOKS = {"whole": 0.55, "subject": 0.3, "detail": 0.15}
+"""How much of a scene is seen: all of it; a window around its subject, as in a second look; or one
+over a part of its outline, with a coarse mask in place of U2NetP's answer."""
 LATENTS_FOLDER = "latents"
 LATENTS = ("image", "start", "mask", "edge")
 PYRAMID = {"half": 16, "quarter": 32, "eighth": 64}
@@ -119,38 +120,56 @@ def compose_scenes(
     for start in range(items_done(folder), count, CHUNK):
         chosen = slice(start, min(start + CHUNK, count))
         rngs = [np.random.default_rng([seed, index]) for index in range(count)[chosen]]
-        scenes = [_scene(material, size, rng) for rng in rngs]
-        images = np.stack([image for image, _ in scenes])
+        views = [_view(material, size, rng) for rng in rngs]
+        images = np.stack([view.image for view in views])
         output = saliency(_pixels(images))
+        answers = (output.logits.float().sigmoid()[:, 0] * 255).round().byte().numpy()
         arrays["image"][chosen] = images
-        arrays["truth"][chosen] = np.stack([mask for _, mask in scenes])
-        answers = output.logits.float().sigmoid()[:, 0]  # (b, S, S)
-        arrays["answer"][chosen] = (answers * 255).round().byte().numpy()
+        arrays["truth"][chosen] = np.stack([view.mask for view in views])
+        arrays["answer"][chosen] = np.stack(
+            [a if v.coarse is None else v.coarse for a, v in zip(answers, views, strict=True)]
+        )
         for name, values in zip(PHOTO, saliency.conditions(output), strict=True):
             arrays[name][chosen] = values.float().numpy()
         note_progress(folder, chosen.stop, count)
 
 
-def _scene(
-    material: SceneMaterial, size: int, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return an image (S, S, 3) and its soft mask (S, S)."""
-    if rng.random() >= SECOND_LOOKS:
-        scene = compose_scene(material, size, rng)
-        return scene.image, scene.mask
-    scene = compose_scene(material, size * 3 // 2, rng)
+@dataclass(frozen=True, eq=False)
+class View:
+    """A part of a scene (S, S, 3) with its soft mask (S, S), and a coarse mask to begin with."""
+
+    image: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8]
+    coarse: npt.NDArray[np.uint8] | None = None
+
+
+def _view(material: SceneMaterial, size: int, rng: np.random.Generator) -> View:
+    """Compose a scene and choose how much of it is seen."""
+    look = rng.choice(list(LOOKS), p=list(LOOKS.values()))
+    scene = compose_scene(material, size if look == "whole" else 3 * size // 2, rng)
     inside = scene.mask > 127
-    window = Window.whole(inside.shape)
-    if inside.any():
-        box = np.asarray(box_of(inside), float)
+    rows, columns = np.nonzero(mask_contour(scene.mask))
+    if look == "whole" or not inside.any() or not rows.size:
+        return _windowed(scene, Window.whole(inside.shape), size)
+    box = np.asarray(box_of(inside), float)
+    if look == "subject":
         lengths = np.tile(box[2:] - box[:2], 2)
         box = box + rng.normal(0, 0.05, 4) * lengths  # the first look errs as well
-        window = Window.around(box, rng.uniform(1.15, 1.5))
+        return _windowed(scene, Window.around(box, rng.uniform(1.15, 1.5)), size)
+    point = rng.integers(len(rows))
+    half = rng.uniform(0.15, 0.3) * len(inside) * np.array([-1, -1, 1, 1])
+    box = np.array([columns[point], rows[point]] * 2) + half
+    view = _windowed(scene, Window.around(box, 1.0), size)
+    coarse = Image.fromarray(view.mask).resize((size // int(rng.integers(4, 17)),) * 2)
+    return replace(view, coarse=np.asarray(coarse.resize((size, size))))
+
+
+def _windowed(scene: Scene, window: Window, size: int) -> View:
     image, mask = (
         np.asarray(window.crop(Image.fromarray(values), size))
         for values in (scene.image, scene.mask)
     )
-    return image, mask
+    return View(image, mask)
 
 
 @torch.inference_mode()
@@ -174,7 +193,7 @@ def encode_scenes(pipeline: DiffDISPipeline, folder: Path) -> None:
         images = _pixels(read["image"][chosen])
         arrays["image"][chosen] = pipeline.encode(images).float().numpy()
         for name, values in planes.items():
-            plane = torch.from_numpy(values)[:, None].float() / 127.5 - 1  # (b, 1, S, S)
+            plane = torch.tensor(values)[:, None].float() / 127.5 - 1  # (b, 1, S, S)
             arrays[name][chosen] = pipeline.encode(plane.expand(-1, 3, -1, -1)).float().numpy()
         for name, level in zip(PYRAMID, pipeline.condition_pyramid(images), strict=True):
             arrays[name][chosen] = level.float().numpy()
