@@ -37,6 +37,16 @@ class DiffDISSettings:
         "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
         label="Test-time augmentation",
     )
+    mirror: bool = setting(
+        False,
+        "Average with a pass over the mirrored image; part of test-time augmentation.",
+        label="Mirrored pass",
+    )
+    second_look: bool = setting(
+        False,
+        "Look again at the part around the subject, at the full working size, and average both.",
+        label="Second look",
+    )
     follow: bool = setting(
         False,
         "Let the mask's outline follow the photo's colours (guided filter): for models whose maps "
