@@ -37,16 +37,6 @@ class DiffDISSettings:
         "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
         label="Test-time augmentation",
     )
-    mirror: bool = setting(
-        False,
-        "Average with a pass over the mirrored image; part of test-time augmentation.",
-        label="Mirrored pass",
-    )
-    second_look: bool = setting(
-        False,
-        "Look again at the part around the subject, at the full working size, and average both.",
-        label="Second look",
-    )
     follow: bool = setting(
         False,
         "Let the mask's outline follow the photo's colours (guided filter): for models whose maps "
@@ -79,6 +69,17 @@ class DiffDISSettings:
         "Of models with several denoising steps; ddim: by the noise that was found, ddpm: "
         "ancestral, with fresh noise (eq. 3).",
         choices=("ddim", "ddpm"),
+    )
+
+    mirror: bool = setting(
+        False,
+        "Average with a pass over the mirrored image; part of test-time augmentation.",
+        label="Mirrored pass",
+    )
+    second_look: bool = setting(
+        False,
+        "Look again at the part around the subject, at the full working size, and average both.",
+        label="Second look",
     )
 
     def __post_init__(self) -> None:

@@ -115,8 +115,8 @@ def compose_scenes(
     widths = zip(PHOTO.items(), saliency.condition_widths, strict=True)
     shapes = {name: (width, size // cell, size // cell) for (name, cell), width in widths}
     arrays = _open(folder, count, {name: (np.float16, shape) for name, shape in shapes.items()})
-    planes = dict.fromkeys(PLANES, (np.uint8, (size, size)))
-    arrays |= _open(folder, count, {"image": (np.uint8, (size, size, 3))} | planes)
+    pixels = {"image": (size, size, 3)} | dict.fromkeys(PLANES, (size, size))
+    arrays |= _open(folder, count, {name: (np.uint8, shape) for name, shape in pixels.items()})
     for start in range(items_done(folder), count, CHUNK):
         chosen = slice(start, min(start + CHUNK, count))
         rngs = [np.random.default_rng([seed, index]) for index in range(count)[chosen]]
