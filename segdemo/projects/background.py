@@ -104,6 +104,7 @@ class Worker:
             self._wake.clear()
             try:
                 self.work_off()
+                self._project.save_abandoned()
             except Exception:
                 logger.exception("the project's tasks could not be looked through")
             self._wake.wait(PAUSE)

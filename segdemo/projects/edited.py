@@ -54,11 +54,15 @@ class EditedImages:
         leases: Leases,
         results: Results,
         start: Start,
+        size: Callable[[ImageRecord], tuple[int, int]],
         class_names: Callable[[], Mapping[int, str]],
     ) -> None:
-        """Keep journals below a folder; class_names: of the project, by number."""
+        """Keep journals below a folder.
+
+        size: returns an image file's (height, width). class_names: of the project, by number.
+        """
         self._folder, self._board, self._leases, self._results = folder, board, leases, results
-        self._start, self._class_names = start, class_names
+        self._start, self._size, self._class_names = start, size, class_names
         self._lock = threading.RLock()
         # one object an image, so that its lock counts: the last few, and all that are in use
         self._recent: OrderedDict[int, _Open] = OrderedDict()
@@ -114,6 +118,12 @@ class EditedImages:
             self._write_stamp(record, place)
             self._board.set(record.id, count=int(np.count_nonzero(np.unique(labels))))
         picture = EditedImage(place)
+        height, width = self._size(record)
+        if picture.size != (height, width):
+            raise InputError(
+                f"{record.name} is {width} x {height} now, its masks {picture.size[1]} x "
+                f"{picture.size[0]}: put the earlier file back, or give the other one its own name."
+            )
         entry = _Open(picture, _stamp(place), picture.edges)
         picture.written = functools.partial(self._changed, record.id, entry)
         if not record.unsaved and self._result_stamp(record) != _read(place / SAVED):

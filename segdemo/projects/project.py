@@ -16,13 +16,13 @@ from segdemo.editing.masks import to_runs
 from segdemo.editing.proposals import Proposals
 from segdemo.editing.storage import Instance
 from segdemo.files import write_text
-from segdemo.images import thumbnail
+from segdemo.images import image_size, thumbnail
 from segdemo.projects.board import STATES, Board, ImageRecord, State
 from segdemo.projects.classes import ProjectClasses
 from segdemo.projects.database import Database
 from segdemo.projects.edited import EditedImages
 from segdemo.projects.found import FoundMasks
-from segdemo.projects.layout import OWN, LazySizes, result_names, scan
+from segdemo.projects.layout import OWN, result_names, scan
 from segdemo.projects.leases import Annotators, Leases
 from segdemo.projects.prepared import Prepared
 from segdemo.projects.results import ResultFormat, Results
@@ -65,6 +65,7 @@ class Project:
                 self.leases,
                 self.results,
                 self._start,
+                self._size,
                 lambda: self.classes.known.names,
             )
             self.notes = self.rescan()
@@ -85,10 +86,14 @@ class Project:
         self.found = FoundMasks(self.root, self.database, layout.own)
         self._recall(fresh)
         said = self.found.take_in(layout.shared, self.board)
-        for record in self.board.unsaved():  # edits of a process that was killed
+        self.save_abandoned()
+        return said
+
+    def save_abandoned(self) -> None:
+        """Write the results of edits that a process could not write before it was killed."""
+        for record in self.board.unsaved():
             if self.leases.holder(record.id) is None:
                 self.edited.saver.request(record.id)
-        return said
 
     def path(self, record: ImageRecord) -> Path:
         """Return an image's file."""
@@ -96,15 +101,7 @@ class Project:
 
     def image(self, image: int) -> EditedImage:
         """Open an image for editing; whoever edits it must hold its lease. Raises InputError."""
-        record = self.board.get(image)
-        picture = self.edited.open(record)
-        height, width = LazySizes(self.root, [record.name])[record.name]
-        if picture.size != (height, width):
-            raise InputError(
-                f"{record.name} is {width} x {height} now, its masks {picture.size[1]} x "
-                f"{picture.size[0]}: put the earlier file back, or give the other one its own name."
-            )
-        return picture
+        return self.edited.open(self.board.get(image))
 
     def prepared(self, record: ImageRecord) -> Prepared:
         """Return what programs have prepared for an image."""
@@ -169,7 +166,7 @@ class Project:
             return to_runs(self.edited.open(record), self.classes.known.names)
         found, _ = self._beside(record)
         if found is None:
-            size = LazySizes(self.root, [record.name])[record.name]
+            size = self._size(record)
             return InstanceRuns.unscored(size, ())
         return self.classes.renumbered(found)
 
@@ -249,11 +246,15 @@ class Project:
                 elif name in counts:
                     self.board.set(record.id, count=counts[name])
 
+    def _size(self, record: ImageRecord) -> tuple[int, int]:
+        """Return an image file's (height, width); raises InputError."""
+        return image_size(self.path(record), record.name)
+
     def _beside(self, record: ImageRecord) -> tuple[InstanceRuns | None, str]:
         """Return an image's result, else what was found beside it; and what to tell of it."""
         result = self.results.latest(record.result)
         if result is not None:
-            size = LazySizes(self.root, [record.name])[record.name]
+            size = self._size(record)
             found = self.results.read(record.name, record.result, size)
             if found is not None:
                 return found, ""
@@ -265,7 +266,7 @@ class Project:
         if said:
             logger.warning("%s", said)
         if found is None:
-            size = LazySizes(self.root, [record.name])[record.name]
+            size = self._size(record)
             return np.zeros(size, np.uint16), {}
         labels, known, _ = self.classes.flatten(found)
         return labels, known

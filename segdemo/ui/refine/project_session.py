@@ -23,7 +23,7 @@ from segdemo.projects.project import Project
 from segdemo.ui.refine.opening import PHOTO, VIEW, photo_views
 
 KEPT_VIEWS = 8  # pictures for the page, of the images opened last
-NOT_HERE = "The images of a project are those of its folder: put photos there and reload the page."
+NOT_HERE = "The images of a project are those of its folder: put photos there, then start again."
 NOTHING_LEFT = "Nothing is left to do: every image is checked, or open at somebody else's."
 
 Step = Literal["next", "forward", "back"]
