@@ -42,7 +42,7 @@ def enter(browser: Browser, url: str, name: str) -> Page:
     expect(page.locator("#mask-editor .project-name")).to_have_text("discs: 4 images")
     page.get_by_label("Your name").fill(name)
     button(page, "Begin").click()
-    expect(said(page)).to_contain_text("240 x 160")
+    expect(said(page)).to_contain_text(f"You work as {name}.")
     return page
 
 
@@ -88,10 +88,7 @@ def test_a_project_of_two_annotators_from_folder_to_export(
         wait_for(lambda: len(np.unique(np.asarray(Image.open(result)))) == 4)
 
         bob = enter(browser, server.url, "Bob")  # never the same image
-        expect(said(bob)).to_contain_text("Bob")
-        assert (
-            bob.locator("#mask-editor .pictures [aria-current]").inner_text().startswith("photo1")
-        )
+        expect(bob.locator("#mask-editor .pictures [aria-current]")).to_contain_text("photo1")
         expect(row(bob, "photo0.png")).to_contain_text("open: Ada")
         expect(row(bob, "photo0.png").get_by_role("button")).to_be_disabled()
 

@@ -207,7 +207,9 @@ class RefineHandlers:
         try:
             with suppress(InputError):  # there was none, or somebody else has it by now
                 return self._tab.show(session, image, "Your work is as you left it.")
-            return self._tab.shown(stepped(session, image, "next"))
+            message = stepped(session, image, "next")
+            told = [message["note"] or "", f"You work as {session.who}."]
+            return self._tab.shown({**message, "note": " ".join(filter(None, told))})
         except InputError as error:
             return self._tab.show_nothing(session.token, public_words(error))
 
