@@ -24,7 +24,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segdemo.checkpoints.registry import DEFAULT_BACKBONE, DEFAULT_MODEL, DEFAULT_PROMPTER
+from segdemo.checkpoints.registry import (
+    DEFAULT_BACKBONE,
+    DEFAULT_MODEL,
+    DEFAULT_PROMPTER,
+    registered_names,
+)
 from segdemo.terminal import print_any_text
 
 if TYPE_CHECKING:
@@ -44,7 +49,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--model",
         default=environment.get("SEGDEMO_MODEL", DEFAULT_MODEL),
-        help="small, small-imagenet, official, a folder, a .safetensors file or a Hub id "
+        help=f"{', '.join(registered_names('diffdis'))}, a folder, a .safetensors file or a Hub id "
         "(default: %(default)s)",
     )
     parser.add_argument(

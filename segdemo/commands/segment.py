@@ -40,8 +40,8 @@ def add_segment(verbs: Any) -> None:
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
-        help=f"registered name ({', '.join(registered_names('diffdis'))}), checkpoint folder, U-Net "
-        ".safetensors file or Hub id (default: %(default)s)",
+        help=f"registered name ({', '.join(registered_names('diffdis'))}), checkpoint folder, "
+        "U-Net .safetensors file or Hub id (default: %(default)s)",
     )
     add_device(parser)
     parser.add_argument(
