@@ -118,6 +118,7 @@ def _status(project: Project, arguments: argparse.Namespace) -> int:
             "states": counts,
             "open": leases,
             "rejected": rejected,
+            "for all": project.tasks.counts(),
             "annotators": project.annotators.names(),
             "notes": project.notes,
             "last": events,
@@ -129,6 +130,9 @@ def _status(project: Project, arguments: argparse.Namespace) -> int:
     lines = [f"{project.name}: {total} images: {listed}"]
     lines += [f"open: {lease['image']} ({lease['who']})" for lease in leases]
     lines += [f"sent back: {name}: {note}" for name, note in rejected.items()]
+    for kind, states in project.tasks.counts().items():
+        told = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+        lines.append(f"{kind} for all: {told}")
     for event in events:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(event["at"]))
         lines.append(" ".join(filter(None, (when, event["who"], event["what"], event["image"]))))

@@ -27,6 +27,7 @@ from segdemo.rip.settings import PRESETS
 logger = logging.getLogger(__name__)
 
 PAUSE = 2.0  # seconds until it is looked again whether there is work
+ENDING = 10.0  # seconds that the end of the program waits for the task under way
 LATER = 60.0  # seconds that a task waits while an annotator has its image
 
 
@@ -65,11 +66,11 @@ class Worker:
         self._wake.set()
 
     def stop(self) -> None:
-        """End after the task under way."""
+        """End after the task under way, or soon: another process takes it up."""
         self._ended.set()
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(ENDING)
 
     def add_for_all(self, kind: TaskKind, settings: str = "") -> int:
         """Ask for something of all images that it is good for; returns how many.

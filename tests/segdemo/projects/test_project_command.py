@@ -39,6 +39,11 @@ def test_status_tells_how_far_a_project_is(folder: Path, capsys: pytest.CaptureF
     assert run(folder, "status") == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert first == "project: 4 images: 1 new, 1 in work, 2 checked, 0 rejected"
+    project = Project(folder)
+    project.tasks.add("edges", [1, 2])
+    project.close()
+    assert run(folder, "status") == 0
+    assert "edges for all: 2 waiting" in capsys.readouterr().out
     assert run(folder, "status", "--json") == 0
     content = json.loads(capsys.readouterr().out)
     assert content["states"]["checked"] == 2 and content["open"] == []
