@@ -85,7 +85,8 @@ export function start() {
   find(".link-session").addEventListener("click", copyLink);
   find(".remove-image").addEventListener("click", removeImage);
   on("image", () => {
-    find(".remove-image").hidden = !state.image;
+    find(".remove-image").hidden = !state.image || Boolean(state.project);
+    find(".link-session").hidden = Boolean(state.project); // it would be this annotator's name
     if (panel.open) refresh();
   });
 }
