@@ -201,6 +201,7 @@ class LevelConfig(Schema):
     width: Annotated[int, Field(ge=1, le=65_536)]
     stride: Annotated[float, Field(ge=1, le=256)]
     scale: Annotated[float, Field(gt=0, le=64)] = 1.0
+    attention: bool = False
 
 
 class EdgeGeneratorConfig(NetworkConfig):
