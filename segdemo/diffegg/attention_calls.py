@@ -96,7 +96,7 @@ class _Watcher(TorchFunctionMode):
         return func(*args, **kwargs) if output is None else output
 
 
-def _read_call(layer: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AttentionCall:
+def _read_call(layer: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AttentionCall:
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
     given = dict(zip(names, args, strict=False)) | kwargs
     query, key, value = (given[name] for name in names[:3])

@@ -6,19 +6,19 @@ import re
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from torch.nn import functional as F
 
-from segdemo.diffegg.backbones.base import Backbone, spread_scales
+from segdemo.diffegg.backbones.base import InjectedAdapter, spread_scales
 
 ATTENTION = re.compile(r"layers?\.\d+\.(attention|self_attn)$")
 PROBE_PATCHES = 4
 
 
-class EncoderBackbone(Backbone):
+class EncoderBackbone(InjectedAdapter):
     """A vision transformer, run once on an image without noise: its "latents" are pixels."""
+
+    lora_prefix = "encoder"
 
     def __init__(
         self,
@@ -38,7 +38,8 @@ class EncoderBackbone(Backbone):
         self.first_image_token = class_tokens
         self._mean = torch.tensor(mean, device=self.device)[:, None, None]
         self._std = torch.tensor(std, device=self.device)[:, None, None]
-        self._patch = int(network.config.patch_size)
+        vision = getattr(network.config, "vision_config", network.config)
+        self._patch = int(vision.patch_size)
         # DINOv2 enlarges its position embeddings unasked
         asks = not network.config.model_type.startswith("dinov2")
         self._options = {"interpolate_pos_encoding": True} if asks else {}
@@ -77,20 +78,6 @@ class EncoderBackbone(Backbone):
     def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
         """Return the grid of patches."""
         return latents.shape[-2] // self._patch, latents.shape[-1] // self._patch
-
-    def add_adapter(self, config: LoraConfig, name: str) -> None:
-        """Give the network a new LoRA, enabled.
-
-        By PEFT itself: transformers' own method wants a later PEFT than diffusers needs.
-        """
-        inject_adapter_in_model(config, self.network, name)
-        self.has_adapter = True
-
-    def switch_adapter(self, on: bool) -> None:
-        """Enable or disable the LoRA."""
-        for module in self.network.modules():
-            if isinstance(module, BaseTunerLayer):
-                module.enable_adapters(on)
 
     def enable_gradient_checkpointing(self) -> None:
         """Keep less for the backward pass and compute it again there."""

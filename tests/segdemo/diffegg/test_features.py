@@ -55,13 +55,16 @@ def test_features_are_the_output_of_the_attention_module_itself(backbone: Backbo
     level = feature_levels(backbone)[-1]
     latents, outputs = latents_like(backbone, 1), []
     module = backbone.network.get_submodule(level.layers[-1])
-    handle = module.to_out[0].register_forward_hook(lambda m, given, out: outputs.append(out))
+    # FLUX's blocks of one stream have no projection after attention, and the text's tokens first
+    last = getattr(module, "to_out", None)
+    hooked = module if last is None else last[0]
+    handle = hooked.register_forward_hook(lambda m, given, out: outputs.append(out))
     with torch.no_grad():
         values = extract_features(backbone, [level], latents, 0).maps[0]
     handle.remove()
-    tokens = outputs[0].shape[1]
-    side = int(tokens**0.5)
-    own = outputs[0].transpose(1, 2).reshape(1, -1, side, side)
+    tokens = outputs[0][:, backbone.first_image_token if last is None else 0 :]
+    side = int(tokens.shape[1] ** 0.5)
+    own = tokens.transpose(1, 2).reshape(1, -1, side, side)
     if level.scale != 1:
         own = torch.nn.functional.interpolate(
             own, values.shape[-2:], mode="bilinear", antialias=True
@@ -78,7 +81,7 @@ def test_the_network_and_its_prediction_are_as_before(backbone: Backbone) -> Non
     assert not any(m._forward_hooks for m in backbone.network.modules())
 
 
-@pytest.mark.parametrize("family", ["own", "sd21", "sd3"])
+@pytest.mark.parametrize("family", ["own", "sd21", "sd3", "pixart", "flux"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_gradients_reach_every_adapter_layer_also_when_activations_are_computed_twice(
     family: str, checkpointing: bool, fresh_backbone: Callable[[str], Backbone]
@@ -101,7 +104,7 @@ def test_gradients_reach_every_adapter_layer_also_when_activations_are_computed_
     )
 
 
-@pytest.mark.parametrize("family", ["own", "sd15", "sd3"])
+@pytest.mark.parametrize("family", ["own", "sd15", "sd3", "flux"])
 def test_the_attention_map_as_features_is_the_recorded_one_for_every_image_of_a_batch(
     family: str, backbone_of: Callable[[str], Backbone]
 ) -> None:
@@ -112,7 +115,8 @@ def test_the_attention_map_as_features_is_the_recorded_one_for_every_image_of_a_
     latents = latents_like(backbone)
     with torch.inference_mode():
         (seen,) = extract_features(backbone, [level], latents, 0).maps
-        layers = AttentionLayers(backbone.attention_layers())
+        first = backbone.first_image_token
+        layers = AttentionLayers(backbone.attention_layers(), first_token=first)
         for number, image in enumerate(latents):
             with record_attention(layers, backbone.token_grid(latents)[0]) as recorded:
                 backbone.predict(image[None], 0)

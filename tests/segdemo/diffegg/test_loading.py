@@ -113,10 +113,10 @@ def test_a_pickle(tmp_path: Path) -> None:
 
 def test_a_pipeline_of_another_kind(backbone_copy: FolderOf) -> None:
     folder = backbone_copy("sd15")
-    edit_json(folder / "model_index.json", _class_name="FluxPipeline")
+    edit_json(folder / "model_index.json", _class_name="WanPipeline")
     assert complaint(folder) == (
-        f"{folder} is a FluxPipeline: only StableDiffusionPipeline, StableDiffusionXLPipeline, "
-        "StableDiffusion3Pipeline can be opened here."
+        f"{folder} is a WanPipeline: only StableDiffusionPipeline, StableDiffusionXLPipeline, "
+        "StableDiffusion3Pipeline, PixArtAlphaPipeline, FluxPipeline can be opened here."
     )
 
 
