@@ -101,12 +101,13 @@ class Backbone(ABC):
     def attention_layers(self) -> dict[str, nn.Module]:
         """Return the self-attention modules by name, in the order they run."""
 
-    @abstractmethod
     def feature_layers(self) -> list[tuple[str, float]]:
         """Return the self-attention modules that edges are generated from, with their scale.
 
-        A scale of 2 means that its map is doubled in size.
+        A scale of 2 means that its map is doubled in size. Of layers of one size, four, evenly
+        spaced; the earliest is the finest.
         """
+        return spread_scales(list(self.attention_layers()))
 
     def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return the latents at a timestep in 0 .. 999, by the family's own rule, float32."""
@@ -119,9 +120,14 @@ class Backbone(ABC):
         What it returns is the family's affair: see `Denoiser.predict`.
         """
 
-    @abstractmethod
+    @property
+    def patch_size(self) -> int:
+        """Latents along a side of one of the image's tokens at full resolution."""
+        return int(self.network.config.patch_size)
+
     def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
         """Return (h, w) of the image's tokens at full resolution for latents (B, C, h, w)."""
+        return latents.shape[-2] // self.patch_size, latents.shape[-1] // self.patch_size
 
 
 class InjectedAdapter(Backbone):

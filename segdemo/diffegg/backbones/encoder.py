@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segdemo.diffegg.backbones.base import InjectedAdapter, spread_scales
+from segdemo.diffegg.backbones.base import InjectedAdapter
 
 ATTENTION = re.compile(r"layers?\.\d+\.(attention|self_attn)$")
 PROBE_PATCHES = 4
@@ -38,8 +38,6 @@ class EncoderBackbone(InjectedAdapter):
         self.first_image_token = class_tokens
         self._mean = torch.tensor(mean, device=self.device)[:, None, None]
         self._std = torch.tensor(std, device=self.device)[:, None, None]
-        vision = getattr(network.config, "vision_config", network.config)
-        self._patch = int(vision.patch_size)
         # DINOv2 enlarges its position embeddings unasked
         asks = not network.config.model_type.startswith("dinov2")
         self._options = {"interpolate_pos_encoding": True} if asks else {}
@@ -49,14 +47,19 @@ class EncoderBackbone(InjectedAdapter):
         """Return 1: the network takes pixels."""
         return 1
 
+    @property
+    def patch_size(self) -> int:
+        """Pixels along a side of a patch."""
+        return int(getattr(self.network.config, "vision_config", self.network.config).patch_size)
+
     def probe(self) -> torch.Tensor:
         """Return black pixels of four patches a side."""
-        side = PROBE_PATCHES * self._patch
+        side = PROBE_PATCHES * self.patch_size
         return torch.zeros(1, 3, side, side, device=self.device)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Normalize (B, 3, S, S) in [-1, 1], resized to the nearest whole number of patches."""
-        side = max(1, round(images.shape[-1] / self._patch)) * self._patch
+        side = max(1, round(images.shape[-1] / self.patch_size)) * self.patch_size
         if side != images.shape[-1]:
             images = F.interpolate(images, (side, side), mode="bicubic", antialias=True)
         return ((images.float() + 1) / 2 - self._mean) / self._std  # (B, 3, side, side)
@@ -65,19 +68,11 @@ class EncoderBackbone(InjectedAdapter):
         """Return the attention of every layer."""
         return {n: m for n, m in self.network.named_modules() if ATTENTION.search(n)}
 
-    def feature_layers(self) -> list[tuple[str, float]]:
-        """Return four layers, evenly spaced; the earliest is the finest."""
-        return spread_scales(list(self.attention_layers()))
-
     def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return the patches' last hidden states (B, D, h, w); there is no timestep."""
         output = self.network(noisy.to(self.network.dtype), **self._options)
         patches = output.last_hidden_state[:, self.first_image_token :].float()  # (B, h*w, D)
         return patches.transpose(1, 2).unflatten(2, self.token_grid(noisy))
-
-    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
-        """Return the grid of patches."""
-        return latents.shape[-2] // self._patch, latents.shape[-1] // self._patch
 
     def enable_gradient_checkpointing(self) -> None:
         """Keep less for the backward pass and compute it again there."""

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from segdemo.diffegg.backbones.base import spread_scales
 from segdemo.diffegg.backbones.noising import FlowDenoiser
 
 PATCH = 2  # latents along a side of a token
@@ -21,6 +20,11 @@ class FluxBackbone(FlowDenoiser):
         """The number of the prompt's tokens."""
         return self._prompt.tokens.shape[1]
 
+    @property
+    def patch_size(self) -> int:
+        """Latents along a side of a token."""
+        return PATCH
+
     def attention_layers(self) -> dict[str, nn.Module]:
         """Return `attn` of every block: those of two streams, then those of one."""
         return {
@@ -28,10 +32,6 @@ class FluxBackbone(FlowDenoiser):
             for stage in ("transformer_blocks", "single_transformer_blocks")
             for number, block in enumerate(getattr(self.network, stage))
         }
-
-    def feature_layers(self) -> list[tuple[str, float]]:
-        """Return four layers, evenly spaced; the earliest is the finest."""
-        return spread_scales(list(self.attention_layers()))
 
     def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return the flow, noise minus clean latents."""
@@ -52,10 +52,6 @@ class FluxBackbone(FlowDenoiser):
         )
         tokens = output.sample.float().transpose(1, 2).unflatten(2, (rows, columns))
         return F.pixel_shuffle(tokens, PATCH)  # (B, C, h, w)
-
-    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
-        """Return the grid of patches."""
-        return latents.shape[-2] // PATCH, latents.shape[-1] // PATCH
 
     def _guidance(self, batch: int, device: torch.device) -> torch.Tensor | None:
         if not self.network.config.guidance_embeds:

@@ -36,8 +36,3 @@ class MMDiTBackbone(FlowDenoiser):
     def feature_layers(self) -> list[tuple[str, float]]:
         """Return the joint attention of four blocks, evenly spaced; the earliest is the finest."""
         return spread_scales([name for name in self.attention_layers() if name.endswith(".attn")])
-
-    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
-        """Return the grid of patches."""
-        patch = self.network.config.patch_size
-        return latents.shape[-2] // patch, latents.shape[-1] // patch

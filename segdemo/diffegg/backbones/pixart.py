@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from segdemo.diffegg.backbones.base import InjectedAdapter, spread_scales
+from segdemo.diffegg.backbones.base import InjectedAdapter
 from segdemo.diffegg.backbones.noising import ScheduledDenoiser
 
 
@@ -19,10 +19,6 @@ class PixArtBackbone(InjectedAdapter, ScheduledDenoiser):
             for number, block in enumerate(self.network.transformer_blocks)
         }
 
-    def feature_layers(self) -> list[tuple[str, float]]:
-        """Return four layers, evenly spaced; the earliest is the finest."""
-        return spread_scales(list(self.attention_layers()))
-
     def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return the noise; the variance that the network gives beside it is left out."""
         batch, device = noisy.shape[0], noisy.device
@@ -33,11 +29,6 @@ class PixArtBackbone(InjectedAdapter, ScheduledDenoiser):
             added_cond_kwargs=self._sizes(noisy),
         )
         return output.sample[:, : noisy.shape[1]].float()  # (B, C, h, w)
-
-    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
-        """Return the grid of patches."""
-        patch = self.network.config.patch_size
-        return latents.shape[-2] // patch, latents.shape[-1] // patch
 
     def _sizes(self, noisy: torch.Tensor) -> dict[str, torch.Tensor | None]:
         """Return what models of 1024 pixels are told of the image: its size and shape."""

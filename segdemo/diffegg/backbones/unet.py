@@ -34,6 +34,11 @@ class UNetBackbone(ScheduledDenoiser):
         sizes = [native_size, native_size, 0, 0, native_size, native_size]
         self._sizes = torch.tensor([sizes], device=network.device, dtype=torch.float32)
 
+    @property
+    def patch_size(self) -> int:
+        """Return 1: tokens are latents. Lower layers see their grid halved once or several times."""
+        return 1
+
     def attention_layers(self) -> dict[str, nn.Module]:
         """Return `attn1` of every transformer block: down, middle, up."""
         stages = ("down_blocks", "mid_block", "up_blocks")
@@ -60,7 +65,3 @@ class UNetBackbone(ScheduledDenoiser):
             stage = name.split(".attentions.")[0]  # such as up_blocks.2
             last[stage] = name
         return [(name, 1.0) for name in last.values()]
-
-    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
-        """Return the latents' own grid; layers below it see it halved once or several times."""
-        return latents.shape[-2], latents.shape[-1]
