@@ -228,7 +228,7 @@ class T5Config(NetworkConfig):
     relative_attention_num_buckets: Annotated[int, Field(ge=1, le=1024)] = 32
     dropout_rate: Fraction = 0.1
     layer_norm_epsilon: Epsilon = 1e-6
-    feed_forward_proj: Word = "relu"
+    feed_forward_proj: Literal["relu", "gated-gelu"] = "relu"
 
 
 class TextEncoderConfig(NetworkConfig):

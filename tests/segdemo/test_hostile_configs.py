@@ -20,7 +20,7 @@ from diffusers import (
     SD3Transformer2DModel,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextModel, T5EncoderModel
+from transformers import CLIPTextModel, LlavaForConditionalGeneration, T5EncoderModel
 
 from segdemo.checkpoints.card import read_card
 from segdemo.checkpoints.files import CheckpointError, read_json
@@ -31,6 +31,7 @@ from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import FeatureLevel
 from segdemo.photo_features import PhotoFeatures
 from tests.segdemo.diffegg.backbones import FAMILIES
+from tests.segdemo.uis.vits import write_llava
 
 Changes = dict[str, Any]
 ABSURD = (-1, 0, 10**9, 10**30, 2.5, "64", [], {}, [[1]], True, float("nan"))
@@ -112,6 +113,14 @@ T5 = [
     {"feed_forward_proj": "os.system"},
     {"relative_attention_num_buckets": 10**9},
 ]
+LLAVA = [
+    *({"text_config": value} for value in (None, [], "llama", {"hidden_size": 10**9})),
+    *({"text_config": {"num_hidden_layers": value}} for value in ABSURD),
+    *({"text_config": {"num_key_value_heads": value}} for value in ABSURD),
+    {"text_config": {"hidden_size": 16_384, "num_hidden_layers": 128}},
+    {"vision_config": {"image_size": 10**9}},
+    {"vision_feature_select_strategy": "all"},
+]
 TEXT_ENCODER = [
     *wrong_sizes("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
     *wrong_sizes("max_position_embeddings", "vocab_size"),
@@ -188,6 +197,7 @@ NETWORKS: dict[str, tuple[Any, Callable[[Path], None], list[Changes]]] = {
     "transformer": (SD3Transformer2DModel, save_part("sd3", "transformer"), TRANSFORMER),
     "flux": (FluxTransformer2DModel, save_part("flux", "transformer"), FLUX),
     "pixart": (PixArtTransformer2DModel, save_part("pixart", "transformer"), PIXART),
+    "llava": (LlavaForConditionalGeneration, write_llava, LLAVA),
     "t5": (T5EncoderModel, save_part("pixart", "text_encoder"), T5),
     "text_encoder": (CLIPTextModel, save_text_encoder, TEXT_ENCODER),
     "edge_generator": (EdgeGenerator, save_generator, EDGE_GENERATOR),

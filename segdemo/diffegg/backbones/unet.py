@@ -36,7 +36,7 @@ class UNetBackbone(ScheduledDenoiser):
 
     @property
     def patch_size(self) -> int:
-        """Return 1: tokens are latents. Lower layers see their grid halved once or several times."""
+        """Return 1: tokens are latents; lower layers see their grid halved one or more times."""
         return 1
 
     def attention_layers(self) -> dict[str, nn.Module]:

@@ -18,7 +18,7 @@ from transformers import (
     AutoTokenizer,
     LlavaForConditionalGeneration,
 )
-from transformers.models.llama.modeling_llama import eager_attention_forward
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from segdemo.__main__ import main
 from segdemo.checkpoints.backbone import locate_backbone
@@ -80,7 +80,7 @@ def test_llava_is_asked_to_describe_the_image_and_its_attention_is_read_without_
         if module.is_causal:  # the language model's, of which two heads share a key
             shared = key.repeat_interleave(2, 1)
             scores.append((query @ shared.transpose(2, 3) * more["scaling"])[0])
-        return eager_attention_forward(module, query, key, *given, **more)
+        return sdpa_attention_forward(module, query, key, *given, **more)
 
     AttentionInterface.register("kept", attention_that_is_kept)
     write_llava(tmp_path)

@@ -58,7 +58,7 @@ def write_llava(folder: Path) -> Any:
     text = LlamaConfig(**shape, **heads, vocab_size=len(words), pad_token_id=0)
     vision = CLIPVisionConfig(**SHAPE, intermediate_size=32)
     torch.manual_seed(0)
-    config = LlavaConfig(vision, text, image_token_index=1)
+    config = LlavaConfig(vision_config=vision, text_config=text, image_token_index=1)
     network = LlavaForConditionalGeneration(config).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
