@@ -18,7 +18,7 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from tests.segdemo.diffegg import attention_oracle as oracle
 
-SETTINGS = TraceSettings(timesteps=(900, 500, 100))
+SETTINGS = TraceSettings(timesteps=(900, 500, 100), size=128)
 
 
 @pytest.fixture(scope="module")
