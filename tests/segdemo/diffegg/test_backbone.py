@@ -189,7 +189,7 @@ def test_pixart_gets_the_empty_prompt_behind_its_mask_and_the_images_size(
     backbone_folder: FolderOf, backbone_of: BackboneOf
 ) -> None:
     folder = backbone_folder("pixart")
-    pipeline = PixArtAlphaPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = PixArtAlphaPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.text_encoder.to(torch.bfloat16)
     tokens, mask, *_ = pipeline.encode_prompt("", do_classifier_free_guidance=False)
     noisy = latents_like(backbone_of("pixart"))
@@ -215,7 +215,7 @@ def test_pixart_gets_the_empty_prompt_behind_its_mask_and_the_images_size(
 def test_flux_gets_packed_latents_with_their_places_behind_the_text(
     backbone_folder: FolderOf, backbone_of: BackboneOf
 ) -> None:
-    pipeline = FluxPipeline.from_pretrained(backbone_folder("flux"), torch_dtype=torch.float32)
+    pipeline = FluxPipeline.from_pretrained(backbone_folder("flux"), dtype=torch.float32)
     pipeline.text_encoder_2.to(torch.bfloat16)
     tokens, pooled, text_ids = pipeline.encode_prompt("", "")
     noisy = latents_like(backbone_of("flux"))
