@@ -99,6 +99,10 @@ class Board:
         row = self._database.row(f"SELECT {_COLUMNS} FROM images WHERE name = ?", (name,))
         return None if row is None else _record(row)
 
+    def highest(self) -> int:
+        """Return the highest id."""
+        return self._database.count("SELECT max(id) FROM images")
+
     def unsaved(self) -> list[ImageRecord]:
         """Return the images whose journal is ahead of their result."""
         query = f"SELECT {_COLUMNS} FROM images WHERE unsaved AND present"

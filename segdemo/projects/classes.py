@@ -29,10 +29,14 @@ class ProjectClasses:
         return self._results.read_classes()
 
     def name(self, names: Mapping[int, str], stuff: Iterable[int] = ()) -> None:
-        """Add classes or give them other names; raises OSError. stuff: without instances."""
+        """Add classes or give them other names; a class whose name is "" is removed.
+
+        stuff: of those without instances. Raises OSError.
+        """
         with self._database.writing():
             before = self.known
-            after = Classes({**before.names, **names}, before.stuff | frozenset(stuff))
+            named = {n: name for n, name in {**before.names, **names}.items() if name}
+            after = Classes(named, (before.stuff | frozenset(stuff)) & named.keys())
             if after != before:
                 self._results.write_classes(after)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 from segdemo.annotations import Instances
 from segdemo.datatypes import InputError
@@ -21,6 +22,8 @@ from segdemo.projects.board import ImageRecord
 from segdemo.projects.leases import LeaseTakenError
 from segdemo.projects.project import Project
 from segdemo.ui.refine.opening import PHOTO, VIEW, photo_views
+
+logger = logging.getLogger(__name__)
 
 KEPT_VIEWS = 8  # pictures for the page, of the images opened last
 NOT_HERE = "The images of a project are those of its folder: put photos there, then start again."
@@ -48,10 +51,14 @@ class ProjectSession(Session):
         return self.project.name
 
     @property
-    def names(self) -> list[str]:  # type: ignore[override]
-        """Names by id, "" for images that are not there."""
-        known = {record.id: record.name for record in self.project.board.all()}
-        return [known.get(image, "") for image in range(max(known, default=-1) + 1)]
+    def names(self) -> Names:  # type: ignore[override]
+        """Names by id."""
+        return Names(self.project)
+
+    @property
+    def indices(self) -> list[int]:
+        """The ids of its images."""
+        return [record.id for record in self.project.board.all()]
 
     @property
     def classes(self) -> dict[int, str]:  # type: ignore[override]
@@ -181,6 +188,43 @@ class ProjectSession(Session):
             return None
 
 
+class Names(Sequence[str]):
+    """The names of a project's images by id, "" for those that are not there; looked up singly."""
+
+    def __init__(self, project: Project) -> None:
+        """Look nothing up yet."""
+        self._project = project
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        """Return the name of an image."""
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        with suppress(InputError):
+            return self._project.board.get(index).name
+        return ""
+
+    def __len__(self) -> int:
+        """Return a number above all ids."""
+        return self._project.board.highest() + 1
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is an image of a name."""
+        return self._project.board.find(str(name)) is not None
+
+    def index(self, name: str, start: int = 0, stop: int | None = None) -> int:
+        """Return the image of a name; raises ValueError without one."""
+        record = self._project.board.find(name)
+        if record is None:
+            raise ValueError(name)
+        return record.id
+
+
 class Views:
     """Pictures of a project's images for the page, of the last few."""
 
@@ -193,12 +237,14 @@ class Views:
         """Make the pictures of the image that comes next, and let programs do its tasks first."""
 
         def ready() -> None:
-            record = project.leases.peek_next(who, project.board.get(index).name)
-            if record is not None:
-                project.tasks.urge(record)
-                found = project.board.get(record)
-                with suppress(InputError):
+            try:
+                record = project.leases.peek_next(who, project.board.get(index).name)
+                if record is not None:
+                    project.tasks.urge(record)
+                    found = project.board.get(record)
                     self.file(found, project.path(found))
+            except Exception:  # it is tried again, and told of, when the image is opened
+                logger.debug("the next image was not got ready", exc_info=True)
 
         threading.Thread(target=ready, daemon=True).start()
 
