@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, get_args, overload
 
 from segdemo.datatypes import InputError
 from segdemo.projects.database import Database, Row
@@ -178,6 +179,43 @@ class Board:
             f"LEFT JOIN images ON images.id = events.image {where} ORDER BY events.id DESC LIMIT ?",
             (*values, most),
         )
+
+
+class ImageNames(Sequence[str]):
+    """The names of a project's images by id, "" for those that are not there; looked up singly."""
+
+    def __init__(self, board: Board) -> None:
+        """Look nothing up yet."""
+        self._board = board
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        """Return the name of an image."""
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        with suppress(InputError):
+            return self._board.get(index).name
+        return ""
+
+    def __len__(self) -> int:
+        """Return a number above all ids."""
+        return self._board.highest() + 1
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is an image of a name."""
+        return self._board.find(str(name)) is not None
+
+    def index(self, name: str, start: int = 0, stop: int | None = None) -> int:
+        """Return the image of a name; raises ValueError without one."""
+        record = self._board.find(name)
+        if record is None:
+            raise ValueError(name)
+        return record.id
 
 
 def _where(states: Iterable[State], search: str) -> tuple[str, tuple[object, ...]]:

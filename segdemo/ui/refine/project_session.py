@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, overload
+from typing import Any, Literal, get_args
 
 from segdemo.annotations import Instances
 from segdemo.datatypes import InputError
@@ -16,16 +12,13 @@ from segdemo.editing.image import EditedImage, EditLockLostError
 from segdemo.editing.proposals import Proposals
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.storage import Summary
-from segdemo.images import load_rgb
 from segdemo.projects.background import Worker
-from segdemo.projects.board import ImageRecord
+from segdemo.projects.board import ImageNames, ImageRecord
 from segdemo.projects.leases import LeaseTakenError
 from segdemo.projects.project import Project
-from segdemo.ui.refine.opening import PHOTO, VIEW, photo_views
+from segdemo.ui.refine.opening import PHOTO
+from segdemo.ui.refine.project_views import Views
 
-logger = logging.getLogger(__name__)
-
-KEPT_VIEWS = 8  # pictures for the page, of the images opened last
 NOT_HERE = "The images of a project are those of its folder: put photos there, then start again."
 NOTHING_LEFT = "Nothing is left to do: every image is checked, or open at somebody else's."
 
@@ -51,9 +44,9 @@ class ProjectSession(Session):
         return self.project.name
 
     @property
-    def names(self) -> Names:  # type: ignore[override]
+    def names(self) -> ImageNames:  # type: ignore[override]
         """Names by id."""
-        return Names(self.project)
+        return ImageNames(self.project.board)
 
     @property
     def indices(self) -> list[int]:
@@ -186,86 +179,6 @@ class ProjectSession(Session):
             return self.project.board.get(index)
         except InputError:
             return None
-
-
-class Names(Sequence[str]):
-    """The names of a project's images by id, "" for those that are not there; looked up singly."""
-
-    def __init__(self, project: Project) -> None:
-        """Look nothing up yet."""
-        self._project = project
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        """Return the name of an image."""
-        if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        with suppress(InputError):
-            return self._project.board.get(index).name
-        return ""
-
-    def __len__(self) -> int:
-        """Return a number above all ids."""
-        return self._project.board.highest() + 1
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is an image of a name."""
-        return self._project.board.find(str(name)) is not None
-
-    def index(self, name: str, start: int = 0, stop: int | None = None) -> int:
-        """Return the image of a name; raises ValueError without one."""
-        record = self._project.board.find(name)
-        if record is None:
-            raise ValueError(name)
-        return record.id
-
-
-class Views:
-    """Pictures of a project's images for the page, of the last few."""
-
-    def __init__(self) -> None:
-        """Make nothing yet."""
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[int, int], Mapping[str, Path]] = OrderedDict()
-
-    def get_next_ready(self, project: Project, index: int, who: str) -> None:
-        """Make the pictures of the image that comes next, and let programs do its tasks first."""
-
-        def ready() -> None:
-            try:
-                record = project.leases.peek_next(who, project.board.get(index).name)
-                if record is not None:
-                    project.tasks.urge(record)
-                    found = project.board.get(record)
-                    self.file(found, project.path(found))
-            except Exception:  # it is tried again, and told of, when the image is opened
-                logger.debug("the next image was not got ready", exc_info=True)
-
-        threading.Thread(target=ready, daemon=True).start()
-
-    def file(self, record: ImageRecord, path: Path, kept: str = VIEW) -> Path:
-        """Return one of `photo_views`; raises InputError for what is no image."""
-        try:
-            key = record.id, path.stat().st_mtime_ns
-        except OSError as error:
-            raise InputError(f"{record.name} cannot be read ({error.strerror}).") from error
-        with self._lock:
-            files = self._kept.get(key)
-        if files is None or not files[kept].exists():
-            files = photo_views(load_rgb(path, record.name), record.name)
-        with self._lock:
-            self._kept[key] = files
-            self._kept.move_to_end(key)
-            while len(self._kept) > KEPT_VIEWS:
-                _, old = self._kept.popitem(last=False)
-                for file in old.values():
-                    file.unlink(missing_ok=True)
-        return files[kept]
 
 
 class ProjectStore(SessionStore):
