@@ -118,7 +118,7 @@ def test_a_project_of_two_annotators_from_folder_to_export(
         open_tab(bob)
         expect(said(bob)).to_contain_text("Your work is as you left it.")
         row(bob, "photo0.png").get_by_role("button").click()
-        expect(said(bob)).to_contain_text("photo0.png")
+        expect(bob.locator("#mask-editor .pictures [aria-current]")).to_contain_text("photo0")
         bob.once("dialog", lambda dialog: dialog.accept("The left disc is two"))
         button(bob, "Send back").click()
         expect(bob.locator("#mask-editor .reviewer-said")).to_contain_text("The left disc is two")

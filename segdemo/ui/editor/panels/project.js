@@ -79,7 +79,7 @@ async function keepLease() {
 }
 
 async function sendBack() {
-  if (!inProject()) return;
+  if (!inProject() || state.waiting) return; // another image is on its way
   const note = prompt("What is to be changed? The next annotator reads it.");
   if (!note?.trim()) return;
   if (!(await settled())) return setStatus("The last changes are not saved yet: try again.");
