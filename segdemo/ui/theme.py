@@ -34,6 +34,11 @@ CSS = """
 .gradio-container {
   width: 100% !important; max-width: 1240px !important; margin: 0 auto !important;
 }
+/* photos want room: an open editor has the window's width, and in focus mode all of it */
+.gradio-container:has([role="tabpanel"]:not([style*="none"]) .bench:not([hidden])) {
+  &, & > .fillable { max-width: none !important; }
+}
+html:has(.mask-editor.focus-mode) { overflow: hidden; }
 #header h1 { font-size: 1.6rem; font-weight: 650; line-height: 1.2; margin: 0; }
 #header p {
   margin: 0.2rem 0 0; color: var(--neutral-600); font-size: 0.9rem; text-wrap: pretty;

@@ -1,6 +1,7 @@
 // Box/Click: a drafted mask from a box or clicks, which further clicks refine and Enter takes.
 import { brushRules, clearOutside, paintMask } from "../core/painting.js";
 import { changed, ready } from "./actions.js";
+import { newInstance } from "./targets.js";
 import { call, packLabels, unpackLabels } from "../sync/payloads.js";
 import { about } from "../sync/saving.js";
 import { drafts, redraw } from "../view/drawing.js";
@@ -112,13 +113,8 @@ export function takePrompt() {
   if (!draft?.mask || draft.score === null) return setStatus("One moment: the mask is on its way.");
   if (!ready()) return;
   const mode = state.brush.mode === "inside" ? "background" : state.brush.mode;
-  let id;
-  try {
-    id = draft.target || image.newId();
-  } catch (problem) {
-    return setStatus(problem.message);
-  }
-  if (!draft.target) image.record(id).class = state.currentClass;
+  const id = draft.target || newInstance();
+  if (!id) return;
   const { box, values } = draft.mask, may = brushRules(mode, [], image.locked);
   const step = image.change(draft.target ? "Correct by clicks" : "Box/Click", () => {
     if (draft.target) clearOutside(image.map, id, box, values);
