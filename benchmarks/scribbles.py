@@ -123,8 +123,9 @@ def main(argv: list[str] | None = None) -> int:
                 seconds.setdefault((kind, name), []).append(time.perf_counter() - started)
                 overlaps = [iou(parts == number, part) for number, part in enumerate(truth, 1)]
                 found.setdefault((kind, name), []).extend(overlaps)
+        print(f"{file.stem}: {len(masks)} objects", file=sys.stderr, flush=True)
     print(f"{'question':10}{'walk':12}{'objects':>8}{'mean IoU':>10}{'median s':>10}")
-    for kind, name in found:
+    for kind, name in sorted(found):
         overlaps, times = found[kind, name], seconds[kind, name]
         figures = f"{len(overlaps):8}{np.mean(overlaps):10.3f}{np.median(times):10.2f}"
         print(f"{kind:10}{name:12}{figures}")

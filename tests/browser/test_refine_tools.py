@@ -38,6 +38,14 @@ def test_focus_mode_and_deciding_by_keys(page: Page, tmp_path: Path) -> None:
     assert shown["y"] >= 0
     assert shown["y"] + shown["height"] < window["height"]  # all of it, without scrolling
 
+    page.locator(".skip-to-photo").focus()
+    page.keyboard.press("Enter")
+    expect(board.canvas).to_be_focused()
+    button(page, "Select").focus()
+    page.keyboard.press("ArrowRight")
+    expect(button(page, "Box/Click")).to_be_focused()
+    expect(page.locator("#mask-editor .tools button[tabindex='0']")).to_have_count(1)
+
     button(page, "Preview").click()
     expect(review).to_contain_text("1 of 1: split 1 into 2 parts")
     parts = board.colour(80, 80), board.colour(120, 80)

@@ -14,6 +14,7 @@ import * as look from "./panels/look.js";
 import * as proposals from "./panels/proposals.js";
 import * as queue from "./panels/queue.js";
 import * as review from "./panels/review.js";
+import * as reach from "./panels/reach.js";
 import * as sessions from "./panels/sessions.js";
 import * as toolbar from "./panels/toolbar.js";
 import * as messages from "./sync/messages.js";
@@ -24,7 +25,7 @@ import { emit, find, reset, state, timings } from "./view/state.js";
 import * as viewport from "./view/viewport.js";
 
 const PARTS = [viewport, drawing, saving, actions, splits, prompting, outlining, pointer, keyboard, toolbar, queue,
-  instances, classes, look, edges, proposals, review, focusMode, help, sessions, messages];
+  instances, classes, look, edges, proposals, review, focusMode, help, reach, sessions, messages];
 
 // host: {element, props, server, trigger, watch} of Gradio's component.
 export function start(host) {

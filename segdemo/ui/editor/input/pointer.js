@@ -2,6 +2,7 @@
 import {
   beginGesture, cancelGesture, endGesture, finishDraft, gesture, moveGesture,
 } from "./tools.js";
+import { endHover } from "./prompting.js";
 import { drafts, redraw } from "../view/drawing.js";
 import { find, nameOf, state } from "../view/state.js";
 import { canvas, imageAt, pan, placeOf, view, zoomAt } from "../view/viewport.js";
@@ -84,6 +85,7 @@ export function start() {
   });
   canvas.addEventListener("pointerleave", () => {
     Object.assign(drafts, { pointer: null, reach: [] });
+    endHover();
     find(".tip").hidden = true;
     redraw();
   });

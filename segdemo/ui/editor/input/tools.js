@@ -6,7 +6,7 @@ import {
 } from "./outlining.js";
 import { fillCell } from "./filling.js";
 import { takenFrom, unchanged } from "./painted.js";
-import { dropPrompt, promptBack, promptBy, takePrompt } from "./prompting.js";
+import { dropPrompt, endHover, hoverPrompt, promptBack, promptBy, takePrompt } from "./prompting.js";
 import { applyParts, dropParts, splitByLine } from "./splits.js";
 import { pump, unsent } from "../sync/saving.js";
 import { drafts } from "../view/drawing.js";
@@ -42,6 +42,7 @@ export function setTool(tool) {
 
 export function dropDrafts() {
   Object.assign(drafts, { outline: null, reach: [], line: [], seeds: [], rubber: null });
+  endHover();
   if (drafts.prompt) dropPrompt();
   emit("tool");
 }
@@ -109,6 +110,7 @@ export function moveGesture(points, event) {
   if (gesture.kind === "prompt") drafts.rubber = [drafts.rubber[0], drafts.pointer];
   if (gesture.kind === "line") drafts.line.push(...points);
   if (gesture.kind === "node" || gesture.kind === "trail") dragOutline(gesture, points, event);
+  if (!gesture.kind && state.tool === "prompt") hoverPrompt(drafts.pointer);
   if (!gesture.kind && OUTLINES.includes(state.tool)) aim(drafts.pointer, event);
   if (gesture.kind === "seeds") drafts.seeds.at(-1).points.push(...points);
   if (gesture.kind === "pick" || gesture.kind === "drag") {

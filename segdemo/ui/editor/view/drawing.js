@@ -10,6 +10,7 @@ export const drafts = {
   reach: [], // how it would go on to the pointer
   line: [], seeds: [], cursor: null, pointer: null,
   prompt: null, // {target, box, clicks, mask, score, before} of input/prompting.js
+  hovered: false, // the draft's layer shows what a click would give
   rubber: null, // the two ends of a box that is being dragged
 };
 let ctx;
@@ -77,7 +78,7 @@ function drawMasks() {
   drawLayer(layers.edges, state.edgeLook.opacity);
   for (const layer of layers.cuts) drawLayer(layer, layer.alpha);
   drawLayer(layers.proposals, 1);
-  drawLayer(layers.draft, 0.7);
+  drawLayer(layers.draft, drafts.hovered ? 0.35 : 0.7);
 }
 
 function drawWipe(edge, height) {

@@ -28,7 +28,7 @@ const initial = () => ({
   operating: false, // a server function is about to change the pixels
 });
 export const state = initial();
-export const timings = { stroke: [], redraw: [], split: [], wire: [], sent: [], load: [] };
+export const timings = { stroke: [], redraw: [], split: [], wire: [], prompt: [], sent: [], load: [] };
 const listeners = new Map();
 
 // Gradio may build the component again, with other elements.
