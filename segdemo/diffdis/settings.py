@@ -59,7 +59,8 @@ class DiffDISSettings:
     noise: str = setting(
         "gaussian",
         "Starting noise; gaussian: one for mask and edge, as the paper prints it; pyramid: "
-        "multi-resolution, one for each, as the official code trains with.",
+        "multi-resolution, one for each, as the official code trains with. Of no effect where the "
+        "seed has none.",
         choices=NOISES,
         label="Starting noise",
     )
@@ -68,6 +69,17 @@ class DiffDISSettings:
         "Of models with several denoising steps; ddim: by the noise that was found, ddpm: "
         "ancestral, with fresh noise (eq. 3).",
         choices=("ddim", "ddpm"),
+    )
+
+    mirror: bool = setting(
+        False,
+        "Average with a pass over the mirrored image; part of test-time augmentation.",
+        label="Mirrored pass",
+    )
+    second_look: bool = setting(
+        False,
+        "Look again at the part around the subject, at the full working size, and average both.",
+        label="Second look",
     )
 
     def __post_init__(self) -> None:
