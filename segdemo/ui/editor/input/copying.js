@@ -4,42 +4,48 @@ import { changed, ready } from "./actions.js";
 import { counted, emit, select, selected, setStatus, state } from "../view/state.js";
 
 let copied = null; // {name, width, height, masks: [{box, values, kind}]}, asked for by Ctrl+C
-let left = null; // the same of the photo that was shown last: its selected masks, else all
+let left = null; // {name, map, ids, kinds} of the photo shown last: its selected masks, else all
 
-function takeMasks(ids) {
-  const { map } = state.image, { name } = state.about;
-  const masks = ids.map((id) => {
+function masksOf(map, ids, kindOf) {
+  return ids.map((id) => {
     const box = map.box(id);
-    return { box, values: map.crop(box).map((one) => Number(one === id)), kind: state.image.record(id).class };
+    return { box, values: Uint8Array.from(map.crop(box), (one) => Number(one === id)), kind: kindOf(id) };
   });
-  return { name, width: map.width, height: map.height, masks };
 }
+
+const kindOf = (id) => state.image.record(id).class;
 
 export function copySelected() {
   if (!state.image) return;
   if (!selected().length) return setStatus("Select what to copy (V, Ctrl+A).");
-  copied = takeMasks(selected().filter((id) => state.image.map.areas[id]));
-  setStatus(`${counted(copied.masks.length, "mask")} copied: Ctrl+V puts them onto any photo of this size.`);
+  const { map } = state.image, ids = selected().filter((id) => map.areas[id]);
+  const { width, height } = map;
+  copied = { name: state.about.name, width, height, masks: masksOf(map, ids, kindOf) };
+  setStatus(`${counted(ids.length, "mask")} copied: Ctrl+V puts them onto any photo of this size.`);
 }
 
-// Called while the old photo is still here.
+// Called while the old photo is still here; its map is kept, for nothing changes it any more.
 export function rememberLeft() {
   const { map } = state.image, chosen = selected().filter((id) => map.areas[id]);
-  left = takeMasks(chosen.length ? chosen : map.ids());
+  const ids = chosen.length ? chosen : map.ids();
+  left = { name: state.about.name, map, ids, kinds: new Map(ids.map((id) => [id, kindOf(id)])) };
 }
 
-const fits = (from) => from && from.width === state.image.map.width && from.height === state.image.map.height;
+const fits = (from) => from.width === state.image.map.width && from.height === state.image.map.height;
 
 function paste(from) {
-  const { image } = state, may = brushRules("background", [], image.locked), made = [];
-  const step = image.change("Copied masks", () => {
-    for (const { box, values, kind } of from.masks) {
-      const id = image.newId();
-      image.record(id).class = kind;
-      paintMask(image.map, box, values, id, may);
-      if (image.map.areas[id]) made.push(id);
+  const { image } = state, may = brushRules("background", [], image.locked), ids = [];
+  try {
+    for (const { kind } of from.masks) {
+      ids.push(image.newId());
+      image.record(ids.at(-1)).class = kind;
     }
-  });
+  } catch (problem) {
+    return setStatus(problem.message);
+  }
+  const step = image.change("Copied masks", () => from.masks.forEach(({ box, values }, i) =>
+    paintMask(image.map, box, values, ids[i], may)));
+  const made = ids.filter((id) => image.map.areas[id]);
   if (!changed(step)) return setStatus("Nothing is copied: other instances have all of these pixels.");
   emit("records", made);
   select(made, true);
@@ -55,7 +61,8 @@ export function pasteMasks() {
 
 export function pasteFromLast() {
   if (!ready()) return;
-  if (!left?.masks.length) return setStatus("No photo with masks was shown before this one.");
-  if (!fits(left)) return setStatus(`${left.name} has another size than this photo.`);
-  paste(left);
+  if (!left?.ids.length) return setStatus("No photo with masks was shown before this one.");
+  const { name, map, ids, kinds } = left;
+  if (!fits(map)) return setStatus(`${name} has another size than this photo.`);
+  paste({ name, masks: masksOf(map, ids, (id) => kinds.get(id)) });
 }

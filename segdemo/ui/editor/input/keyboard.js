@@ -21,6 +21,7 @@ import {
   canvas, fit, pan, toBoard, toImage, view, zoomAt, zoomToSelection,
 } from "../view/viewport.js";
 
+const drawing = () => drafts.outline || drafts.seeds.length || drafts.prompt;
 const KEYS = {
   v: () => setTool("select"), b: () => setTool("brush"), e: () => setTool("erase"),
   i: () => setTool("prompt"), p: () => setTool("polygon"), t: () => setTool("lasso"),
@@ -37,11 +38,10 @@ const KEYS = {
   w: toggleFocusMode, y: togglePanels,
   ".": () => pressAtCursor(), Escape: dropDraft, "?": openHelp,
   Enter: (event) => enter(event.shiftKey),
-  Backspace: () => (drafts.outline || drafts.seeds.length || drafts.prompt
-    ? stepBack : removeSelected)(),
+  Backspace: () => (drawing() ? stepBack : removeSelected)(),
 };
 const WITH_CONTROL = {
-  z: (event) => (drafts.prompt && !event.shiftKey ? stepBack()
+  z: (event) => (drawing() && !event.shiftKey ? stepBack()
     : stepHistory(event.shiftKey ? "redo" : "undo")), y: () => stepHistory("redo"),
   s: flush, a: selectAll, c: copySelected, v: pasteMasks, Enter: checkAndStep,
 };

@@ -8,6 +8,7 @@ import { fillCell } from "./filling.js";
 import { takenFrom, unchanged } from "./painted.js";
 import { dropPrompt, endHover, hoverPrompt, promptBack, promptBy, takePrompt } from "./prompting.js";
 import { applyParts, dropParts, splitByLine } from "./splits.js";
+import { leaveReview } from "../panels/review.js";
 import { pump, unsent } from "../sync/saving.js";
 import { drafts } from "../view/drawing.js";
 import { layers, paintFill } from "../view/layers.js";
@@ -36,6 +37,7 @@ export function setTool(tool) {
   endGesture();
   if (tool !== state.tool) dropDrafts();
   state.tool = tool;
+  leaveReview();
   emit("tool");
   setStatus(TOOLS[tool]);
 }

@@ -46,9 +46,15 @@ function goOn(index) {
   setStatus("All proposals are decided.");
 }
 
-function endReview() {
+// Another tool was taken: keys mean what they always do.
+export function leaveReview() {
+  if (!state.proposals?.reviewed) return;
   state.proposals.reviewed = false;
   emit("proposals");
+}
+
+function endReview() {
+  leaveReview();
   setStatus("Back to editing; the proposals stay in their list.");
 }
 
