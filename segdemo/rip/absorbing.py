@@ -14,7 +14,7 @@ from scipy.sparse.linalg import splu
 
 from segdemo.datatypes import FloatMap, InputError
 from segdemo.rip.grid import BoolMask, Grid, LabelImage
-from segdemo.rip.nearest import fill_with_nearest
+from segdemo.rip.nearest import join_islands
 
 CELLS = 160  # along the longer side
 CROSSING = 14.0  # a step across the strongest edge is exp(-CROSSING) as likely as one without
@@ -44,7 +44,7 @@ def first_seed(area: BoolMask, seeds: LabelImage, edge: FloatMap) -> LabelImage:
     owner = numbers[_enlarged(chances, grid).argmax(0)]  # (H, W)
     owner[marks > 0] = marks[marks > 0]
     result = np.zeros(area.shape, np.int32)
-    result[box] = np.where(inside, _without_islands(np.where(inside, owner, 0), marks), 0)
+    result[box] = np.where(inside, join_islands(np.where(inside, owner, 0), marks), 0)
     return result
 
 
@@ -101,13 +101,3 @@ def _enlarged(chances: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.fl
     return np.stack(
         [ndimage.map_coordinates(each, places, order=1, mode="nearest") for each in chances]
     )
-
-
-def _without_islands(owner: LabelImage, marks: LabelImage) -> LabelImage:
-    """Give pieces of a part that do not hang on its own seed to the part around them."""
-    kept = np.zeros_like(owner)
-    for number in np.unique(marks[marks > 0]):
-        pieces, _ = ndimage.label(owner == number)
-        own = np.unique(pieces[marks == number])
-        kept[np.isin(pieces, own[own > 0])] = number
-    return fill_with_nearest(kept)
