@@ -65,6 +65,13 @@ export class EditedImage {
     return id;
   }
 
+  // The last new number was not needed after all.
+  dropId(id) {
+    if (id !== this.highest || this.map.areas[id]) return;
+    this.records.delete(id);
+    this.highest--;
+  }
+
   // Runs `work` as one step that can be taken back; returns the step, or null for no change.
   change(what, work) {
     this.map.begin(what);

@@ -25,7 +25,10 @@ export function fillCell(point) {
   const within = may.slice();
   within[id] = 1; // what is its own already does not end the cell
   const cell = cellAt(map, state.edges.values, state.edgeLook.threshold, [x, y], within, most);
-  if (cell.reason) return setStatus(WHY[cell.reason]);
+  if (cell.reason) {
+    if (fresh) state.image.dropId(id);
+    return setStatus(WHY[cell.reason]);
+  }
   const step = state.image.change("Fill", () => paintMask(map, cell.box, cell.values, id, may));
   if (!changed(step)) return setStatus(unchanged(false));
   release(target);
