@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 
@@ -41,7 +42,7 @@ def first_seed(area: BoolMask, seeds: LabelImage, edge: FloatMap) -> LabelImage:
     grid = Grid(inside.shape, CELLS)
     sources = np.stack([grid.touched(marks == number) for number in numbers])  # (S, h, w)
     chances = _chances(grid.touched(inside), sources, grid.max_pool(edge[box]))  # (S, h, w)
-    owner = numbers[_enlarged(chances, grid).argmax(0)]  # (H, W)
+    owner = numbers[_likeliest(chances, grid)]  # (H, W)
     owner[marks > 0] = marks[marks > 0]
     result = np.zeros(area.shape, np.int32)
     result[box] = np.where(inside, join_islands(np.where(inside, owner, 0), marks), 0)
@@ -90,14 +91,19 @@ def _reached(joined: sparse.csr_array, seeded: npt.NDArray[np.bool_]) -> npt.NDA
     return reached
 
 
-def _enlarged(chances: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:
-    """Enlarge chances (S, h, w) to pixels, (S, H, W), linearly so that borders are smooth."""
+def _likeliest(chances: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.intp]:
+    """Return the index of the largest of chances (S, h, w) at each pixel, (H, W).
+
+    They are enlarged linearly, one after the other, so that borders are smooth.
+    """
     height, width = grid.size
-    if grid.factor == 1:
-        return chances
-    rows = (np.arange(height) + 0.5) / grid.factor - 0.5
-    columns = (np.arange(width) + 0.5) / grid.factor - 0.5
-    places = np.meshgrid(rows, columns, indexing="ij")
-    return np.stack(
-        [ndimage.map_coordinates(each, places, order=1, mode="nearest") for each in chances]
-    )
+    best = np.full((height, width), -1, np.float32)
+    owner = np.zeros((height, width), np.intp)
+    size = (chances.shape[2] * grid.factor, chances.shape[1] * grid.factor)
+    for index, each in enumerate(chances):
+        large = Image.fromarray(each).resize(size, Image.Resampling.BILINEAR)
+        inside = np.asarray(large)[:height, :width]
+        stronger = inside > best
+        best[stronger] = inside[stronger]
+        owner[stronger] = index
+    return owner
