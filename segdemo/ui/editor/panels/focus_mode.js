@@ -20,14 +20,15 @@ function remember() {
 
 let covered = []; // what Tab must not reach while it is covered
 
-// Everything beside the editor on the way up to the page; messages of Gradio lie above the editor.
+// Everything beside the editor on the way up to the page, but for Gradio's messages and the link to the
+// photo, which lie above the editor.
 function cover(covers) {
   for (const other of covered) other.inert = false;
   covered = [];
   if (!covers) return;
   for (let here = element; here && here !== document.body; here = here.parentElement) {
     for (const other of here.parentElement?.children || []) {
-      if (other === here || other.inert || /toast/.test(other.className)) continue;
+      if (other === here || other.inert || /toast|skip-to-photo/.test(other.className)) continue;
       if (["SCRIPT", "STYLE", "LINK"].includes(other.tagName)) continue;
       other.inert = true;
       covered.push(other);
