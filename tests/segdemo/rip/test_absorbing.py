@@ -28,7 +28,7 @@ def relaxed(area: np.ndarray, seeds: np.ndarray, edge: np.ndarray) -> np.ndarray
     return chances
 
 
-def test_each_pixel_goes_where_averaging_over_neighbours_ends():
+def test_each_pixel_goes_where_averaging_over_neighbours_ends() -> None:
     random = np.random.default_rng(3)
     area = np.ones((7, 9), bool)
     area[0, :3] = False
@@ -79,7 +79,7 @@ def test_nothing_is_drawn_inside_what_is_not_free(
     assert (owner[truth != 1] > 0).all()
 
 
-def test_a_place_without_a_way_to_a_seed_goes_to_the_nearest():
+def test_a_place_without_a_way_to_a_seed_goes_to_the_nearest() -> None:
     area = np.ones((20, 60), bool)
     area[:, 40:44] = False
     seeds = np.zeros(area.shape, np.int32)
@@ -88,7 +88,7 @@ def test_a_place_without_a_way_to_a_seed_goes_to_the_nearest():
     assert (owner[:, 44:] == 2).all()
 
 
-def test_one_stroke_and_other_sizes_are_refused():
+def test_one_stroke_and_other_sizes_are_refused() -> None:
     area, edge = np.ones((9, 9), bool), np.zeros((9, 9), np.float32)
     seeds = np.zeros((9, 9), np.int32)
     seeds[1, 1] = 1
