@@ -48,11 +48,11 @@ def _strokes(options: Mapping[str, Any]) -> tuple[list[list[tuple[float, float]]
 
 
 def _seeds(labels: Labels, ids: list[int], options: Mapping[str, Any], context: Context) -> Labels:
-    if len(ids) != 1:
-        raise InputError("Select the one instance that the seeds shall divide.")
+    if not ids:
+        raise InputError("Select the instances that the seeds shall divide.")
     strokes, radius = _strokes(options)
     picture = context.picture
-    return split_among_seeds(labels, ids[0], strokes, radius, picture.edge_map(), picture.highest)
+    return split_among_seeds(labels, ids, strokes, radius, picture.edge_map(), picture.highest)
 
 
 def _scribbles(
@@ -70,6 +70,6 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "grow": ("Grow", _shaped(shapes.grow)),
     "shrink": ("Shrink", _shaped(shapes.shrink)),
     "subtract": ("Subtract", _shaped(shapes.subtract)),
-    "seeds": ("Split by seeds", _seeds),
+    "seeds": ("Divide by seeds", _seeds),
     "scribbles": ("Scribbles", _scribbles),
 }

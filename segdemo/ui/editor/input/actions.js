@@ -99,7 +99,7 @@ export function subtractSelected() {
   return operate("operate", request, "Subtracting ...");
 }
 
-// Divides the selected instance; with none selected, each stroke becomes an instance.
+// Divides the selected instances; with none selected, each stroke becomes an instance.
 export async function divideBySeeds() {
   if (!ready()) return;
   const ids = selected().length ? unlockedSelection("draw seeds in it (G)") : [];
@@ -112,7 +112,7 @@ export async function divideBySeeds() {
     background: seeds.map(({ background }) => background), size: state.brush.size / 2,
   };
   const operation = ids.length ? "seeds" : "scribbles";
-  const request = { operation, ids: ids.slice(0, 1), options };
+  const request = { operation, ids, options };
   const done = await operate("operate", request, "The random walk looks for borders ...");
   if (!done) return;
   if (!ids.length && done.step) {

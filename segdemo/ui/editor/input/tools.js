@@ -27,7 +27,7 @@ const TOOLS = {
   line: "Split line: draw right across the selected instance.",
   prompt: "Box/Click: drag a box around an object, or click it; Enter takes the mask.",
   fill: "Fill: click in what edges enclose; the threshold decides what is closed.",
-  seeds: "Seeds: a stroke in each object, Enter divides the selected instance; with none selected, "
+  seeds: "Seeds: a stroke in each object, Enter divides what is selected; with nothing selected, "
     + "new ones are made, and Shift draws the background.",
 };
 export const OUTLINES = ["polygon", "lasso"]; // tools that draw one

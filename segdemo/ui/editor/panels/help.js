@@ -8,7 +8,7 @@ const HELP = {
     ["T", "lasso: click along an outline and it snaps to edges; Alt or dragging draws freely"],
     ["P", "polygon; in both, the first corner closes, corners can be dragged"],
     ["Shift+Enter", "take the outline away from the selected instance"],
-    ["G", "seeds: a stroke in each object, Shift for the background, Enter makes or divides"],
+    ["G", "seeds: a stroke in each object, Enter divides the selected, or makes new ones (Shift: background)"],
     ["U", "fill what edges enclose by a click"],
     ["B / E, [ ]", "brush / erase, brush size"], ["N", "new instance"],
     ["Ctrl+C / Ctrl+V", "copy masks, also from the photo shown before"],
