@@ -34,55 +34,71 @@ function costs(values) {
     Math.round(1 + (FARTHEST - 1) * (1 - Math.min(1, value / strong)) ** 2));
 }
 
-// Dijkstra with buckets from a cell of a window [left, top, right, bottom] of a level, until `goal`
-// is reached. `allowed`: {cells, shift, left, top, across} of a smaller level, 1 where a cell may be
-// used. Returns the step into each cell of the window (1 + its number, 0 where nothing came).
-function search({ values, width }, table, [left, top, right, bottom], from, goal, allowed) {
-  const across = right - left, down = bottom - top, steps = new Uint8Array(across * down);
-  const far = new Uint32Array(steps.length); // 1 + the cost of the way, 0 for none yet
-  const buckets = Array.from({ length: BUCKETS }, () => []);
-  const start = (from[1] - top) * across + from[0] - left;
-  const end = goal ? (goal[1] - top) * across + goal[0] - left : -1;
-  far[start] = 1;
-  buckets[1].push(start);
-  for (let now = 1, waiting = 1; waiting > 0; now++) {
-    const bucket = buckets[now % BUCKETS];
-    for (let i = 0; i < bucket.length; i++) {
-      const cell = bucket[i];
-      waiting--;
-      if (far[cell] !== now) continue; // a cheaper way came first
-      if (cell === end) return steps;
-      const y = (cell / across) | 0, x = cell - y * across;
-      for (let s = 0; s < 8; s++) {
-        const toX = x + ACROSS[s], toY = y + DOWN[s];
-        if (toX < 0 || toY < 0 || toX >= across || toY >= down) continue;
-        const next = toY * across + toX, known = far[next];
-        if (known && known <= now + LENGTHS[s]) continue;
-        if (allowed && !allowed.cells[(((top + toY) >> allowed.shift) - allowed.top) * allowed.across
-          + ((left + toX) >> allowed.shift) - allowed.left]) continue;
-        const way = now + LENGTHS[s] * table[values[(top + toY) * width + left + toX]];
-        if (known && known <= way) continue;
-        far[next] = way;
-        steps[next] = s + 1;
-        buckets[way % BUCKETS].push(next);
-        waiting++;
-      }
-    }
-    bucket.length = 0;
+// Dijkstra with buckets from a cell of a window [left, top, right, bottom] of a level. It stops at
+// each goal and goes on from there for the next one: while a pointer moves away, little is left to do.
+// `allowed`: {cells, shift, left, top, across} of a smaller level, 1 where a cell may be used.
+class Search {
+  constructor(level, table, window, from, allowed) {
+    const [left, top, right, bottom] = window;
+    Object.assign(this, { level, table, window, allowed });
+    this.steps = new Uint8Array((right - left) * (bottom - top)); // 1 + the step into each cell
+    this.far = new Uint32Array(this.steps.length); // 1 + the cost of the way, 0 for none yet
+    this.buckets = Array.from({ length: BUCKETS }, () => []);
+    Object.assign(this, { now: 1, at: 0, waiting: 1 }); // the bucket, the place in it, all entries
+    this.far[this.cellOf(from)] = 1;
+    this.buckets[1].push(this.cellOf(from));
   }
-  return steps;
-}
 
-// The cells from the start of a search to `to`, both included.
-function traced(steps, [left, top, right], to) {
-  const across = right - left, cells = [];
-  let [x, y] = to;
-  for (;;) {
-    cells.push([x, y]);
-    const step = steps[(y - top) * across + x - left];
-    if (!step) return cells.reverse();
-    x -= ACROSS[step - 1];
-    y -= DOWN[step - 1];
+  cellOf([x, y]) {
+    const [left, top, right] = this.window;
+    return (y - top) * (right - left) + x - left;
+  }
+
+  reach(goal) {
+    const { far, steps, buckets, table, allowed } = this, { values, width } = this.level;
+    const [left, top, right, bottom] = this.window, across = right - left, down = bottom - top;
+    const end = this.cellOf(goal);
+    if (far[end] && far[end] < this.now) return;
+    let { now, at, waiting } = this;
+    search: for (; waiting > 0; now++, at = 0) {
+      const bucket = buckets[now % BUCKETS];
+      for (; at < bucket.length; at++) {
+        const cell = bucket[at];
+        if (far[cell] === now && cell === end) break search; // it is taken up again here
+        waiting--;
+        if (far[cell] !== now) continue; // a cheaper way came first
+        const y = (cell / across) | 0, x = cell - y * across;
+        for (let s = 0; s < 8; s++) {
+          const toX = x + ACROSS[s], toY = y + DOWN[s];
+          if (toX < 0 || toY < 0 || toX >= across || toY >= down) continue;
+          const next = toY * across + toX, known = far[next];
+          if (known && known <= now + LENGTHS[s]) continue;
+          if (allowed && !allowed.cells[(((top + toY) >> allowed.shift) - allowed.top) * allowed.across
+            + ((left + toX) >> allowed.shift) - allowed.left]) continue;
+          const way = now + LENGTHS[s] * table[values[(top + toY) * width + left + toX]];
+          if (known && known <= way) continue;
+          far[next] = way;
+          steps[next] = s + 1;
+          buckets[way % BUCKETS].push(next);
+          waiting++;
+        }
+      }
+      bucket.length = 0;
+    }
+    Object.assign(this, { now, at, waiting });
+  }
+
+  // The cells from the start to `to`, both included.
+  path(to) {
+    this.reach(to);
+    const cells = [];
+    for (let [x, y] = to; ;) {
+      cells.push([x, y]);
+      const step = this.steps[this.cellOf([x, y])];
+      if (!step) return cells.reverse();
+      x -= ACROSS[step - 1];
+      y -= DOWN[step - 1];
+    }
   }
 }
 
@@ -110,8 +126,12 @@ export class LiveWire {
     const away = Math.max(Math.abs(end[0] - start[0]), Math.abs(end[1] - start[1]));
     let number = 0;
     while (away >> number > REACH - MARGIN) number++;
-    const coarse = this.coarsePath(number, end);
-    const cells = number ? this.refined(coarse, number, start, end) : coarse;
+    let cells = this.coarsePath(number, end);
+    while (number > 0) { // two levels at a time: the corridors stay narrow
+      const finer = Math.max(0, number - 2);
+      cells = this.refined(cells, number - finer, finer, start, end);
+      number = finer;
+    }
     return cells.map(([x, y]) => [x + 0.5, y + 0.5]);
   }
 
@@ -141,14 +161,15 @@ export class LiveWire {
     const box = [Math.max(0, x - REACH), Math.max(0, y - REACH),
       Math.min(level.width, x + REACH + 1), Math.min(level.height, y + REACH + 1)];
     if (!this.trees.has(number)) {
-      this.trees.set(number, search(level, this.table, box, [x, y]));
+      this.trees.set(number, new Search(level, this.table, box, [x, y]));
     }
-    return traced(this.trees.get(number), box, end.map((value) => value >> number));
+    return this.trees.get(number).path(end.map((value) => value >> number));
   }
 
-  // The cheapest path of pixels among the cells of a coarse path and those beside them.
-  refined(coarse, shift, start, end) {
-    const { width, height } = this.levels[0];
+  // The cheapest path on a level among the cells of a path that is `shift` levels coarser, and those
+  // beside them.
+  refined(coarse, shift, number, start, end) {
+    const level = this.level(number), { width, height } = level;
     const columns = coarse.map(([x]) => x), rows = coarse.map(([, y]) => y);
     const left = Math.min(...columns) - 1, right = Math.max(...columns) + 2;
     const top = Math.min(...rows) - 1, bottom = Math.max(...rows) + 2, across = right - left;
@@ -160,7 +181,8 @@ export class LiveWire {
     const window = [Math.max(0, left << shift), Math.max(0, top << shift),
       Math.min(width, right << shift), Math.min(height, bottom << shift)];
     const allowed = { cells, shift, left, top, across };
-    return traced(search(this.levels[0], this.table, window, start, end, allowed), window, end);
+    const [from, to] = [start, end].map((place) => place.map((value) => value >> number));
+    return new Search(level, this.table, window, from, allowed).path(to);
   }
 }
 
