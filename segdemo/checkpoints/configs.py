@@ -158,9 +158,7 @@ def read_config(folder: Path, kind: str) -> dict[str, Any]:
     content = read_json(file)
     named = content.get("_class_name", kind)
     known = kind, FORMER_NAMES.get(kind)
-    if (
-        named not in known and "UNet" not in f"{named}"
-    ):  # DiffDIS' own had several
+    if named not in known and "UNet" not in f"{named}":  # DiffDIS' own had several
         raise CheckpointError(f"{file} describes a {named!r}, where a {kind} is needed.")
     validated(SCHEMAS[kind], content, file)
     return content
