@@ -90,7 +90,6 @@ class ExportPanel:
 
 def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> RefineTab:
     """Lay out the tab and wire it."""
-    gr.Markdown(INTRODUCTION)
     bring = _build_open(folded=isinstance(store, ProjectStore))
     editor = mask_editor(
         "mask-editor",
@@ -189,7 +188,7 @@ def rip_presets() -> dict[str, list[dict[str, Any]]]:
 
 def _build_open(folded: bool) -> OpenPanel:
     with gr.Accordion("Open photos and masks", open=not folded, elem_id="refine-open") as panel:
-        gr.Markdown(FILES)
+        gr.Markdown(f"{INTRODUCTION}\n\n{FILES}")
         with gr.Row():
             photos = _files("Photos", [*sorted(SUFFIXES), ".zip"], "refine-photos")
             masks = _files("Masks (optional)", MASK_FILES, "refine-masks")
