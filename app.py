@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segdemo.checkpoints.registry import DEFAULT_MODEL, DEFAULT_PROMPTER
+from segdemo.settings import AUTO_PRECISION, PRECISION_HELP, PRECISION_NAMES
 from segdemo.terminal import print_any_text
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--precision",
-        default=environment.get("SEGDEMO_PRECISION", "fp32"),
-        help="fp32, bf16 or fp16 (default: %(default)s)",
+        default=environment.get("SEGDEMO_PRECISION", AUTO_PRECISION),
+        help=f"{', '.join(PRECISION_NAMES)}: {PRECISION_HELP} (default: %(default)s)",
     )
     parser.add_argument(
         "--features",

@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
@@ -40,15 +39,16 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
 from segdemo.model_gate import Borrow, ModelGate, model_call
+from segdemo.precision import exact_dtype
 from segdemo.prompting.interface import PromptedMask, Prompter
 from segdemo.prompting.loading import load_prompter
 from segdemo.prompting.prompts import Prompt
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
+from segdemo.settings import AUTO_PRECISION
 from segdemo.uis.features import PatchFeatures, load_features
 from segdemo.uis.methods import METHODS, UISSettings, find_objects
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PROPOSAL_METHODS = ("diffdis", *METHODS)
 """What first masks come from: the subject's mask cut by edges, or methods on patch features."""
 ProposalEdges = Literal["diffegg", "diffdis"]
@@ -62,7 +62,7 @@ class AnnotationAssistant:
         self,
         model: str = DEFAULT_MODEL,
         device: str = "auto",
-        precision: str = "fp32",
+        precision: str = AUTO_PRECISION,
         backbone: str = DEFAULT_MODEL,
         features: str = "",
         gpu: Borrow | None = None,
@@ -72,14 +72,14 @@ class AnnotationAssistant:
 
         model: what segments: a registered name, a folder, a U-Net file or a Hub id. backbone: the
         text-to-image model whose attention is looked into: a registered name, a folder or a Hub id.
-        It is looked for when first needed. precision: fp32, bf16 or fp16. features: a DINO or
+        It is looked for when first needed. precision: see
+        `segdemo.precision`. features: a DINO or
         DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
         calls borrow a GPU. prompter: what answers boxes and clicks: a registered name, a folder or
         a Hub id, looked for when first needed. Raises InputError (CheckpointError for the model).
         """
-        if precision not in PRECISIONS:
-            raise InputError(f"Precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
-        self._dtype = PRECISIONS[precision]
+        self._dtype = exact_dtype(precision)  # of all but what segments
+        self._precision = precision
         self._device = pick_device(device)
         self._files: DiffDISFiles = locate_diffdis(model)
         self._backbone_name = backbone
@@ -334,7 +334,7 @@ class AnnotationAssistant:
 
     def _loaded_diffdis(self) -> DiffDISPipeline:
         if self._diffdis is None:
-            self._diffdis = load_diffdis(self._files, self._device, self._dtype)
+            self._diffdis = load_diffdis(self._files, self._device, self._precision)
         return self._diffdis
 
 

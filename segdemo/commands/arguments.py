@@ -7,6 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from segdemo.settings import AUTO_PRECISION, PRECISION_HELP, PRECISION_NAMES
+
 
 def add_files(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
     """Add INPUT... and --output_dir; inputs: how many there must be, as `nargs`."""
@@ -25,9 +27,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("fp32", "bf16", "fp16"),
-        default="fp32",
-        help="number format of the network (default: %(default)s)",
+        choices=PRECISION_NAMES,
+        default=AUTO_PRECISION,
+        help=f"{PRECISION_HELP} (default: %(default)s)",
     )
 
 

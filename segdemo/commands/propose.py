@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from segdemo.annotations import MaskFormat
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_workers, fraction, given
-from segdemo.commands.digests import file_digest, model_digest
+from segdemo.commands.digests import file_digest, model_digest, precision_used
 from segdemo.commands.mask_run import MakeMasks, MaskRun, part_folder
 from segdemo.commands.output import check_output
 from segdemo.commands.resumable_run import ResumableRun
@@ -152,7 +152,7 @@ class ProposeWork:
             "method": self.method,
             **models,
             **{f"files of {name}": model_digest(value) for name, value in models.items()},
-            "precision": self.precision,
+            "precision": precision_used(self.precision, self.device),
             **(asdict(self.settings) if self.settings else {}),
             **({} if self.settings else {"edges": self.edges, "threshold": self.threshold}),
         }

@@ -19,7 +19,7 @@ from segdemo.commands.arguments import (
     fraction,
     given,
 )
-from segdemo.commands.digests import model_digest
+from segdemo.commands.digests import model_digest, precision_used
 from segdemo.commands.folder_run import run_in_folder
 from segdemo.commands.inputs import create_folder, list_images
 from segdemo.datatypes import InputError
@@ -67,7 +67,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         settings = {
             "model": arguments.model,
             "files of the model": model_digest(arguments.model),
-            "precision": arguments.precision,
+            "precision": precision_used(arguments.precision, arguments.device),
             "threshold": arguments.threshold,
             **chosen,
         }

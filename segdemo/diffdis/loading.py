@@ -35,6 +35,7 @@ from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.photo_features import PhotoFeatures
+from segdemo.precision import bulk_dtype, channels_last, exact_dtype
 
 OFFICIAL_CONFIG = {
     "sample_size": 96,
@@ -65,13 +66,20 @@ LARGEST_SHARD = "9MB"  # the Hub refuses plain files over 10 MB
 
 
 def load_diffdis(
-    files: DiffDISFiles, device: torch.device, dtype: torch.dtype = torch.float32
+    files: DiffDISFiles, device: torch.device, precision: str = "fp32"
 ) -> DiffDISPipeline:
-    """Build the pipeline of a located checkpoint; raises CheckpointError."""
-    pipeline = assemble(files, load_unet(files.unet)).to(device, dtype)
-    if device.type == "cpu":
-        for network in filter(None, (pipeline.autoencoder, pipeline.photo_features)):
-            network.to(memory_format=torch.channels_last)  # a third faster there
+    """Build the pipeline of a located checkpoint; raises CheckpointError.
+
+    precision: auto rounds autoencoders, which make most of the cost, and U-Nets of the paper's
+    kind. One with photo features is small and knows few objects: to round its weights alone moved
+    masks to an IoU of 0.88 with those of float32, so that it and its features stay in float32.
+    """
+    pipeline = assemble(files, load_unet(files.unet))
+    bulk = bulk_dtype(precision, device)
+    small = pipeline.photo_features is not None
+    pipeline.to(device, exact_dtype(precision) if small else bulk, bulk)
+    for network in filter(None, (pipeline.autoencoder, pipeline.photo_features)):
+        channels_last(network, device)
     return pipeline
 
 

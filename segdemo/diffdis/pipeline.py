@@ -31,6 +31,7 @@ from segdemo.diffusion import (
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
+from segdemo.precision import cast
 from segdemo.subject import load_subject_network, predict_saliency
 
 SALIENCY_WEIGHT = np.float32(2 / 3)
@@ -105,21 +106,27 @@ class DiffDISPipeline:
         """How many maps the network gives of an image: mask and edge, or the mask alone."""
         return 2 if self.unet.config.edge_task else 1
 
-    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> DiffDISPipeline:
+    def to(
+        self,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        autoencoder: torch.dtype | None = None,
+    ) -> DiffDISPipeline:
         """Move everything to a device and a precision; returns itself.
 
-        With float16 the autoencoder stays in float32, because Stable Diffusion's overflows in half
-        precision; the one step to the clean latent is float32 always.
+        autoencoder: its precision, by default the same. In place of float16 it takes float32,
+        because Stable Diffusion's overflows in half precision; the one step to the clean latent is
+        float32 always.
         """
-        # asking for the type it already has makes diffusers print a warning about nothing
-        networks = [
-            (self.unet, dtype),
-            (self.autoencoder, torch.float32 if dtype == torch.float16 else dtype),
-        ]
+        latent_dtype = autoencoder or dtype
+        cast(self.unet, device, dtype)
+        cast(
+            self.autoencoder,
+            device,
+            torch.float32 if latent_dtype == torch.float16 else latent_dtype,
+        )
         if self.photo_features is not None:
-            networks.append((self.photo_features, dtype))
-        for network, wanted in networks:
-            network.to(*((device,) if network.dtype == wanted else (device, wanted)))
+            cast(self.photo_features, device, dtype)
         self.null_text = self.null_text.to(device)
         return self
 
