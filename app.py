@@ -6,8 +6,8 @@
     python app.py --host 0.0.0.0 --auth accounts
 
 What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE,
-SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS,
-SEGDEMO_KEEP and SEGDEMO_AUTH.
+SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_AUTOENCODER, SEGDEMO_DEVICE, SEGDEMO_PRECISION,
+SEGDEMO_SESSIONS, SEGDEMO_KEEP and SEGDEMO_AUTH.
 """
 
 from __future__ import annotations
@@ -77,6 +77,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "EdgeTAM, such as facebook/sam-vit-base (default: %(default)s, embedded)",
     )
     parser.add_argument(
+        "--autoencoder",
+        default=environment.get("SEGDEMO_AUTOENCODER", ""),
+        help="in place of the models' own: a folder or Hub id of one for the same latents, such as "
+        "madebyollin/taesd for Stable Diffusion's (default: their own)",
+    )
+    parser.add_argument(
         "--sessions",
         type=Path,
         default=environment.get("SEGDEMO_SESSIONS") or Path.home() / ".cache/segdemo/sessions",
@@ -126,6 +132,7 @@ def build_assistant(
     backbone: str = DEFAULT_MODEL,
     features: str = "",
     prompter: str = DEFAULT_PROMPTER,
+    autoencoder: str = "",
 ) -> AnnotationAssistant:
     """Build the assistant; on ZeroGPU Spaces each call of a model borrows the GPU.
 
@@ -138,7 +145,9 @@ def build_assistant(
         gpu = spaces.GPU
     from segdemo.assistant import AnnotationAssistant
 
-    assistant = AnnotationAssistant(model, device, precision, backbone, features, gpu, prompter)
+    assistant = AnnotationAssistant(
+        model, device, precision, backbone, features, gpu, prompter, autoencoder
+    )
     if gpu is not None:  # it wants the weights placed at start
         loads = [assistant.load, assistant.load_backbone, assistant.load_prompter]
         for load in loads + ([assistant.load_features] if features else []):
@@ -194,6 +203,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.backbone,
             arguments.features,
             arguments.prompter,
+            arguments.autoencoder,
         )
         keep = arguments.keep
         store = SessionStore(arguments.sessions, None if keep is None else keep * DAY)

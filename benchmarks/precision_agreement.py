@@ -72,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         found: list[float] = []
         for file in find_images([folder])[:: options.every]:
             image = load_rgb(file.path)
-            masks = [timed(*each) for each in zip((plain, fast), (image, image), seconds)]
-            found.append(agreement(*masks))
+            exact_mask = timed(plain, image, seconds[0])
+            found.append(agreement(exact_mask, timed(fast, image, seconds[1])))
         if found:
             print(line(str(folder), found), flush=True)
         everything += found

@@ -67,6 +67,7 @@ class AnnotationAssistant:
         features: str = "",
         gpu: Borrow | None = None,
         prompter: str = DEFAULT_PROMPTER,
+        autoencoder: str = "",
     ) -> None:
         """Find the models and the device; nothing is loaded yet.
 
@@ -76,10 +77,12 @@ class AnnotationAssistant:
         `segdemo.precision`. features: a DINO or
         DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
         calls borrow a GPU. prompter: what answers boxes and clicks: a registered name, a folder or
-        a Hub id, looked for when first needed. Raises InputError (CheckpointError for the model).
+        a Hub id, looked for when first needed. autoencoder: one in place of the models' own, a
+        folder or a Hub id. Raises InputError (CheckpointError for the model).
         """
         self._dtype = exact_dtype(precision)  # of all but what segments
         self._precision = precision
+        self._autoencoder = autoencoder
         self._device = pick_device(device)
         self._files: DiffDISFiles = locate_diffdis(model)
         self._backbone_name = backbone
@@ -134,9 +137,10 @@ class AnnotationAssistant:
         image: RGBImage,
         settings: DiffDISSettings | None = None,
         progress: Progress | None = None,
+        edges: bool = True,
     ) -> SegmentationResult:
         """Find the subject of a picture; see `DiffDISPipeline.__call__`."""
-        return self._loaded_diffdis()(image, settings or self.segment_defaults, progress)
+        return self._loaded_diffdis()(image, settings or self.segment_defaults, progress, edges)
 
     @property
     def edge_source(self) -> EdgeSource:
@@ -279,10 +283,10 @@ class AnnotationAssistant:
         if edges not in get_args(ProposalEdges):
             raise InputError(f"Edges {edges!r}: choose diffegg or diffdis.")
         if method == "diffdis":
-            subject = self.segment(image)
+            subject = self.segment(image, edges=edges == "diffdis")
             if not subject.found_something:
                 return InstanceMasks.unscored(np.zeros((0, *image.shape[:2]), bool))
-            edge = subject.edge if edges == "diffdis" else self.edges(image).probability
+            edge = subject.known_edge if edges == "diffdis" else self.edges(image).probability
             return subject_parts(subject.mask, edge, threshold, parts)
         if method not in METHODS:
             raise InputError(f"Method {method!r}: choose one of {', '.join(PROPOSAL_METHODS)}.")
@@ -329,12 +333,16 @@ class AnnotationAssistant:
         """Load a backbone once, by default the chosen one."""
         files = files or self._backbone_files
         if files.name not in self._diffegg:
-            self._diffegg[files.name] = load_diffegg(files, self._device, self._dtype)
+            self._diffegg[files.name] = load_diffegg(
+                files, self._device, self._dtype, self._autoencoder
+            )
         return self._diffegg[files.name]
 
     def _loaded_diffdis(self) -> DiffDISPipeline:
         if self._diffdis is None:
-            self._diffdis = load_diffdis(self._files, self._device, self._precision)
+            self._diffdis = load_diffdis(
+                self._files, self._device, self._precision, self._autoencoder
+            )
         return self._diffdis
 
 

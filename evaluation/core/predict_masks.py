@@ -83,7 +83,7 @@ def predict(
 
 def _segmenter(assistant: AnnotationAssistant, settings: DiffDISSettings) -> Predict:
     assistant.load()
-    return lambda file: assistant.segment(load_rgb(file), settings).mask
+    return lambda file: assistant.segment(load_rgb(file), settings, edges=False).mask
 
 
 def round_trip(name: str, device: str, size: int) -> Predict:

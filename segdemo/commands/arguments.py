@@ -33,6 +33,17 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_autoencoder(parser: argparse.ArgumentParser) -> None:
+    """Add --autoencoder."""
+    parser.add_argument(
+        "--autoencoder",
+        default="",
+        metavar="FOLDER|HUB",
+        help="in place of the model's own: a smaller one for the same latents, such as "
+        "madebyollin/taesd (diffusers' AutoencoderTiny) for Stable Diffusion's (default: its own)",
+    )
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add --workers."""
     parser.add_argument(

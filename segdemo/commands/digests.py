@@ -24,7 +24,7 @@ def file_digest(path: Path) -> str:
 def model_digest(name: str) -> str | None:
     """Return a hash of a model's files, by size and time: models are large. None for a name."""
     path = Path(name)
-    if not path.exists():
+    if not name or not path.exists():
         return None
     files = [path] if path.is_file() else sorted(path.rglob("*"))
     stats = [(file.as_posix(), file.stat()) for file in files if file.is_file()]

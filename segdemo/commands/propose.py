@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from segdemo.annotations import MaskFormat
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_workers, fraction, given
+from segdemo.commands.arguments import add_autoencoder, add_device, add_workers, fraction, given
 from segdemo.commands.digests import file_digest, model_digest, precision_used
 from segdemo.commands.mask_run import MakeMasks, MaskRun, part_folder
 from segdemo.commands.output import check_output
@@ -59,6 +59,7 @@ def add_propose(verbs: Any) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|FOLDER|FILE|HUB")
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
+    add_autoencoder(parser)
     add_workers(parser)
     parser.add_argument(
         "--threshold",
@@ -116,6 +117,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             arguments.backbone,
             arguments.device,
             arguments.precision,
+            arguments.autoencoder,
             arguments.threshold,
             _method_settings(arguments),
         )
@@ -138,6 +140,7 @@ class ProposeWork:
     backbone: str
     device: str
     precision: str
+    autoencoder: str
     threshold: float
     settings: Any
 
@@ -148,6 +151,7 @@ class ProposeWork:
             models = {"model": self.model}
             if self.edges == "diffegg":
                 models["backbone"] = self.backbone
+            models["autoencoder"] = self.autoencoder
         return {
             "method": self.method,
             **models,
@@ -166,7 +170,12 @@ class ProposeWork:
         from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
         assistant = AnnotationAssistant(
-            self.model, self.device, self.precision, self.backbone, self.features
+            self.model,
+            self.device,
+            self.precision,
+            self.backbone,
+            self.features,
+            autoencoder=self.autoencoder,
         )
         if self.method in METHODS:
             assistant.load_features()

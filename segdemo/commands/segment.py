@@ -12,6 +12,7 @@ from typing import Any
 from segdemo.batch import Handler, SegmentationFiles, segmentation_handler
 from segdemo.checkpoints.registry import DEFAULT_MODEL
 from segdemo.commands.arguments import (
+    add_autoencoder,
     add_device,
     add_files,
     add_settings,
@@ -44,11 +45,18 @@ def add_segment(verbs: Any) -> None:
         ".safetensors file or Hub id (default: %(default)s)",
     )
     add_device(parser)
+    add_autoencoder(parser)
     parser.add_argument(
         "--threshold",
         type=fraction,
         metavar="T",
         help="write hard masks: 255 where the soft mask exceeds T in [0, 1] (default: soft masks)",
+    )
+    parser.add_argument(
+        "--edges",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write <stem>_edge.png too; without, only the mask is decoded (default: with)",
     )
     add_settings(parser, DiffDISSettings)
     add_workers(parser)
@@ -61,7 +69,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
         chosen = given(arguments, DiffDISSettings)
         DiffDISSettings(**chosen)  # complains before anything is loaded
-        results = partial(SegmentationFiles.below, output_dir)
+        results = partial(SegmentationFiles.below, output_dir, edges=arguments.edges)
         image_files = list_images(arguments.inputs, output_dir, results)
         create_folder(output_dir)
         settings = {
@@ -69,10 +77,21 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             "files of the model": model_digest(arguments.model),
             "precision": precision_used(arguments.precision, arguments.device),
             "threshold": arguments.threshold,
+            "edges": arguments.edges,
+            "autoencoder": arguments.autoencoder,
+            "files of the autoencoder": model_digest(arguments.autoencoder),
             **chosen,
         }
         model = arguments.model, arguments.device, arguments.precision
-        load = partial(_load, model, chosen, output_dir, arguments.threshold)
+        load = partial(
+            _load,
+            model,
+            arguments.autoencoder,
+            chosen,
+            output_dir,
+            arguments.threshold,
+            arguments.edges,
+        )
         workers = arguments.workers
         return run_in_folder("segment", settings, image_files, output_dir, load, workers)
     except InputError as error:
@@ -81,14 +100,17 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
 def _load(
     model: tuple[str, str, str],
+    autoencoder: str,
     chosen: Mapping[str, Any],
     output_dir: Path,
     threshold: float | None,
+    edges: bool,
 ) -> Handler:
     """Load the model and bind its settings; raises InputError."""
     from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
-    assistant = AnnotationAssistant(*model)
+    assistant = AnnotationAssistant(*model, autoencoder=autoencoder)
     assistant.load()
-    segment = partial(assistant.segment, settings=replace(assistant.segment_defaults, **chosen))
+    settings = replace(assistant.segment_defaults, **chosen)
+    segment = partial(assistant.segment, settings=settings, edges=edges)
     return segmentation_handler(segment, output_dir, threshold)

@@ -73,7 +73,7 @@ def _generate(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
         TraceSettings(**chosen)  # complains before anything is loaded
         folder = arguments.output_dir / (words or "no-prompt")
         create_folder(folder)
-        model = arguments.device, arguments.precision, arguments.backbone
+        model = arguments.device, arguments.precision, arguments.backbone, arguments.autoencoder
         assistant, settings = open_assistant(model, chosen)
         assistant.load_backbone()
         trace, image = assistant.generate(arguments.generate, settings)

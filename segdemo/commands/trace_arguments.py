@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from segdemo.batch import Handler
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_files, add_settings, add_workers, given
+from segdemo.commands.arguments import (
+    add_autoencoder,
+    add_device,
+    add_files,
+    add_settings,
+    add_workers,
+    given,
+)
 from segdemo.commands.digests import model_digest
 from segdemo.commands.folder_run import run_in_folder
 from segdemo.commands.inputs import create_folder, list_images
@@ -42,6 +49,7 @@ def add_trace_flags(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
         "(DINO, DINOv2, CLIP, SigLIP), which has one step and no PeakKL (default: %(default)s)",
     )
     add_device(parser)
+    add_autoencoder(parser)
     add_settings(
         parser,
         TraceSettings,
@@ -90,10 +98,12 @@ def run_on_images(
             "backbone": arguments.backbone,
             "files of the backbone": model_digest(arguments.backbone),
             "precision": arguments.precision,
+            "autoencoder": arguments.autoencoder,
+            "files of the autoencoder": model_digest(arguments.autoencoder),
             "rule": arguments.rule,
             **chosen,
         }
-        model = arguments.device, arguments.precision, arguments.backbone
+        model = arguments.device, arguments.precision, arguments.backbone, arguments.autoencoder
         load = partial(_load, make_handle, model, chosen, arguments.rule, output_dir)
         return run_in_folder(verb, settings, image_files, output_dir, load, arguments.workers)
     except (InputError, FailFastError) as error:
@@ -101,19 +111,21 @@ def run_on_images(
 
 
 def open_assistant(
-    model: tuple[str, str, str], chosen: Mapping[str, Any]
+    model: tuple[str, str, str, str], chosen: Mapping[str, Any]
 ) -> tuple[AnnotationAssistant, TraceSettings]:
-    """Return the assistant of (device, precision, backbone) and its settings with the chosen."""
+    """Return the assistant of (device, precision, backbone, autoencoder), and its settings."""
     from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
-    device, precision, backbone = model
-    assistant = AnnotationAssistant(device=device, precision=precision, backbone=backbone)
+    device, precision, backbone, autoencoder = model
+    assistant = AnnotationAssistant(
+        device=device, precision=precision, backbone=backbone, autoencoder=autoencoder
+    )
     return assistant, replace(assistant.trace_defaults, **chosen)
 
 
 def _load(
     make_handle: MakeHandle,
-    model: tuple[str, str, str],
+    model: tuple[str, str, str, str],
     chosen: Mapping[str, Any],
     rule: str,
     output_dir: Path,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler
+from diffusers import DDPMScheduler
 from huggingface_hub import constants, save_torch_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPTextModel
 
+from segdemo.autoencoders import Autoencoder, find_autoencoder, open_autoencoder
 from segdemo.checkpoints.card import CARD
 from segdemo.checkpoints.configs import read_config
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
@@ -29,7 +30,6 @@ from segdemo.checkpoints.loading import (
     load_null_text,
 )
 from segdemo.checkpoints.locate import TEXT_ENCODER, VAE, locate, locate_base
-from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffdis.denoising import renamed
 from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -66,15 +66,16 @@ LARGEST_SHARD = "9MB"  # the Hub refuses plain files over 10 MB
 
 
 def load_diffdis(
-    files: DiffDISFiles, device: torch.device, precision: str = "fp32"
+    files: DiffDISFiles, device: torch.device, precision: str = "fp32", autoencoder: str = ""
 ) -> DiffDISPipeline:
     """Build the pipeline of a located checkpoint; raises CheckpointError.
 
-    precision: auto rounds autoencoders, which make most of the cost, and U-Nets of the paper's
-    kind. One with photo features is small and knows few objects: to round its weights alone moved
-    masks to an IoU of 0.88 with those of float32, so that it and its features stay in float32.
+    autoencoder: see `assemble`. precision: auto rounds autoencoders, which make most of the cost,
+    and U-Nets of the paper's kind. One with photo features is small and knows few objects: with
+    its weights or its features rounded, a mask in sixteen fell to an IoU of 0.9 with that of
+    float32, so that both stay in float32.
     """
-    pipeline = assemble(files, load_unet(files.unet))
+    pipeline = assemble(files, load_unet(files.unet), autoencoder)
     bulk = bulk_dtype(precision, device)
     small = pipeline.photo_features is not None
     pipeline.to(device, exact_dtype(precision) if small else bulk, bulk)
@@ -83,11 +84,14 @@ def load_diffdis(
     return pipeline
 
 
-def assemble(files: DiffDISFiles, unet: DiffDISUNet) -> DiffDISPipeline:
-    """Put a checkpoint's other parts around a network; raises CheckpointError."""
+def assemble(files: DiffDISFiles, unet: DiffDISUNet, autoencoder: str = "") -> DiffDISPipeline:
+    """Put a checkpoint's other parts around a network; raises CheckpointError.
+
+    autoencoder: one in place of the checkpoint's, see `find_autoencoder`.
+    """
     return DiffDISPipeline(
         unet=unet,
-        autoencoder=_load_autoencoder(files),
+        autoencoder=_load_autoencoder(files, autoencoder, unet.config.out_channels),
         scheduler=_load_scheduler(files.folder),
         null_text=_load_null_text(files, unet.config.cross_attention_dim),
         native_size=files.card.native_size,
@@ -153,11 +157,9 @@ def locate_autoencoder(name: str) -> Path:
     return _own_or_base(locate_diffdis(name), "vae") / "vae"
 
 
-def load_autoencoder(name: str) -> AutoencoderKL | CompactAutoencoder:
-    """Load the autoencoder of a name in float32, of either kind; raises CheckpointError."""
-    folder = locate_autoencoder(name)
-    compact = read_json(folder / "config.json").get("_class_name") == CompactAutoencoder.__name__
-    return load_frozen(CompactAutoencoder if compact else AutoencoderKL, folder, torch.float32)
+def load_autoencoder(name: str) -> Autoencoder:
+    """Load the autoencoder of a name in float32, of any kind; raises CheckpointError."""
+    return open_autoencoder(locate_autoencoder(name))
 
 
 def _check_weights(
@@ -188,8 +190,11 @@ def _check_weights(
             )
 
 
-def _load_autoencoder(files: DiffDISFiles) -> AutoencoderKL:
-    return load_frozen(AutoencoderKL, _own_or_base(files, "vae") / "vae", torch.float32)
+def _load_autoencoder(files: DiffDISFiles, name: str, channels: int) -> Autoencoder:
+    """Load the autoencoder of that name, without one the model's own."""
+    if name:
+        return find_autoencoder(name, channels)
+    return open_autoencoder(_own_or_base(files, "vae") / "vae")
 
 
 def _load_photo_features(folder: Path, unet: DiffDISUNet) -> PhotoFeatures | None:

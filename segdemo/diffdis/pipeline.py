@@ -12,9 +12,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler
+from diffusers import DDPMScheduler
 from torch.nn import functional as F
 
+from segdemo.autoencoders import Autoencoder
 from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.denoising import LAST_TIMESTEP, find_denoising
 from segdemo.diffdis.noise import pyramid_noise, shared_noise
@@ -27,12 +28,16 @@ from segdemo.diffusion import (
     encode_latents,
     predict_clean,
     square_tensor,
+    tiles_if,
 )
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
 from segdemo.precision import cast
 from segdemo.subject import load_subject_network, predict_saliency
+
+LARGEST_WHOLE = 1024 // 8
+"""Side of the largest latents that are decoded whole; of larger ones, in tiles."""
 
 SALIENCY_WEIGHT = np.float32(2 / 3)
 """U2NetP's share in the mean that `second_opinion` takes; chosen on validation photos."""
@@ -74,7 +79,7 @@ class DiffDISPipeline:
     def __init__(
         self,
         unet: DiffDISUNet,
-        autoencoder: AutoencoderKL,
+        autoencoder: Autoencoder,
         scheduler: DDPMScheduler,
         null_text: torch.Tensor,
         native_size: int,
@@ -202,10 +207,11 @@ class DiffDISPipeline:
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Decode to one channel in [0, 1]: mean of the colours, clipped; (B, 8h, 8w).
 
-        One item at a time: at 1024 pixels this halves the peak memory.
+        One item at a time: at 1024 pixels this halves the peak memory. Larger ones in tiles.
         """
-        decoded = torch.cat([decode_latents(self.autoencoder, item) for item in latents.split(1)])
-        return (decoded.mean(1).clip(-1, 1) + 1) / 2  # (B, 8h, 8w)
+        with tiles_if(latents.shape[-1] > LARGEST_WHOLE, self.autoencoder):
+            items = [decode_latents(self.autoencoder, item) for item in latents.split(1)]
+        return (torch.cat(items).mean(1).clip(-1, 1) + 1) / 2  # (B, 8h, 8w)
 
     # Prediction of an image -----------------------------------------------------------------------
 
@@ -214,20 +220,35 @@ class DiffDISPipeline:
         images: torch.Tensor,
         noise: torch.Tensor,
         ancestral: torch.Generator | None = None,
+        edges: bool = True,
     ) -> torch.Tensor:
         """Run one pass on an image (1, 3, H, W), with as many steps as the network is made for.
 
         noise: (2, 4, H/8, W/8), mask's and edge's; of (1, ..) one serves both. ancestral: see
         `denoise_steps`.
-        Returns mask and edge, (2, H, W) in [0, 1], not stretched. A network that was trained
-        without the edge task gets the band along its mask's outline as edge.
+        Returns mask and edge, (2, H, W) in [0, 1], not stretched, or the mask alone, (1, H, W). A
+        network that was trained without the edge task gets the band along its mask's outline as
+        edge.
         """
         latents, pyramid = self.encode(images), self.condition_pyramid(images)
+        return self._decode_maps(self._clean(latents, pyramid, noise, ancestral), edges)
+
+    def _clean(
+        self,
+        latents: torch.Tensor,
+        pyramid: tuple[torch.Tensor, ...],
+        noise: torch.Tensor,
+        ancestral: torch.Generator | None,
+    ) -> torch.Tensor:
+        """Take all steps of one image; returns the clean latents of its tasks, (tasks, 4, h, w)."""
         noisy = noise.expand(self.tasks, -1, -1, -1)
         timesteps = find_denoising(self.unet.config.denoising).test
-        clean = self.denoise_steps(latents, pyramid, noisy, timesteps, ancestral)
-        maps = self.decode(clean)
-        return maps if self.tasks == 2 else torch.cat([maps, _outline(maps)])  # (2, H, W)
+        return self.denoise_steps(latents, pyramid, noisy, timesteps, ancestral)
+
+    def _decode_maps(self, clean: torch.Tensor, edges: bool) -> torch.Tensor:
+        """Decode the latents (tasks, 4, h, w) of one image to what `predict` returns."""
+        maps = self.decode(clean if edges else clean[:1])
+        return torch.cat([maps, _outline(maps)]) if edges and self.tasks == 1 else maps
 
     def predict_averaged(
         self,
@@ -236,16 +257,17 @@ class DiffDISPipeline:
         noises: Sequence[torch.Tensor],
         after_pass: Callable[[], None] = lambda: None,
         ancestral: torch.Generator | None = None,
+        edges: bool = True,
     ) -> tuple[torch.Tensor, tuple[float, float]]:
         """Average passes over augmented copies of an image (1, 3, S, S), each stretched by itself.
 
-        noises: see `predict`, one for each copy. Returns the mean maps (2, S, S) and the range of
-        the masks before stretching.
+        noises: see `predict`, one for each copy. Returns the mean maps (2, S, S), of the mask
+        alone (1, S, S), and the range of the masks before stretching.
         """
         side = images.shape[-1]
         maps, lows, highs = [], [], []
         for augmentation, noise in zip(augmentations, noises, strict=True):
-            raw = self.predict(augmentation.apply(images), noise, ancestral)  # (2, s, s)
+            raw = self.predict(augmentation.apply(images), noise, ancestral, edges)  # (2, s, s)
             lows.append(float(raw[0].min()))
             highs.append(float(raw[0].max()))
             maps.append(augmentation.undo(stretch(raw)[None], side)[0])  # (2, S, S)
@@ -253,16 +275,49 @@ class DiffDISPipeline:
         mean_range = (sum(lows) / len(lows), sum(highs) / len(highs))
         return torch.stack(maps).mean(0), mean_range
 
+    def predict_shared(
+        self,
+        images: torch.Tensor,
+        augmentations: Sequence[Augmentation],
+        noises: Sequence[torch.Tensor],
+        after_pass: Callable[[], None] = lambda: None,
+        ancestral: torch.Generator | None = None,
+        edges: bool = True,
+    ) -> tuple[torch.Tensor, tuple[float, float]]:
+        """Do as `predict_averaged` in less time: encode each size once, decode once.
+
+        What a mirrored pass sees are mirrored latents and features, as if the autoencoder did not
+        tell left from right; clean latents are averaged in place of stretched maps.
+        """
+        side = images.shape[-1]
+        encoded: dict[int, tuple[torch.Tensor, tuple[torch.Tensor, ...]]] = {}
+        passes = []
+        for augmentation, noise in zip(augmentations, noises, strict=True):
+            size = augmentation.size(side)
+            if size not in encoded:
+                scaled = _resized(images, size)
+                encoded[size] = self.encode(scaled), self.condition_pyramid(scaled)
+            latents, pyramid = encoded[size]
+            if augmentation.flip:
+                latents, pyramid = latents.flip(-1), tuple(level.flip(-1) for level in pyramid)
+            clean = self._clean(latents, pyramid, noise, ancestral)  # (tasks, 4, s/8, s/8)
+            passes.append(augmentation.undo(clean, side // 8))
+            after_pass()
+        raw = self._decode_maps(torch.stack(passes).mean(0), edges)  # (2, S, S)
+        return stretch(raw), (float(raw[0].min()), float(raw[0].max()))
+
     @torch.inference_mode()
     def __call__(
         self,
         image: RGBImage,
         settings: DiffDISSettings | None = None,
         progress: Progress | None = None,
+        edges: bool = True,
     ) -> SegmentationResult:
         """Segment one image of any size; maps come back at its size.
 
-        Raises InputError where the network's answer is not a number.
+        edges: whether to decode the edge map, which takes as long as the mask. Raises InputError
+        where the network's answer is not a number.
         """
         settings = settings or DiffDISSettings()
         side = settings.size or self.native_size
@@ -270,6 +325,7 @@ class DiffDISPipeline:
         augmentations = AUGMENTED if settings.augment else PLAIN
         generator = torch.Generator().manual_seed(settings.seed)
         ancestral = generator if settings.sampler == "ddpm" else None
+        predict = self.predict_shared if settings.share else self.predict_averaged
         scale = self.noise if settings.ensemble == 1 else 1.0  # members differ by their noise
         done, total = 0, settings.ensemble * len(augmentations)
 
@@ -287,9 +343,7 @@ class DiffDISPipeline:
                 scale * self._draw_noise(augmentation.size(side) // 8, settings.noise, generator)
                 for augmentation in augmentations
             ]
-            maps, mask_range = self.predict_averaged(
-                square, augmentations, noises, after_pass, ancestral
-            )
+            maps, mask_range = predict(square, augmentations, noises, after_pass, ancestral, edges)
             members.append(maps)
             ranges.append(mask_range)
         mean_range = (
@@ -338,21 +392,21 @@ def combine(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _result(
     members: torch.Tensor, mask_range: tuple[float, float], size: tuple[int, int]
 ) -> SegmentationResult:
-    """Merge predictions (E, 2, S, S) and bring them to the image's (height, width)."""
+    """Merge predictions (E, 2, S, S), of the mask alone (E, 1, S, S), at (height, width)."""
     if not torch.isfinite(members).all():
         raise InputError(
             "The model's output has values that are not finite: its weights are damaged, or half "
             "precision overflowed; try --precision fp32."
         )
-    if len(members) == 1:
-        (mask, edge), uncertainty = members[0], None
-    else:
-        mask, doubt = combine(members[:, 0])
-        edge, _ = combine(members[:, 1])
-        uncertainty = resize_map(doubt.cpu().numpy(), size)
+    maps, uncertainty = members[0], None
+    if len(members) > 1:
+        merged = [combine(members[:, task]) for task in range(members.shape[1])]
+        maps = torch.stack([values for values, _ in merged])
+        uncertainty = resize_map(merged[0][1].cpu().numpy(), size)
+    resized = [resize_map(values.cpu().numpy(), size) for values in maps]
     return SegmentationResult(
-        mask=resize_map(mask.cpu().numpy(), size),
-        edge=resize_map(edge.cpu().numpy(), size),
+        mask=resized[0],
+        edge=resized[1] if len(resized) > 1 else None,
         mask_range=mask_range,
         uncertainty=uncertainty,
     )

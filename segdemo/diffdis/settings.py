@@ -37,6 +37,13 @@ class DiffDISSettings:
         "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
         label="Test-time augmentation",
     )
+    share: bool = setting(
+        False,
+        "Of several passes, encode each size once, a mirrored pass seeing mirrored latents and "
+        "features, and average before decoding once: much faster than the official way, whose "
+        "masks it comes close to.",
+        label="Share encoding and decoding",
+    )
     follow: bool = setting(
         False,
         "Let the mask's outline follow the photo's colours (guided filter): for models whose maps "

@@ -17,6 +17,7 @@ from diffusers import (
 )
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
+from segdemo.autoencoders import find_autoencoder
 from segdemo.checkpoints.backbone import (
     ENCODER_FAMILY,
     NETWORK_CLASSES,
@@ -100,14 +101,17 @@ PIPELINE_USES = {
 
 
 def load_diffegg(
-    files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
+    files: BackboneFiles,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    autoencoder: str = "",
 ) -> DiffEGGPipeline:
     """Load a located backbone and what was trained for it; raises CheckpointError.
 
     The adapter takes the precision of the network; the edge generator, which is small, stays in
-    float32.
+    float32. autoencoder: one in place of the backbone's, see `find_autoencoder`.
     """
-    backbone = load_backbone(files, device, dtype)
+    backbone = load_backbone(files, device, dtype, autoencoder)
     if files.adapter is not None:
         load_adapter(backbone, files.adapter)
     if files.edge_generator is None:
@@ -123,11 +127,14 @@ def load_backbone(
     files: BackboneFiles,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    stand_in: str = "",
 ) -> Backbone:
     """Load a located backbone without what was added to it; raises CheckpointError.
 
     The network takes the wanted precision. The autoencoder stays in float32 always: it runs once an
     image, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
+    stand_in: an autoencoder in place of the model's own, see `find_autoencoder`; a vision
+    transformer has none, and it is not looked at.
     """
     if files.family == ENCODER_FAMILY:
         network = load_vision(files.network, dtype).to(device)
@@ -144,6 +151,8 @@ def load_backbone(
         pipeline = _load_single_file(files)
         network = pipeline.components[files.network.name].to(dtype)
         autoencoder = pipeline.vae
+    if stand_in:
+        autoencoder = find_autoencoder(stand_in, network.config.in_channels)
     if network.config.in_channels != autoencoder.config.latent_channels:
         raise CheckpointError(
             f"{files.network} takes {network.config.in_channels} channels, the autoencoder beside "
