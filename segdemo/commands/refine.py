@@ -18,7 +18,7 @@ from segdemo.annotations.file_names import check_distinct
 from segdemo.annotations.notes import sentences
 from segdemo.annotations.points import read_points
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_workers
+from segdemo.commands.arguments import add_autoencoder, add_device, add_workers
 from segdemo.commands.mask_run import MaskRun, part_folder
 from segdemo.commands.output import check_output
 from segdemo.commands.progress import DONE, SOME_FAILED
@@ -80,6 +80,7 @@ def add_refine(verbs: Any) -> None:
     parser.set_defaults(preset=None)
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
+    add_autoencoder(parser)
     add_workers(parser)
     parser.set_defaults(run=partial(_run, parser))
 
@@ -135,7 +136,9 @@ def _plan(
     edges = (
         EdgeFiles(arguments.edges)
         if arguments.edges
-        else BackboneEdges(arguments.backbone, arguments.device, arguments.precision)
+        else BackboneEdges(
+            arguments.backbone, arguments.device, arguments.precision, arguments.autoencoder
+        )
     )
     folder = part_folder(arguments.output)
     image_files = find_images(arguments.images, folder)
