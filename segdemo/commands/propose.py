@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args
 
 from segdemo.annotations import MaskFormat
 from segdemo.checkpoints.registry import DEFAULT_MODEL
-from segdemo.commands.arguments import add_autoencoder, add_device, add_workers, fraction, given
+from segdemo.commands.arguments import add_autoencoder, add_device, fraction, given
 from segdemo.commands.digests import file_digest, model_digest, precision_used
+from segdemo.commands.engines import add_engine, chosen_engine
 from segdemo.commands.mask_run import MakeMasks, MaskRun, part_folder
 from segdemo.commands.output import check_output
 from segdemo.commands.resumable_run import ResumableRun
@@ -60,7 +61,7 @@ def add_propose(verbs: Any) -> None:
     parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
     add_device(parser)
     add_autoencoder(parser)
-    add_workers(parser)
+    add_engine(parser)
     parser.add_argument(
         "--threshold",
         type=fraction,
@@ -123,7 +124,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         )
         run = ResumableRun(folder, work.named())
         return MaskRun(image_files, work, run).execute(
-            arguments.output, arguments.format, arguments.workers
+            arguments.output, arguments.format, chosen_engine(arguments)
         )
     except InputError as error:
         parser.error(str(error))

@@ -16,13 +16,14 @@ from segdemo.commands.arguments import (
     add_device,
     add_files,
     add_settings,
-    add_workers,
     fraction,
     given,
 )
 from segdemo.commands.digests import model_digest, precision_used
+from segdemo.commands.engines import add_engine, add_shards, check_shards, chosen_engine
 from segdemo.commands.folder_run import run_in_folder
 from segdemo.commands.inputs import create_folder, list_images
+from segdemo.commands.shard_run import run_shards
 from segdemo.datatypes import InputError
 from segdemo.diffdis.settings import DiffDISSettings
 
@@ -37,7 +38,7 @@ def add_segment(verbs: Any) -> None:
         "folder has finished with the same settings are not done again; a folder's photos keep "
         "their sub-folders; of photos that share a stem the later ones become <stem>-2, <stem>-3.",
     )
-    add_files(parser)
+    add_files(parser, inputs="*", output_required=False)
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
@@ -59,7 +60,8 @@ def add_segment(verbs: Any) -> None:
         help="write <stem>_edge.png too; without, only the mask is decoded (default: with)",
     )
     add_settings(parser, DiffDISSettings)
-    add_workers(parser)
+    add_engine(parser)
+    add_shards(parser)
     parser.set_defaults(run=partial(_run, parser))
 
 
@@ -69,9 +71,6 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
         chosen = given(arguments, DiffDISSettings)
         DiffDISSettings(**chosen)  # complains before anything is loaded
-        results = partial(SegmentationFiles.below, output_dir, edges=arguments.edges)
-        image_files = list_images(arguments.inputs, output_dir, results)
-        create_folder(output_dir)
         settings = {
             "model": arguments.model,
             "files of the model": model_digest(arguments.model),
@@ -83,17 +82,22 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             **chosen,
         }
         model = arguments.model, arguments.device, arguments.precision
-        load = partial(
+        load_into = partial(
+            partial,
             _load,
             model,
             arguments.autoencoder,
             chosen,
-            output_dir,
             arguments.threshold,
             arguments.edges,
         )
-        workers = arguments.workers
-        return run_in_folder("segment", settings, image_files, output_dir, load, workers)
+        if check_shards(arguments):
+            return run_shards("segment", settings, arguments, load_into)
+        results = partial(SegmentationFiles.below, output_dir, edges=arguments.edges)
+        image_files = list_images(arguments.inputs, output_dir, results)
+        create_folder(output_dir)
+        load, engine = load_into(output_dir), chosen_engine(arguments)
+        return run_in_folder("segment", settings, image_files, output_dir, load, engine)
     except InputError as error:
         parser.error(str(error))
 
@@ -102,9 +106,9 @@ def _load(
     model: tuple[str, str, str],
     autoencoder: str,
     chosen: Mapping[str, Any],
-    output_dir: Path,
     threshold: float | None,
     edges: bool,
+    output_dir: Path,
 ) -> Handler:
     """Load the model and bind its settings; raises InputError."""
     from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch

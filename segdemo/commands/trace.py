@@ -44,16 +44,18 @@ def add_trace(verbs: Any) -> None:
         "without guidance, and trace it on the way, to OUT/<words of the prompt>/ with "
         "generated.png",
     )
-    add_trace_flags(parser, inputs="*")
+    add_trace_flags(parser)
     parser.set_defaults(run=partial(_run, parser))
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from segdemo.trace_files import TraceFiles  # half a second: it brings matplotlib
 
-    if (arguments.generate is None) == (not arguments.inputs):
+    if arguments.generate is not None and (arguments.inputs or arguments.shards):
         parser.error("give photos or --generate PROMPT, one of both.")
     if arguments.generate is not None:
+        if arguments.output_dir is None:
+            parser.error("--generate needs --output_dir.")
         return _generate(parser, arguments)
 
     def results(stem: str) -> TraceFiles:
