@@ -4,11 +4,12 @@
     python -m benchmarks.diffdis_cost --sizes 128 --shrink 10
     python -m benchmarks.diffdis_cost --sizes 1024 --steps 1 --precisions fp32 bf16
 
-Networks of the paper's shape with random weights, in float32 or as named, without test-time augmentation. FLOPs
-are counted without computing (a multiply-add is two), hence for every case; what is timed is each
-case in a process of its own, on a GPU if there is one. On a CPU at real size a case takes minutes
-and 8 GB: `--sizes`, `--steps` and `--shrink`, which divides the networks' widths, make it less;
-`--flops_only` measures nothing. Prints one JSON line a case, and the paper's seconds below.
+Networks of the paper's shape with random weights, in float32 or as named, without test-time
+augmentation. FLOPs are counted without computing (a multiply-add is two), hence for every case;
+what is timed is each case in a process of its own, on a GPU if there is one. On a CPU at real size
+a case takes minutes and 8 GB: `--sizes`, `--steps` and `--shrink`, which divides the networks'
+widths, make it less; `--flops_only` measures nothing. Prints one JSON line a case, and the paper's
+seconds below.
 """
 
 from __future__ import annotations

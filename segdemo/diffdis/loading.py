@@ -36,6 +36,7 @@ from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.photo_features import PhotoFeatures
 from segdemo.precision import bulk_dtype, channels_last, exact_dtype
+from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 
 OFFICIAL_CONFIG = {
     "sample_size": 96,
@@ -71,15 +72,15 @@ def load_diffdis(
     """Build the pipeline of a located checkpoint; raises CheckpointError.
 
     autoencoder: see `assemble`. precision: auto rounds autoencoders, which make most of the cost,
-    and U-Nets of the paper's kind. One with photo features is small and knows few objects: with
-    its weights or its features rounded, a mask in sixteen fell to an IoU of 0.9 with that of
-    float32, so that both stay in float32.
+    and U-Nets of the paper's kind. One with features beside it is small and knows few objects: with
+    its weights or the features rounded, a mask in sixteen fell to an IoU of 0.9 with that of
+    float32, so that these stay in float32.
     """
     pipeline = assemble(files, load_unet(files.unet), autoencoder)
     bulk = bulk_dtype(precision, device)
-    small = pipeline.photo_features is not None
-    pipeline.to(device, exact_dtype(precision) if small else bulk, bulk)
-    for network in filter(None, (pipeline.autoencoder, pipeline.photo_features)):
+    beside = list(filter(None, (pipeline.photo_features, pipeline.saliency)))
+    pipeline.to(device, exact_dtype(precision) if beside else bulk, bulk)
+    for network in (pipeline.autoencoder, *beside):
         channels_last(network, device)
     return pipeline
 
@@ -96,7 +97,10 @@ def assemble(files: DiffDISFiles, unet: DiffDISUNet, autoencoder: str = "") -> D
         null_text=_load_null_text(files, unet.config.cross_attention_dim),
         native_size=files.card.native_size,
         noise=files.card.noise,
-        photo_features=_load_photo_features(files.folder, unet),
+        photo_features=None
+        if files.card.first_answer
+        else _load_photo_features(files.folder, unet),
+        saliency=_load_saliency(files, unet) if files.card.first_answer else None,
     )
 
 
@@ -197,17 +201,29 @@ def _load_autoencoder(files: DiffDISFiles, name: str, channels: int) -> Autoenco
     return open_autoencoder(_own_or_base(files, "vae") / "vae")
 
 
+def _load_saliency(files: DiffDISFiles, unet: DiffDISUNet) -> U2NetP:
+    """Load the network whose answer the step starts from."""
+    saliency: U2NetP = load_frozen(U2NetP, U2NETP_WEIGHTS, torch.float32)
+    _check_widths(saliency.condition_widths, unet, files.folder / CARD)
+    return saliency
+
+
 def _load_photo_features(folder: Path, unet: DiffDISUNet) -> PhotoFeatures | None:
     """Load the photo features that some networks see; None for the others."""
     if not unet.config.photo_widths:
         return None
     features = load_frozen(PhotoFeatures, folder / PHOTO_FEATURES, torch.float32)
-    if features.condition_widths != tuple(unet.config.photo_widths):
-        raise CheckpointError(
-            f"{folder / PHOTO_FEATURES} gives {features.condition_widths} channels, the U-Net "
-            f"needs {tuple(unet.config.photo_widths)}: check that both belong together."
-        )
+    _check_widths(features.condition_widths, unet, folder / PHOTO_FEATURES)
     return features
+
+
+def _check_widths(widths: tuple[int, ...], unet: DiffDISUNet, source: Path) -> None:
+    """Raise CheckpointError where a network's features have not the channels the U-Net sees."""
+    if widths != tuple(unet.config.photo_widths):
+        raise CheckpointError(
+            f"{source} gives {widths} channels, the U-Net needs "
+            f"{tuple(unet.config.photo_widths)}: check that both belong together."
+        )
 
 
 def _load_scheduler(folder: Path) -> DDPMScheduler:

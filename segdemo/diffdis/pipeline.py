@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from diffusers import DDPMScheduler
 from torch.nn import functional as F
 
 from segdemo.autoencoders import Autoencoder
-from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
+from segdemo.datatypes import FloatMap, InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.denoising import LAST_TIMESTEP, find_denoising
+from segdemo.diffdis.looks import look_again, refine_window
 from segdemo.diffdis.noise import pyramid_noise, shared_noise
 from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
 from segdemo.diffdis.unet import DiffDISUNet, task_labels
@@ -35,6 +37,7 @@ from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
 from segdemo.precision import cast
 from segdemo.subject import load_subject_network, predict_saliency
+from segdemo.u2netp import U2NetP
 
 LARGEST_WHOLE = 1024 // 8
 """Side of the largest latents that are decoded whole; of larger ones, in tiles."""
@@ -66,11 +69,30 @@ class Augmentation:
         return maps.flip(-1) if self.flip else maps
 
 
-PLAIN = (Augmentation(flip=False, scale=1.0),)
+ENSEMBLE_NOISE = 0.3
+"""Standard deviation of what an ensemble's members add to an answer that they start from."""
+
+PLAIN: tuple[Augmentation, ...] = (Augmentation(flip=False, scale=1.0),)
+MIRRORED = (*PLAIN, Augmentation(flip=True, scale=1.0))
 AUGMENTED = tuple(
     Augmentation(flip, scale) for flip in (False, True) for scale in (0.75, 1.0, 1.25)
 )
 """The six augmentations at test time, in the official order."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What the U-Net is shown of one image: its latents, and what `look` returns."""
+
+    latents: torch.Tensor
+    pyramid: tuple[torch.Tensor, ...]
+    start: torch.Tensor | None
+
+    def mirrored(self) -> _Seen:
+        """Return the same of the mirrored image, but for what tells left from right."""
+        pyramid = tuple(level.flip(-1) for level in self.pyramid)
+        start = None if self.start is None else self.start.flip(-1)
+        return _Seen(self.latents.flip(-1), pyramid, start)
 
 
 class DiffDISPipeline:
@@ -85,13 +107,15 @@ class DiffDISPipeline:
         native_size: int,
         photo_features: PhotoFeatures | None = None,
         noise: float = 1.0,
+        saliency: U2NetP | None = None,
     ) -> None:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
         noise: standard deviation of what `__call__` starts from. At 0 that is the mean of all
         noise, and the seed means nothing; a small network gives another mask for
         each sample. The members of an ensemble always start from drawn noise.
-        photo_features: for a network that was made to see them, no other.
+        photo_features: for a network that was made to see them, no other. saliency: for a network
+        whose one step starts from this one's answer, and that sees its features.
         """
         self.unet = unet.eval()
         self.autoencoder = autoencoder.eval()
@@ -100,6 +124,7 @@ class DiffDISPipeline:
         self.native_size = native_size
         self.noise = noise
         self.photo_features = photo_features.eval() if photo_features is not None else None
+        self.saliency = saliency.eval() if saliency is not None else None
 
     @property
     def device(self) -> torch.device:
@@ -123,15 +148,10 @@ class DiffDISPipeline:
         because Stable Diffusion's overflows in half precision; the one step to the clean latent is
         float32 always.
         """
-        latent_dtype = autoencoder or dtype
-        cast(self.unet, device, dtype)
-        cast(
-            self.autoencoder,
-            device,
-            torch.float32 if latent_dtype == torch.float16 else latent_dtype,
-        )
-        if self.photo_features is not None:
-            cast(self.photo_features, device, dtype)
+        latents = autoencoder or dtype
+        cast(self.autoencoder, device, torch.float32 if latents == torch.float16 else latents)
+        for network in filter(None, (self.unet, self.photo_features, self.saliency)):
+            cast(network, device, dtype)
         self.null_text = self.null_text.to(device)
         return self
 
@@ -157,6 +177,23 @@ class DiffDISPipeline:
             return levels
         maps = self.photo_features.conditions(images.to(self.photo_features.dtype))
         return levels + tuple(values.to(images.dtype) for values in maps)
+
+    def look(
+        self, images: torch.Tensor, answer: torch.Tensor | None = None
+    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
+        """Return all that the network sees beside the images' latents, and where its step starts.
+
+        answer: masks (B, 1, H, W) in [0, 1] to start from, in place of the first answer of
+        `saliency`; of no effect without it. The start is the answer's latents (B, C, H/8, W/8), to
+        which noise is added; None for networks that start from noise alone.
+        """
+        levels = self.condition_pyramid(images)
+        if self.saliency is None:
+            return levels, None
+        output = self.saliency(images.to(self.saliency.dtype))
+        maps = tuple(values.to(images.dtype) for values in self.saliency.conditions(output))
+        answer = output.logits.float().sigmoid() if answer is None else answer
+        return levels + maps, self.encode((answer * 2 - 1).expand(-1, 3, -1, -1))
 
     def denoise(
         self,
@@ -220,30 +257,32 @@ class DiffDISPipeline:
         images: torch.Tensor,
         noise: torch.Tensor,
         ancestral: torch.Generator | None = None,
+        answer: torch.Tensor | None = None,
         edges: bool = True,
     ) -> torch.Tensor:
         """Run one pass on an image (1, 3, H, W), with as many steps as the network is made for.
 
         noise: (2, 4, H/8, W/8), mask's and edge's; of (1, ..) one serves both. ancestral: see
-        `denoise_steps`.
+        `denoise_steps`. answer: see `look`.
         Returns mask and edge, (2, H, W) in [0, 1], not stretched, or the mask alone, (1, H, W). A
         network that was trained without the edge task gets the band along its mask's outline as
         edge.
         """
-        latents, pyramid = self.encode(images), self.condition_pyramid(images)
-        return self._decode_maps(self._clean(latents, pyramid, noise, ancestral), edges)
+        clean = self._clean(self._see(images, answer), noise, ancestral)
+        return self._decode_maps(clean, edges)
+
+    def _see(self, images: torch.Tensor, answer: torch.Tensor | None) -> _Seen:
+        """Encode an image (1, 3, H, W), and look at it; see `look`."""
+        return _Seen(self.encode(images), *self.look(images, answer))
 
     def _clean(
-        self,
-        latents: torch.Tensor,
-        pyramid: tuple[torch.Tensor, ...],
-        noise: torch.Tensor,
-        ancestral: torch.Generator | None,
+        self, seen: _Seen, noise: torch.Tensor, ancestral: torch.Generator | None
     ) -> torch.Tensor:
         """Take all steps of one image; returns the clean latents of its tasks, (tasks, 4, h, w)."""
-        noisy = noise.expand(self.tasks, -1, -1, -1)
+        noisy = noise if seen.start is None else seen.start + noise
+        noisy = noisy.expand(self.tasks, -1, -1, -1)
         timesteps = find_denoising(self.unet.config.denoising).test
-        return self.denoise_steps(latents, pyramid, noisy, timesteps, ancestral)
+        return self.denoise_steps(seen.latents, seen.pyramid, noisy, timesteps, ancestral)
 
     def _decode_maps(self, clean: torch.Tensor, edges: bool) -> torch.Tensor:
         """Decode the latents (tasks, 4, h, w) of one image to what `predict` returns."""
@@ -257,17 +296,20 @@ class DiffDISPipeline:
         noises: Sequence[torch.Tensor],
         after_pass: Callable[[], None] = lambda: None,
         ancestral: torch.Generator | None = None,
+        answer: torch.Tensor | None = None,
         edges: bool = True,
     ) -> tuple[torch.Tensor, tuple[float, float]]:
         """Average passes over augmented copies of an image (1, 3, S, S), each stretched by itself.
 
-        noises: see `predict`, one for each copy. Returns the mean maps (2, S, S), of the mask
-        alone (1, S, S), and the range of the masks before stretching.
+        noises: see `predict`, one for each copy. answer: see `look`. Returns the mean maps
+        (2, S, S), of the mask alone (1, S, S), and the range of the masks before stretching.
         """
         side = images.shape[-1]
         maps, lows, highs = [], [], []
         for augmentation, noise in zip(augmentations, noises, strict=True):
-            raw = self.predict(augmentation.apply(images), noise, ancestral, edges)  # (2, s, s)
+            varied = None if answer is None else augmentation.apply(answer)
+            image = augmentation.apply(images)
+            raw = self.predict(image, noise, ancestral, varied, edges)  # (2, s, s)
             lows.append(float(raw[0].min()))
             highs.append(float(raw[0].max()))
             maps.append(augmentation.undo(stretch(raw)[None], side)[0])  # (2, S, S)
@@ -282,25 +324,24 @@ class DiffDISPipeline:
         noises: Sequence[torch.Tensor],
         after_pass: Callable[[], None] = lambda: None,
         ancestral: torch.Generator | None = None,
+        answer: torch.Tensor | None = None,
         edges: bool = True,
     ) -> tuple[torch.Tensor, tuple[float, float]]:
         """Do as `predict_averaged` in less time: encode each size once, decode once.
 
-        What a mirrored pass sees are mirrored latents and features, as if the autoencoder did not
-        tell left from right; clean latents are averaged in place of stretched maps.
+        What a mirrored pass sees are mirrored latents and features, as if the networks before the
+        U-Net did not tell left from right; clean latents are averaged in place of stretched maps.
         """
         side = images.shape[-1]
-        encoded: dict[int, tuple[torch.Tensor, tuple[torch.Tensor, ...]]] = {}
+        known: dict[int, _Seen] = {}
         passes = []
         for augmentation, noise in zip(augmentations, noises, strict=True):
             size = augmentation.size(side)
-            if size not in encoded:
-                scaled = _resized(images, size)
-                encoded[size] = self.encode(scaled), self.condition_pyramid(scaled)
-            latents, pyramid = encoded[size]
-            if augmentation.flip:
-                latents, pyramid = latents.flip(-1), tuple(level.flip(-1) for level in pyramid)
-            clean = self._clean(latents, pyramid, noise, ancestral)  # (tasks, 4, s/8, s/8)
+            if size not in known:
+                varied = None if answer is None else _resized(answer, size)
+                known[size] = self._see(_resized(images, size), varied)
+            seen = known[size].mirrored() if augmentation.flip else known[size]
+            clean = self._clean(seen, noise, ancestral)  # (tasks, 4, s/8, s/8)
             passes.append(augmentation.undo(clean, side // 8))
             after_pass()
         raw = self._decode_maps(torch.stack(passes).mean(0), edges)  # (2, S, S)
@@ -320,37 +361,20 @@ class DiffDISPipeline:
         where the network's answer is not a number.
         """
         settings = settings or DiffDISSettings()
-        side = settings.size or self.native_size
-        square = square_tensor(image, side).to(self.device)  # (1, 3, S, S)
-        augmentations = AUGMENTED if settings.augment else PLAIN
-        generator = torch.Generator().manual_seed(settings.seed)
-        ancestral = generator if settings.sampler == "ddpm" else None
-        predict = self.predict_shared if settings.share else self.predict_averaged
-        scale = self.noise if settings.ensemble == 1 else 1.0  # members differ by their noise
-        done, total = 0, settings.ensemble * len(augmentations)
+        looks = 1 + settings.second_look
 
-        def after_pass() -> None:
-            nonlocal done
-            done += 1
+        def look(part: RGBImage, index: int, answer: FloatMap | None) -> SegmentationResult:
+            def passes_done(done: int, total: int) -> None:
+                if progress:
+                    progress(index * total + done, looks * total)
+
+            return self._look(part, settings, passes_done, answer, edges)
+
+        result = look(image, 0, None)
+        if settings.second_look:
+            result = look_again(image, result, lambda part, answer: look(part, 1, None))
             if progress:
-                progress(done, total)
-
-        if progress:
-            progress(0, total)
-        members, ranges = [], []
-        for _ in range(settings.ensemble):
-            noises = [
-                scale * self._draw_noise(augmentation.size(side) // 8, settings.noise, generator)
-                for augmentation in augmentations
-            ]
-            maps, mask_range = predict(square, augmentations, noises, after_pass, ancestral, edges)
-            members.append(maps)
-            ranges.append(mask_range)
-        mean_range = (
-            sum(low for low, _ in ranges) / len(ranges),
-            sum(high for _, high in ranges) / len(ranges),
-        )
-        result = _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
+                progress(1, 1)
         if settings.follow:
             result = replace(result, mask=follow_outlines(result.mask, image))
         if settings.second_opinion:
@@ -359,13 +383,81 @@ class DiffDISPipeline:
             result = replace(result, mask=mask)
         return result
 
+    @torch.inference_mode()
+    def refine_window(
+        self,
+        image: RGBImage,
+        mask: FloatMap,
+        box: npt.NDArray[np.floating],
+        settings: DiffDISSettings | None = None,
+    ) -> FloatMap:
+        """Look again at a box of an image at the full working size; see `looks.refine_window`."""
+        settings = settings or DiffDISSettings()
+
+        def look(part: RGBImage, answer: FloatMap) -> SegmentationResult:
+            result = self._look(part, settings, lambda done, total: None, answer, edges=False)
+            if settings.follow:
+                result = replace(result, mask=follow_outlines(result.mask, part))
+            return result
+
+        return refine_window(image, mask, box, look)
+
+    def _look(
+        self,
+        image: RGBImage,
+        settings: DiffDISSettings,
+        progress: Progress,
+        answer: FloatMap | None = None,
+        edges: bool = True,
+    ) -> SegmentationResult:
+        """Look once at an image (H, W, 3). answer: what the step starts from, see `look`."""
+        side = settings.size or self.native_size
+        square = square_tensor(image, side).to(self.device)  # (1, 3, S, S)
+        start = None
+        if answer is not None:
+            start = torch.from_numpy(resize_map(answer, (side, side)))[None, None].to(self.device)
+        augmentations = MIRRORED if settings.mirror else PLAIN
+        if settings.augment:
+            augmentations = AUGMENTED
+        generator = torch.Generator().manual_seed(settings.seed)
+        ancestral = generator if settings.sampler == "ddpm" else None
+        predict = self.predict_shared if settings.share else self.predict_averaged
+        scale = self.noise
+        if settings.ensemble > 1:  # members differ by their noise
+            scale = ENSEMBLE_NOISE if self.saliency else 1.0
+        done, total = 0, settings.ensemble * len(augmentations)
+
+        def after_pass() -> None:
+            nonlocal done
+            done += 1
+            progress(done, total)
+
+        progress(0, total)
+        members, ranges = [], []
+        for _ in range(settings.ensemble):
+            noises = [
+                scale * self._draw_noise(augmentation.size(side) // 8, settings.noise, generator)
+                for augmentation in augmentations
+            ]
+            maps, mask_range = predict(
+                square, augmentations, noises, after_pass, ancestral, start, edges
+            )
+            members.append(maps)
+            ranges.append(mask_range)
+        mean_range = (
+            sum(low for low, _ in ranges) / len(ranges),
+            sum(high for _, high in ranges) / len(ranges),
+        )
+        return _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
+
     def _draw_noise(self, side: int, kind: str, generator: torch.Generator) -> torch.Tensor:
-        """Draw what a pass starts from, (tasks, 4, side, side)."""
+        """Draw what a pass starts from, (tasks, C, side, side)."""
+        channels = self.unet.config.out_channels
         if kind == "gaussian":
-            noise = shared_noise(self.tasks, (1, 4, side, side), generator)
+            noise = shared_noise(self.tasks, (1, channels, side, side), generator)
         else:
             seed = int(torch.randint(2**62, (), generator=generator))
-            noise = pyramid_noise((self.tasks, 4, side, side), np.random.default_rng(seed))
+            noise = pyramid_noise((self.tasks, channels, side, side), np.random.default_rng(seed))
         return noise.to(self.device)
 
 

@@ -37,13 +37,6 @@ class DiffDISSettings:
         "Average six passes: mirrored or not, at 0.75, 1 and 1.25 of the size.",
         label="Test-time augmentation",
     )
-    share: bool = setting(
-        False,
-        "Of several passes, encode each size once, a mirrored pass seeing mirrored latents and "
-        "features, and average before decoding once: much faster than the official way, whose "
-        "masks it comes close to.",
-        label="Share encoding and decoding",
-    )
     follow: bool = setting(
         False,
         "Let the mask's outline follow the photo's colours (guided filter): for models whose maps "
@@ -76,6 +69,25 @@ class DiffDISSettings:
         "Of models with several denoising steps; ddim: by the noise that was found, ddpm: "
         "ancestral, with fresh noise (eq. 3).",
         choices=("ddim", "ddpm"),
+    )
+
+    mirror: bool = setting(
+        False,
+        "Average with a pass over the mirrored image; part of test-time augmentation.",
+        label="Mirrored pass",
+    )
+    second_look: bool = setting(
+        False,
+        "Look again at the part around the subject, at the full working size, and average both.",
+        label="Second look",
+    )
+
+    share: bool = setting(
+        False,
+        "Of several passes, encode each size once, a mirrored pass seeing mirrored latents and "
+        "features, and average before decoding once: much faster than the official way, whose "
+        "masks it comes close to.",
+        label="Share encoding and decoding",
     )
 
     def __post_init__(self) -> None:
