@@ -7,7 +7,7 @@
 
 What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE,
 SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_AUTOENCODER, SEGDEMO_DEVICE, SEGDEMO_PRECISION,
-SEGDEMO_SESSIONS, SEGDEMO_KEEP and SEGDEMO_AUTH.
+SEGDEMO_SESSIONS, SEGDEMO_KEEP, SEGDEMO_ROOT_PATH and SEGDEMO_AUTH.
 """
 
 from __future__ import annotations
@@ -98,6 +98,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860 or the next)")
+    parser.add_argument(
+        "--root_path",
+        metavar="PATH",
+        default=environment.get("SEGDEMO_ROOT_PATH", ""),
+        help="path below which a proxy shows the page, such as /segdemo (default: none)",
+    )
     parser.add_argument(
         "--auth",
         type=Path,
@@ -221,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
         launch(demo, admit)
         return 0
     try:
-        server = PageServer(demo, arguments.host, arguments.port, admit)
+        server = PageServer(demo, arguments.host, arguments.port, admit, arguments.root_path)
     except (OSError, OverflowError) as error:  # taken, not ours to take, or no port number
         print(f"The page cannot be served there: {error}", file=sys.stderr)
         return 2
