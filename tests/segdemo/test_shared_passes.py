@@ -51,7 +51,7 @@ def test_shared_passes_encode_each_size_once_and_decode_once(assistant):
         )
         for name in counts
     ]
-    settings = DiffDISSettings(augment=True)
+    settings = DiffDISSettings(augment=True, size=192)  # and 128 and 256
     assistant.segment(PHOTO, settings)
     assert counts == {"encoder": 6 * 4, "decoder": 6 * 2}  # the image and its three reduced copies
     counts.update(encoder=0, decoder=0)
