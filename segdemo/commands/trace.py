@@ -51,7 +51,8 @@ def add_trace(verbs: Any) -> None:
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from segdemo.trace_files import TraceFiles  # half a second: it brings matplotlib
 
-    if arguments.generate is not None and (arguments.inputs or arguments.shards):
+    photos = arguments.inputs or arguments.shards
+    if (arguments.generate is None) == (not photos):
         parser.error("give photos or --generate PROMPT, one of both.")
     if arguments.generate is not None:
         if arguments.output_dir is None:
