@@ -83,6 +83,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "madebyollin/taesd for Stable Diffusion's (default: their own)",
     )
     parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="let PyTorch compile the network that segments, at its first photo of each size",
+    )
+    parser.add_argument(
         "--sessions",
         type=Path,
         default=environment.get("SEGDEMO_SESSIONS") or Path.home() / ".cache/segdemo/sessions",
@@ -139,6 +144,7 @@ def build_assistant(
     features: str = "",
     prompter: str = DEFAULT_PROMPTER,
     autoencoder: str = "",
+    compiled: bool = False,
 ) -> AnnotationAssistant:
     """Build the assistant; on ZeroGPU Spaces each call of a model borrows the GPU.
 
@@ -152,7 +158,7 @@ def build_assistant(
     from segdemo.assistant import AnnotationAssistant
 
     assistant = AnnotationAssistant(
-        model, device, precision, backbone, features, gpu, prompter, autoencoder
+        model, device, precision, backbone, features, gpu, prompter, autoencoder, compiled
     )
     if gpu is not None:  # it wants the weights placed at start
         loads = [assistant.load, assistant.load_backbone, assistant.load_prompter]
@@ -210,6 +216,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.features,
             arguments.prompter,
             arguments.autoencoder,
+            arguments.compile,
         )
         keep = arguments.keep
         store = SessionStore(arguments.sessions, None if keep is None else keep * DAY)

@@ -48,6 +48,12 @@ def add_segment(verbs: Any) -> None:
     add_device(parser)
     add_autoencoder(parser)
     parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="let PyTorch compile the network first: a minute for each size, worth it for many "
+        "photos; needs a C++ compiler on a CPU",
+    )
+    parser.add_argument(
         "--threshold",
         type=fraction,
         metavar="T",
@@ -77,6 +83,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             "precision": precision_used(arguments.precision, arguments.device),
             "threshold": arguments.threshold,
             "edges": arguments.edges,
+            "compile": arguments.compile,
             "autoencoder": arguments.autoencoder,
             "files of the autoencoder": model_digest(arguments.autoencoder),
             **chosen,
@@ -87,6 +94,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             _load,
             model,
             arguments.autoencoder,
+            arguments.compile,
             chosen,
             arguments.threshold,
             arguments.edges,
@@ -105,6 +113,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 def _load(
     model: tuple[str, str, str],
     autoencoder: str,
+    compiled: bool,
     chosen: Mapping[str, Any],
     threshold: float | None,
     edges: bool,
@@ -113,7 +122,7 @@ def _load(
     """Load the model and bind its settings; raises InputError."""
     from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
-    assistant = AnnotationAssistant(*model, autoencoder=autoencoder)
+    assistant = AnnotationAssistant(*model, autoencoder=autoencoder, compiled=compiled)
     assistant.load()
     settings = replace(assistant.segment_defaults, **chosen)
     segment = partial(assistant.segment, settings=settings, edges=edges)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.datatypes import InputError
 from segdemo.diffdis.loading import load_diffdis
-from segdemo.precision import bulk_dtype, exact_dtype, fastest_precision
+from segdemo.precision import bulk_dtype, compile_network, exact_dtype, fastest_precision
 
 CPU = torch.device("cpu")
 
@@ -45,3 +47,20 @@ def test_the_predicted_noise_leaves_a_bf16_network_in_float32():
             pyramid,
         )
     assert made.dtype == torch.float32
+
+
+def test_compiling_needs_a_compiler(monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="needs a C\\+\\+ compiler"):
+        compile_network(torch.nn.Linear(1, 1), CPU)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_gives_the_same_mask(tiny_diffdis_folder):
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    masks = [
+        AnnotationAssistant(str(tiny_diffdis_folder), "cpu", "fp32", compiled=on).segment(image)
+        for on in (False, True)
+    ]
+    np.testing.assert_allclose(masks[1].mask, masks[0].mask, atol=1e-3)
