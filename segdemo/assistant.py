@@ -68,6 +68,7 @@ class AnnotationAssistant:
         gpu: Borrow | None = None,
         prompter: str = DEFAULT_PROMPTER,
         autoencoder: str = "",
+        compiled: bool = False,
     ) -> None:
         """Find the models and the device; nothing is loaded yet.
 
@@ -78,11 +79,13 @@ class AnnotationAssistant:
         DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
         calls borrow a GPU. prompter: what answers boxes and clicks: a registered name, a folder or
         a Hub id, looked for when first needed. autoencoder: one in place of the models' own, a
-        folder or a Hub id. Raises InputError (CheckpointError for the model).
+        folder or a Hub id. compiled: let PyTorch compile what segments. Raises InputError
+        (CheckpointError for the model).
         """
         self._dtype = exact_dtype(precision)  # of all but what segments
         self._precision = precision
         self._autoencoder = autoencoder
+        self._compiled = compiled
         self._device = pick_device(device)
         self._files: DiffDISFiles = locate_diffdis(model)
         self._backbone_name = backbone
@@ -341,7 +344,7 @@ class AnnotationAssistant:
     def _loaded_diffdis(self) -> DiffDISPipeline:
         if self._diffdis is None:
             self._diffdis = load_diffdis(
-                self._files, self._device, self._precision, self._autoencoder
+                self._files, self._device, self._precision, self._autoencoder, self._compiled
             )
         return self._diffdis
 

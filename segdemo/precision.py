@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import torch
 
 from segdemo.datatypes import InputError
@@ -54,3 +57,14 @@ def channels_last(network: torch.nn.Module, device: torch.device) -> None:
     """Lay the weights of convolutions out by pixels where that is faster: on CPUs, by a third."""
     if device.type == "cpu":
         torch.nn.Module.to(network, memory_format=torch.channels_last)
+
+
+def compile_network(network: torch.nn.Module, device: torch.device) -> None:
+    """Let PyTorch compile a network at its first call; for each size of image again.
+
+    Raises InputError where there is no compiler for the processor's code.
+    """
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if device.type == "cpu" and compiler is None:
+        raise InputError("--compile needs a C++ compiler: install g++, or leave --compile out.")
+    network.compile()

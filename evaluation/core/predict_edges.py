@@ -128,9 +128,8 @@ def with_traces(
     )
     place = output_dir / "traces"
     place.mkdir(parents=True, exist_ok=True)
-    trace_one = partial(
-        write_trace_maps, model=(options.backbone, options.device, "fp32"), settings=settings
-    )
+    model = options.backbone, options.device, "fp32"
+    trace_one = partial(write_trace_maps, model=model, settings=settings)
     traced = [
         BoundarySample(p.photo, p.truth, place / f"{number}_{p.photo.stem}.npz")
         for number, p in enumerate(images)

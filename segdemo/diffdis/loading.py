@@ -35,7 +35,7 @@ from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.photo_features import PhotoFeatures
-from segdemo.precision import bulk_dtype, channels_last, exact_dtype
+from segdemo.precision import bulk_dtype, channels_last, compile_network, exact_dtype
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 
 OFFICIAL_CONFIG = {
@@ -67,14 +67,18 @@ LARGEST_SHARD = "9MB"  # the Hub refuses plain files over 10 MB
 
 
 def load_diffdis(
-    files: DiffDISFiles, device: torch.device, precision: str = "fp32", autoencoder: str = ""
+    files: DiffDISFiles,
+    device: torch.device,
+    precision: str = "fp32",
+    autoencoder: str = "",
+    compiled: bool = False,
 ) -> DiffDISPipeline:
     """Build the pipeline of a located checkpoint; raises CheckpointError.
 
     autoencoder: see `assemble`. precision: auto rounds autoencoders, which make most of the cost,
     and U-Nets of the paper's kind. One with features beside it is small and knows few objects: with
     its weights or the features rounded, a mask in sixteen fell to an IoU of 0.9 with that of
-    float32, so that these stay in float32.
+    float32, so that these stay in float32. compiled: see `compile_network`, of the U-Net.
     """
     pipeline = assemble(files, load_unet(files.unet), autoencoder)
     bulk = bulk_dtype(precision, device)
@@ -82,6 +86,8 @@ def load_diffdis(
     pipeline.to(device, exact_dtype(precision) if beside else bulk, bulk)
     for network in (pipeline.autoencoder, *beside):
         channels_last(network, device)
+    if compiled:
+        compile_network(pipeline.unet, device)
     return pipeline
 
 
