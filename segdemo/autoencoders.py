@@ -7,6 +7,7 @@ autoencoder that it was distilled from; how far masks move by it depends on the 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
@@ -16,7 +17,7 @@ from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import locate
 from segdemo.compact_autoencoder import CompactAutoencoder
 
-Autoencoder = AutoencoderKL | AutoencoderTiny | CompactAutoencoder
+Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | CompactAutoencoder
 KINDS = {kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny, CompactAutoencoder)}
 FACTOR = 8
 """Pixels a side of a latent cell, for which the methods are written."""
