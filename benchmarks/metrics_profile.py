@@ -45,7 +45,7 @@ Case = tuple[Callable[[Any], None], Callable[[Any], None] | None, Sequence[Any]]
 
 
 def draw(count: int) -> list[tuple[Labels, Labels, npt.NDArray[np.float64]]]:
-    """Return label maps of about ten discs, the same moved a little, and soft maps of the latter."""
+    """Return label maps of about ten discs, the same moved a little, and soft maps of these."""
     rng = np.random.default_rng(0)
     drawn = []
     for _ in range(count):
