@@ -95,17 +95,20 @@ def measure(
     spent: list[float] = []
     for name in ("encode", "decode"):  # all encoding goes through the first
         setattr(pipeline, name, _timed(getattr(pipeline, name), spent, device))
-    totals, shares = [], []
+    totals, shares, spent_cpu = [], [], []
     warming = int(device.type == "cuda")  # the first pass chooses kernels
     for _ in range(repetitions + warming):
         spent.clear()
         total: list[float] = []
+        busy = time.process_time()
         _timed(pipeline.predict, total, device)(image, noise)
+        spent_cpu.append(time.process_time() - busy)
         totals.append(total[0])
         shares.append(sum(spent) / total[0])
     best = min(range(warming, len(totals)), key=totals.__getitem__)
     return {
         "seconds": round(totals[best], 3),
+        "processor_seconds": round(spent_cpu[best], 3),
         "vae_seconds_share": round(shares[best], 3),
         "peak_mb": round(_peak_mb(device)),
     }
@@ -140,8 +143,10 @@ def main(argv: list[str] | None = None) -> int:
                     if not options.flops_only:
                         case |= {"device": str(device), "precision": precision}
                         case |= _in_own_process(size, steps, precision, options)
-                        first = first or case["seconds"]
-                        case["times_as_fast_as_first"] = round(first / case["seconds"], 2)
+                        # of the processor: what else runs there counts little
+                        clock = "seconds" if device.type == "cuda" else "processor_seconds"
+                        first = first or case[clock]
+                        case["times_as_fast_as_first"] = round(first / case[clock], 2)
                 print(json.dumps(case), flush=True)
     if not options.single:
         for row in rows_for("diffdis_cost"):
