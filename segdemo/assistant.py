@@ -15,6 +15,7 @@ import numpy.typing as npt
 from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
 from segdemo.checkpoints.registry import (
+    DEFAULT_BACKBONE,
     DEFAULT_MODEL,
     DEFAULT_PROMPTER,
     embedded_names,
@@ -63,7 +64,7 @@ class AnnotationAssistant:
         model: str = DEFAULT_MODEL,
         device: str = "auto",
         precision: str = AUTO_PRECISION,
-        backbone: str = DEFAULT_MODEL,
+        backbone: str = DEFAULT_BACKBONE,
         features: str = "",
         gpu: Borrow | None = None,
         prompter: str = DEFAULT_PROMPTER,

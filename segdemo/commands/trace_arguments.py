@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segdemo.batch import Handler
-from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_BACKBONE
 from segdemo.commands.arguments import (
     add_autoencoder,
     add_device,
@@ -40,7 +40,7 @@ def add_trace_flags(parser: argparse.ArgumentParser) -> None:
     add_files(parser, inputs="*", output_required=False)
     parser.add_argument(
         "--backbone",
-        default=DEFAULT_MODEL,
+        default=DEFAULT_BACKBONE,
         metavar="NAME|FOLDER|HUB",
         help="model whose attention is read: small, small-imagenet (embedded), or the folder or "
         "Hub id of a Stable Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5, or of a vision transformer "
