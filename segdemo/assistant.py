@@ -75,8 +75,7 @@ class AnnotationAssistant:
 
         model: what segments: a registered name, a folder, a U-Net file or a Hub id. backbone: the
         text-to-image model whose attention is looked into: a registered name, a folder or a Hub id.
-        It is looked for when first needed. precision: see
-        `segdemo.precision`. features: a DINO or
+        It is looked for when first needed. precision: see `segdemo.precision`. features: a DINO or
         DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
         calls borrow a GPU. prompter: what answers boxes and clicks: a registered name, a folder or
         a Hub id, looked for when first needed. autoencoder: one in place of the models' own, a
