@@ -44,10 +44,10 @@ Case = tuple[Callable[[Any], None], Callable[[Any], None] | None, Sequence[Any]]
 """Ours, the library's or none, and what both are given."""
 
 
-def draw(count: int) -> list[tuple[Labels, Labels, npt.NDArray[np.float64]]]:
+def draw(count: int) -> list[tuple[Labels, Labels, npt.NDArray[Any]]]:
     """Return label maps of about ten discs, the same moved a little, and soft maps of these."""
     rng = np.random.default_rng(0)
-    drawn = []
+    drawn: list[tuple[Labels, Labels, npt.NDArray[Any]]] = []
     for _ in range(count):
         truth = np.zeros(SIZE, np.int32)
         for number in range(1, 11):
@@ -89,14 +89,24 @@ def ap_ours(pairs: Sequence[tuple[Instances, Instances]]) -> None:
 def ap_library(pairs: Sequence[tuple[Instances, Instances]]) -> None:
     """Do the same by faster-coco-eval, from the same run-length codes."""
     images = [{"id": n, "height": SIZE[0], "width": SIZE[1]} for n in range(len(pairs))]
-    truths, results = [], []
+    truths: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for number, (truth, found) in enumerate(pairs):
         for one, area in zip(truth.rle or (), truth.areas, strict=True):
-            entry = {"id": len(truths) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
-            truths.append(entry | {"segmentation": one, "area": float(area), "bbox": [0, 0, 1, 1]})
+            truths.append(
+                {
+                    "id": len(truths) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "segmentation": one,
+                    "area": float(area),
+                    "bbox": [0, 0, 1, 1],
+                }
+            )
         for one, score in zip(found.rle or (), found.scores, strict=True):
-            entry = {"image_id": number, "category_id": 1, "segmentation": one}
-            results.append(entry | {"score": float(score)})
+            entry = {"image_id": number, "category_id": 1, "score": float(score)}
+            results.append({**entry, "segmentation": one})
     content = {
         "images": images,
         "annotations": truths,

@@ -76,7 +76,7 @@ def read_rows(cluster: RayCluster, sources: Sequence[str]) -> Any:
         raise InputError("--shards: give tar shards or images, not both in one run.")
     try:
         if tars:
-            return data.read_webdataset(tars, decoder=False, include_paths=True)
+            return data.read_webdataset(tars, decoder=None, include_paths=True)
         endings = [suffix.lstrip(".") for suffix in sorted(SUFFIXES)]
         return data.read_binary_files(list(sources), include_paths=True, file_extensions=endings)
     except (OSError, ValueError) as error:
