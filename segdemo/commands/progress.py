@@ -24,15 +24,15 @@ def report_progress(
     The bar has images per second and the time left. total: None where it is known at the end only.
     """
     with tqdm(total=total, unit="image", disable=None, smoothing=0.1) as bar:
-        failed = []
-        for status in statuses:
+        failed: list[FileStatus] = []
+        count = 0
+        for count, status in enumerate(statuses, start=1):
             if status.succeeded:
                 line = f"{status.name}: {status.message}, {status.seconds:.1f} s"
                 bar.write(printable(line))
             else:
                 failed.append(status)
             bar.update()
-        count = int(bar.n)
     return _report(failed, count if total is None else total, output_dir)
 
 
