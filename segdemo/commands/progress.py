@@ -26,7 +26,8 @@ def report_progress(
     with tqdm(total=total, unit="image", disable=None, smoothing=0.1) as bar:
         failed: list[FileStatus] = []
         count = 0
-        for count, status in enumerate(statuses, start=1):
+        for status in statuses:
+            count += 1
             if status.succeeded:
                 line = f"{status.name}: {status.message}, {status.seconds:.1f} s"
                 bar.write(printable(line))
