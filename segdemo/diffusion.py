@@ -68,16 +68,23 @@ def decode_latents(autoencoder: Autoencoder, latents: torch.Tensor) -> torch.Ten
 
 
 @contextmanager
-def tiles_if(large: bool, autoencoder: Autoencoder) -> Iterator[None]:
-    """Let an autoencoder that can work in overlapping tiles do so where an image is large."""
-    tiled = large and hasattr(autoencoder, "enable_tiling")
-    if tiled:
-        autoencoder.enable_tiling()
+def decoded_in_tiles(autoencoder: Autoencoder, latents: torch.Tensor, side: int) -> Iterator[None]:
+    """Let an autoencoder that can do so decode larger latents than `side` in overlapping tiles."""
+    if latents.shape[-1] <= side or not hasattr(autoencoder, "enable_tiling"):
+        yield
+        return
+    names = ("tile_latent_min_size", "tile_sample_min_size")
+    before = [getattr(autoencoder, name) for name in names]
+    # those of its config are the size of its training: statistics of so small tiles differ
+    for name, size in zip(names, (side, 8 * side), strict=True):
+        setattr(autoencoder, name, size)
+    autoencoder.enable_tiling()
     try:
         yield
     finally:
-        if tiled:
-            autoencoder.disable_tiling()
+        autoencoder.disable_tiling()
+        for name, size in zip(names, before, strict=True):
+            setattr(autoencoder, name, size)
 
 
 def add_noise(

@@ -27,10 +27,10 @@ from segdemo.diffusion import (
     ancestral_step,
     ddim_step,
     decode_latents,
+    decoded_in_tiles,
     encode_latents,
     predict_clean,
     square_tensor,
-    tiles_if,
 )
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
@@ -246,7 +246,7 @@ class DiffDISPipeline:
 
         One item at a time: at 1024 pixels this halves the peak memory. Larger ones in tiles.
         """
-        with tiles_if(latents.shape[-1] > LARGEST_WHOLE, self.autoencoder):
+        with decoded_in_tiles(self.autoencoder, latents, LARGEST_WHOLE):
             items = [decode_latents(self.autoencoder, item) for item in latents.split(1)]
         return (torch.cat(items).mean(1).clip(-1, 1) + 1) / 2  # (B, 8h, 8w)
 

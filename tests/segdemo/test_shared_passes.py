@@ -69,11 +69,11 @@ def test_large_latents_are_decoded_in_tiles_and_small_ones_whole(assistant, monk
     with torch.inference_mode():
         whole = pipeline.decode(latents)
         monkeypatch.setattr("segdemo.diffdis.pipeline.LARGEST_WHOLE", 16)
-        monkeypatch.setattr(pipeline.autoencoder, "tile_latent_min_size", 16)
-        monkeypatch.setattr(pipeline.autoencoder, "tile_sample_min_size", 128)
+        before = pipeline.autoencoder.tile_latent_min_size
         tiled = pipeline.decode(latents)
     assert tiled.shape == whole.shape and not torch.equal(tiled, whole)
-    assert not pipeline.autoencoder.use_tiling  # as it was
+    after = pipeline.autoencoder
+    assert not after.use_tiling and after.tile_latent_min_size == before
 
 
 def test_another_autoencoder_takes_the_place_of_the_models_own(tiny_diffdis_folder, tmp_path):
