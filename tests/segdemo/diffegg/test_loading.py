@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.checkpoints.files import CheckpointError
 from segdemo.diffegg.backbones.base import Backbone
+from segdemo.diffegg.backbones.flux import FluxBackbone
 from segdemo.diffegg.loading import load_backbone
 from tests.segdemo.diffegg.backbones import (
     NATIVE_SIZE,
@@ -35,7 +36,8 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 def test_the_native_size_is_known_before_the_weights_are_loaded(
     backbone: Backbone, backbone_folder: FolderOf
 ) -> None:
-    assert backbone.native_size == NATIVE_SIZE
+    # FLUX's config does not say it: its pipeline takes 1024
+    assert backbone.native_size == (1024 if isinstance(backbone, FluxBackbone) else NATIVE_SIZE)
     assert locate_backbone(str(backbone_folder("sd15"))).native_size == NATIVE_SIZE
 
 
@@ -70,6 +72,18 @@ def test_a_folder_saved_by_a_pipeline_opens(
     saved = load_backbone(locate_backbone(str(tmp_path)), CPU)
 
     assert torch.equal(saved.predict(noisy, 399), backbone_of("sd21").predict(noisy, 399))
+
+
+@torch.inference_mode()
+def test_a_pixart_opens_under_the_name_that_its_network_had_on_the_hub(
+    backbone_copy: FolderOf, backbone_of: BackboneOf
+) -> None:
+    folder, former = backbone_copy("pixart"), "Transformer2DModel"
+    edit_json(folder / "transformer" / "config.json", _class_name=former)
+    edit_json(folder / "model_index.json", transformer=["diffusers", former])
+    noisy = latents_like(backbone_of("pixart"))
+    opened = load_backbone(locate_backbone(str(folder)), CPU)
+    assert torch.equal(opened.predict(noisy, 399), backbone_of("pixart").predict(noisy, 399))
 
 
 # Sentences ----------------------------------------------------------------------------------------
@@ -113,10 +127,10 @@ def test_a_pickle(tmp_path: Path) -> None:
 
 def test_a_pipeline_of_another_kind(backbone_copy: FolderOf) -> None:
     folder = backbone_copy("sd15")
-    edit_json(folder / "model_index.json", _class_name="FluxPipeline")
+    edit_json(folder / "model_index.json", _class_name="WanPipeline")
     assert complaint(folder) == (
-        f"{folder} is a FluxPipeline: only StableDiffusionPipeline, StableDiffusionXLPipeline, "
-        "StableDiffusion3Pipeline can be opened here."
+        f"{folder} is a WanPipeline: only StableDiffusionPipeline, StableDiffusionXLPipeline, "
+        "StableDiffusion3Pipeline, PixArtAlphaPipeline, FluxPipeline can be opened here."
     )
 
 
