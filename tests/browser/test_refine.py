@@ -444,7 +444,8 @@ def test_a_box_and_clicks_make_a_mask_and_correct_it(board: Board) -> None:
     all_saved(page)
 
 
-def test_seeds_divide(board: Board) -> None:
+def test_seeds_divide_one_instance_or_all_that_are_selected(board: Board) -> None:
+    before = areas(board.page)
     board.click(70, 80)
     board.page.keyboard.press("g")
     board.drag((60, 70), (60, 90))
@@ -454,6 +455,18 @@ def test_seeds_divide(board: Board) -> None:
     parts = areas(board.page)
     assert len(parts) == 3
     assert abs(parts[1] - int(true_masks()[0].sum())) < 200
+
+    board.page.keyboard.press("v")
+    for index, place in enumerate([(60, 70), (130, 70), (190, 90)]):
+        board.click(*place, *["Shift"][: index > 0])
+    board.page.keyboard.press("g")
+    board.drag((60, 80), (130, 80))  # over both parts: one object
+    board.drag((185, 90), (195, 90))
+    board.page.keyboard.press("Enter")
+    expect(rows(board.page)).to_have_count(2)
+    joined = areas(board.page)
+    # and narrow gaps between the two objects
+    assert all(before[number] <= joined[number] < before[number] + 50 for number in (1, 2))
 
 
 def test_two_merge_and_undo_parts_them(board: Board) -> None:
