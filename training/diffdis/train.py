@@ -37,7 +37,7 @@ from training.diffdis.pairs import (
 )
 from training.diffdis.settings import DiffDISTraining
 from training.diffdis.validation import Validation, panels_of
-from training.holdout import check_apart, hold_out
+from training.holdout import check_apart, clamp_held_out, hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.sampling import BatchIndex
@@ -131,14 +131,16 @@ def read_data(settings: DiffDISTraining, folder: Path, accelerator: Accelerator)
 def hold_out_share(
     pairs: list[ImageMaskPair], settings: DiffDISTraining
 ) -> tuple[list[ImageMaskPair], list[ImageMaskPair]]:
-    """Split pairs by `validation_share`; raises InputError for one that leaves a side empty."""
-    share = settings.validation_share
-    count = round(len(pairs) * share) or 1
-    if not 0 < share < 1 or count >= len(pairs):
+    """Split pairs by `validation_share`: at least one is held out, at most half.
+
+    Raises InputError for a single pair, which cannot be split.
+    """
+    if len(pairs) < 2:
         raise InputError(
-            f"--validation_share {share} of {len(pairs)} pairs leaves none on one side: choose "
-            "another, or give --validation_dir."
+            f"{settings.data_dir} has one usable pair: give another one to validate on, or "
+            "--validation_dir."
         )
+    count = clamp_held_out(round(len(pairs) * settings.validation_share) or 1, len(pairs))
     return hold_out(pairs, count, np.random.default_rng([settings.validation_seed, 3]))
 
 

@@ -30,7 +30,7 @@ from training.diffegg.export import ANNOTATED, is_public, write_edge_model
 from training.diffegg.model import DiffEGGModel, EdgeLosses
 from training.diffegg.settings import DiffEGGSettings
 from training.diffegg.validation import EdgeValidation
-from training.holdout import check_apart, hold_out
+from training.holdout import check_apart, clamp_held_out, hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.trainer import Task, build_accelerator, train_loop
@@ -178,11 +178,8 @@ def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
         raise InputError("No image is left to train on.")
     if found.without:
         logger.info("%d images have no pseudo-edges yet and are left out", found.without)
-    count = settings.validation_count if settings.validate_steps else 0
-    if count >= len(found.pairs):
-        raise InputError(
-            f"--validation_count {count} of {len(found.pairs)} images leaves none to train on."
-        )
+    wanted = settings.validation_count if settings.validate_steps else 0
+    count = clamp_held_out(wanted, len(found.pairs))
     rng = np.random.default_rng([settings.validation_seed, 4])
     training, held = hold_out(found.pairs, count, rng)
     check_apart([pair.image for pair in training], [pair.image for pair in held])

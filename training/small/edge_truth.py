@@ -46,6 +46,8 @@ CROWD_SIZE = 320  # pixels
 class EdgeTruthSettings(Settings):
     """Which images with known edges, and where they go."""
 
+    own_folder = True
+
     material_dir: str = required("Folder of training/README.md's material.")
     scenes: str = setting("", "Folder of scenes that training.small composed; or none.")
     scene_count: int = setting(3000, "How many of them, from the first.", minimum=0)

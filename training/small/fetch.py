@@ -138,6 +138,8 @@ class Part:
 class FetchSettings(Settings):
     """Where the material goes, and folders of what packages do not have."""
 
+    own_folder = True
+
     output_dir: str = required("Folder of the material.")
     ccp: str = setting("", "Checkout of Clothing Co-Parsing.")
     coco: list[str] = field(default_factory=list, metadata={"help": "Checkouts of COCO subsets."})

@@ -18,6 +18,8 @@ TIME_WEIGHTS = {"autoencoder": 13, "prior": 17, "diffdis": 70}
 class SmallSettings(Settings):
     """The recipe's hyperparameters; the defaults are those of the shipped weights."""
 
+    own_folder = True
+
     material_dir: str = required("Folder of training/README.md's material.")
     output_dir: str = setting("runs/small", "Where everything goes.")
     start_from: str = setting(

@@ -340,7 +340,6 @@ def test_a_model_that_cannot_be_uploaded_is_not_lost(
         (["--image_size", "100"], "multiple of 64"),
         (["--from_prior", "--from_scratch"], "exclude"),
         (["--data_dir", "absent"], "does not exist"),
-        (["--validation_share", "0.99"], "leaves none on one side"),
     ],
 )
 def test_wrong_usage(
