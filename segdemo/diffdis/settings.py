@@ -59,7 +59,8 @@ class DiffDISSettings:
     noise: str = setting(
         "gaussian",
         "Starting noise; gaussian: one for mask and edge, as the paper prints it; pyramid: "
-        "multi-resolution, one for each, as the official code trains with.",
+        "multi-resolution, one for each, as the official code trains with. Of no effect where the "
+        "seed has none.",
         choices=NOISES,
         label="Starting noise",
     )

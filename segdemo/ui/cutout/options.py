@@ -52,6 +52,9 @@ def build_options(assistant: AnnotationAssistant) -> Options:
             augment = build_field(defaults, "augment", label="Test-time augmentation")
             follow = build_field(defaults, "follow", label="Follow outlines")
             opinion = build_field(defaults, "second_opinion")
+        with gr.Row():
+            noise = build_field(defaults, "noise")
+            sampler = build_field(defaults, "sampler")
         soft = gr.Checkbox(
             True, label="Soft mask", info="Grey values at hair and blur; off cuts at the threshold."
         )
@@ -72,5 +75,7 @@ def build_options(assistant: AnnotationAssistant) -> Options:
         "augment": augment,
         "follow": follow,
         "second_opinion": opinion,
+        "noise": noise,
+        "sampler": sampler,
     }
     return Options(Form(defaults, named), soft, threshold)

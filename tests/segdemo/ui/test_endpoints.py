@@ -49,7 +49,7 @@ def test_only_the_named_endpoints_are_public(client: Client) -> None:
         "soft",
         "threshold",
         "follow",
-    ] + ["second_opinion"]
+    ] + ["second_opinion", "noise", "sampler"]
     names = [parameter["parameter_name"] for parameter in endpoints["/trace"]["parameters"]]
     assert names == ["photo", "timesteps", "size", "seed", "layers", "edge_timestep", "rule"]
 
@@ -80,6 +80,15 @@ def test_the_same_seed_gives_the_same_mask_and_another_seed_another(
     assert (mask(3) != mask(4)).any()
 
 
+def test_the_starting_noise_can_be_the_official_code_s(client: Client, photo: Path) -> None:
+    def mask(**given: str) -> np.ndarray:
+        files = client.predict(handle_file(str(photo)), **given, api_name="/segment")
+        return np.asarray(Image.open(files[0]))
+
+    np.testing.assert_array_equal(mask(), mask(noise="gaussian", sampler="ddim"))
+    assert (mask() != mask(noise="pyramid")).any()
+
+
 def test_a_hard_mask_is_black_and_white(client: Client, photo: Path) -> None:
     mask, *_ = client.predict(handle_file(str(photo)), soft=False, api_name="/segment")
     assert set(np.unique(np.asarray(Image.open(mask)))) <= {0, 255}
@@ -92,6 +101,8 @@ def test_a_hard_mask_is_black_and_white(client: Client, photo: Path) -> None:
         ({"seed": -1}, "Seed must be a whole number from 0 up"),
         ({"seed": 1.5}, "Seed must be a whole number"),
         ({"ensemble": 99}, "ensemble 99 is outside 1 to 32"),
+        ({"noise": "white"}, "noise 'white': choose one of gaussian, pyramid"),
+        ({"sampler": "euler"}, "sampler 'euler': choose one of ddim, ddpm"),
         ({"soft": False, "threshold": 3}, "Threshold must be a number from 0 to 1"),
     ],
 )
