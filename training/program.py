@@ -142,7 +142,9 @@ def quiet_libraries() -> None:
 
 
 def _folder_lock(parsed: list[Any]) -> AbstractContextManager[None]:
-    folders = [Path(s.output_dir) for s in parsed if isinstance(s, Settings) and s.own_folder]
+    folders = [
+        Path(vars(s)["output_dir"]) for s in parsed if isinstance(s, Settings) and s.own_folder
+    ]
     return one_run(folders[0]) if folders else nullcontext()
 
 

@@ -41,7 +41,15 @@ logger = logging.getLogger(__name__)
 
 EXPORT, BEST = "export", "best"
 CHANNELS, SMALL_CHANNELS = 256, 64
-PATHS = ("pictures", "pseudo_edges", "output_dir", "backbone", "device")
+PATHS = (
+    "pictures",
+    "pseudo_edges",
+    "validation_pictures",
+    "validation_pseudo_edges",
+    "output_dir",
+    "backbone",
+    "device",
+)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -173,15 +181,23 @@ def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
     folder = Path(settings.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     found = find_edge_pairs(Path(settings.pictures), Path(settings.pseudo_edges), settings.rule)
-    report_problems(found.problems, settings.allow_problems, folder / "problems.txt")
+    problems, other = list(found.problems), None
+    if settings.validation_pictures and settings.validate_steps:
+        folders = (settings.validation_pictures, settings.validation_pseudo_edges)
+        other = find_edge_pairs(*map(Path, folders), settings.rule)
+        problems += other.problems
+    report_problems(problems, settings.allow_problems, folder / "problems.txt")
     if not found.pairs:
         raise InputError("No image is left to train on.")
     if found.without:
         logger.info("%d images have no pseudo-edges yet and are left out", found.without)
     wanted = settings.validation_count if settings.validate_steps else 0
-    count = clamp_held_out(wanted, len(found.pairs))
     rng = np.random.default_rng([settings.validation_seed, 4])
-    training, held = hold_out(found.pairs, count, rng)
+    if other is not None:
+        training, held = found.pairs, hold_out(other.pairs, wanted, rng)[1]
+    else:
+        count = clamp_held_out(wanted, len(found.pairs))
+        training, held = hold_out(found.pairs, count, rng)
     check_apart([pair.image for pair in training], [pair.image for pair in held])
     return training, held
 

@@ -29,6 +29,11 @@ class SmallSettings(Settings):
         default_factory=lambda: ["all"], metadata={"help": f"Some of {', '.join(STAGES)}; or all."}
     )
     scene_count: int = setting(16384, "Scenes to compose.", minimum=2)
+    validation_count: int = setting(
+        64,
+        "Scenes of photos and cut-outs that are kept out of the others, to validate on; 0: none.",
+        minimum=0,
+    )
     image_size: int = setting(256, "Side of the scenes.", minimum=64, unit="pixels")
     photo_features: bool = setting(
         False, "Let DiffDIS see ImageNet features too: the variant small-imagenet."

@@ -21,6 +21,7 @@ from segdemo.diffusion import pick_device
 from segdemo.photo_features import PhotoFeatures
 from training.diffdis.latents import EncodedBatch
 from training.diffdis.losses import PixelTargets, diffdis_losses
+from training.loop.checkpoints import read_rows
 from training.loop.sampling import BatchIndex
 from training.loop.trainer import (
     Losses,
@@ -30,6 +31,7 @@ from training.loop.trainer import (
     train_loop,
 )
 from training.photo_weights import imagenet_features
+from training.progress import is_complete, items_done
 from training.small.autoencoder import (
     autoencoder_batch,
     autoencoder_losses,
@@ -40,8 +42,10 @@ from training.small.export import export_imagenet, export_pure
 from training.small.latents import SceneBatch, SceneLatents, encode_scenes, regularize
 from training.small.networks import build_null_text, build_prior, build_scheduler
 from training.small.prior import prior_losses
+from training.small.scenes.material import list_material
 from training.small.scenes.store import SceneStore, compose_store
 from training.small.settings import TIME_WEIGHTS, SmallSettings
+from training.small.validation import SceneValidation
 
 logger = logging.getLogger(__name__)
 
@@ -73,15 +77,27 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
 
 
 def compose_scenes(settings: SmallSettings, device: torch.device) -> None:
-    """Write `scenes/`."""
-    compose_store(
-        Path(settings.material_dir),
-        Path(settings.output_dir) / "scenes",
-        settings.scene_count,
-        settings.image_size,
-        settings.seed,
-        settings.workers,
-    )
+    """Write `scenes/`, and `validation/` of sources that are in none of the others."""
+    folder, material = Path(settings.output_dir), Path(settings.material_dir)
+    stores = {"scenes": (list_material(material), settings.scene_count)}
+    if settings.validation_count and not _composed_of_all(folder):
+        kept = list_material(material, validation=True)
+        others = list_material(material, validation=False)
+        if kept.has_subjects and others.has_subjects:
+            stores = {
+                "validation": (kept, settings.validation_count),
+                "scenes": (others, settings.scene_count),
+            }
+        else:
+            logger.warning("%s is too small to keep anything of it for validation", material)
+    for name, (files, count) in stores.items():
+        size, seed, workers = settings.image_size, settings.seed, settings.workers
+        compose_store(files, folder / name, count, size, seed, workers)
+
+
+def _composed_of_all(folder: Path) -> bool:
+    """Whether the scenes of a run were begun without keeping anything for validation."""
+    return items_done(folder / "scenes") > 0 and not (folder / "validation").exists()
 
 
 def write_latents(settings: SmallSettings, device: torch.device) -> None:
@@ -137,7 +153,15 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
     if settings.photo_features and not unet.config.photo_widths:
         unet = unet.with_photo_features(PhotoFeatures().condition_widths)
     latents.check(unet)
-    pipeline = _pipeline(settings, unet, device)
+    validation = None
+    if is_complete(folder / "validation"):
+        features = imagenet_features() if settings.photo_features else None
+        pipeline = _pipeline(settings, unet, device, features)
+        validation = SceneValidation(
+            pipeline, SceneStore.open(folder / "validation"), settings.precision
+        )
+    else:
+        pipeline = _pipeline(settings, unet, device)
 
     def make(index: BatchIndex) -> SceneBatch:
         return latents.batch(index.items(len(latents), settings.batch_size))
@@ -153,7 +177,7 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
         pixels = PixelTargets(batch.pixels, settings.pixel_weight, rng)
         return diffdis_losses(pipeline, encoded, pixels if settings.pixel_weight else None)
 
-    task = Task(pipeline.unet, make, losses, batch_size=settings.batch_size)
+    task = Task(pipeline.unet, make, losses, validation, batch_size=settings.batch_size)
     train_loop(task, folder / "diffdis_run", settings.of_stage("diffdis"), device)
     if PartialState().is_main_process:
         _record(settings, "diffdis", "diffdis_run", device)
@@ -233,9 +257,14 @@ def _record(settings: SmallSettings, stage: str, run: str, device: torch.device)
     }
     if settings.start_from:
         hyperparameters["start_from"] = _history(Path(settings.start_from))
-    history = _history(folder) | {
-        stage: {"settings": hyperparameters, "hardware": _hardware(device), "last_log_row": last}
-    }
+    entry = {"settings": hyperparameters, "hardware": _hardware(device), "last_log_row": last}
+    if validations := read_rows(folder / run):
+        entry["validation"] = {
+            "before": validations[0],
+            "after": validations[-1],
+            "scenes": "composed of photos and cut-outs that are in no training scene",
+        }
+    history = _history(folder) | {stage: entry}
     (folder / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
 
 
