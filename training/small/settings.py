@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from segdemo.checkpoints.registry import ASSETS
 from segdemo.datatypes import InputError
 from segdemo.settings import setting
 from training.loop.settings import LoopSettings, Settings, required, same_as
 from training.small.autoencoder import CROP
 
+SMALL = "small"
 STAGES = ("scenes", "autoencoder", "latents", "prior", "diffdis", "export")
 TIME_WEIGHTS = {"autoencoder": 13, "prior": 17, "diffdis": 70}
 """How the time is divided among the training stages."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "": {},
+    "smoke": {
+        "start_from": "small",
+        "stages": ["scenes", "latents", "diffdis", "export"],
+        "scene_count": 192,
+        "validation_count": 12,
+        "minutes": 2.5,
+        "batch_size": 4,
+        "learning_rate": 5e-5,
+    },
+}
+"""Defaults by name; options of the command line win over them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +40,16 @@ class SmallSettings(Settings):
 
     material_dir: str = required("Folder of training/README.md's material.")
     output_dir: str = setting("runs/small", "Where everything goes.")
+    preset: str = setting(
+        "",
+        "smoke: five minutes on two CPU cores that go on from the embedded weights, to see that "
+        "all works; the result segments about as they do. Else none.",
+        choices=tuple(PRESETS),
+    )
     start_from: str = setting(
-        "", "Folder of an earlier run whose trained weights this one starts from."
+        "",
+        "Folder of an earlier run whose trained weights this one starts from, or small, the "
+        "embedded ones.",
     )
     stages: list[str] = field(
         default_factory=lambda: ["all"], metadata={"help": f"Some of {', '.join(STAGES)}; or all."}
@@ -93,6 +119,13 @@ class SmallSettings(Settings):
     def chosen(self) -> list[str]:
         """Return the stages to run, in order."""
         return [stage for stage in STAGES if stage in self.stages or "all" in self.stages]
+
+    @property
+    def earlier(self) -> Path | None:
+        """The folder of the weights that this run starts from."""
+        if not self.start_from:
+            return None
+        return ASSETS / SMALL if self.start_from == SMALL else Path(self.start_from)
 
     def of_stage(self, stage: str) -> LoopSettings:
         """Return the settings of one training stage, with its share of the time."""

@@ -12,6 +12,8 @@ import torch
 from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
+from segdemo.checkpoints.card import CARD
+from segdemo.checkpoints.files import read_json
 from segdemo.diffdis.denoising import LAST_TIMESTEP
 from segdemo.diffdis.loading import load_unet, save_unet
 from segdemo.diffdis.noise import pyramid_noise
@@ -79,17 +81,14 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
 def compose_scenes(settings: SmallSettings, device: torch.device) -> None:
     """Write `scenes/`, and `validation/` of sources that are in none of the others."""
     folder, material = Path(settings.output_dir), Path(settings.material_dir)
-    stores = {"scenes": (list_material(material), settings.scene_count)}
-    if settings.validation_count and not _composed_of_all(folder):
-        kept = list_material(material, validation=True)
-        others = list_material(material, validation=False)
-        if kept.has_subjects and others.has_subjects:
-            stores = {
-                "validation": (kept, settings.validation_count),
-                "scenes": (others, settings.scene_count),
-            }
-        else:
-            logger.warning("%s is too small to keep anything of it for validation", material)
+    kept = settings.validation_count and not _composed_of_all(folder)
+    if kept and not list_material(material, validation=True).has_subjects:
+        logger.warning("%s is too small to keep anything of it for validation", material)
+        kept = False
+    stores = {"scenes": (list_material(material, False if kept else None), settings.scene_count)}
+    if kept:
+        validation = list_material(material, validation=True)
+        stores = {"validation": (validation, settings.validation_count)} | stores
     for name, (files, count) in stores.items():
         size, seed, workers = settings.image_size, settings.seed, settings.workers
         compose_store(files, folder / name, count, size, seed, workers)
@@ -243,8 +242,8 @@ def _pipeline(
 
 def _initial_weights(settings: SmallSettings, part: str) -> Path | None:
     """Return the folder of a part of the run that this one starts from, if there is one."""
-    folder = Path(settings.start_from) / part
-    return folder if settings.start_from and folder.exists() else None
+    folder = settings.earlier / part if settings.earlier else None
+    return folder if folder and folder.exists() else None
 
 
 def _record(settings: SmallSettings, stage: str, run: str, device: torch.device) -> None:
@@ -255,8 +254,8 @@ def _record(settings: SmallSettings, stage: str, run: str, device: torch.device)
     hyperparameters = {
         k: v for k, v in asdict(settings).items() if k not in ("material_dir", "output_dir")
     }
-    if settings.start_from:
-        hyperparameters["start_from"] = _history(Path(settings.start_from))
+    if settings.earlier:
+        hyperparameters["start_from"] = _history(settings.earlier)
     entry = {"settings": hyperparameters, "hardware": _hardware(device), "last_log_row": last}
     if validations := read_rows(folder / run):
         entry["validation"] = {
@@ -269,8 +268,11 @@ def _record(settings: SmallSettings, stage: str, run: str, device: torch.device)
 
 
 def _history(folder: Path) -> dict[str, object]:
-    file = folder / HISTORY
-    return dict(json.loads(file.read_text())) if file.exists() else {}
+    if (folder / HISTORY).exists():
+        return dict(json.loads((folder / HISTORY).read_text()))
+    if (folder / CARD).exists():  # a finished model
+        return dict(read_json(folder / CARD).get("training", {}).get("history", {}))
+    return {}
 
 
 def _hardware(device: torch.device) -> str:
