@@ -21,6 +21,7 @@ from segdemo.checkpoints.backbone import (
     ENCODER_FAMILY,
     NETWORK_CLASSES,
     OWN_FAMILY,
+    PLUGIN_FAMILY,
     BackboneFiles,
 )
 from segdemo.checkpoints.files import (
@@ -50,6 +51,7 @@ from segdemo.diffegg.features import photo_levels
 from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import LAST_TIMESTEP
 from segdemo.photo_features import PhotoFeatures
+from segdemo.plugins import call_plugin, plugins
 
 NETWORKS = {kind.__name__: kind for kind in (UNet2DConditionModel, SD3Transformer2DModel)}
 
@@ -129,6 +131,8 @@ def load_backbone(
     The network takes the wanted precision. The autoencoder stays in float32 always: it runs once an
     image, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
     """
+    if files.family == PLUGIN_FAMILY:
+        return call_plugin(files.name, plugins().backbones[files.name], device, dtype)
     if files.family == ENCODER_FAMILY:
         network = load_vision(files.network, dtype).to(device)
         colors = read_color_statistics(files.folder)
