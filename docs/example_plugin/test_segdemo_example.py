@@ -23,7 +23,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 
 def test_the_backbone_is_traced() -> None:
     assistant = AnnotationAssistant(device="cpu", backbone="random-vit")
-    trace = assistant.trace(IMAGE, TraceSettings(timesteps=(999, 99), size=64))
+    *_, trace = assistant.trace(IMAGE, TraceSettings(timesteps=(999, 99), size=64))
     assert trace.chosen.edge_score.min() >= 0 and trace.chosen.edge_score.shape == (8, 8)
 
 

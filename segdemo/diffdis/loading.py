@@ -31,6 +31,7 @@ from segdemo.checkpoints.loading import (
 from segdemo.checkpoints.locate import TEXT_ENCODER, VAE, locate, locate_base
 from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffdis.denoising import renamed
+from segdemo.diffdis.lora import merge_lora
 from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
@@ -68,7 +69,7 @@ def load_diffdis(
     files: DiffDISFiles, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> DiffDISPipeline:
     """Build the pipeline of a located checkpoint; raises CheckpointError."""
-    pipeline = assemble(files, load_unet(files.unet)).to(device, dtype)
+    pipeline = assemble(files, load_network(files)).to(device, dtype)
     if device.type == "cpu":
         for network in filter(None, (pipeline.autoencoder, pipeline.photo_features)):
             network.to(memory_format=torch.channels_last)  # a third faster there
@@ -86,6 +87,14 @@ def assemble(files: DiffDISFiles, unet: DiffDISUNet) -> DiffDISPipeline:
         noise=files.card.noise,
         photo_features=_load_photo_features(files.folder, unet),
     )
+
+
+def load_network(files: DiffDISFiles) -> DiffDISUNet:
+    """Load a checkpoint's U-Net in float32, with its LoRA merged; raises CheckpointError."""
+    unet = load_unet(files.unet)
+    if files.lora is not None:
+        merge_lora(unet, files.lora)
+    return unet
 
 
 def load_unet(source: Path) -> DiffDISUNet:

@@ -13,10 +13,11 @@ from accelerate import Accelerator
 
 from segdemo.checkpoints.card import ModelCard
 from segdemo.datatypes import InputError
+from segdemo.diffdis.lora import add_lora
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffusion import pick_device
 from training.data_problems import report_problems
-from training.diffdis.base import BaseModel, load_base
+from training.diffdis.base import BaseModel, is_stable_diffusion, load_base
 from training.diffdis.data import PairBatch, PairBatches
 from training.diffdis.latents import (
     CachedBatches,
@@ -43,7 +44,7 @@ from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.sampling import BatchIndex
 from training.loop.settings import NO_LIMIT
 from training.loop.trainer import Losses, Task, build_accelerator, train_loop
-from training.model_card import push, write_model, write_readme
+from training.model_card import push, write_lora, write_model, write_readme
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,14 @@ def train(settings: DiffDISTraining) -> RunFiles:
     data = read_data(settings, folder, accelerator)
     start = "scratch" if settings.from_scratch else "prior" if settings.from_prior else "trained"
     base = load_base(settings.base_model, settings.ablation, start, settings.first_seed)
+    if settings.rank:
+        if is_stable_diffusion(settings.base_model):
+            raise InputError(
+                f"--rank: {settings.base_model} is no DiffDIS model, of whose layers some begin "
+                "untrained: leave it out, or start from official."
+            )
+        torch.manual_seed(settings.first_seed)
+        add_lora(base.pipeline.unet, settings.rank)
     pipeline = base.pipeline.to(accelerator.device)
     if settings.gradient_checkpointing:
         pipeline.unet.enable_gradient_checkpointing()
@@ -181,7 +190,10 @@ def export(settings: DiffDISTraining, base: BaseModel, data: Data, files: RunFil
             load_trained_state(base.pipeline.unet, state["average"]["values"])
         target = files.folder / name
         card = _card(settings, base, data, rows[index], rows[0])
-        write_model(base.pipeline, card, target, settings.export_precision)
+        if settings.rank and not settings.merge_lora and is_public(settings.base_model):
+            write_lora(base.pipeline.unet, replace(card, lora_of=settings.base_model), target)
+        else:
+            write_model(base.pipeline, card, target, settings.export_precision)
         write_readme(target, card, rows, panels_of(files.folder, index + 1))
     base.pipeline.unet.load_state_dict(end)
     if settings.push_to_hub:
@@ -267,6 +279,11 @@ def _card(
 
 def _figures(row: dict[str, float]) -> dict[str, float]:
     return {"max_f": round(row["max_f"], 4), "mae": round(row["mae"], 5)}
+
+
+def is_public(name: str) -> bool:
+    """Whether others find a model by its name: a registered one, or on the Hub."""
+    return not Path(name).expanduser().exists()
 
 
 def _public_name(name: str) -> str:

@@ -183,8 +183,8 @@ def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
     found = find_edge_pairs(Path(settings.pictures), Path(settings.pseudo_edges), settings.rule)
     problems, other = list(found.problems), None
     if settings.validation_pictures and settings.validate_steps:
-        folders = (settings.validation_pictures, settings.validation_pseudo_edges)
-        other = find_edge_pairs(*map(Path, folders), settings.rule)
+        images, edges = settings.validation_pictures, settings.validation_pseudo_edges
+        other = find_edge_pairs(Path(images), Path(edges), settings.rule)
         problems += other.problems
     report_problems(problems, settings.allow_problems, folder / "problems.txt")
     if not found.pairs:
