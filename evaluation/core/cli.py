@@ -60,6 +60,8 @@ def add_model_settings(parser: argparse.ArgumentParser) -> None:
     )
     flags = {
         "augment": "average six passes",
+        "mirror": "average with a pass over the mirrored image",
+        "second_look": "average with a look at the part around the subject",
         "follow": "follow images' outlines",
         "second_opinion": "average with U2NetP's mask",
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, field, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic.dataclasses import dataclass
@@ -19,7 +19,7 @@ MAX_NATIVE_SIZE = 4096
 MAX_TIMESTEP = 999
 
 CARD_SETTINGS = {
-    "segment": ("augment", "follow", "second_opinion"),
+    "segment": ("augment", "mirror", "second_look", "follow", "second_opinion"),
     "trace": ("size", "fixed_timestep"),
 }
 """Which settings a card may bring, by its entry."""
@@ -32,7 +32,9 @@ class ModelCard:
 
     quality: measured figures and their command; "iou" holds one by data set. noise: standard
     deviation of the noise that DiffDIS' one step starts from; 1 in the paper, 0 starts from its
-    mean. segment: which switches of `DiffDISSettings` suit the model. trace: values of
+    mean. first_answer: the network whose saliency map the step starts from in place of noise, and
+    whose features the U-Net sees; empty: none. segment: which switches of `DiffDISSettings` suit
+    the model. trace: values of
     `TraceSettings` that suit it better than the paper's, by name. edge_training: what its edge
     generator, if it has one, was trained on, in a few words for the page and the command line;
     empty: not stated. lora_of: registered name or Hub id of the DiffDIS model to which the folder's
@@ -46,6 +48,7 @@ class ModelCard:
     quality: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     noise: Annotated[float, Field(ge=0, le=10)] = 1.0
+    first_answer: Literal["", "u2netp"] = ""
     segment: dict[str, bool] = field(default_factory=dict)
     trace: dict[str, int] = field(default_factory=dict)
     edge_training: Line = ""

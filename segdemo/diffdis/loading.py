@@ -36,6 +36,7 @@ from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.photo_features import PhotoFeatures
+from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 
 OFFICIAL_CONFIG = {
     "sample_size": 96,
@@ -71,7 +72,8 @@ def load_diffdis(
     """Build the pipeline of a located checkpoint; raises CheckpointError."""
     pipeline = assemble(files, load_network(files)).to(device, dtype)
     if device.type == "cpu":
-        for network in filter(None, (pipeline.autoencoder, pipeline.photo_features)):
+        beside = (pipeline.autoencoder, pipeline.photo_features, pipeline.saliency)
+        for network in filter(None, beside):
             network.to(memory_format=torch.channels_last)  # a third faster there
     return pipeline
 
@@ -80,12 +82,15 @@ def assemble(files: DiffDISFiles, unet: DiffDISUNet) -> DiffDISPipeline:
     """Put a checkpoint's other parts around a network; raises CheckpointError."""
     return DiffDISPipeline(
         unet=unet,
-        autoencoder=_load_autoencoder(files),
+        autoencoder=_load_autoencoder(_own_or_base(files, "vae") / "vae"),
         scheduler=_load_scheduler(files.folder),
         null_text=_load_null_text(files, unet.config.cross_attention_dim),
         native_size=files.card.native_size,
         noise=files.card.noise,
-        photo_features=_load_photo_features(files.folder, unet),
+        photo_features=None
+        if files.card.first_answer
+        else _load_photo_features(files.folder, unet),
+        saliency=_load_saliency(files, unet) if files.card.first_answer else None,
     )
 
 
@@ -156,9 +161,7 @@ def locate_autoencoder(name: str) -> Path:
 
 def load_autoencoder(name: str) -> AutoencoderKL | CompactAutoencoder:
     """Load the autoencoder of a name in float32, of either kind; raises CheckpointError."""
-    folder = locate_autoencoder(name)
-    compact = read_json(folder / "config.json").get("_class_name") == CompactAutoencoder.__name__
-    return load_frozen(CompactAutoencoder if compact else AutoencoderKL, folder, torch.float32)
+    return _load_autoencoder(locate_autoencoder(name))
 
 
 def _check_weights(
@@ -189,8 +192,19 @@ def _check_weights(
             )
 
 
-def _load_autoencoder(files: DiffDISFiles) -> AutoencoderKL:
-    return load_frozen(AutoencoderKL, _own_or_base(files, "vae") / "vae", torch.float32)
+def _load_autoencoder(folder: Path) -> AutoencoderKL | CompactAutoencoder:
+    compact = read_json(folder / "config.json").get("_class_name") == CompactAutoencoder.__name__
+    autoencoder: AutoencoderKL | CompactAutoencoder = load_frozen(
+        CompactAutoencoder if compact else AutoencoderKL, folder, torch.float32
+    )
+    return autoencoder
+
+
+def _load_saliency(files: DiffDISFiles, unet: DiffDISUNet) -> U2NetP:
+    """Load the network whose answer the step starts from."""
+    saliency: U2NetP = load_frozen(U2NetP, U2NETP_WEIGHTS, torch.float32)
+    _check_widths(saliency.condition_widths, unet, files.folder / CARD)
+    return saliency
 
 
 def _load_photo_features(folder: Path, unet: DiffDISUNet) -> PhotoFeatures | None:
@@ -198,12 +212,17 @@ def _load_photo_features(folder: Path, unet: DiffDISUNet) -> PhotoFeatures | Non
     if not unet.config.photo_widths:
         return None
     features = load_frozen(PhotoFeatures, folder / PHOTO_FEATURES, torch.float32)
-    if features.condition_widths != tuple(unet.config.photo_widths):
-        raise CheckpointError(
-            f"{folder / PHOTO_FEATURES} gives {features.condition_widths} channels, the U-Net "
-            f"needs {tuple(unet.config.photo_widths)}: check that both belong together."
-        )
+    _check_widths(features.condition_widths, unet, folder / PHOTO_FEATURES)
     return features
+
+
+def _check_widths(widths: tuple[int, ...], unet: DiffDISUNet, source: Path) -> None:
+    """Raise CheckpointError where a network's features have not the channels the U-Net sees."""
+    if widths != tuple(unet.config.photo_widths):
+        raise CheckpointError(
+            f"{source} gives {widths} channels, the U-Net needs "
+            f"{tuple(unet.config.photo_widths)}: check that both belong together."
+        )
 
 
 def _load_scheduler(folder: Path) -> DDPMScheduler:

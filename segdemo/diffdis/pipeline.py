@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler
+from diffusers import AutoencoderKL, DDPMScheduler, ModelMixin
 from torch.nn import functional as F
 
-from segdemo.datatypes import InputError, Progress, RGBImage, SegmentationResult
+from segdemo.compact_autoencoder import CompactAutoencoder
+from segdemo.datatypes import FloatMap, InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.denoising import LAST_TIMESTEP, find_denoising
+from segdemo.diffdis.looks import look_again, refine_window
 from segdemo.diffdis.noise import pyramid_noise, shared_noise
 from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
 from segdemo.diffdis.unet import DiffDISUNet, task_labels
@@ -32,6 +35,7 @@ from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
 from segdemo.subject import load_subject_network, predict_saliency
+from segdemo.u2netp import U2NetP
 
 SALIENCY_WEIGHT = np.float32(2 / 3)
 """U2NetP's share in the mean that `second_opinion` takes; chosen on validation photos."""
@@ -60,7 +64,11 @@ class Augmentation:
         return maps.flip(-1) if self.flip else maps
 
 
-PLAIN = (Augmentation(flip=False, scale=1.0),)
+ENSEMBLE_NOISE = 0.3
+"""Standard deviation of what an ensemble's members add to an answer that they start from."""
+
+PLAIN: tuple[Augmentation, ...] = (Augmentation(flip=False, scale=1.0),)
+MIRRORED = (*PLAIN, Augmentation(flip=True, scale=1.0))
 AUGMENTED = tuple(
     Augmentation(flip, scale) for flip in (False, True) for scale in (0.75, 1.0, 1.25)
 )
@@ -73,19 +81,21 @@ class DiffDISPipeline:
     def __init__(
         self,
         unet: DiffDISUNet,
-        autoencoder: AutoencoderKL,
+        autoencoder: AutoencoderKL | CompactAutoencoder,
         scheduler: DDPMScheduler,
         null_text: torch.Tensor,
         native_size: int,
         photo_features: PhotoFeatures | None = None,
         noise: float = 1.0,
+        saliency: U2NetP | None = None,
     ) -> None:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
         noise: standard deviation of what `__call__` starts from. At 0 that is the mean of all
         noise, and the seed means nothing; a small network gives another mask for
         each sample. The members of an ensemble always start from drawn noise.
-        photo_features: for a network that was made to see them, no other.
+        photo_features: for a network that was made to see them, no other. saliency: for a network
+        whose one step starts from this one's answer, and that sees its features.
         """
         self.unet = unet.eval()
         self.autoencoder = autoencoder.eval()
@@ -94,6 +104,7 @@ class DiffDISPipeline:
         self.native_size = native_size
         self.noise = noise
         self.photo_features = photo_features.eval() if photo_features is not None else None
+        self.saliency = saliency.eval() if saliency is not None else None
 
     @property
     def device(self) -> torch.device:
@@ -112,12 +123,13 @@ class DiffDISPipeline:
         precision; the one step to the clean latent is float32 always.
         """
         # asking for the type it already has makes diffusers print a warning about nothing
-        networks = [
+        networks: list[tuple[ModelMixin, torch.dtype]] = [
             (self.unet, dtype),
             (self.autoencoder, torch.float32 if dtype == torch.float16 else dtype),
         ]
-        if self.photo_features is not None:
-            networks.append((self.photo_features, dtype))
+        networks += [
+            (net, dtype) for net in (self.photo_features, self.saliency) if net is not None
+        ]
         for network, wanted in networks:
             network.to(*((device,) if network.dtype == wanted else (device, wanted)))
         self.null_text = self.null_text.to(device)
@@ -145,6 +157,23 @@ class DiffDISPipeline:
             return levels
         maps = self.photo_features.conditions(images.to(self.photo_features.dtype))
         return levels + tuple(values.to(images.dtype) for values in maps)
+
+    def look(
+        self, images: torch.Tensor, answer: torch.Tensor | None = None
+    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
+        """Return all that the network sees beside the images' latents, and where its step starts.
+
+        answer: masks (B, 1, H, W) in [0, 1] to start from, in place of the first answer of
+        `saliency`; of no effect without it. The start is the answer's latents (B, C, H/8, W/8), to
+        which noise is added; None for networks that start from noise alone.
+        """
+        levels = self.condition_pyramid(images)
+        if self.saliency is None:
+            return levels, None
+        output = self.saliency(images.to(self.saliency.dtype))
+        maps = tuple(values.to(images.dtype) for values in self.saliency.conditions(output))
+        answer = output.logits.float().sigmoid() if answer is None else answer
+        return levels + maps, self.encode((answer * 2 - 1).expand(-1, 3, -1, -1))
 
     def denoise(
         self,
@@ -207,16 +236,17 @@ class DiffDISPipeline:
         images: torch.Tensor,
         noise: torch.Tensor,
         ancestral: torch.Generator | None = None,
+        answer: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Run one pass on an image (1, 3, H, W), with as many steps as the network is made for.
 
         noise: (2, 4, H/8, W/8), mask's and edge's; of (1, ..) one serves both. ancestral: see
-        `denoise_steps`.
+        `denoise_steps`. answer: see `look`.
         Returns mask and edge, (2, H, W) in [0, 1], not stretched. A network that was trained
         without the edge task gets the band along its mask's outline as edge.
         """
-        latents, pyramid = self.encode(images), self.condition_pyramid(images)
-        noisy = noise.expand(self.tasks, -1, -1, -1)
+        latents, (pyramid, start) = self.encode(images), self.look(images, answer)
+        noisy = (noise if start is None else start + noise).expand(self.tasks, -1, -1, -1)
         timesteps = find_denoising(self.unet.config.denoising).test
         clean = self.denoise_steps(latents, pyramid, noisy, timesteps, ancestral)
         maps = self.decode(clean)
@@ -229,16 +259,18 @@ class DiffDISPipeline:
         noises: Sequence[torch.Tensor],
         after_pass: Callable[[], None] = lambda: None,
         ancestral: torch.Generator | None = None,
+        answer: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, tuple[float, float]]:
         """Average passes over augmented copies of an image (1, 3, S, S), each stretched by itself.
 
-        noises: see `predict`, one for each copy. Returns the mean maps (2, S, S) and the range of
-        the masks before stretching.
+        noises: see `predict`, one for each copy. answer: see `look`. Returns the mean maps
+        (2, S, S) and the range of the masks before stretching.
         """
         side = images.shape[-1]
         maps, lows, highs = [], [], []
         for augmentation, noise in zip(augmentations, noises, strict=True):
-            raw = self.predict(augmentation.apply(images), noise, ancestral)  # (2, s, s)
+            varied = None if answer is None else augmentation.apply(answer)
+            raw = self.predict(augmentation.apply(images), noise, ancestral, varied)  # (2, s, s)
             lows.append(float(raw[0].min()))
             highs.append(float(raw[0].max()))
             maps.append(augmentation.undo(stretch(raw)[None], side)[0])  # (2, S, S)
@@ -258,38 +290,20 @@ class DiffDISPipeline:
         Raises InputError where the network's answer is not a number.
         """
         settings = settings or DiffDISSettings()
-        side = settings.size or self.native_size
-        square = square_tensor(image, side).to(self.device)  # (1, 3, S, S)
-        augmentations = AUGMENTED if settings.augment else PLAIN
-        generator = torch.Generator().manual_seed(settings.seed)
-        ancestral = generator if settings.sampler == "ddpm" else None
-        scale = self.noise if settings.ensemble == 1 else 1.0  # members differ by their noise
-        done, total = 0, settings.ensemble * len(augmentations)
+        looks = 1 + settings.second_look
 
-        def after_pass() -> None:
-            nonlocal done
-            done += 1
+        def look(part: RGBImage, index: int, answer: FloatMap | None) -> SegmentationResult:
+            def passes_done(done: int, total: int) -> None:
+                if progress:
+                    progress(index * total + done, looks * total)
+
+            return self._look(part, settings, passes_done, answer)
+
+        result = look(image, 0, None)
+        if settings.second_look:
+            result = look_again(image, result, lambda part, answer: look(part, 1, None))
             if progress:
-                progress(done, total)
-
-        if progress:
-            progress(0, total)
-        members, ranges = [], []
-        for _ in range(settings.ensemble):
-            noises = [
-                scale * self._draw_noise(augmentation.size(side) // 8, settings.noise, generator)
-                for augmentation in augmentations
-            ]
-            maps, mask_range = self.predict_averaged(
-                square, augmentations, noises, after_pass, ancestral
-            )
-            members.append(maps)
-            ranges.append(mask_range)
-        mean_range = (
-            sum(low for low, _ in ranges) / len(ranges),
-            sum(high for _, high in ranges) / len(ranges),
-        )
-        result = _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
+                progress(1, 1)
         if settings.follow:
             result = replace(result, mask=follow_outlines(result.mask, image))
         if settings.second_opinion:
@@ -298,13 +312,79 @@ class DiffDISPipeline:
             result = replace(result, mask=mask)
         return result
 
+    @torch.inference_mode()
+    def refine_window(
+        self,
+        image: RGBImage,
+        mask: FloatMap,
+        box: npt.NDArray[np.floating],
+        settings: DiffDISSettings | None = None,
+    ) -> FloatMap:
+        """Look again at a box of an image at the full working size; see `looks.refine_window`."""
+        settings = settings or DiffDISSettings()
+
+        def look(part: RGBImage, answer: FloatMap) -> SegmentationResult:
+            result = self._look(part, settings, lambda done, total: None, answer)
+            if settings.follow:
+                result = replace(result, mask=follow_outlines(result.mask, part))
+            return result
+
+        return refine_window(image, mask, box, look)
+
+    def _look(
+        self,
+        image: RGBImage,
+        settings: DiffDISSettings,
+        progress: Progress,
+        answer: FloatMap | None = None,
+    ) -> SegmentationResult:
+        """Look once at an image (H, W, 3). answer: what the step starts from, see `look`."""
+        side = settings.size or self.native_size
+        square = square_tensor(image, side).to(self.device)  # (1, 3, S, S)
+        start = None
+        if answer is not None:
+            start = torch.from_numpy(resize_map(answer, (side, side)))[None, None].to(self.device)
+        augmentations = MIRRORED if settings.mirror else PLAIN
+        if settings.augment:
+            augmentations = AUGMENTED
+        generator = torch.Generator().manual_seed(settings.seed)
+        ancestral = generator if settings.sampler == "ddpm" else None
+        scale = self.noise
+        if settings.ensemble > 1:  # members differ by their noise
+            scale = ENSEMBLE_NOISE if self.saliency else 1.0
+        done, total = 0, settings.ensemble * len(augmentations)
+
+        def after_pass() -> None:
+            nonlocal done
+            done += 1
+            progress(done, total)
+
+        progress(0, total)
+        members, ranges = [], []
+        for _ in range(settings.ensemble):
+            noises = [
+                scale * self._draw_noise(augmentation.size(side) // 8, settings.noise, generator)
+                for augmentation in augmentations
+            ]
+            maps, mask_range = self.predict_averaged(
+                square, augmentations, noises, after_pass, ancestral, start
+            )
+            members.append(maps)
+            ranges.append(mask_range)
+        mean_range = (
+            sum(low for low, _ in ranges) / len(ranges),
+            sum(high for _, high in ranges) / len(ranges),
+        )
+        return _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
+
     def _draw_noise(self, side: int, kind: str, generator: torch.Generator) -> torch.Tensor:
-        """Draw what a pass starts from, (tasks, 4, side, side)."""
+        """Draw what a pass starts from, (tasks, C, side, side)."""
+        channels = self.unet.config.out_channels
         if kind == "gaussian":
-            noise = shared_noise(self.tasks, (1, 4, side, side), generator)
+            noise = shared_noise(self.tasks, (1, channels, side, side), generator)
         else:
             seed = int(torch.randint(2**62, (), generator=generator))
-            noise = pyramid_noise((self.tasks, 4, side, side), np.random.default_rng(seed))
+            noise = pyramid_noise((self.tasks, channels, side, side), np.random.default_rng(seed))
         return noise.to(self.device)
 
 

@@ -71,6 +71,17 @@ class DiffDISSettings:
         choices=("ddim", "ddpm"),
     )
 
+    mirror: bool = setting(
+        False,
+        "Average with a pass over the mirrored image; part of test-time augmentation.",
+        label="Mirrored pass",
+    )
+    second_look: bool = setting(
+        False,
+        "Look again at the part around the subject, at the full working size, and average both.",
+        label="Second look",
+    )
+
     def __post_init__(self) -> None:
         """Check the ranges; raises InputError."""
         if self.size % SIDE_MULTIPLE or not 0 <= self.size <= LARGEST_SIDE:

@@ -53,6 +53,9 @@ def build_options(assistant: AnnotationAssistant) -> Options:
             follow = build_field(defaults, "follow", label="Follow outlines")
             opinion = build_field(defaults, "second_opinion")
         with gr.Row():
+            mirror = build_field(defaults, "mirror")
+            second_look = build_field(defaults, "second_look")
+        with gr.Row():
             noise = build_field(defaults, "noise")
             sampler = build_field(defaults, "sampler")
         soft = gr.Checkbox(
@@ -77,5 +80,7 @@ def build_options(assistant: AnnotationAssistant) -> Options:
         "second_opinion": opinion,
         "noise": noise,
         "sampler": sampler,
+        "mirror": mirror,
+        "second_look": second_look,
     }
     return Options(Form(defaults, named), soft, threshold)

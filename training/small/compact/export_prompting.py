@@ -8,21 +8,19 @@ that `python -m evaluation.prompting` wrote, go into the card.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from segdemo.checkpoints.card import ModelCard, write_card
 from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.registry import DEFAULT_PROMPTER, registered_source
-from segdemo.datatypes import InputError
 from segdemo.prompting.network import PromptedU2Net
 from segdemo.settings import setting
 from training.program import run_program
+from training.small.compact.runs import best_validation, measured
 
 LICENCE = "weights Apache-2.0 (U2NetP's authors), trained further here"
 
@@ -42,6 +40,8 @@ class ExportSettings:
 def export(settings: ExportSettings) -> None:
     """Write weights and card; raises InputError."""
     run, folder = Path(settings.run), Path(settings.output_dir)
+    results = Path(settings.results)
+    quality = measured(results, "evaluation.prompting") if settings.results else {}
     trained = load_frozen(PromptedU2Net, run / "network", torch.float16)
     config = trained.config  # it names the folder of the run too
     network = PromptedU2Net(config.channels, config.inner_channels, config.head_channels).half()
@@ -53,34 +53,13 @@ def export(settings: ExportSettings) -> None:
         licence=LICENCE,
         native_size=settings.side,
         base=None,
-        quality=_figures(settings.results),
-        training={"program": "training.small.compact.prompting", "validation": _validation(run)},
+        quality=quality,
+        training={
+            "program": "training.small.compact.prompting",
+            "validation": best_validation(run, "iou"),
+        },
     )
     write_card(card, folder)
-
-
-def _figures(results: str) -> dict[str, Any]:
-    """Return what was measured, by the command that measured it; empty without results."""
-    if not results:
-        return {}
-    file = Path(results) / "results.json"
-    try:
-        content = json.loads(file.read_bytes())
-        return {"figures": content["figures"], "command": content["command"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} holds no results: run evaluation.prompting first.") from error
-
-
-def _validation(run: Path) -> str:
-    """Return the best row of the run's validation as text, empty where there is none."""
-    try:
-        names, *rows = (run / "validation.csv").read_text().split()
-    except (OSError, ValueError):
-        return ""
-    column = names.split(",").index("iou")
-    best = max(rows, key=lambda row: float(row.split(",")[column]))
-    pairs = zip(names.split(","), best.split(","), strict=True)
-    return ", ".join(f"{name} {float(value):.4g}" for name, value in pairs)
 
 
 def main(argv: list[str] | None = None) -> int:

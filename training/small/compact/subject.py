@@ -3,8 +3,9 @@
     python -m training.small.compact.subject --data_dir material --autoencoder runs/autoencoder/vae
 
 The one step starts from the latents of the first answer, in place of noise. `--stages scenes`
-composes and encodes scenes, `--stages train` learns from as many as there are; both go on where
-they were stopped. `unet/` in the folder has the averaged weights with the best validation.
+composes scenes and needs no autoencoder, `--stages latents` encodes them, `--stages train` learns
+from as many as there are; all go on where they were stopped. `unet/` in the folder has the averaged
+weights with the best validation.
 """
 
 from __future__ import annotations
@@ -30,12 +31,17 @@ from training.loop.settings import PRECISIONS, LoopSettings, same_as
 from training.loop.trainer import Losses, Task, train_loop
 from training.program import run_program
 from training.small.compact.material import find_material
-from training.small.compact.precision import loop_settings
+from training.small.compact.precision import fastest_precision, loop_settings
 from training.small.compact.scene_material import SceneMaterial
-from training.small.compact.subject_store import SubjectBatch, SubjectStore, encode_scenes
+from training.small.compact.subject_store import (
+    SubjectBatch,
+    SubjectStore,
+    compose_scenes,
+    encode_scenes,
+)
 from training.small.networks import build_null_text, build_prior, build_scheduler
 
-STAGES = ("scenes", "train")
+STAGES = ("scenes", "latents", "train")
 BOUNDARY_WEIGHT = 4.0  # of pixels near a mask's border, beside 1 for all
 BOUNDARY = 9  # pixels across
 
@@ -55,7 +61,8 @@ class SubjectSettings(LoopSettings):
         },
     )
     stages: list[str] = field(
-        default_factory=lambda: list(STAGES), metadata={"help": "scenes, train or both."}
+        default_factory=lambda: list(STAGES),
+        metadata={"help": f"Any of {', '.join(STAGES)}.", "may_change": True},
     )
     device: str = setting("auto", "auto, cpu, cuda or mps.", may_change=True)
     scene_count: int = setting(4096, "Scenes to compose and encode.", minimum=1)
@@ -126,16 +133,15 @@ def build_pipeline(
     return DiffDISPipeline(*parts, native_size=settings.image_size).to(device)
 
 
-def compose(settings: SubjectSettings, pipeline: DiffDISPipeline, saliency: U2NetP) -> None:
-    """Write `validation/` and `scenes/`."""
+def compose(settings: SubjectSettings, saliency: U2NetP) -> None:
+    """Write the scenes of `validation/` and `scenes/`."""
     folder = Path(settings.output_dir)
     for name, kept, count in (
         ("validation", True, settings.validation_count),
         ("scenes", False, settings.scene_count),
     ):
         material = SceneMaterial(find_material(Path(settings.data_dir), validation=kept))
-        target, size, seed = folder / name, settings.image_size, settings.seed
-        encode_scenes(material, pipeline, saliency, target, count, size, seed)
+        compose_scenes(material, saliency, folder / name, count, settings.image_size, settings.seed)
 
 
 def learn(settings: SubjectSettings, pipeline: DiffDISPipeline, device: torch.device) -> None:
@@ -176,14 +182,21 @@ def train(settings: SubjectSettings) -> None:
     unknown = set(settings.stages) - set(STAGES)
     if unknown:
         raise InputError(f"No stage {sorted(unknown)[0]!r}: choose from {', '.join(STAGES)}.")
-    if not settings.autoencoder:
-        raise InputError("--autoencoder is missing: give the folder of a compact autoencoder.")
     device = pick_device(settings.device)
     torch.manual_seed(settings.first_seed)
     saliency = U2NetP.from_pretrained(U2NETP_WEIGHTS, torch_dtype=torch.float32).eval()
-    pipeline = build_pipeline(settings, saliency, device)
+    fast = torch.autocast("cpu", torch.bfloat16, enabled=fastest_precision(device) == "bf16")
     if "scenes" in settings.stages:
-        compose(settings, pipeline, saliency)
+        with fast:
+            compose(settings, saliency.to(memory_format=torch.channels_last))
+    if settings.stages == ["scenes"]:
+        return
+    if not settings.autoencoder:
+        raise InputError("--autoencoder is missing: give the folder of a compact autoencoder.")
+    pipeline = build_pipeline(settings, saliency, device)
+    if "latents" in settings.stages:
+        for name in ("validation", "scenes"):
+            encode_scenes(pipeline, Path(settings.output_dir) / name)
     if "train" in settings.stages:
         learn(settings, pipeline, device)
 

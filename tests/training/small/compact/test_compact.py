@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from segdemo.assistant import AnnotationAssistant
 from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffdis.loading import load_unet
 from segdemo.prompting.network import PromptedU2Net
-from training.small.compact import autoencoder, prompting, subject
+from training.small.compact import autoencoder, export_subject, prompting, subject
 from training.small.compact.crops import CropSource
 from training.small.compact.material import find_material
 from training.small.compact.prompt_data import PromptBatch, corrected
@@ -108,7 +109,7 @@ def test_the_subject_network_learns_from_a_store_that_grows(data_dir: Path, tmp_
     CompactAutoencoder(4, 16, **shape).save_pretrained(tmp_path / "vae")
     arguments = f"--data_dir {data_dir} --output_dir {tmp_path} --autoencoder {tmp_path / 'vae'} "
     arguments += "--device cpu --image_size 64 --validation_count 2 --batch_size 2 --save_steps 1 "
-    assert subject.main((arguments + "--stages scenes --scene_count 3").split()) == 0
+    assert subject.main((arguments + "--stages scenes latents --scene_count 3").split()) == 0
     assert subject.main((arguments + "--stages train --max_steps 1").split()) == 0
     again = arguments + f"--stages train --max_steps 2 --start_from {tmp_path / 'unet'}"
     assert subject.main(again.split()) == 0
@@ -118,3 +119,12 @@ def test_the_subject_network_learns_from_a_store_that_grows(data_dir: Path, tmp_
     assert batch.start.shape == (2, 16, 8, 8)
     assert batch.pyramid[-1].shape == (2, 64, 1, 1)
     assert load_unet(tmp_path / "unet").config.out_channels == 16
+
+    options = f"--run {tmp_path} --autoencoder {tmp_path / 'vae'} --output_dir {tmp_path / 'out'}"
+    assert export_subject.main([*options.split(), "--native_size", "64"]) == 0
+    configs = [file.read_text() for file in (tmp_path / "out").rglob("config.json")]
+    assert not any(str(tmp_path) in text for text in configs)
+    assistant = AnnotationAssistant(str(tmp_path / "out"), device="cpu")
+    assert "iou" in str(assistant._files.card.training["validation"])
+    found = assistant.segment(np.zeros((40, 60, 3), np.uint8))
+    assert found.mask.shape == (40, 60)
