@@ -136,6 +136,7 @@ def quiet_libraries() -> None:
 
     Their notes on optional packages, number formats and shards are about their own insides.
     """
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # says what it saved in shards
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()

@@ -1,5 +1,6 @@
 """Settings become options of a command line: every program's, whatever their metadata holds."""
 
+import logging
 from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
@@ -120,6 +121,7 @@ def test_libraries_say_nothing_of_their_own(
 ) -> None:
     def load(settings: Settings) -> None:
         UNet2DConditionModel.from_pretrained(ASSETS / "small" / "prior")  # four shards, half floats
+        logging.getLogger("huggingface_hub.serialization").warning("saved in 4 shards")
         for library in (diffusers, transformers):
             library.utils.logging.get_logger(f"{library.__name__}.x").warning("torchvision")
             list(library.utils.logging.tqdm(range(2)))

@@ -26,7 +26,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "validation_count": 12,
         "minutes": 2.5,
         "batch_size": 4,
-        "learning_rate": 5e-5,
+        "learning_rate": 2e-5,
+        "warmup_steps": 5,
     },
 }
 """Defaults by name; options of the command line win over them."""
@@ -98,6 +99,7 @@ class SmallSettings(Settings):
         "learning_rate",
         help="Peak learning rate of prior and DiffDIS; the autoencoder's is 8e-4.",
     )
+    warmup_steps: int = same_as(LoopSettings, "warmup_steps")
     precision: str = same_as(LoopSettings, "precision")
     device: str = setting("auto", "auto, cpu, cuda or mps.")
     workers: int = setting(2, "Processes that compose scenes.", minimum=1)
@@ -134,6 +136,7 @@ class SmallSettings(Settings):
             minutes=self.minutes * TIME_WEIGHTS[stage] / total,
             max_steps=self.max_steps,
             learning_rate=8e-4 if stage == "autoencoder" else self.learning_rate,
+            warmup_steps=self.warmup_steps,
             precision=self.precision,
             seed=self.seed,
         )
