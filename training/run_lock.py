@@ -15,16 +15,16 @@ LOCK = ".lock"
 
 
 @contextmanager
-def one_run(folder: Path) -> Iterator[None]:
+def one_run(folder: Path, part: str = "") -> Iterator[None]:
     """Keep other runs out of a folder, which is created; raises InputError where one is in it.
 
     The system gives the lock back when the process ends, however it ends. Of several processes of
-    one run the first has it.
+    one run the first has it. part: of a run whose parts may be under way side by side.
     """
     if int(os.environ.get("RANK", "0")):  # as torch's launchers number the processes
         yield
         return
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / f"{LOCK}{part and '-'}{part}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -25,7 +25,7 @@ def test_a_second_run_is_refused_until_the_first_is_killed(
         with pytest.raises(InputError, match="Another run is writing to"), one_run(folder):
             pass
         monkeypatch.setenv("RANK", "1")  # another process of the same run
-        with one_run(folder):
+        with one_run(folder), one_run(folder, "part"):
             monkeypatch.delenv("RANK")
         first.send_signal(signal.SIGKILL)
     with one_run(folder):
