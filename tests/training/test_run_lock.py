@@ -24,8 +24,10 @@ def test_a_second_run_is_refused_until_the_first_is_killed(
         assert first.stdout is not None and first.stdout.readline() == "in\n"
         with pytest.raises(InputError, match="Another run is writing to"), one_run(folder):
             pass
+        with one_run(folder, "part"):  # has a lock of its own
+            pass
         monkeypatch.setenv("RANK", "1")  # another process of the same run
-        with one_run(folder), one_run(folder, "part"):
+        with one_run(folder):
             monkeypatch.delenv("RANK")
         first.send_signal(signal.SIGKILL)
     with one_run(folder):
