@@ -15,6 +15,6 @@ def test_the_notebook_runs_and_rip_tells_the_hens_apart() -> None:
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": root}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     printed = "".join(output.text for output in outputs if output.output_type == "stream")
-    assert "1 mask became 2" in printed and "PeakKL chooses" in printed
+    assert "3 masks became 4" in printed and "PeakKL chooses" in printed
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) >= 5
