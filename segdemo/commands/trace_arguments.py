@@ -38,8 +38,9 @@ def add_trace_flags(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
         default=DEFAULT_BACKBONE,
         metavar="NAME|FOLDER|HUB",
         help="model whose attention is read: small, small-imagenet (embedded), or the folder or "
-        "Hub id of a Stable Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5, or of a vision transformer "
-        "(DINO, DINOv2, CLIP, SigLIP), which has one step and no PeakKL (default: %(default)s)",
+        "Hub id of a Stable Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5, PixArt-alpha or FLUX.1, or of "
+        "a vision transformer (DINO, DINOv2, CLIP, SigLIP) or LLaVA, which have one step and no "
+        "PeakKL (default: %(default)s)",
     )
     add_device(parser)
     add_settings(
