@@ -19,6 +19,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.card import ModelCard, write_card
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.checkpoints.files import CheckpointError
+from segdemo.checkpoints.locate import PARTS
 from segdemo.checkpoints.registry import WEIGHTS, Weights
 from segdemo.datatypes import InputError
 from segdemo.diffdis.loading import load_unet
@@ -426,6 +427,8 @@ def test_a_lora_that_does_not_fit_is_one_sentence(tiny: Path, tmp_path: Path) ->
     add_lora(unet, 2)
     save_lora(unet, tmp_path / "lora")
     file = tmp_path / "lora" / "adapter_model.safetensors"
+    written = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "lora").iterdir()}
+    assert written <= set(PARTS["diffdis"].patterns())  # which come from the Hub
     weights = load_file(file)
     name = min(weights)
     save_file({**weights, name: torch.zeros(2, 3)}, file)
