@@ -41,6 +41,16 @@ def add_lora(unet: DiffDISUNet, rank: int) -> None:
     )
 
 
+def keep_statistics(unet: DiffDISUNet) -> None:
+    """Let batch norms use the statistics that they have, and keep them: a LoRA does not hold them.
+
+    To be called after each `train()`, which undoes it.
+    """
+    for module in unet.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+
+
 def save_lora(unet: DiffDISUNet, folder: Path) -> None:
     """Write the LoRA of `add_lora` in PEFT's form, `adapter_model.safetensors` and its config."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 
 from segdemo.checkpoints.card import ModelCard
 from segdemo.datatypes import InputError
-from segdemo.diffdis.lora import add_lora
+from segdemo.diffdis.lora import add_lora, keep_statistics
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffusion import pick_device
 from training.data_problems import report_problems
@@ -85,7 +85,7 @@ def train(settings: DiffDISTraining) -> RunFiles:
     task = Task(
         model=pipeline.unet,
         make=_maker(settings, data.training, pipeline, accelerator),
-        losses=DiffDISLosses(pipeline, settings.precision),
+        losses=DiffDISLosses(pipeline, settings.precision, settings.rank > 0),
         validate=Validation(
             pipeline,
             data.validation,
@@ -155,14 +155,20 @@ def hold_out_share(
 
 @dataclass(frozen=True)
 class DiffDISLosses:
-    """The losses of a batch, which is encoded first where it holds images."""
+    """The losses of a batch, which is encoded first where it holds images.
+
+    lora: a LoRA alone is trained.
+    """
 
     pipeline: DiffDISPipeline
     precision: str
+    lora: bool = False
 
     def __call__(self, batch: PairBatch | EncodedBatch, index: BatchIndex) -> Losses:
         """Return the losses of mask and edge."""
         device = self.pipeline.device
+        if self.lora:
+            keep_statistics(self.pipeline.unet)
         if isinstance(batch, PairBatch):
             # Stable Diffusion's autoencoder overflows in half precision
             enabled = self.precision == "bf16"
