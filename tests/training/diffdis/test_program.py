@@ -418,7 +418,8 @@ def test_a_lora_is_trained_alone_and_opens_alone_or_merged(
     load_trained_state(model, weights)
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     expected = base.pipeline(image, DiffDISSettings(size=64)).mask
-    found = AnnotationAssistant(str(export), device="cpu").segment(image, DiffDISSettings(size=64))
+    assistant = AnnotationAssistant(str(export), device="cpu", precision="fp32")
+    found = assistant.segment(image, DiffDISSettings(size=64))
     np.testing.assert_allclose(found.mask, expected, atol=2e-5)  # of merging in float32
 
 
