@@ -25,6 +25,7 @@ from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
     EdgeSource,
+    FloatMap,
     InputError,
     InstanceMasks,
     Progress,
@@ -137,6 +138,18 @@ class AnnotationAssistant:
     ) -> SegmentationResult:
         """Find the subject of a picture; see `DiffDISPipeline.__call__`."""
         return self._loaded_diffdis()(image, settings or self.segment_defaults, progress)
+
+    @model_call
+    def refine_window(
+        self,
+        image: RGBImage,
+        mask: FloatMap,
+        box: npt.NDArray[np.floating],
+        settings: DiffDISSettings | None = None,
+    ) -> FloatMap:
+        """Look again at a box of an image; see `DiffDISPipeline.refine_window`."""
+        pipeline = self._loaded_diffdis()
+        return pipeline.refine_window(image, mask, box, settings or self.segment_defaults)
 
     @property
     def edge_source(self) -> EdgeSource:

@@ -36,14 +36,14 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
         with gr.Tabs() as tabs:
             with gr.Tab("Cut out"):
                 cutout = build_cutout_tab(assistant)
-                build_batch_panel(assistant, cutout.options)
+                batch = build_batch_panel(assistant, cutout.options)
             with gr.Tab("Inspect"):
                 inspect = build_inspect_tab(assistant)
             with gr.Tab("Refine", id=REFINE):
                 refine = build_refine_tab(assistant, store)
             with gr.Tab("Help"):
                 gr.Markdown(help_text(assistant.seed_matters))
-        wire_handover(Handover(store, refine, tabs), cutout, inspect)
+        wire_handover(Handover(store, refine, tabs), cutout, inspect, batch)
         demo.load(None, js=HELP_READERS)
     # No bound: it would count runs that wait for models, and then refuse an editor's events
     demo.max_threads = THREADS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.datatypes import InputError
+from segdemo.cutouts import Finish
+from segdemo.datatypes import FloatMap, InputError
+from segdemo.ui.cutout.finishing import Finishing
 from segdemo.ui.cutout.options import Options
 from segdemo.ui.cutout.result_panel import ResultPanel
 from segdemo.ui.cutout.results import (
@@ -22,11 +25,15 @@ from segdemo.ui.cutout.results import (
     write_all_downloads,
     write_download,
 )
+from segdemo.ui.cutout.window_view import WindowEvent
+from segdemo.ui.cutout.windows import keep_refined, refined_mask, undo_window
 from segdemo.ui.errors import Stopped, user_errors
 from segdemo.ui.events import StopSignal, Updates
-from segdemo.ui.waiting import follow
+from segdemo.ui.waiting import Place, follow
 
 SEGMENTING = "Segmenting ..."
+LOOKING = "Looking closer ..."
+LOOK_STOPPED = "Stopped. The cut-out is as it was."
 STOPPED = "Stopped. Press Segment to start again."
 
 Values = Mapping[Any, Any]
@@ -41,24 +48,31 @@ class CutoutHandlers:
         assistant: AnnotationAssistant,
         photo: gr.Image,
         options: Options,
+        finishing: Finishing,
         panel: ResultPanel,
         kept: gr.State,
+        window: gr.State,
         stop: gr.State,
     ) -> None:
         """Work on the tab's components."""
         self._assistant = assistant
         self._photo, self._options, self._panel = photo, options, panel
-        self._kept, self._stop = kept, stop
+        self._finishing = finishing
+        self._kept, self._window, self._stop = kept, window, stop
 
     @property
     def run_inputs(self) -> set[Any]:
         """What `run` takes."""
-        return {self._photo, *self._options.all, self._kept, self._stop}
+        return {self._photo, *self._inputs, self._kept, self._stop}
 
     @property
     def result_inputs(self) -> set[Any]:
-        """What `redraw` and the downloads take."""
-        return {self._kept, self._options.soft, self._options.threshold}
+        """What `redraw` and the downloads take, with `preprocess=False`."""
+        return {self._kept, *self._finishing.all}
+
+    @property
+    def _inputs(self) -> set[Any]:
+        return {*self._options.all, *self._finishing.all}
 
     def run(
         self,
@@ -73,7 +87,7 @@ class CutoutHandlers:
         stop, status = values[self._stop], self._panel.status
         with user_errors():
             settings = self._options.settings.read(values)
-            threshold = self._options.read_threshold(values)
+            finish = self._finishing.read(values)
 
             def work(signal: StopSignal) -> Generator[Segmented, None, None]:
                 watched = signal.watched(progress)
@@ -86,7 +100,11 @@ class CutoutHandlers:
                     else:
                         yield {status: news.words or SEGMENTING} if news else gr.skip()
                 kept = keep(segmented)
-                shown = self._panel.show(kept, segmented.result, threshold) | {self._kept: kept}
+                shown = self._panel.show(kept, segmented.result, finish) | {
+                    self._kept: kept,
+                    self._window: None,
+                    self._panel.undo: gr.update(interactive=False),
+                }
                 if stop.pressed:
                     discard(kept)
                     raise Stopped
@@ -96,32 +114,88 @@ class CutoutHandlers:
             discard(values[self._kept])
             yield shown
 
+    @property
+    def look_inputs(self) -> set[Any]:
+        """What `look_closer` takes."""
+        return {*self._inputs, self._kept, self._window, self._stop}
+
+    def mark(self, event: WindowEvent) -> list[float] | None:
+        """Keep the window that was drawn."""
+        return event.box
+
+    def look_closer(self, values: Values) -> Iterator[Updates]:
+        """Let the model look at the window again and blend its answer in; Stop changes nothing."""
+        kept, stop, status = values[self._kept], values[self._stop], self._panel.status
+        with user_errors():
+            settings = self._options.settings.read(values)
+            finish = self._finishing.read(values)
+            kept = self._given(values)
+            started = time.perf_counter()
+
+            def work(signal: StopSignal) -> Generator[FloatMap, None, None]:
+                mask = refined_mask(self._assistant, kept, values[self._window], settings)
+                signal.check()
+                yield mask
+
+            try:
+                for news in follow(work, stop):
+                    if isinstance(news, Place) or news is None:
+                        yield {status: news.words or LOOKING} if news else gr.skip()
+                        continue
+                    if stop.pressed:  # also by another photo, which removed this result
+                        raise Stopped
+                    kept = keep_refined(kept, news)
+            except Stopped:
+                yield {status: LOOK_STOPPED}
+                return
+            seconds = time.perf_counter() - started
+            yield self._looked(kept, finish) | {
+                status: f"Looked at the window again in {seconds:.1f} s. {_windows_so_far(kept)}"
+            }
+
+    def undo_look(self, values: Values) -> Updates:
+        """Take the last window back."""
+        with user_errors():
+            kept = undo_window(self._given(values))
+            return self._looked(kept, self._finishing.read(values)) | {
+                self._panel.status: f"Took the last window back. {_windows_so_far(kept)}",
+            }
+
+    def _looked(self, kept: KeptResult, finish: Finish) -> Updates:
+        undo = gr.update(interactive=kept.windows > 0)
+        shown = self._panel.show_mask(kept, finish)
+        return shown | {self._kept: kept, self._panel.undo: undo}
+
     def redraw(self, values: Values) -> Updates:
-        """Show the kept result with another threshold: no model, no file."""
+        """Show the kept result finished another way: no model, no file of the result."""
         kept: KeptResult | None = values[self._kept]
         if kept is None:
             return {self._panel.status: gr.skip()}
         with user_errors():
-            return self._panel.show_mask(kept, self._options.read_threshold(values))
+            return self._panel.show_mask(kept, self._finishing.read(values))
 
     def forget(self, values: Values) -> Updates:
         """Remove the result of a photo that was replaced, and stop a run that works on it."""
         values[self._stop].press()
         discard(values[self._kept])
-        return self._panel.clear() | {self._kept: None}
+        return self._panel.clear() | {self._kept: None, self._window: None}
 
     def download(self, kind: Kind, values: Values) -> Path:
         """Make the file that a button stands for."""
         with user_errors():
-            return write_download(self._given(values), kind, self._options.read_threshold(values))
+            return write_download(self._given(values), kind, self._finishing.read(values))
 
     def download_all(self, values: Values) -> Path:
         """Make a zip of all files."""
         with user_errors():
-            return write_all_downloads(self._given(values), self._options.read_threshold(values))
+            return write_all_downloads(self._given(values), self._finishing.read(values))
 
     def _given(self, values: Values) -> KeptResult:
         kept: KeptResult | None = values[self._kept]
         if kept is None:
-            raise InputError("There is nothing to download yet: press Segment first.")
+            raise InputError("There is no result yet: press Segment first.")
         return kept
+
+
+def _windows_so_far(kept: KeptResult) -> str:
+    return "1 window so far." if kept.windows == 1 else f"{kept.windows} windows so far."

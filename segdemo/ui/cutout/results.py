@@ -19,10 +19,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.cutouts import WHITE, Finish, over_background
 from segdemo.datatypes import FloatMap, InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.files import write_png
-from segdemo.images import cut_out, load_rgb, to_grey
+from segdemo.images import load_rgb, to_grey
 from segdemo.ui.kept_files import download_folder, file_stem, new_folder, pack
 from segdemo.ui.uploads import Upload, upload_name
 
@@ -30,6 +31,8 @@ PREVIEW_SIDE = 1280  # pixels; downloads are full size
 PREVIEW_QUALITY = 90
 CHECKER_SIDE = 16  # pixels
 CHECKERS = 246, 214  # grey values
+
+MAPS, MASK = "maps.npz", "mask.npy"  # the mask apart: a window changes it alone
 
 Kind = Literal["mask", "edge", "cutout"]
 KINDS: tuple[Kind, ...] = ("mask", "edge", "cutout")
@@ -56,7 +59,7 @@ class KeptResult:
     """A result while it is shown.
 
     folder: holds the full maps. photo: the upload. image, mask: previews of one size, (h, w, 3) in
-    0 to 255 and (h, w) in [0, 1].
+    0 to 255 and (h, w) in [0, 1]. windows: how many were looked at again.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class KeptResult:
     found_something: bool
     image: RGBImage
     mask: FloatMap
+    windows: int = 0
 
 
 def segment_upload(
@@ -102,12 +106,12 @@ def keep(segmented: Segmented) -> KeptResult:
     result, folder = segmented.result, new_folder()
     nothing = np.empty(0, np.float32)
     np.savez(
-        folder / "maps.npz",
-        mask=result.mask,
+        folder / MAPS,
         edge=result.edge,
         mask_range=np.array(result.mask_range),
         uncertainty=nothing if result.uncertainty is None else result.uncertainty,
     )
+    write_mask(folder, result.mask)
     return KeptResult(
         folder,
         segmented.path,
@@ -121,14 +125,22 @@ def keep(segmented: Segmented) -> KeptResult:
 
 def result_of(kept: KeptResult) -> SegmentationResult:
     """Read a result back; raises InputError when it or its image is gone after a long pause."""
-    if not (kept.folder / "maps.npz").exists() or not kept.photo.exists():
+    if not (kept.folder / MAPS).exists() or not kept.photo.exists():
         raise InputError("This result was deleted after a long pause: press Segment again.")
-    with np.load(kept.folder / "maps.npz") as maps:
+    with np.load(kept.folder / MAPS) as maps:
         low, high = maps["mask_range"].tolist()
         uncertainty = maps["uncertainty"]
         return SegmentationResult(
-            maps["mask"], maps["edge"], (low, high), uncertainty if uncertainty.size else None
+            np.load(kept.folder / MASK),
+            maps["edge"],
+            (low, high),
+            uncertainty if uncertainty.size else None,
         )
+
+
+def write_mask(folder: Path, mask: FloatMap) -> None:
+    """Write the mask of a kept result; those before it are replaced."""
+    np.save(folder / MASK, mask)
 
 
 def discard(kept: KeptResult | None) -> None:
@@ -140,16 +152,16 @@ def discard(kept: KeptResult | None) -> None:
 # Downloads ----------------------------------------------------------------------------------------
 
 
-def write_download(kept: KeptResult, kind: Kind, threshold: float | None) -> Path:
-    """Write one PNG of the image's size; threshold: None for a soft mask. Raises InputError."""
+def write_download(kept: KeptResult, kind: Kind, finish: Finish) -> Path:
+    """Write one file: mask and edge are PNGs of the image's size. Raises InputError."""
     segmented = _restored(kept)
-    return _write(segmented, kind, threshold, download_folder())
+    return _write(segmented, kind, finish, download_folder())
 
 
-def write_all_downloads(kept: KeptResult, threshold: float | None) -> Path:
+def write_all_downloads(kept: KeptResult, finish: Finish) -> Path:
     """Write all files of a result as one zip, the uncertainty among them where there is one."""
     segmented, folder = _restored(kept), download_folder()
-    files = write_files(segmented, threshold, folder)
+    files = write_files(segmented, finish, folder)
     uncertainty = segmented.result.uncertainty
     if uncertainty is not None:
         files.append(folder / f"{segmented.stem}_uncertainty.png")
@@ -160,21 +172,17 @@ def write_all_downloads(kept: KeptResult, threshold: float | None) -> Path:
     return archive
 
 
-def write_files(segmented: Segmented, threshold: float | None, folder: Path) -> list[Path]:
-    """Write mask, edge and cut-out as PNGs of the image's size; returns them in this order."""
-    return [_write(segmented, kind, threshold, folder) for kind in KINDS]
+def write_files(segmented: Segmented, finish: Finish, folder: Path) -> list[Path]:
+    """Write mask and edge as PNGs of the image's size, and the cut-out; returns them in order."""
+    return [_write(segmented, kind, finish, folder) for kind in KINDS]
 
 
-def _write(segmented: Segmented, kind: Kind, threshold: float | None, folder: Path) -> Path:
-    result = segmented.result
-    mask = result.mask if threshold is None else result.binary(threshold).astype(np.float32)
-    pixels = {
-        "mask": lambda: to_grey(mask),
-        "edge": lambda: to_grey(result.edge),
-        "cutout": lambda: cut_out(segmented.image, mask),
-    }[kind]()
-    path = folder / f"{segmented.stem}_{kind}.png"
-    write_png(pixels, path)
+def _write(segmented: Segmented, kind: Kind, finish: Finish, folder: Path) -> Path:
+    result, name = segmented.result, f"{segmented.stem}_{kind}"
+    if kind == "cutout":
+        return finish.write(segmented.image, result.mask, folder, name)
+    path = folder / f"{name}.png"
+    write_png(to_grey(finish.levels.apply(result.mask) if kind == "mask" else result.edge), path)
     return path
 
 
@@ -197,18 +205,15 @@ def preview(pixels: npt.NDArray[np.uint8], name: str) -> dict[str, Any]:
     return {"path": name, "orig_name": name, "url": f"data:image/jpeg;base64,{encoded}"}
 
 
-def mask_preview(kept: KeptResult, threshold: float | None) -> FloatMap:
-    """Return the mask (h, w) that is shown: soft, or cut at a threshold."""
-    return kept.mask if threshold is None else (kept.mask > threshold).astype(np.float32)
-
-
-def cutout_preview(kept: KeptResult, threshold: float | None) -> npt.NDArray[np.uint8]:
-    """Return the subject over a checkerboard, (h, w, 3)."""
-    alpha = mask_preview(kept, threshold)[..., None]  # (h, w, 1)
+def cutout_preview(kept: KeptResult, finish: Finish) -> npt.NDArray[np.uint8]:
+    """Return the subject over its background, else over a checkerboard, (h, w, 3); not trimmed."""
     rows, columns = (np.arange(side) // CHECKER_SIDE for side in kept.mask.shape)
     light = (rows[:, None] + columns) % 2 == 0  # (h, w)
-    ground = np.where(light, *CHECKERS).astype(np.float32)[..., None]  # (h, w, 1)
-    return np.rint(ground + alpha * (kept.image - ground)).astype(np.uint8)
+    checkers = np.where(light, *CHECKERS).astype(np.uint8)  # (h, w)
+    ground = finish.background
+    if ground is None:
+        ground = WHITE if finish.file_format == "jpeg" else np.dstack([checkers] * 3)
+    return over_background(kept.image, finish.levels.apply(kept.mask), ground)
 
 
 def reduced(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ import io
 import os
 import zipfile
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import gradio as gr
@@ -15,20 +16,24 @@ import pytest
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.cutouts import Finish, Levels
 from segdemo.datatypes import InputError
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import to_grey
-from segdemo.ui.cutout.result_panel import build_result_panel
+from segdemo.ui.cutout.result_panel import build_result_panel, build_status
 from segdemo.ui.cutout.results import (
     PREVIEW_SIDE,
     Segmented,
     cutout_preview,
     discard,
     keep,
+    reduced,
+    result_of,
     segment_upload,
     write_all_downloads,
     write_download,
 )
+from segdemo.ui.cutout.windows import keep_refined, refined_mask, undo_window
 from segdemo.ui.kept_files import file_stem, new_folder
 from segdemo.ui.uploads import Upload, upload_name
 
@@ -71,33 +76,55 @@ def segmented(
 def test_downloads_have_the_images_size_and_the_threshold(
     segmented: Segmented, threshold: float | None
 ) -> None:
-    kept = keep(segmented)
-    mask = Image.open(write_download(kept, "mask", threshold))
+    kept, finish = keep(segmented), Finish(Levels.cutting_at(threshold))
+    mask = Image.open(write_download(kept, "mask", finish))
     result = segmented.result
     wanted = to_grey(result.mask) if threshold is None else result.binary(threshold) * 255
     np.testing.assert_array_equal(np.asarray(mask), wanted)
-    archive = write_all_downloads(kept, threshold)
+    archive = write_all_downloads(kept, finish)
     assert archive.name == "night_segdemo.zip"
     assert sorted(zipfile.ZipFile(archive).namelist()) == [
         f"night_{kind}.png" for kind in ("cutout", "edge", "mask", "uncertainty")
     ]
     discard(kept)
     with pytest.raises(InputError, match="press Segment again"):
-        write_download(kept, "mask", threshold)
+        write_download(kept, "mask", finish)
 
 
 def test_a_threshold_move_reads_and_writes_no_file(segmented: Segmented) -> None:
     kept = keep(segmented)
     discard(kept)
     with gr.Blocks():
-        panel = build_result_panel()
-    soft, hard = panel.show_mask(kept, None), panel.show_mask(kept, 0.5)
-    assert list(soft) == [panel.compare, panel.mask, panel.cutout]
+        panel = build_result_panel(build_status())
+    soft, hard = (panel.show_mask(kept, Finish(Levels.cutting_at(limit))) for limit in (None, 0.5))
+    assert list(soft) == panel.changing
     assert soft[panel.compare][0] == hard[panel.compare][0]  # the photo
     shown = np.asarray(decoded(hard[panel.mask]))
     assert shown.shape == (800, PREVIEW_SIDE)
     sure = np.abs(kept.mask - 0.5) > 0.1
     np.testing.assert_array_equal(shown[sure] > 127, kept.mask[sure] > 0.5)
+
+
+def test_windows_are_taken_back_one_by_one(
+    segmented: Segmented, assistant: AnnotationAssistant
+) -> None:
+    kept = keep(segmented)
+    masks = [result_of(kept).mask]
+    for window in ([0.1, 0.1, 0.5, 0.5], [0.3, 0.2, 0.9, 0.7]):
+        refined = refined_mask(assistant, kept, window, DiffDISSettings())
+        kept = keep_refined(kept, refined)
+        masks.append(refined)
+        np.testing.assert_array_equal(result_of(kept).mask, refined)
+    assert all((one != other).any() for one, other in pairwise(masks))
+    np.testing.assert_array_equal(kept.mask, reduced(masks[2]))
+    for before in reversed(masks[:2]):
+        kept = undo_window(kept)
+        np.testing.assert_array_equal(result_of(kept).mask, before)
+    with pytest.raises(InputError, match="no window to take back"):
+        undo_window(kept)
+    with pytest.raises(InputError, match="Draw a window first"):
+        refined_mask(assistant, kept, None, DiffDISSettings())
+    discard(kept)
 
 
 def test_what_is_kept_in_memory_does_not_grow_with_the_image(segmented: Segmented) -> None:
@@ -109,9 +136,9 @@ def test_what_is_kept_in_memory_does_not_grow_with_the_image(segmented: Segmente
 
 def test_a_cutout_preview_lies_over_a_checkerboard(segmented: Segmented) -> None:
     kept = replace(keep(segmented), mask=np.zeros((800, PREVIEW_SIDE), np.float32))
-    assert set(np.unique(cutout_preview(kept, None))) == {214, 246}
+    assert set(np.unique(cutout_preview(kept, Finish()))) == {214, 246}
     full = replace(kept, mask=np.ones_like(kept.mask))
-    np.testing.assert_array_equal(cutout_preview(full, None), kept.image)
+    np.testing.assert_array_equal(cutout_preview(full, Finish()), kept.image)
     discard(kept)
 
 
