@@ -48,6 +48,8 @@ CSS = """
 .gallery-item .container.gallery img {
   width: 100% !important; max-width: none !important; height: 100%; object-fit: cover;
 }
+@media (min-width: 1600px) { .gradio-container { max-width: 1560px !important; } }
+@media (min-width: 1000px) { #trace-curves { position: sticky; top: 8px; align-self: flex-start; } }
 #run-status { min-height: 1.6rem; }
 #run-status p { margin: 0; font-variant-numeric: tabular-nums; }
 button:not(.label-wrap) { min-height: 32px; min-width: 32px; }
