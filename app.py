@@ -24,7 +24,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segdemo.checkpoints.registry import DEFAULT_MODEL, DEFAULT_PROMPTER
+from segdemo.checkpoints.registry import (
+    DEFAULT_BACKBONE,
+    DEFAULT_MODEL,
+    DEFAULT_PROMPTER,
+    registered_names,
+)
 from segdemo.terminal import print_any_text
 
 if TYPE_CHECKING:
@@ -44,12 +49,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--model",
         default=environment.get("SEGDEMO_MODEL", DEFAULT_MODEL),
-        help="small, small-imagenet, official, a folder, a .safetensors file or a Hub id "
+        help=f"{', '.join(registered_names('diffdis'))}, a folder, a .safetensors file or a Hub id "
         "(default: %(default)s)",
     )
     parser.add_argument(
         "--backbone",
-        default=environment.get("SEGDEMO_BACKBONE", DEFAULT_MODEL),
+        default=environment.get("SEGDEMO_BACKBONE", DEFAULT_BACKBONE),
         help="whose attention Inspect shows: small, small-imagenet, a folder or a Hub id "
         "(default: %(default)s)",
     )
@@ -122,7 +127,7 @@ def build_assistant(
     model: str,
     device: str,
     precision: str,
-    backbone: str = DEFAULT_MODEL,
+    backbone: str = DEFAULT_BACKBONE,
     features: str = "",
     prompter: str = DEFAULT_PROMPTER,
 ) -> AnnotationAssistant:

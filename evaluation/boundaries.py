@@ -47,7 +47,7 @@ from evaluation.metrics.boundary import (
 from evaluation.report.panels import WorstPanels, boundaries_panel
 from evaluation.report.plots import precision_recall_figure
 from evaluation.report.tables import Report
-from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_BACKBONE
 from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.diffegg.settings import PAPER_TIMESTEPS
 from segdemo.edge_files import gradient_edges, read_edge_map
@@ -205,7 +205,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default="own",
         help="keep the ridges of maps before they are thinned, or not (default: %(default)s)",
     )
-    parser.add_argument("--backbone", default=DEFAULT_MODEL, help="name, folder or Hub id")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="name, folder or Hub id")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--size", type=int, default=0, help="working size, 0 = the model's own")
     parser.add_argument("--layers", default="", help="regular expression on layer names")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from segdemo.commands.edges import add_edges
 from segdemo.commands.progress import STOPPED
+from segdemo.commands.project import add_project
 from segdemo.commands.prompt import add_prompt
 from segdemo.commands.propose import add_propose
 from segdemo.commands.refine import add_refine
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_propose(commands)
     add_prompt(commands)
     add_refine(commands)
+    add_project(commands)
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -16,6 +16,7 @@ import torch
 from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
 from segdemo.checkpoints.registry import (
+    DEFAULT_BACKBONE,
     DEFAULT_MODEL,
     DEFAULT_PROMPTER,
     embedded_names,
@@ -64,7 +65,7 @@ class AnnotationAssistant:
         model: str = DEFAULT_MODEL,
         device: str = "auto",
         precision: str = "fp32",
-        backbone: str = DEFAULT_MODEL,
+        backbone: str = DEFAULT_BACKBONE,
         features: str = "",
         gpu: Borrow | None = None,
         prompter: str = DEFAULT_PROMPTER,

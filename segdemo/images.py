@@ -87,6 +87,32 @@ def image_size(source: str | Path | BinaryIO, name: str | None = None) -> tuple[
     return _read(source, name, _measure)
 
 
+def thumbnail(source: Path, side: int) -> Image.Image:
+    """Return an image upright and small, `side` pixels at most; a JPEG is decoded at that scale.
+
+    Raises InputError as `load_rgb` does.
+    """
+
+    def shrink(stream: BinaryIO, name: str) -> Image.Image:
+        with _open(stream, name) as image:
+            try:
+                image.draft("RGB", (2 * side, 2 * side))
+                image.load()
+                small = _upright(image)
+                if small.mode in ("RGB", "RGBA", "L", "P", "LA", "CMYK"):  # whose pixels are 8 bit
+                    small = small.convert("RGBA" if small.has_transparency_data else "RGB")
+                    small.thumbnail((side, side))
+                small = Image.fromarray(_to_rgb(small, image.format, name, logger.debug))
+                small.thumbnail((side, side))
+                return small
+            except (InputError, MemoryError):
+                raise
+            except Exception as error:  # see `_decode`
+                raise _damaged(name) from error
+
+    return _read(source, None, shrink)
+
+
 def resize_map(values: FloatMap, size: tuple[int, int]) -> FloatMap:
     """Resize a map (h, w) in [0, 1] to `size` = (height, width) by Pillow's bilinear filter.
 

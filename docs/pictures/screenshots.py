@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import FloatRect, Page, expect, sync_playwright
 
-from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_BACKBONE, DEFAULT_MODEL
 from tests.browser.conftest import CHROMIUM_FLAGS
 from tests.browser.serving import Server
 
@@ -78,8 +78,7 @@ def main() -> int:
         parser.error("no Chromium on the PATH (Debian: apt-get install chromium)")
     expect.set_options(timeout=PATIENCE)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        model = Path(DEFAULT_MODEL)
-        server = Server(model, model, Path(folder))
+        server = Server(Path(DEFAULT_MODEL), Path(DEFAULT_BACKBONE), Path(folder))
         server.start(PATIENCE / 1000)
         try:
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 from segdemo.annotations.arrays import add_arrays, write_npz
+from segdemo.annotations.class_file import CLASS_FILE
 from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.coco import read_coco, read_results, read_sam
 from segdemo.annotations.coco_writer import write_coco, write_coco_polygons
@@ -43,7 +44,7 @@ MaskFormat = Literal[
 """coco, coco-polygons and panoptic are one JSON (panoptic with a folder of its name beside it),
 the others a folder with a file for each image, cutouts one for each instance."""
 
-_LISTS = (*NAME_FILES, LABEL_MAP)
+_LISTS = (*NAME_FILES, LABEL_MAP, CLASS_FILE)
 _TOLD = 3  # reasons in one message
 
 __all__ = [

@@ -13,7 +13,9 @@ from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path
 from segdemo.annotations.instance_runs import InstanceRuns
+from segdemo.annotations.label_png import read_facts, with_facts
 from segdemo.annotations.omissions import Omissions
+from segdemo.annotations.palette import palette
 from segdemo.annotations.soft_masks import SOFT_THRESHOLD, coverage, harden
 from segdemo.annotations.stored_ids import opened, pages, read_label_image, stored_ids
 from segdemo.datatypes import MAX_INSTANCES, Front, InputError, Labels
@@ -57,8 +59,15 @@ def add_label_image(
     if classes is not None:
         add_labels(read_label_image(path, file), key, collector, file, classes)
         return
+    facts = read_facts(path, file)
     found = read_instance_ids(path, file, collector)
-    if len(found) == 1:
+    if len(found) == 1 and facts is not None:
+        (ids,) = found
+        numbers = np.unique(ids[ids > 0])
+        collector.make_room(key, (ids.shape[0], ids.shape[1]), len(numbers), file)
+        runs = InstanceRuns.from_label_map(ids)
+        collector.add(key, with_facts(runs, numbers, facts[1], collector.category), file)
+    elif len(found) == 1:
         add_labels(found[0], key, collector, file, None)
     else:
         maps = {f"page {i}": InstanceRuns.from_label_map(ids) for i, ids in enumerate(found, 1)}
@@ -122,20 +131,8 @@ def write_indexed(
         omissions.add_crowds(found)
         if len(found) <= _PALETTE_IDS:
             image = Image.fromarray(flat.labels.astype(np.uint8), "P")
-            image.putpalette(_palette())
+            image.putpalette(palette())
         else:
             image = Image.fromarray(flat.labels.astype(np.uint16))
         with atomic_write(output_path(folder, name, ".png")) as stream:
             image.save(stream, "PNG", compress_level=PNG_COMPRESSION)
-
-
-def colour(number: int) -> list[int]:
-    """Return VOC's colour: the bits of a number, dealt to red, green and blue in turn."""
-    found = [0, 0, 0]
-    for bit in range(24):
-        found[bit % 3] |= (number >> bit & 1) << (7 - bit // 3)
-    return found
-
-
-def _palette() -> bytes:
-    return bytes(value for number in range(256) for value in colour(number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -66,11 +67,15 @@ def read_labelme(content: Any, name: str, collector: MaskCollector, file: str) -
 
 
 def write_labelme(
-    masks_by_name: Mapping[str, InstanceRuns], folder: Path, omissions: Omissions
+    masks_by_name: Mapping[str, InstanceRuns],
+    folder: Path,
+    omissions: Omissions,
+    images: Mapping[str, Path] | None = None,
 ) -> None:
     """Write one JSON per image: a polygon for each region, its holes cut open.
 
-    Regions of one instance share a group.
+    Regions of one instance share a group. images: where the images lie, by name, so that LabelMe
+    finds them from the JSON; None: beside the JSON.
     """
     categories = Categories.of(masks_by_name)
     for name, found in masks_by_name.items():
@@ -93,16 +98,20 @@ def write_labelme(
                 for polygon in polygons
             ]
         height, width = found.size
+        file = output_path(folder, name, ".json")
+        image = PurePosixPath(name).name
+        if images is not None:
+            image = Path(os.path.relpath(images[name], file.parent)).as_posix()
         content: dict[str, Any] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": shapes,
-            "imagePath": PurePosixPath(name).name,
+            "imagePath": image,
             "imageData": None,
             "imageHeight": height,
             "imageWidth": width,
         }
-        write_json(content, output_path(folder, name, ".json"))
+        write_json(content, file)
 
 
 @dataclass

@@ -16,8 +16,8 @@ from segdemo.annotations.coco_writer import INFO, LICENSES, image_record, is_cro
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.file_names import output_path, path_inside
 from segdemo.annotations.instance_runs import InstanceRuns
-from segdemo.annotations.label_images import colour
 from segdemo.annotations.omissions import Omissions
+from segdemo.annotations.palette import colour
 from segdemo.annotations.stored_ids import read_label_image
 from segdemo.datatypes import Front, InputError
 from segdemo.files import write_json, write_png

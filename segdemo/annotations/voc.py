@@ -12,8 +12,9 @@ import numpy.typing as npt
 from segdemo.annotations.classes import class_names
 from segdemo.annotations.collector import MaskCollector
 from segdemo.annotations.instance_runs import InstanceRuns
-from segdemo.annotations.label_images import colour, read_instance_ids
+from segdemo.annotations.label_images import read_instance_ids
 from segdemo.annotations.label_map_file import LABEL_MAP, Colour, read_label_map
+from segdemo.annotations.palette import colour
 from segdemo.annotations.stored_ids import VOC_BORDER, opened
 from segdemo.datatypes import InputError, Labels
 

@@ -86,7 +86,7 @@ def read_names(place: Path, folder: Path, collector: MaskCollector) -> dict[int,
             if not (place / name).is_file():
                 continue
             with collector.notes.guarding(name):
-                return _names_in(place / name)
+                return read_names_in(place / name)
         if place in (folder, place.parent):
             return {}
         place = place.parent
@@ -170,7 +170,8 @@ def _is_pose(numbers: npt.NDArray[np.float64]) -> bool:
     )
 
 
-def _names_in(path: Path) -> dict[int, str]:
+def read_names_in(path: Path) -> dict[int, str]:
+    """Read the names of one of `NAME_FILES` by number from 0; raises InputError."""
     text = _text(path, path.name)
     if path.suffix not in (".yaml", ".yml"):
         lines = [line.strip() for line in text.splitlines()]

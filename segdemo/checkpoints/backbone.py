@@ -1,6 +1,6 @@
 """Where the parts of a model lie whose attention DiffEGG reads.
 
-A backbone is a Stable Diffusion model as diffusers saves it (`PIPELINES`), one of our checkpoints,
+A backbone is a text-to-image model as diffusers saves it (`PIPELINES`), one of our checkpoints,
 whose `prior/` is the denoiser, or a vision transformer as transformers saves it (`ENCODERS`).
 What `training.diffegg` adds to it, a LoRA in `adapter/` and an `edge_generator/`, lies beside its
 parts, or in a folder of its own whose card names the model as its `base`.
@@ -32,21 +32,39 @@ from segdemo.checkpoints.registry import registered_source
 
 @dataclass(frozen=True)
 class PipelineParts:
-    """Which folders of a diffusers model count here, beside `vae/` and `scheduler/`."""
+    """Which folders of a diffusers model count here, beside `vae/` and `scheduler/`.
+
+    network: the denoiser's. kind: its class in diffusers. text_encoders: that have to be there.
+    optional_encoder: one that is used where its folder is there. sample_size: latents along a side
+    of what the network was trained on, where its config does not say so.
+    """
 
     network: str
+    kind: str
     text_encoders: tuple[str, ...]
+    optional_encoder: str = ""
+    sample_size: int | None = None
 
 
 DEFAULT_ENCODER_SIDE, LARGEST_ENCODER_SIDE = 224, 2048  # pixels
 SIDE_STEP = 64  # working sizes are multiples of it
 
 OWN_FAMILY = "segdemo"
+OWN_PARTS = PipelineParts("prior", "UNet2DConditionModel", ())
+_TWO_ENCODERS = ("text_encoder", "text_encoder_2")
 PIPELINES = {
-    "StableDiffusionPipeline": PipelineParts("unet", ("text_encoder",)),
-    "StableDiffusionXLPipeline": PipelineParts("unet", ("text_encoder", "text_encoder_2")),
+    "StableDiffusionPipeline": PipelineParts("unet", "UNet2DConditionModel", ("text_encoder",)),
+    "StableDiffusionXLPipeline": PipelineParts("unet", "UNet2DConditionModel", _TWO_ENCODERS),
     # its third encoder, T5, is larger than the network itself, and trained to be left out
-    "StableDiffusion3Pipeline": PipelineParts("transformer", ("text_encoder", "text_encoder_2")),
+    "StableDiffusion3Pipeline": PipelineParts(
+        "transformer", "SD3Transformer2DModel", _TWO_ENCODERS, "text_encoder_3"
+    ),
+    "PixArtAlphaPipeline": PipelineParts(
+        "transformer", "PixArtTransformer2DModel", ("text_encoder",)
+    ),
+    "FluxPipeline": PipelineParts(
+        "transformer", "FluxTransformer2DModel", _TWO_ENCODERS, sample_size=128
+    ),
 }
 """The text-to-image models that are understood, by the class that `model_index.json` names."""
 
@@ -59,15 +77,9 @@ ENCODERS = {
     "clip_vision_model": "CLIPVisionModel",
     "siglip": "SiglipVisionModel",
     "siglip_vision_model": "SiglipVisionModel",
+    "llava": "LlavaForConditionalGeneration",
 }
-"""The vision transformers that are understood: transformers' class by `model_type`."""
-
-NETWORK_CLASSES = {
-    "prior": "UNet2DConditionModel",
-    "unet": "UNet2DConditionModel",
-    "transformer": "SD3Transformer2DModel",
-}
-"""The denoisers' classes in diffusers, by folder."""
+"""The vision transformers, and what asks them, that are understood: class by `model_type`."""
 
 _LDM = "model.diffusion_model."  # what single files call the denoiser
 SINGLE_FILES = (
@@ -158,7 +170,7 @@ def _in_file(file: Path, name: str) -> BackboneFiles:
     patterns = [f"{folder}/*.{text}" for folder in folders for text in ("json", "txt")]
     try:
         folder = download(repository, ["model_index.json", *patterns])
-        size = _native_size(folder / parts.network, folder / "vae")
+        size = _native_size(folder, parts)
     except CheckpointError as error:
         raise CheckpointError(
             f"{file} is a single file, whose settings are those of {repository}: connect to the "
@@ -221,7 +233,7 @@ def _base_of(folder: Path, name: str) -> BackboneFiles:
 def _whole_model(folder: Path, name: str) -> BackboneFiles:
     index = folder / "model_index.json"
     if (folder / "prior").is_dir():
-        family, parts = OWN_FAMILY, PipelineParts("prior", ())
+        family, parts = OWN_FAMILY, OWN_PARTS
     elif index.exists():
         family = str(read_json(index).get("_class_name"))
         if family not in PIPELINES:
@@ -247,7 +259,7 @@ def _whole_model(folder: Path, name: str) -> BackboneFiles:
         card = read_card(folder, name)
         trace: dict[str, Any] = dict(card.trace)
         return BackboneFiles(name, folder, family, network, card.native_size, card.licence, trace)
-    size = _native_size(network, folder / "vae")
+    size = _native_size(folder, parts)
     return BackboneFiles(name, folder, family, network, size, _stated_licence(folder))
 
 
@@ -272,9 +284,10 @@ def _encoder(folder: Path, name: str) -> BackboneFiles:
     return BackboneFiles(name, folder, ENCODER_FAMILY, folder, size, _stated_licence(folder))
 
 
-def _native_size(network: Path, autoencoder: Path) -> int:
+def _native_size(folder: Path, parts: PipelineParts) -> int:
     """Return the side in pixels that a network's latents stand for."""
-    side = read_config(network, NETWORK_CLASSES[network.name]).get("sample_size")
+    network, autoencoder = folder / parts.network, folder / "vae"
+    side = read_config(network, parts.kind).get("sample_size", parts.sample_size)
     widths = read_config(autoencoder, "AutoencoderKL").get("block_out_channels")
     if not isinstance(side, int) or not isinstance(widths, list):
         raise CheckpointError(

@@ -156,6 +156,81 @@ class TransformerConfig(NetworkConfig):
         return self
 
 
+class FluxConfig(NetworkConfig):
+    """`FluxTransformer2DModel` of diffusers."""
+
+    patch_size: Literal[1] = 1  # latents are put together in fours before
+    in_channels: Annotated[int, Field(ge=4, le=1024, multiple_of=4)] = 64
+    out_channels: None = None
+    num_layers: Blocks = 19
+    num_single_layers: Annotated[int, Field(ge=1, le=128)] = 38
+    attention_head_dim: Heads = 128
+    num_attention_heads: Heads = 24
+    joint_attention_dim: Width = 4096
+    pooled_projection_dim: Width = 768
+    guidance_embeds: bool = False
+    axes_dims_rope: Annotated[list[Heads], Field(min_length=3, max_length=3)] = Field(
+        default=[16, 56, 56]
+    )
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        width = self.attention_head_dim * self.num_attention_heads
+        blocks = self.num_layers + self.num_single_layers
+        if blocks * BLOCK_WEIGHTS * width**2 > MAX_WEIGHTS:
+            raise ValueError(BUILDABLE)
+        if sum(self.axes_dims_rope) != self.attention_head_dim:
+            raise ValueError("axes_dims_rope should add up to attention_head_dim")
+        return self
+
+
+class PixArtConfig(NetworkConfig):
+    """`PixArtTransformer2DModel` of diffusers."""
+
+    sample_size: Annotated[int, Field(ge=1, le=512)] = 128
+    patch_size: Annotated[int, Field(ge=1, le=16)] = 2
+    in_channels: Annotated[int, Field(ge=1, le=256)] = 4
+    out_channels: Annotated[int, Field(ge=1, le=512)] | None = 8
+    num_layers: Blocks = 28
+    attention_head_dim: Heads = 72
+    num_attention_heads: Heads = 16
+    cross_attention_dim: Width = 1152
+    caption_channels: Width
+    num_embeds_ada_norm: Literal[1000] = 1000
+    interpolation_scale: Scale | None = None
+    use_additional_conditions: bool | None = None
+    norm_eps: Epsilon = 1e-6
+    dropout: Fraction = 0.0
+    activation_fn: Word = "gelu-approximate"
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        width = self.attention_head_dim * self.num_attention_heads
+        if self.num_layers * BLOCK_WEIGHTS * width**2 > MAX_WEIGHTS:
+            raise ValueError(BUILDABLE)
+        if self.cross_attention_dim != width:
+            raise ValueError("cross_attention_dim should be the width of all heads")
+        told = self.use_additional_conditions
+        if (self.sample_size == 128 if told is None else told) and width % 3:
+            raise ValueError("the width of all heads should be a multiple of 3")
+        return self
+
+
+class T5Config(NetworkConfig):
+    """T5's encoder of transformers."""
+
+    d_model: Width = 512
+    d_kv: Heads = 64
+    d_ff: Annotated[int, Field(ge=1, le=65_536)] = 2048
+    num_layers: Blocks = 6
+    num_heads: Heads = 8
+    vocab_size: Annotated[int, Field(ge=1, le=1_000_000)] = 32_128
+    relative_attention_num_buckets: Annotated[int, Field(ge=1, le=1024)] = 32
+    dropout_rate: Fraction = 0.1
+    layer_norm_epsilon: Epsilon = 1e-6
+    feed_forward_proj: Literal["relu", "gated-gelu"] = "relu"
+
+
 class TextEncoderConfig(NetworkConfig):
     """CLIP's text encoder of transformers."""
 
@@ -187,6 +262,32 @@ class VisionTransformerConfig(NetworkConfig):
     layer_norm_eps: Epsilon = 1e-12
 
 
+class LanguageConfig(NetworkConfig):
+    """The part of `LlavaConfig` that says its language model; defaults as Llama's."""
+
+    hidden_size: Width = 4096
+    intermediate_size: Annotated[int, Field(ge=1, le=65_536)] = 11_008
+    num_hidden_layers: Annotated[int, Field(ge=1, le=128)] = 32
+    num_attention_heads: Heads = 32
+    num_key_value_heads: Heads | None = None
+    vocab_size: Annotated[int, Field(ge=1, le=1_000_000)] = 32_000
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        block = 4 * self.hidden_size**2 + 3 * self.hidden_size * self.intermediate_size
+        if self.num_hidden_layers * block > MAX_WEIGHTS:
+            raise ValueError(BUILDABLE)
+        return self
+
+
+class LlavaConfig(NetworkConfig):
+    """`LlavaForConditionalGeneration` of transformers."""
+
+    vision_config: VisionTransformerConfig
+    text_config: LanguageConfig
+    vision_feature_select_strategy: Literal["default", "full"] = "default"
+
+
 class PhotoFeaturesConfig(NetworkConfig):
     """`segdemo.photo_features`: multiples of EfficientNet-Lite0's width and depth."""
 
@@ -201,6 +302,7 @@ class LevelConfig(Schema):
     width: Annotated[int, Field(ge=1, le=65_536)]
     stride: Annotated[float, Field(ge=1, le=256)]
     scale: Annotated[float, Field(gt=0, le=64)] = 1.0
+    attention: bool = False
 
 
 class EdgeGeneratorConfig(NetworkConfig):
@@ -244,6 +346,9 @@ SCHEMAS: dict[str, type[NetworkConfig]] = {
     "UNet2DConditionModel": UNetConfig,
     "DiffDISUNet": UNetConfig,
     "SD3Transformer2DModel": TransformerConfig,
+    "FluxTransformer2DModel": FluxConfig,
+    "PixArtTransformer2DModel": PixArtConfig,
+    "T5EncoderModel": T5Config,
     "AutoencoderKL": AutoencoderConfig,
     "CompactAutoencoder": CompactAutoencoderConfig,
     "CLIPTextModel": TextEncoderConfig,
@@ -251,6 +356,7 @@ SCHEMAS: dict[str, type[NetworkConfig]] = {
     "ViTModel": VisionTransformerConfig,
     "Dinov2Model": VisionTransformerConfig,
     "Dinov2WithRegistersModel": VisionTransformerConfig,
+    "LlavaForConditionalGeneration": LlavaConfig,
     "PhotoFeatures": PhotoFeaturesConfig,
     "EdgeGenerator": EdgeGeneratorConfig,
 }

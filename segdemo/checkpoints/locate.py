@@ -88,6 +88,7 @@ class Parts:
 
 
 VAE = Parts({"vae": DIFFUSERS_STEM})
+TOKENIZER_FILES = ("*.json", "*.txt", "spiece.model")
 TEXT_ENCODER = Parts({"text_encoder": TRANSFORMERS_STEM}, ("tokenizer/*.json", "tokenizer/*.txt"))
 _SHARED = ("README.md", CARD, NULL_TEXT, "scheduler/*.json")
 PARTS: dict[Kind, Parts] = {
@@ -104,7 +105,9 @@ PARTS: dict[Kind, Parts] = {
             PREPARATION,
             "model_index.json",
             *(f"{ADAPTER}/{name}" for name in (LORA_FILE, PEFT_FILE, PEFT_CONFIG)),
-            *(f"tokenizer{n}/*.{text}" for n in ("", "_2") for text in ("json", "txt")),
+            # spiece.model: T5's, where there is no tokenizer.json
+            *("tokenizer.json", "tokenizer_config.json"),  # of a vision-language model
+            *(f"tokenizer{n}/{part}" for n in ("", "_2") for part in TOKENIZER_FILES),
         ),
     ),
 }

@@ -62,7 +62,9 @@ WEIGHTS = {
     ),
 }
 DEFAULT_MODEL = "small-imagenet"
-"""What is used unless something else is asked for; both methods have a model of this name."""
+"""What segments unless something else is asked for."""
+DEFAULT_BACKBONE = "small-imagenet"
+"""Whose attention is read unless something else is asked for."""
 DEFAULT_PROMPTER = "prompted-u2netp"
 """What answers boxes and clicks unless something else is asked for."""
 

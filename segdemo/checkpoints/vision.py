@@ -25,6 +25,19 @@ def load_vision(folder: Path, dtype: torch.dtype) -> Any:
 
 def class_tokens(network: Any) -> int:
     """Return how many tokens come before the patches: one for the whole image, and registers."""
-    if network.config.model_type.startswith("siglip"):
+    return _class_tokens(network.config)
+
+
+def image_tokens(network: Any) -> tuple[int, int]:
+    """Return how many tokens a vision-language model gets of an image, and of them not patches."""
+    vision = network.config.vision_config
+    others = _class_tokens(vision)
+    if network.config.vision_feature_select_strategy != "full":
+        others = 0  # the language model does not get them
+    return (vision.image_size // vision.patch_size) ** 2 + others, others
+
+
+def _class_tokens(config: Any) -> int:
+    if config.model_type.startswith("siglip"):
         return 0
-    return 1 + int(getattr(network.config, "num_register_tokens", 0))
+    return 1 + int(getattr(config, "num_register_tokens", 0))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from segdemo.annotations import MaskFormat
-from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_BACKBONE, DEFAULT_MODEL
 from segdemo.commands.arguments import add_device, add_workers, fraction, given
 from segdemo.commands.digests import file_digest, model_digest
 from segdemo.commands.mask_run import MakeMasks, MaskRun, part_folder
@@ -57,7 +57,7 @@ def add_propose(verbs: Any) -> None:
         "facebook/dino-vitb8 or facebook/dinov2-base",
     )
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|FOLDER|FILE|HUB")
-    parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, metavar="NAME|FOLDER|HUB")
     add_device(parser)
     add_workers(parser)
     parser.add_argument(

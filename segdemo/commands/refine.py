@@ -17,7 +17,7 @@ from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.file_names import check_distinct
 from segdemo.annotations.notes import sentences
 from segdemo.annotations.points import read_points
-from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_BACKBONE
 from segdemo.commands.arguments import add_device, add_workers
 from segdemo.commands.mask_run import MaskRun, part_folder
 from segdemo.commands.output import check_output
@@ -78,7 +78,7 @@ def add_refine(verbs: Any) -> None:
     )
     add_rip(parser, default="careful, with --points robust")
     parser.set_defaults(preset=None)
-    parser.add_argument("--backbone", default=DEFAULT_MODEL, metavar="NAME|FOLDER|HUB")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, metavar="NAME|FOLDER|HUB")
     add_device(parser)
     add_workers(parser)
     parser.set_defaults(run=partial(_run, parser))

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from filelock import FileLock, Timeout
 
-from segdemo.annotations import InstanceRuns, Instances, rle
-from segdemo.annotations.notes import MALFORMED
+from segdemo.annotations import InstanceRuns, Instances
+from segdemo.annotations.stored_runs import from_json, to_json
 from segdemo.datatypes import InputError
 from segdemo.files import write_json
 
@@ -44,16 +43,7 @@ class ResultStore:
 
     def store_masks(self, stem: str, fingerprint: str, found: Instances) -> None:
         """Store an image's instances, exact to the pixel; raises OSError."""
-        masks = found if isinstance(found, InstanceRuns) else InstanceRuns.of(found)
-        content = {
-            "size": masks.size,
-            "runs": [counts.decode("ascii") for counts in masks.counts],
-            "scores": masks.scores.tolist(),
-            "category_ids": _to_list(masks.category_ids),
-            "names": {str(number): name for number, name in masks.names.items()},
-            "crowd": _to_list(masks.crowd),
-        }
-        self.store(stem, fingerprint, content)
+        self.store(stem, fingerprint, to_json(found))
 
     def content(self, stem: str) -> Mapping[str, Any]:
         """Return the result of a finished image, {} where it is missing or damaged."""
@@ -73,16 +63,8 @@ class ResultStore:
         file = self.file(stem)
         try:
             content = json.loads(file.read_bytes())
-            size = content["size"]
-            return InstanceRuns(
-                rle.runs_size(content),
-                tuple(rle.checked_counts({"size": size, "counts": c}) for c in content["runs"]),
-                np.array(content["scores"], np.float32),
-                _to_array(content["category_ids"], np.int64),
-                {int(number): name for number, name in content["names"].items()},
-                _to_array(content["crowd"], np.bool_),
-            )
-        except (OSError, *MALFORMED) as error:
+            return from_json(content)
+        except (OSError, ValueError) as error:
             raise InputError(
                 f"{file} is damaged: delete it and give the same command again."
             ) from error
@@ -225,14 +207,6 @@ def delete_unfinished(folder: Path) -> None:
         for name in filter(_UNFINISHED.fullmatch, names):
             with suppress(OSError):
                 (Path(place) / name).unlink()
-
-
-def _to_list(values: Any) -> list[Any] | None:
-    return None if values is None else values.tolist()
-
-
-def _to_array(values: list[Any] | None, dtype: Any) -> Any:
-    return None if values is None else np.array(values, dtype)
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segdemo.batch import Handler, SegmentationFiles, segmentation_handler
-from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_MODEL, registered_names
 from segdemo.commands.arguments import (
     add_device,
     add_files,
@@ -40,8 +40,8 @@ def add_segment(verbs: Any) -> None:
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
-        help="registered name (small, small-imagenet, official), checkpoint folder, U-Net "
-        ".safetensors file or Hub id (default: %(default)s)",
+        help=f"registered name ({', '.join(registered_names('diffdis'))}), checkpoint folder, "
+        "U-Net .safetensors file or Hub id (default: %(default)s)",
     )
     add_device(parser)
     parser.add_argument(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segdemo.batch import Handler
-from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.checkpoints.registry import DEFAULT_BACKBONE
 from segdemo.commands.arguments import add_device, add_files, add_settings, add_workers, given
 from segdemo.commands.digests import model_digest
 from segdemo.commands.folder_run import run_in_folder
@@ -35,11 +35,12 @@ def add_trace_flags(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
     add_files(parser, inputs)
     parser.add_argument(
         "--backbone",
-        default=DEFAULT_MODEL,
+        default=DEFAULT_BACKBONE,
         metavar="NAME|FOLDER|HUB",
         help="model whose attention is read: small, small-imagenet (embedded), or the folder or "
-        "Hub id of a Stable Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5, or of a vision transformer "
-        "(DINO, DINOv2, CLIP, SigLIP), which has one step and no PeakKL (default: %(default)s)",
+        "Hub id of a Stable Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5, PixArt-alpha or FLUX.1, or of "
+        "a vision transformer (DINO, DINOv2, CLIP, SigLIP) or LLaVA, which have one step and no "
+        "PeakKL (default: %(default)s)",
     )
     add_device(parser)
     add_settings(

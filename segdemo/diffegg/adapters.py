@@ -14,8 +14,7 @@ from torch import nn
 
 from segdemo.checkpoints.files import LORA_FILE, PEFT_FILE, CheckpointError
 from segdemo.checkpoints.loading import check_finite, first_line
-from segdemo.diffegg.backbones.base import Backbone, Denoiser
-from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
+from segdemo.diffegg.backbones.base import Backbone, InjectedAdapter
 from segdemo.diffegg.lora_formats import read_lora
 
 ADAPTER_NAME = "edges"
@@ -48,7 +47,7 @@ def adapter_parameters(backbone: Backbone) -> dict[str, nn.Parameter]:
 def save_adapter(backbone: Backbone, folder: Path) -> None:
     """Write `pytorch_lora_weights.safetensors`, which `load_lora_weights` of pipelines reads.
 
-    Of a network of transformers: PEFT's own form, which its `load_adapter` reads.
+    Of an `InjectedAdapter`: PEFT's own form, which transformers' `load_adapter` reads.
     """
     # seconds of import, which only training needs
     from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
@@ -56,7 +55,7 @@ def save_adapter(backbone: Backbone, folder: Path) -> None:
     weights = get_peft_model_state_dict(backbone.network, adapter_name=ADAPTER_NAME)
     weights = {name: value.detach().float().cpu() for name, value in weights.items()}
     config = backbone.network.peft_config[ADAPTER_NAME]
-    if not isinstance(backbone, Denoiser):
+    if isinstance(backbone, InjectedAdapter):
         folder.mkdir(parents=True, exist_ok=True)
         config = copy(config)
         config.base_model_name_or_path = None  # a path of this machine
@@ -64,7 +63,7 @@ def save_adapter(backbone: Backbone, folder: Path) -> None:
         save_file({f"base_model.model.{n}": v for n, v in weights.items()}, folder / PEFT_FILE)
         return
     settings = config.to_dict()
-    if isinstance(backbone, MMDiTBackbone):
+    if backbone.lora_prefix == "transformer":
         StableDiffusion3Pipeline.save_lora_weights(
             folder,
             transformer_lora_layers=weights,
@@ -87,15 +86,15 @@ def load_adapter(backbone: Backbone, file: Path) -> None:
     network's, in its shape; what it holds for text encoders is left out.
     """
     network = backbone.network
-    prefix = _prefix(backbone)
+    prefix = backbone.lora_prefix
     precision = network.dtype
     misfit = f"{file} does not fit {backbone.name}"
     weights = read_lora(file, prefix, network.config)
     try:
-        if isinstance(backbone, Denoiser):
-            network.load_lora_adapter(dict(weights), prefix=prefix, adapter_name=ADAPTER_NAME)
-        else:
+        if isinstance(backbone, InjectedAdapter):
             _add_weights(backbone, {n.removeprefix(f"{prefix}."): v for n, v in weights.items()})
+        else:
+            network.load_lora_adapter(dict(weights), prefix=prefix, adapter_name=ADAPTER_NAME)
     except Exception as error:  # what foreign weights raise differs by layer
         raise CheckpointError(
             f"{misfit} ({first_line(error)}): it is damaged, or belongs to another model."
@@ -117,15 +116,8 @@ def load_adapter(backbone: Backbone, file: Path) -> None:
     backbone.switch_adapter(False)
 
 
-def _prefix(backbone: Backbone) -> str:
-    """Return what the names of a LoRA's tensors begin with."""
-    if not isinstance(backbone, Denoiser):
-        return "encoder"
-    return "transformer" if isinstance(backbone, MMDiTBackbone) else "unet"
-
-
 def _add_weights(backbone: Backbone, weights: dict[str, torch.Tensor]) -> None:
-    """Give a network of transformers a LoRA of these weights with a scale of 1."""
+    """Give a network a LoRA of these weights with a scale of 1."""
     ranks = {n.partition(".lora_")[0]: len(v) for n, v in weights.items() if ".lora_A." in n}
     config = LoraConfig(target_modules=list(ranks), rank_pattern=ranks, alpha_pattern=ranks)
     backbone.add_adapter(config, ADAPTER_NAME)

@@ -7,18 +7,16 @@ resolution are put together on demand (`AttentionMap.rows`).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from segdemo.datatypes import InputError
+from segdemo.diffegg.attention_calls import AttentionCall, watch_attention
 
 BLOCK = 1 << 21  # attention values computed at a time: 8 MB in float32
 LARGEST_MAP = 2 << 30  # bytes of one sum; the step before has its own
@@ -110,116 +108,96 @@ def record_attention(layers: AttentionLayers, side: int) -> Iterator[AttentionMa
     """Record the self-attention of one image's forward passes into the map it yields.
 
     side: tokens along a side of the image at full resolution; layer maps divide it. While it is
-    open, the layers compute their attention in blocks of rows, equal to rounding; then everything
-    is as it was, after an error too. Several passes (draws of noise) are averaged. Only layers that
-    call PyTorch's `scaled_dot_product_attention`, diffusers' default, are seen.
+    open, the layers compute their attention in blocks of rows, equal to rounding; see
+    `watch_attention`. Several passes (draws of noise) are averaged. Where a layer masks its
+    attention, as language models do, what is recorded is without the mask, among image tokens.
     """
     attention = AttentionMap()
-    recorder = _Recorder(layers, attention, side)
-    with ExitStack() as stack:
-        for name, module in layers.modules.items():
-            for handle in (
-                module.register_forward_pre_hook(recorder.enter(name)),
-                module.register_forward_hook(recorder.leave, always_call=True),
-            ):
-                stack.callback(handle.remove)
-        stack.enter_context(recorder)
+    with watch_attention(layers.modules, _Recorder(layers, attention, side)):
         yield attention
-    recorder.finish()
 
 
-class _Recorder(TorchFunctionMode):
-    """Takes over `scaled_dot_product_attention` inside the chosen layers."""
+def layer_side(full: int, tokens: int) -> int:
+    """Return the side of a layer's map: the image's tokens, or a whole fraction of them.
 
-    def __init__(self, layers: AttentionLayers, attention: AttentionMap, side: int) -> None:
-        super().__init__()
-        self.layers, self.attention, self.full = layers, attention, side
-        self.inside: str | None = None
-        self.seen: set[str] = set()
+    full: tokens along a side of the image at full resolution. tokens: the layer's, with others.
+    """
+    return next(
+        full // factor
+        for factor in range(1, full + 1)
+        if full % factor == 0 and (full // factor) ** 2 <= tokens
+    )
 
-    def enter(self, name: str) -> Callable[..., None]:
-        def note(*_: object) -> None:
-            self.inside = name
 
-        return note
+def check_map_size(side: int) -> None:
+    """Raise InputError where a map of side**2 cells takes more memory than one may."""
+    needed = 4 * side**4
+    if needed > LARGEST_MAP:
+        raise InputError(
+            f"A map of {side} x {side} cells takes {needed / 2**30:.0f} GB: choose a smaller "
+            "working size, or layers with smaller maps."
+        )
 
-    def leave(self, *_: object) -> None:
-        self.inside = None
 
-    def finish(self) -> None:
-        """Check that every layer was seen; raises InputError."""
-        silent = [name for name in self.layers.modules if name not in self.seen]
-        if silent:
-            raise InputError(
-                f"Layer {silent[0]} does not compute attention by PyTorch's "
-                "scaled_dot_product_attention, so nothing was recorded: load the model without "
-                "other attention backends."
-            )
+@dataclass(frozen=True, eq=False)
+class _Recorder:
+    """Adds the attention of one image's calls to a map; full: see `layer_side`."""
 
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is not F.scaled_dot_product_attention or self.inside is None:
-            return func(*args, **kwargs)
-        self.seen.add(self.inside)
-        names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale")
-        given = dict(zip(names, args, strict=False)) | kwargs
-        if given.get("attn_mask") is not None or given.get("is_causal"):
-            raise InputError(f"Layer {self.inside} masks its attention, which is not supported.")
-        scale = given.get("scale") or 1 / math.sqrt(given["query"].shape[-1])
-        return self._attend(given["query"] * scale, given["key"], given["value"])
+    layers: AttentionLayers
+    attention: AttentionMap
+    full: int
 
-    def _attend(self, scaled: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Compute attention in blocks of rows and add its mean over heads to the sums.
+    def __call__(self, call: AttentionCall) -> torch.Tensor | None:
+        side = layer_side(self.full, call.key.shape[2])
+        summed, share = self._sum(side, call.key.device), self._share(side)
+        image = slice(self.layers.first_token, self.layers.first_token + side * side)
+        if call.masked:
+            self._record_unmasked(call, image, summed, share)
+            return None
+        return self._attend(call, image, summed, share)
 
-        scaled: queries / sqrt(d), (1, heads, n, d). key, value: (1, heads, n, d).
-        """
-        _, heads, tokens, _ = scaled.shape
-        side = self._side(tokens)
-        start, end = self.layers.first_token, self.layers.first_token + side * side
-        summed, share = self._sum(side, scaled.device), self._share(side)
-        keys = key[0].transpose(1, 2)  # (heads, d, n)
-        output = torch.empty_like(scaled[0])
+    def _attend(
+        self, call: AttentionCall, image: slice, summed: torch.Tensor, share: float
+    ) -> torch.Tensor:
+        """Compute attention in blocks of rows and add its mean over heads to a sum."""
+        scaled, keys = call.scaled[0], call.key[0].transpose(1, 2)  # (heads, n, d), (heads, d, n)
+        heads, tokens, _ = scaled.shape
+        output = torch.empty_like(scaled)
         block = max(1, BLOCK // (heads * tokens))
         for first in range(0, tokens, block):
             last = min(first + block, tokens)
-            probability = torch.bmm(scaled[0, :, first:last], keys).softmax(-1)  # (heads, r, n)
-            output[:, first:last] = torch.bmm(probability, value[0])
-            low, high = max(first, start), min(last, end)
+            probability = torch.bmm(scaled[:, first:last], keys).softmax(-1)  # (heads, r, n)
+            output[:, first:last] = torch.bmm(probability, call.value[0])
+            low, high = max(first, image.start), min(last, image.stop)
             if low >= high:
                 continue  # queries of other tokens
-            seen = (slice(None), slice(low - first, high - first), slice(start, end))
-            rows = probability[seen].float()
-            if self.layers.text_keys == "image_keys" and tokens > side * side:
+            rows = probability[:, low - first : high - first, image].float()
+            if self.layers.text_keys == "image_keys" and tokens > len(summed):
                 rows = rows / rows.sum(-1, keepdim=True)
-            summed[low - start : high - start].add_(rows.mean(0), alpha=share)
+            summed[low - image.start : high - image.start].add_(rows.mean(0), alpha=share)
         return output[None]  # (1, heads, n, d)
+
+    def _record_unmasked(
+        self, call: AttentionCall, image: slice, summed: torch.Tensor, share: float
+    ) -> None:
+        """Add what image tokens would see in each other without the mask.
+
+        Behind the mask of a language model a token sees those before it only, so that what two
+        neighbours see could not be compared.
+        """
+        scaled, keys = call.scaled[0, :, image], call.key[0, :, image].transpose(1, 2)
+        block = max(1, BLOCK // (len(scaled) * len(summed)))
+        for part, rows in zip(scaled.split(block, 1), summed.split(block), strict=True):
+            probability = torch.bmm(part, keys).softmax(-1).float()  # (heads, r, side**2)
+            rows.add_(probability.mean(0), alpha=share)
 
     def _sum(self, side: int, device: torch.device) -> torch.Tensor:
         """Return the sum (side**2, side**2) of this map size, zeros at first."""
         image_tokens = side * side
         if side not in self.attention.sums:
-            needed = 4 * image_tokens**2
-            if needed > LARGEST_MAP:
-                raise InputError(
-                    f"A map of {side} x {side} cells takes {needed / 2**30:.0f} GB: choose a "
-                    "smaller working size, or layers with smaller maps."
-                )
+            check_map_size(side)
             self.attention.sums[side] = torch.zeros(image_tokens, image_tokens, device=device)
         return self.attention.sums[side]
-
-    def _side(self, tokens: int) -> int:
-        """Return the side of a layer's map: the image's tokens, or a whole fraction of them."""
-        return next(
-            self.full // factor
-            for factor in range(1, self.full + 1)
-            if self.full % factor == 0 and (self.full // factor) ** 2 <= tokens
-        )
 
     def _share(self, side: int) -> float:
         """Return a layer's weight; `rows` divides by the sum of all."""

@@ -1,15 +1,16 @@
 """Read a backbone's hidden states in one pass: what the edge generator looks at.
 
-The paper's stage 2 "hooks" self-attention but names neither the tensor nor the layers, and maps of
-attention itself would be thousands of channels. Here it is what self-attention layers put out,
-after `to_out`, one map of few hundred channels a layer. All steps are differentiable.
+The paper's stage 2 "hooks" self-attention but names neither the tensor nor the layers. Here it is
+what self-attention layers put out, after `to_out`, one map of few hundred channels a layer; or, as
+Algorithm 3 reads literally, the accumulated attention map itself, whose channels are as many as its
+cells (`attention_level`). All steps are differentiable.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from segdemo.datatypes import InputError
+from segdemo.diffegg.attention import check_map_size
+from segdemo.diffegg.attention_features import ImageAttention, keep_attention
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.photo_features import PhotoFeatures
 
@@ -28,13 +31,15 @@ class FeatureLevel:
 
     layers: the denoiser's modules whose maps are put side by side; none for a level of photo
     features. width: their channels together. stride: pixels of the image that a cell stands for.
-    scale: how the layers' maps are enlarged to have it.
+    scale: how the layers' maps are enlarged to have it. attention: the map is not what the layers
+    put out but their accumulated attention.
     """
 
     layers: list[str]
     width: int
     stride: float
     scale: float = 1.0
+    attention: bool = False
 
 
 def photo_levels(features: PhotoFeatures) -> list[FeatureLevel]:
@@ -98,6 +103,21 @@ def feature_levels(backbone: Backbone, more_layers: Sequence[str] = ()) -> list[
     return sorted(found.values(), key=lambda level: level.stride)
 
 
+def attention_level(backbone: Backbone, size: int) -> FeatureLevel:
+    """Return the accumulated attention map as a level, for images of a size in pixels.
+
+    It has a channel for each cell of the map, so that no other size will do. Raises InputError
+    where that takes more memory than a recorded map may.
+    """
+    layers = backbone.attention_layers()
+    with torch.no_grad():
+        latents = backbone.encode(torch.zeros(1, 3, size, size, device=backbone.device))
+        with _attention_of(backbone, layers, latents) as attention:
+            backbone.predict(latents, 0)
+    check_map_size(attention.side)
+    return FeatureLevel(list(layers), attention.side**2, size / attention.side, attention=True)
+
+
 def finer_layers(backbone: Backbone) -> list[str]:
     """Return the last resnet of every U-Net block whose maps are finer than those of attention.
 
@@ -116,17 +136,41 @@ def finer_layers(backbone: Backbone) -> list[str]:
 def extract_features(
     backbone: Backbone, levels: Sequence[FeatureLevel], noisy: torch.Tensor, timestep: int
 ) -> HiddenStates:
-    """Run the denoiser once on (B, C, h, w) and return the levels' maps; differentiable."""
-    names = list(dict.fromkeys(name for level in levels for name in level.layers))
-    with record_outputs(backbone.network, names) as kept:
+    """Run the denoiser once on (B, C, h, w) and return the levels' maps; differentiable.
+
+    Raises InputError for latents of a size that an attention level was not made for.
+    """
+    hidden = [level for level in levels if not level.attention]
+    names = list(dict.fromkeys(name for level in hidden for name in level.layers))
+    seen = {name for level in levels if level.attention for name in level.layers}
+    modules = {name: m for name, m in backbone.attention_layers().items() if name in seen}
+    with (
+        record_outputs(backbone.network, names) as kept,
+        _attention_of(backbone, modules, noisy) as attention,
+    ):
         prediction = backbone.predict(noisy, timestep)
     grid, start = backbone.token_grid(noisy), backbone.first_image_token
 
     def level_map(level: FeatureLevel) -> torch.Tensor:
+        if level.attention:
+            if attention.side**2 != level.width:
+                raise InputError(
+                    f"The attention map has {attention.side**2} cells, where the edge generator "
+                    f"sees {level.width}: give images of the size that it was trained at."
+                )
+            return attention.map()
         return torch.cat([_as_map(kept, name, grid, start) for name in level.layers], 1)
 
     maps = [_scaled(level_map(level), level.scale) for level in levels]
     return HiddenStates(maps, prediction)
+
+
+def _attention_of(
+    backbone: Backbone, modules: Mapping[str, nn.Module], latents: torch.Tensor
+) -> AbstractContextManager[ImageAttention]:
+    """Keep the attention of modules while the backbone runs on latents (B, C, h, w)."""
+    full, _ = backbone.token_grid(latents)
+    return keep_attention(modules, full, backbone.first_image_token)
 
 
 def _keeper(kept: dict[str, torch.Tensor], name: str) -> Callable[..., None]:

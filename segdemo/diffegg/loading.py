@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,16 +10,17 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDPMScheduler,
-    DiffusionPipeline,
+    FluxTransformer2DModel,
+    PixArtTransformer2DModel,
     SD3Transformer2DModel,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from segdemo.checkpoints.backbone import (
     ENCODER_FAMILY,
-    NETWORK_CLASSES,
     OWN_FAMILY,
+    OWN_PARTS,
+    PIPELINES,
     BackboneFiles,
 )
 from segdemo.checkpoints.files import (
@@ -43,60 +43,34 @@ from segdemo.checkpoints.vision import class_tokens, load_vision
 from segdemo.diffegg.adapters import load_adapter
 from segdemo.diffegg.backbones.base import Backbone, Denoiser, EncodedPrompt
 from segdemo.diffegg.backbones.encoder import EncoderBackbone
+from segdemo.diffegg.backbones.flux import PATCH as FLUX_PATCH
+from segdemo.diffegg.backbones.flux import FluxBackbone
+from segdemo.diffegg.backbones.llava import LlavaBackbone
 from segdemo.diffegg.backbones.mmdit import MMDiTBackbone
+from segdemo.diffegg.backbones.pixart import PixArtBackbone
 from segdemo.diffegg.backbones.unet import UNetBackbone
 from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import photo_levels
 from segdemo.diffegg.pipeline import DiffEGGPipeline
+from segdemo.diffegg.prompts import PIPELINE_USES, encode, image_prompt, pipeline_around
 from segdemo.diffegg.settings import LAST_TIMESTEP
 from segdemo.photo_features import PhotoFeatures
 
-NETWORKS = {kind.__name__: kind for kind in (UNet2DConditionModel, SD3Transformer2DModel)}
-
-
-@dataclass(frozen=True)
-class PipelineUse:
-    """How a pipeline of diffusers is asked for its empty prompt.
-
-    encoders: its text encoders, by folder. prompts: how many texts it takes. unused: what it is
-    told not to load, so that it need not be there.
-    """
-
-    encoders: dict[str, Any]
-    prompts: int
-    unused: dict[str, Any]
-
-
-PIPELINE_USES = {
-    "StableDiffusionPipeline": PipelineUse(
-        {"text_encoder": CLIPTextModel},
-        1,
-        {
-            "safety_checker": None,
-            "requires_safety_checker": False,
-            "feature_extractor": None,
-            "image_encoder": None,
-        },
-    ),
-    "StableDiffusionXLPipeline": PipelineUse(
-        {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection},
-        2,
-        {"feature_extractor": None, "image_encoder": None, "add_watermarker": False},
-    ),
-    "StableDiffusion3Pipeline": PipelineUse(
-        {
-            "text_encoder": CLIPTextModelWithProjection,
-            "text_encoder_2": CLIPTextModelWithProjection,
-        },
-        3,
-        {
-            "text_encoder_3": None,
-            "tokenizer_3": None,
-            "feature_extractor": None,
-            "image_encoder": None,
-        },
-    ),
+NETWORKS: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        UNet2DConditionModel,
+        SD3Transformer2DModel,
+        FluxTransformer2DModel,
+        PixArtTransformer2DModel,
+    )
 }
+
+TEXT_WIDTHS = ("caption_channels", "joint_attention_dim", "cross_attention_dim")
+"""What networks call the width of their prompt's tokens; the first that a config has counts."""
+
+WITH_VARIANCE = ("PixArtAlphaPipeline",)
+"""Families that may give a variance beside the noise."""
 
 
 def load_diffegg(
@@ -132,11 +106,12 @@ def load_backbone(
     if files.family == ENCODER_FAMILY:
         network = load_vision(files.network, dtype).to(device)
         colors = read_color_statistics(files.folder)
-        return EncoderBackbone(
-            files.name, files.native_size, network, *colors, class_tokens(network)
-        )
+        given = files.name, files.native_size, network, *colors
+        if network.config.model_type == "llava":
+            return LlavaBackbone(*given, image_prompt(files, network))
+        return EncoderBackbone(*given, class_tokens(network))
     if files.single is None:
-        kind = NETWORKS[NETWORK_CLASSES[files.network.name]]
+        kind = NETWORKS[PIPELINES.get(files.family, OWN_PARTS).kind]
         network = load_frozen(kind, files.network, dtype)
         autoencoder = load_frozen(AutoencoderKL, files.folder / "vae", torch.float32)
         pipeline = None
@@ -144,37 +119,25 @@ def load_backbone(
         pipeline = _load_single_file(files)
         network = pipeline.components[files.network.name].to(dtype)
         autoencoder = pipeline.vae
-    if network.config.in_channels != autoencoder.config.latent_channels:
-        raise CheckpointError(
-            f"{files.network} takes {network.config.in_channels} channels, the autoencoder beside "
-            f"it makes {autoencoder.config.latent_channels}: give a text-to-image model."
-        )
-    if network.config.out_channels not in (None, network.config.in_channels):
-        raise CheckpointError(
-            f"{files.network} takes {network.config.in_channels} channels and makes "
-            f"{network.config.out_channels}: give a text-to-image model."
-        )
+    _check_channels(files, network.config, autoencoder.config.latent_channels)
     if files.family == OWN_FAMILY:
         encoded = EncodedPrompt(
             load_null_text(files.folder / NULL_TEXT, network.config.cross_attention_dim)
         )
     else:
-        pipeline = pipeline or _pipeline_around(files, network, autoencoder)
-        encoded = _encode_prompt(files, pipeline, "")
-    network, autoencoder = network.to(device), autoencoder.to(device)
-    if isinstance(network, SD3Transformer2DModel):
-        _check_width(files, encoded, network.config.joint_attention_dim)
-        return MMDiTBackbone(files.name, files.native_size, network, autoencoder, encoded)
-    _check_width(files, encoded, network.config.cross_attention_dim)
+        pipeline = pipeline or pipeline_around(files, network, autoencoder)
+        encoded = encode(files, pipeline, "")
+    widths = [network.config.get(name) for name in TEXT_WIDTHS]
+    _check_width(files, encoded, next(width for width in widths if width is not None))
+    parts = files.name, files.native_size, network.to(device), autoencoder.to(device), encoded
+    match network:
+        case SD3Transformer2DModel():
+            return MMDiTBackbone(*parts)
+        case FluxTransformer2DModel():
+            return FluxBackbone(*parts)
     scheduler = _load_noise_schedule(files.folder / "scheduler" / "scheduler_config.json")
-    return UNetBackbone(
-        files.name,
-        files.native_size,
-        network,
-        autoencoder,
-        scheduler,
-        encoded,
-    )
+    kind = PixArtBackbone if isinstance(network, PixArtTransformer2DModel) else UNetBackbone
+    return kind(*parts, scheduler)
 
 
 def encode_prompt(files: BackboneFiles, backbone: Backbone, prompt: str) -> EncodedPrompt | None:
@@ -186,9 +149,9 @@ def encode_prompt(files: BackboneFiles, backbone: Backbone, prompt: str) -> Enco
     if not prompt or not has_text_encoder(files) or not isinstance(backbone, Denoiser):
         return None
     if files.single is not None:
-        return _encode_prompt(files, _load_single_file(files), prompt)
-    pipeline = _pipeline_around(files, backbone.network, backbone.autoencoder)
-    return _encode_prompt(files, pipeline, prompt)
+        return encode(files, _load_single_file(files), prompt)
+    pipeline = pipeline_around(files, backbone.network, backbone.autoencoder)
+    return encode(files, pipeline, prompt)
 
 
 def has_text_encoder(files: BackboneFiles) -> bool:
@@ -263,52 +226,21 @@ def _load_single_file(files: BackboneFiles) -> Any:
     return pipeline
 
 
-def _pipeline_around(files: BackboneFiles, network: Any, autoencoder: Any) -> Any:
-    """Load the family's own pipeline of a folder around what is loaded of it already."""
-    use = PIPELINE_USES[files.family]
-    parts = {files.network.name: network, "vae": autoencoder, "scheduler": None}
-    for name, kind in use.encoders.items():
-        parts[name] = load_frozen(kind, files.folder / name, torch.float32)
-        check_regular(files.folder / name.replace("text_encoder", "tokenizer"))
-    try:
-        return DiffusionPipeline.from_pretrained(
-            files.folder, use_safetensors=True, local_files_only=True, **parts, **use.unused
+def _check_channels(files: BackboneFiles, config: Any, latents: int) -> None:
+    """Raise CheckpointError for a network that does not go from latents to latents."""
+    is_flux = files.family == "FluxPipeline"
+    taken = config.in_channels // FLUX_PATCH**2 if is_flux else config.in_channels
+    if taken != latents:
+        raise CheckpointError(
+            f"{files.network} takes {taken} channels, the autoencoder beside it makes {latents}: "
+            "give a text-to-image model."
         )
-    except Exception as error:  # the tokenizers library raises this class itself
-        raise _tokenizer_error(files, error) from error
-
-
-@torch.no_grad()
-def _encode_prompt(files: BackboneFiles, pipeline: Any, prompt: str) -> EncodedPrompt:
-    """Return what the family's own pipeline feeds for a prompt.
-
-    Without one that is the embedding of "", except for XL models whose
-    `force_zeros_for_empty_prompt` says that zeros stood for it in training. Stable Diffusion 3
-    learnt with each of its three encoders dropped at random, zeros in its place: T5, the largest,
-    is always left out here.
-
-    Encoded on the CPU in float32, once; the encoders are freed on return.
-    """
-    try:
-        embeddings = pipeline.encode_prompt(
-            *[prompt] * PIPELINE_USES[files.family].prompts,
-            device=torch.device("cpu"),
-            num_images_per_prompt=1,
-            do_classifier_free_guidance=True,
+    made = config.out_channels
+    wanted = (None, taken, 2 * taken) if files.family in WITH_VARIANCE else (None, taken)
+    if made not in wanted:
+        raise CheckpointError(
+            f"{files.network} takes {taken} channels and makes {made}: give a text-to-image model."
         )
-    except Exception as error:
-        raise _tokenizer_error(files, error) from error
-    # (with prompt, without), and for two encoders the same of the pooled vectors
-    first = 0 if prompt else 1
-    pooled = embeddings[first + 2] if len(embeddings) == 4 else None
-    return EncodedPrompt(embeddings[first], pooled)
-
-
-def _tokenizer_error(files: BackboneFiles, error: Exception) -> CheckpointError:
-    return CheckpointError(
-        f"The tokenizer in {files.folder} cannot be used ({first_line(error)}): copy or download "
-        "the folder again."
-    )
 
 
 def _check_width(files: BackboneFiles, prompt: EncodedPrompt, width: int) -> None:

@@ -47,13 +47,14 @@ class Change:
 class EditedImage:
     """A label map with instances, in a folder of its own; methods may be called from any thread.
 
-    An edit counts once it is on the disk: where
-    writing fails (OSError), the image is as before.
+    An edit counts once it is on the disk: where writing fails (OSError), the image is as before.
+    written: called after each, in the same thread.
     """
 
     def __init__(self, folder: Path) -> None:
         """Open an image as the last edit left it; raises InputError when it is gone."""
         self._folder = folder
+        self.written: Callable[[], None] | None = None
         self._lock = threading.RLock()
         self._proposals: Proposals | None = None
         self._state = storage.load(folder)
@@ -232,6 +233,11 @@ class EditedImage:
             self._proposals = proposals
         return proposals
 
+    def offer(self, proposals: Proposals) -> None:
+        """Keep proposals that were made elsewhere for `accept`."""
+        with self._lock:
+            self._proposals = proposals
+
     def accept(self, chosen: Sequence[int], revision: int | None = None) -> Change:
         """Carry out proposals of the last `preview` as one edit; see `proposals.accept`."""
         with self._lock:
@@ -318,6 +324,8 @@ class EditedImage:
                 storage.compact(self._folder, state)
             except OSError as error:  # the journal has the edit: it is only longer than wanted
                 logger.warning("%s was not written again: %s", self.name, error.strerror)
+        if self.written is not None:
+            self.written()
 
 
 def _areas(labels: Labels) -> npt.NDArray[np.int64]:

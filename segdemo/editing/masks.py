@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from segdemo.annotations import InstanceRuns, Instances
+from segdemo.annotations.label_png import UNLABELLED
 from segdemo.datatypes import MAX_INSTANCES, Front, InputError, Labels
 from segdemo.editing.image import EditedImage
 from segdemo.editing.storage import Instance
-
-UNLABELLED = "unlabelled"
 
 
 def flatten_masks(

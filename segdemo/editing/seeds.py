@@ -1,4 +1,4 @@
-"""Divide one instance among scribbles, and number the parts that result."""
+"""Divide instances among scribbles, and number the parts that result."""
 
 from __future__ import annotations
 
@@ -8,35 +8,53 @@ import numpy as np
 
 from segdemo.datatypes import MAX_INSTANCES, FloatMap, InputError, Labels
 from segdemo.editing.strokes import Point, stroke_mask
+from segdemo.rip.points import divide_among_seeds
 from segdemo.rip.seeded import split_by_seeds
+from segdemo.rip.settings import ROBUST
 
 
 def split_among_seeds(
     labels: Labels,
-    number: int,
+    numbers: Sequence[int],
     strokes: Sequence[Sequence[Point]],
     radius: float,
     edge: FloatMap | None = None,
     highest: int = 0,
 ) -> Labels:
-    """Divide an instance among scribbles by the random walk that RIP uses.
+    """Divide instances among scribbles by the random walk that RIP uses.
 
+    numbers: the instances; of several, fragments that no scribble touches go to one that the walk
+    finds likeliest, and narrow gaps between them to the parts beside (`divide_among_seeds`).
     strokes: one path for each seed, drawn `radius` pixels wide; they need not be closed or
-    complete. edge: (H, W), none where there is no edge map. The largest part keeps the number, the
-    others get new ones, see `new_ids`. Raises InputError without two seeds on the instance.
+    complete. edge: (H, W), none where there is no edge map. A part keeps the number of the instance
+    that it has most of, unless a larger part has it; the others get new ones, see `new_ids`. Raises
+    InputError without two seeds on one instance, or without any on several.
     """
     seeds = np.zeros(labels.shape, np.int32)
     for index, stroke in enumerate(strokes, start=1):
         seeds[stroke_mask((labels.shape[0], labels.shape[1]), stroke, radius)] = index
-    mask = labels == number
+    chosen = np.isin(labels, numbers)
     barriers = np.zeros(labels.shape, np.float32) if edge is None else edge
-    owner = split_by_seeds(mask, seeds, barriers)
-    areas = np.bincount(owner[mask])
-    first, *others = sorted(np.flatnonzero(areas), key=lambda seed: -areas[seed])
-    result = labels.copy()
-    result[owner == first] = number
-    for new, seed in zip(new_ids(labels, len(others), highest), others, strict=True):
-        result[owner == seed] = new
+    if len(numbers) == 1:
+        owner = split_by_seeds(chosen, seeds, barriers)
+    else:
+        inputs = np.where(chosen, labels, 0).astype(np.int32)
+        owner = divide_among_seeds(inputs, seeds, barriers, ROBUST)
+        owner[~chosen & (labels > 0)] = 0  # a gap that is another instance's
+    areas = np.bincount(owner.ravel())
+    areas[0] = 0
+    result, parts = np.where(chosen, 0, labels), []
+    for seed in sorted(np.flatnonzero(areas), key=lambda seed: -areas[seed]):
+        mask = owner == seed
+        shares = np.bincount(labels[mask], minlength=max(numbers) + 1)
+        shares[np.setdiff1d(np.arange(len(shares)), numbers)] = 0
+        shares[np.unique(result[chosen])] = 0  # a larger part's
+        if shares.any():
+            result[mask] = shares.argmax()
+        else:
+            parts.append(mask)
+    for new, mask in zip(new_ids(labels, len(parts), highest), parts, strict=True):
+        result[mask] = new
     return result
 
 

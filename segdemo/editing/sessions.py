@@ -90,7 +90,7 @@ class Session:
             if name in self.names:
                 raise InputError(f"{name} is open already: give the other photo another name.")
             known_classes = dict(self.classes)
-            own = _with_classes_of(known_classes, masks)
+            own = renumber_classes(known_classes, masks)
             labels, known, losses = flatten_masks(own)
             index = len(self.names)
             place = self._place(index)
@@ -108,6 +108,19 @@ class Session:
             raise InputError(NO_IMAGE)
         return self._store.opened(self._place(index))
 
+    def take(self, index: int) -> str:
+        """Let one page change an image from now on; returns what it must show for it.
+
+        Raises InputError.
+        """
+        return self.image(index).take_lease()
+
+    def hold(self, index: int, lease: object) -> EditedImage:
+        """Return an image to the page that has it; raises EditLockLostError for another page."""
+        picture = self.image(index)
+        picture.check_lease(lease)
+        return picture
+
     def summary(self, index: int) -> Summary:
         """Summarise an image without reading its pixels; for a damaged one too."""
         return storage.summary(self._place(index), self.names[index])
@@ -123,7 +136,7 @@ class Session:
         """
         with self._lock:
             known_classes = dict(self.classes)
-            labels, known, losses = flatten_masks(_with_classes_of(known_classes, masks))
+            labels, known, losses = flatten_masks(renumber_classes(known_classes, masks))
             if known_classes != self.classes or stuff:
                 self._save(self.names, known_classes, stuff=stuff)
         return losses + add_instances(self.image(index), labels, known)
@@ -196,7 +209,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     return {"names": names, "classes": {}}
 
 
-def _with_classes_of(classes: dict[int, str], masks: Instances) -> Instances:
+def renumber_classes(classes: dict[int, str], masks: Instances) -> Instances:
     """Give each class the number that `classes` has for its name, or a free one, which is added."""
     if masks.category_ids is None:
         return masks
@@ -222,7 +235,7 @@ class SessionStore:
 
         lifetime: seconds after the last use, None for ever.
         """
-        self._root, self.lifetime = root, lifetime
+        self.root, self.lifetime = root, lifetime
         self._lock = threading.Lock()
         self._sessions: WeakValueDictionary[str, Session] = WeakValueDictionary()
         # one object an image, so that its lock counts: the last few, and all that are in use
@@ -239,7 +252,7 @@ class SessionStore:
         self._make_root()  # somebody may have deleted it
         self.tidy()
         token = secrets.token_urlsafe(16)
-        folder = self._root / token
+        folder = self.root / token
         folder.mkdir(mode=0o700)
         with journal.durable_write(folder / META) as stream:
             stream.write(json.dumps({"names": [], "classes": {}}).encode())
@@ -248,7 +261,7 @@ class SessionStore:
     def open(self, token: str) -> Session:
         """Find a session again, which counts as use; raises EditLockLostError as `find` does."""
         session = self.find(token)
-        (self._root / token / META).touch()
+        (self.root / token / META).touch()
         return session
 
     def open_or_create(self, token: str) -> Session:
@@ -262,13 +275,13 @@ class SessionStore:
         """Find a session; raises EditLockLostError for a token that is unknown or too old."""
         if not isinstance(token, str) or not TOKEN.fullmatch(token):
             raise EditLockLostError(EXPIRED)
-        if self._expired(self._root / token):
+        if self._expired(self.root / token):
             raise EditLockLostError(EXPIRED)
         with self._lock:
             session = self._sessions.get(token)
             if session is None:
-                session = self._sessions[token] = Session(self._root / token, self)
-        if not (self._root / token).is_dir():  # deleted under a page
+                session = self._sessions[token] = Session(self.root / token, self)
+        if not (self.root / token).is_dir():  # deleted under a page
             raise EditLockLostError(EXPIRED)
         return session
 
@@ -291,7 +304,7 @@ class SessionStore:
             self._sessions.pop(token, None)
             for place in [place for place in self._recent if place.parent.name == token]:
                 del self._recent[place]
-        shutil.rmtree(self._root / token, ignore_errors=True)
+        shutil.rmtree(self.root / token, ignore_errors=True)
 
     def forget(self, place: Path) -> None:
         """Keep an image that was removed in memory no longer."""
@@ -301,19 +314,19 @@ class SessionStore:
 
     def tidy(self) -> None:
         """Delete sessions whose last use is longer ago than their lifetime."""
-        for folder in self._root.iterdir():
+        for folder in self.root.iterdir():
             if TOKEN.fullmatch(folder.name) and self._expired(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _make_root(self) -> None:
         """Make the folder for its owner alone; one that is there keeps its mode."""
-        if not self._root.is_dir():
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.root.is_dir():
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _delete_unfinished(self) -> None:
         """Delete what a server was writing when it was killed."""
         for pattern in ("*/.*.part", "*/*/.*.part"):
-            for file in self._root.glob(pattern):
+            for file in self.root.glob(pattern):
                 with suppress(OSError):
                     if time.time() - file.stat().st_mtime > UNFINISHED:
                         file.unlink()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segdemo.datatypes import FloatMap, Points
+from segdemo.datatypes import FloatMap, InputError, Points
 from segdemo.rip.grid import Grid, LabelImage
 from segdemo.rip.inputs import InputMasks
 from segdemo.rip.refinement import Refinement
@@ -59,17 +59,12 @@ def divide_by_points(
     stay as they are, with half their score.
     """
     inputs = masks.flatten()
-    grid = Grid(edge.shape, settings.grid)
-    near = ndimage.binary_dilation(grid.touched(inputs > 0), EIGHT_NEIGHBOURS)
-    cells, count = ndimage.label(near, EIGHT_NEIGHBOURS)
-    covered = _closed(inputs > 0, grid.factor)
-    areas = grid.upsample(cells)  # (H, W), what the walk may cross
-    regions = np.where(covered, areas, 0)  # what is divided
+    areas, regions = _areas(inputs > 0, settings)
     labels = np.zeros(edge.shape, np.int32)
     instance_scores: list[float] = []
     sources: list[tuple[int, ...]] = []
     point_regions = regions[tuple(places.T)] if len(places) else np.zeros(0, np.int64)
-    boxes = ndimage.find_objects(regions, count)
+    boxes = ndimage.find_objects(regions)
     for number, box in enumerate(boxes, start=1):
         if box is None:
             continue
@@ -88,6 +83,33 @@ def divide_by_points(
             instance_scores.append(best if marked else UNMARKED * best)
             sources.append(origin)
     return Refinement(labels, np.array(instance_scores), tuple(sources), (), (), len(masks))
+
+
+def divide_among_seeds(
+    inputs: LabelImage, seeds: LabelImage, edge: FloatMap, settings: WalkSettings
+) -> LabelImage:
+    """Divide masks, numbered in (H, W), among seeds, numbered in (H, W), by an edge map (H, W).
+
+    Each mask goes to the seed that lies on it, or is divided among several; one without a seed goes
+    to that from which a walk is likeliest there. Narrow gaps between masks go to the parts beside
+    them. Returns the seeds' numbers, 0 elsewhere. Raises InputError without a seed on the masks.
+    """
+    areas, regions = _areas(inputs > 0, settings)
+    if not (seeds[areas > 0] > 0).any():
+        raise InputError("No seed is on the masks: draw one in each object.")
+    parts = _parts(areas > 0, inputs, np.where(areas > 0, seeds, 0), edge, settings)
+    return np.where(regions > 0, parts, 0)
+
+
+def _areas(covered: npt.NDArray[np.bool_], settings: WalkSettings) -> tuple[LabelImage, LabelImage]:
+    """Number the areas (H, W) that a walk over masks may cross, and what is divided of each.
+
+    A walk steps from a mask to one that lies beside it on the grid.
+    """
+    grid = Grid(covered.shape, settings.grid)
+    near = ndimage.binary_dilation(grid.touched(covered), EIGHT_NEIGHBOURS)
+    areas = grid.upsample(ndimage.label(near, EIGHT_NEIGHBOURS)[0])
+    return areas, np.where(_closed(covered, grid.factor), areas, 0)
 
 
 def _seeds(

@@ -450,7 +450,7 @@ def test_seeds_divide(board: Board) -> None:
     board.drag((60, 70), (60, 90))
     board.drag((130, 70), (130, 90))
     board.page.keyboard.press("Enter")
-    expect(said(board.page)).to_contain_text("Split by seeds")
+    expect(said(board.page)).to_contain_text("Divide by seeds")
     parts = areas(board.page)
     assert len(parts) == 3
     assert abs(parts[1] - int(true_masks()[0].sum())) < 200

@@ -13,8 +13,14 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
-from transformers import CLIPTextModel
+from diffusers import (
+    AutoencoderKL,
+    FluxTransformer2DModel,
+    PixArtTransformer2DModel,
+    SD3Transformer2DModel,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextModel, LlavaForConditionalGeneration, T5EncoderModel
 
 from segdemo.checkpoints.card import read_card
 from segdemo.checkpoints.files import CheckpointError, read_json
@@ -25,6 +31,7 @@ from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import FeatureLevel
 from segdemo.photo_features import PhotoFeatures
 from tests.segdemo.diffegg.backbones import FAMILIES
+from tests.segdemo.uis.vits import write_llava
 
 Changes = dict[str, Any]
 ABSURD = (-1, 0, 10**9, 10**30, 2.5, "64", [], {}, [[1]], True, float("nan"))
@@ -88,6 +95,32 @@ TRANSFORMER = [
     {"qk_norm": "nothing"},
     {"num_layers": 3},
 ]
+FLUX = [
+    *wrong_sizes("in_channels", "num_layers", "num_single_layers", "attention_head_dim"),
+    *wrong_sizes("num_attention_heads", "joint_attention_dim", "pooled_projection_dim"),
+    *({"axes_dims_rope": value} for value in ([], [1], [2, 2, 2], [10**9] * 3, "8")),
+    {"patch_size": 2},
+    {"num_layers": 3},
+]
+PIXART = [
+    *wrong_sizes("sample_size", "patch_size", "in_channels", "num_layers", "attention_head_dim"),
+    *wrong_sizes("num_attention_heads", "cross_attention_dim", "caption_channels"),
+    {"num_embeds_ada_norm": 10**9},
+    {"num_layers": 3},
+]
+T5 = [
+    *wrong_sizes("d_model", "d_kv", "d_ff", "num_layers", "num_heads", "vocab_size"),
+    {"feed_forward_proj": "os.system"},
+    {"relative_attention_num_buckets": 10**9},
+]
+LLAVA = [
+    *({"text_config": value} for value in (None, [], "llama", {"hidden_size": 10**9})),
+    *({"text_config": {"num_hidden_layers": value}} for value in ABSURD),
+    *({"text_config": {"num_key_value_heads": value}} for value in ABSURD),
+    {"text_config": {"hidden_size": 16_384, "num_hidden_layers": 128}},
+    {"vision_config": {"image_size": 10**9}},
+    {"vision_feature_select_strategy": "all"},
+]
 TEXT_ENCODER = [
     *wrong_sizes("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
     *wrong_sizes("max_position_embeddings", "vocab_size"),
@@ -137,9 +170,12 @@ def save_text_encoder(folder: Path) -> None:
     (folder.parent / "whole" / "text_encoder").rename(folder)
 
 
-def save_transformer(folder: Path) -> None:
-    FAMILIES["sd3"](folder.parent / "whole")
-    (folder.parent / "whole" / "transformer").rename(folder)
+def save_part(family: str, part: str) -> Callable[[Path], None]:
+    def save(folder: Path) -> None:
+        FAMILIES[family](folder.parent / "whole")
+        (folder.parent / "whole" / part).rename(folder)
+
+    return save
 
 
 def save_generator(folder: Path) -> None:
@@ -158,7 +194,11 @@ def save_compact(folder: Path) -> None:
 NETWORKS: dict[str, tuple[Any, Callable[[Path], None], list[Changes]]] = {
     "unet": (UNet2DConditionModel, save_unet, UNET),
     "vae": (AutoencoderKL, save_autoencoder, AUTOENCODER),
-    "transformer": (SD3Transformer2DModel, save_transformer, TRANSFORMER),
+    "transformer": (SD3Transformer2DModel, save_part("sd3", "transformer"), TRANSFORMER),
+    "flux": (FluxTransformer2DModel, save_part("flux", "transformer"), FLUX),
+    "pixart": (PixArtTransformer2DModel, save_part("pixart", "transformer"), PIXART),
+    "llava": (LlavaForConditionalGeneration, write_llava, LLAVA),
+    "t5": (T5EncoderModel, save_part("pixart", "text_encoder"), T5),
     "text_encoder": (CLIPTextModel, save_text_encoder, TEXT_ENCODER),
     "edge_generator": (EdgeGenerator, save_generator, EDGE_GENERATOR),
     "photo_features": (PhotoFeatures, save_photo_features, PHOTO_FEATURES),

@@ -55,20 +55,28 @@ def write_edge_model(
         quality={"pseudo_edges": measured[-1]} if measured else {},
         training=training,
         trace=files.trace,
-        edge_training=edge_training(annotated, model.pipeline.photo_features is not None),
+        edge_training=edge_training(
+            annotated,
+            model.pipeline.photo_features is not None,
+            any(level.attention for level in model.generator.levels),
+        ),
     )
     write_card(card, folder)
     (folder / "README.md").write_text(_readme(card, rows))
 
 
-def edge_training(annotated: bool, photo_features: bool) -> str:
-    """Return what a card says of how its edge generator was trained."""
+def edge_training(annotated: bool, photo_features: bool, attention: bool = False) -> str:
+    """Return what a card says of how its edge generator was trained.
+
+    attention: it sees the accumulated attention map in place of hidden states.
+    """
     features = ", with ImageNet features" if photo_features else ""
+    seen = ", on the accumulated attention map" if attention else ""
     if annotated:
-        return f"{ANNOTATED}{features}: not DiffEGG's method"
+        return f"{ANNOTATED}{features}{seen}: not DiffEGG's method"
     if features:
-        return f"trained without annotations, as DiffEGG describes, but{features[1:]}"
-    return "trained without annotations, as DiffEGG describes"
+        return f"trained without annotations, as DiffEGG describes{seen}, but{features[1:]}"
+    return f"trained without annotations, as DiffEGG describes{seen}"
 
 
 def is_public(files: BackboneFiles) -> bool:
@@ -94,8 +102,8 @@ def _readme(card: ModelCard, rows: list[dict[str, float]]) -> str:
             *named,  # of the Hub only: it refuses other names
             "---",
             f"# {card.name}",
-            "Edges between instances by DiffEGG: an edge generator over the hidden states of a "
-            "diffusion model (`edge_generator/`), with what else lies here: a LoRA for the "
+            "Edges between instances by DiffEGG: an edge generator over the hidden states or the "
+            "attention of a model (`edge_generator/`), with what else lies here: a LoRA for the "
             "model's self-attention (`adapter/`), ImageNet features that the generator sees as "
             "well (`photo_features/`).",
             "",

@@ -63,6 +63,13 @@ class DiffEGGSettings(LoopSettings):
     channels: int = setting(
         0, "Width of the generator; 0: 256, and 64 for small models.", minimum=0
     )
+    features: str = setting(
+        "hidden",
+        "What the generator sees; hidden: what self-attention layers put out; attention: the "
+        "accumulated attention map itself, as Algorithm 3 reads literally, with a channel for each "
+        "of its cells, which fixes the size of images.",
+        choices=("hidden", "attention"),
+    )
     more_layers: list[str] = field(
         default_factory=list,
         metadata={
@@ -131,5 +138,12 @@ class DiffEGGSettings(LoopSettings):
             side = getattr(self, name)
             if side % SIDE_MULTIPLE:
                 raise InputError(f"--{name} {side}: give a multiple of {SIDE_MULTIPLE}, or 0.")
+        if self.features == "attention" and (
+            self.more_layers or self.edge_size not in (0, self.size)
+        ):
+            raise InputError(
+                "--features attention: leave out --more_layers, and --edge_size unless it is "
+                "--size: the generator sees the attention map alone, at one size."
+            )
         if self.sure_interior >= self.sure_edge:
             raise InputError("--sure_interior must be below --sure_edge.")

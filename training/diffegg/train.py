@@ -21,7 +21,12 @@ from segdemo.datatypes import InputError
 from segdemo.diffegg.adapters import add_adapter
 from segdemo.diffegg.backbones.base import Backbone
 from segdemo.diffegg.edge_generator import EdgeGenerator
-from segdemo.diffegg.features import feature_levels, finer_layers, photo_levels
+from segdemo.diffegg.features import (
+    attention_level,
+    feature_levels,
+    finer_layers,
+    photo_levels,
+)
 from segdemo.diffegg.loading import load_backbone
 from segdemo.diffusion import pick_device
 from training.data_problems import report_problems
@@ -117,8 +122,11 @@ def build_model(
     initial: folder of an edge generator to start from. Raises InputError where it differs in shape.
     """
     small = files.family == OWN_FAMILY
-    more = settings.more_layers or (finer_layers(backbone) if small else [])
-    levels = feature_levels(backbone, [] if more == ["none"] else more)
+    if settings.features == "attention":
+        levels = [attention_level(backbone, settings.size)]
+    else:
+        more = settings.more_layers or (finer_layers(backbone) if small else [])
+        levels = feature_levels(backbone, [] if more == ["none"] else more)
     photo_features = None
     if settings.photo_features:
         photo_features = imagenet_features().to(backbone.device).eval()
@@ -134,9 +142,11 @@ def build_model(
     seen = {name for level in levels for name in level.layers}
     layers = list(backbone.attention_layers())
     last = max(place for place, name in enumerate(layers) if name in seen)
-    # layers after the last one that is seen would learn from the reconstruction alone
+    # Layers after the last one that is seen would learn from the reconstruction alone, and so would
+    # values and output of one whose attention is seen
+    end = last if settings.features == "attention" else last + 1
     if settings.rank:
-        add_adapter(backbone, layers[: last + 1], settings.rank)
+        add_adapter(backbone, layers[:end], settings.rank)
     if settings.gradient_checkpointing:
         backbone.enable_gradient_checkpointing()
     model = DiffEGGModel(backbone, generator, photo_features, settings.relabel_every > 0)

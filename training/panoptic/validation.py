@@ -11,7 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import reduce
 from PIL import Image
 
-from segdemo.annotations.label_images import colour
+from segdemo.annotations.palette import colour
 from segdemo.datatypes import RGBImage
 from segdemo.images import load_rgb
 from segdemo.panoptic_quality import SegmentCounts, Segments, count_segments, panoptic_quality

@@ -45,8 +45,8 @@ class PseudoEdgeSettings(Settings):
     )
     backbone: str = setting(
         "small",
-        "Model whose attention is read: small (embedded), or the folder or Hub id of a Stable "
-        "Diffusion 1.5, 2.1, Turbo, XL, 3 or 3.5.",
+        "Model whose attention is read: small (embedded), or the folder or Hub id of any that "
+        "`segdemo trace --help` names.",
     )
     precision: str = setting("fp32", "Number format of the network.", choices=tuple(PRECISIONS))
     device: str = setting(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKL
-from peft import LoraConfig
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from segdemo.diffusion import encode_latents
@@ -33,10 +34,12 @@ class Backbone(ABC):
     name: what the user called it. native_size: side in pixels it was trained at. has_adapter: the
     network has a LoRA adapter, disabled outside of `adapted`. denoises: it is run at several noise
     levels; without, once an image, and PeakKL has nothing to compare. first_image_token: where the
-    image's tokens begin among those of an attention layer. All steps are differentiable.
+    image's tokens begin among those of an attention layer. lora_prefix: what diffusers calls the
+    network in a LoRA's file. All steps are differentiable.
     """
 
     has_adapter = False
+    lora_prefix = "transformer"
     denoises = False
     first_image_token = 0
 
@@ -98,12 +101,13 @@ class Backbone(ABC):
     def attention_layers(self) -> dict[str, nn.Module]:
         """Return the self-attention modules by name, in the order they run."""
 
-    @abstractmethod
     def feature_layers(self) -> list[tuple[str, float]]:
         """Return the self-attention modules that edges are generated from, with their scale.
 
-        A scale of 2 means that its map is doubled in size.
+        A scale of 2 means that its map is doubled in size. Of layers of one size, four, evenly
+        spaced; the earliest is the finest.
         """
+        return spread_scales(list(self.attention_layers()))
 
     def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return the latents at a timestep in 0 .. 999, by the family's own rule, float32."""
@@ -116,9 +120,33 @@ class Backbone(ABC):
         What it returns is the family's affair: see `Denoiser.predict`.
         """
 
-    @abstractmethod
+    @property
+    def patch_size(self) -> int:
+        """Latents along a side of one of the image's tokens at full resolution."""
+        return int(self.network.config.patch_size)
+
     def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
         """Return (h, w) of the image's tokens at full resolution for latents (B, C, h, w)."""
+        return latents.shape[-2] // self.patch_size, latents.shape[-1] // self.patch_size
+
+
+class InjectedAdapter(Backbone):
+    """A backbone whose network takes a LoRA from PEFT itself.
+
+    Networks of transformers, since its own method wants a later PEFT than diffusers needs, and
+    those of diffusers that have no method for it.
+    """
+
+    def add_adapter(self, config: LoraConfig, name: str) -> None:
+        """Give the network a new LoRA, enabled."""
+        inject_adapter_in_model(config, self.network, name)
+        self.has_adapter = True
+
+    def switch_adapter(self, on: bool) -> None:
+        """Enable or disable the LoRA."""
+        for module in self.network.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.enable_adapters(on)
 
 
 @dataclass(frozen=True)
@@ -127,6 +155,14 @@ class EncodedPrompt:
 
     tokens: torch.Tensor
     pooled: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class EncodedImagePrompt:
+    """What a vision-language model is asked: ids (1, n), and where the image's patches begin."""
+
+    tokens: torch.Tensor
+    first_image_token: int
 
 
 class Denoiser(Backbone):

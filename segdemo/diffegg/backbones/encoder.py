@@ -6,19 +6,19 @@ import re
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from torch.nn import functional as F
 
-from segdemo.diffegg.backbones.base import Backbone, spread_scales
+from segdemo.diffegg.backbones.base import InjectedAdapter
 
 ATTENTION = re.compile(r"layers?\.\d+\.(attention|self_attn)$")
 PROBE_PATCHES = 4
 
 
-class EncoderBackbone(Backbone):
+class EncoderBackbone(InjectedAdapter):
     """A vision transformer, run once on an image without noise: its "latents" are pixels."""
+
+    lora_prefix = "encoder"
 
     def __init__(
         self,
@@ -38,7 +38,6 @@ class EncoderBackbone(Backbone):
         self.first_image_token = class_tokens
         self._mean = torch.tensor(mean, device=self.device)[:, None, None]
         self._std = torch.tensor(std, device=self.device)[:, None, None]
-        self._patch = int(network.config.patch_size)
         # DINOv2 enlarges its position embeddings unasked
         asks = not network.config.model_type.startswith("dinov2")
         self._options = {"interpolate_pos_encoding": True} if asks else {}
@@ -48,14 +47,19 @@ class EncoderBackbone(Backbone):
         """Return 1: the network takes pixels."""
         return 1
 
+    @property
+    def patch_size(self) -> int:
+        """Pixels along a side of a patch."""
+        return int(getattr(self.network.config, "vision_config", self.network.config).patch_size)
+
     def probe(self) -> torch.Tensor:
         """Return black pixels of four patches a side."""
-        side = PROBE_PATCHES * self._patch
+        side = PROBE_PATCHES * self.patch_size
         return torch.zeros(1, 3, side, side, device=self.device)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Normalize (B, 3, S, S) in [-1, 1], resized to the nearest whole number of patches."""
-        side = max(1, round(images.shape[-1] / self._patch)) * self._patch
+        side = max(1, round(images.shape[-1] / self.patch_size)) * self.patch_size
         if side != images.shape[-1]:
             images = F.interpolate(images, (side, side), mode="bicubic", antialias=True)
         return ((images.float() + 1) / 2 - self._mean) / self._std  # (B, 3, side, side)
@@ -64,33 +68,11 @@ class EncoderBackbone(Backbone):
         """Return the attention of every layer."""
         return {n: m for n, m in self.network.named_modules() if ATTENTION.search(n)}
 
-    def feature_layers(self) -> list[tuple[str, float]]:
-        """Return four layers, evenly spaced; the earliest is the finest."""
-        return spread_scales(list(self.attention_layers()))
-
     def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return the patches' last hidden states (B, D, h, w); there is no timestep."""
         output = self.network(noisy.to(self.network.dtype), **self._options)
         patches = output.last_hidden_state[:, self.first_image_token :].float()  # (B, h*w, D)
         return patches.transpose(1, 2).unflatten(2, self.token_grid(noisy))
-
-    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
-        """Return the grid of patches."""
-        return latents.shape[-2] // self._patch, latents.shape[-1] // self._patch
-
-    def add_adapter(self, config: LoraConfig, name: str) -> None:
-        """Give the network a new LoRA, enabled.
-
-        By PEFT itself: transformers' own method wants a later PEFT than diffusers needs.
-        """
-        inject_adapter_in_model(config, self.network, name)
-        self.has_adapter = True
-
-    def switch_adapter(self, on: bool) -> None:
-        """Enable or disable the LoRA."""
-        for module in self.network.modules():
-            if isinstance(module, BaseTunerLayer):
-                module.enable_adapters(on)
 
     def enable_gradient_checkpointing(self) -> None:
         """Keep less for the backward pass and compute it again there."""

@@ -6,12 +6,14 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch import nn
 
-from segdemo.diffegg.backbones.base import Denoiser, EncodedPrompt
-from segdemo.diffusion import add_noise, predict_clean
+from segdemo.diffegg.backbones.base import EncodedPrompt
+from segdemo.diffegg.backbones.noising import ScheduledDenoiser
 
 
-class UNetBackbone(Denoiser):
+class UNetBackbone(ScheduledDenoiser):
     """Stable Diffusion 1, 2, Turbo, XL and our own small model."""
+
+    lora_prefix = "unet"
 
     def __init__(
         self,
@@ -19,19 +21,23 @@ class UNetBackbone(Denoiser):
         native_size: int,
         network: UNet2DConditionModel,
         autoencoder: AutoencoderKL,
-        scheduler: DDPMScheduler,
         null_text: EncodedPrompt,
+        scheduler: DDPMScheduler,
     ) -> None:
         """Put the parts together.
 
         null_text: the empty prompt; its pooled vector is what XL wants, together with the size of
         an uncropped image.
         """
-        super().__init__(name, native_size, network, autoencoder, null_text)
-        self._scheduler = scheduler
+        super().__init__(name, native_size, network, autoencoder, null_text, scheduler)
         # original size, crop corner, target size
         sizes = [native_size, native_size, 0, 0, native_size, native_size]
         self._sizes = torch.tensor([sizes], device=network.device, dtype=torch.float32)
+
+    @property
+    def patch_size(self) -> int:
+        """Return 1: tokens are latents; lower layers see their grid halved one or more times."""
+        return 1
 
     def attention_layers(self) -> dict[str, nn.Module]:
         """Return `attn1` of every transformer block: down, middle, up."""
@@ -39,10 +45,6 @@ class UNetBackbone(Denoiser):
         found = [entry for entry in self.network.named_modules() if entry[0].endswith(".attn1")]
         # diffusers registers the middle last
         return dict(sorted(found, key=lambda entry: stages.index(entry[0].split(".")[0])))
-
-    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
-        """Return sqrt(abar_t) x0 + sqrt(1 - abar_t) noise."""
-        return add_noise(self._scheduler, latents, noise, timestep)
 
     def predict(self, noisy: torch.Tensor, timestep: int) -> torch.Tensor:
         """Return the noise or the velocity, whichever it was trained for."""
@@ -63,19 +65,3 @@ class UNetBackbone(Denoiser):
             stage = name.split(".attentions.")[0]  # such as up_blocks.2
             last[stage] = name
         return [(name, 1.0) for name in last.values()]
-
-    def target(self, latents: torch.Tensor, noise: torch.Tensor, timestep: int) -> torch.Tensor:
-        """Return the noise or the velocity, whichever the schedule's prediction type says."""
-        if self._scheduler.config.prediction_type != "v_prediction":
-            return noise.float()
-        return add_noise(self._scheduler, noise, -latents, timestep)  # sqrt(abar) e - sqrt(..) x0
-
-    def predict_clean(
-        self, noisy: torch.Tensor, prediction: torch.Tensor, timestep: int
-    ) -> torch.Tensor:
-        """Return the estimate of x0; see `segdemo.diffusion.predict_clean`."""
-        return predict_clean(self._scheduler, noisy, prediction, timestep)
-
-    def token_grid(self, latents: torch.Tensor) -> tuple[int, int]:
-        """Return the latents' own grid; layers below it see it halved once or several times."""
-        return latents.shape[-2], latents.shape[-1]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from segdemo.annotations import InstanceRuns, MaskFormat, write_masks
 from segdemo.annotations.cutouts import ImagesByName
+from segdemo.annotations.label_png import UNLABELLED
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
-from segdemo.editing.masks import UNLABELLED, to_runs
+from segdemo.editing.masks import to_runs
 from segdemo.editing.sessions import Session
 from segdemo.ui.kept_files import download_folder, file_stem, pack
 from segdemo.ui.refine.opening import PHOTO

@@ -220,11 +220,11 @@ def _shaped(shape: Callable[..., Labels]) -> Operation:
 def _seeds(
     labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedImage
 ) -> Labels:
-    if len(ids) != 1:
-        raise InputError("Select the one instance that the seeds shall divide.")
+    if not ids:
+        raise InputError("Select the instances that the seeds shall divide.")
     strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in options["strokes"]]
     radius = min(max(float(options.get("size", 4)), 0.5), 200)
-    return split_among_seeds(labels, ids[0], strokes, radius, picture.edge_map(), picture.highest)
+    return split_among_seeds(labels, ids, strokes, radius, picture.edge_map(), picture.highest)
 
 
 OPERATIONS: dict[str, tuple[str, Operation]] = {
@@ -233,7 +233,7 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
     "grow": ("Grow", _shaped(shapes.grow)),
     "shrink": ("Shrink", _shaped(shapes.shrink)),
     "subtract": ("Subtract", _shaped(shapes.subtract)),
-    "seeds": ("Split by seeds", _seeds),
+    "seeds": ("Divide by seeds", _seeds),
 }
 
 

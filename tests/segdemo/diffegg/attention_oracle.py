@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.models.embeddings import apply_rotary_emb
 from torch import nn
 from torch.nn import functional as F
 
@@ -23,7 +24,7 @@ class KeepQueriesAndKeys:
 
     def _keep(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden = args[0] if args else kwargs["hidden_states"]
-        text = kwargs.get("encoder_hidden_states")
+        text, rotary = kwargs.get("encoder_hidden_states"), kwargs.get("image_rotary_emb")
         query, key = _heads(module, module.to_q(hidden)), _heads(module, module.to_k(hidden))
         if module.norm_q is not None:
             query, key = module.norm_q(query), module.norm_k(key)
@@ -36,6 +37,11 @@ class KeepQueriesAndKeys:
                     module.norm_added_k(more_key),
                 )
             query, key = torch.cat([query, more_query], 2), torch.cat([key, more_key], 2)
+            if rotary is not None:  # FLUX, which has the text first
+                count = more_query.shape[2]
+                query, key = query.roll(count, 2), key.roll(count, 2)
+        if rotary is not None:
+            query, key = (apply_rotary_emb(values, rotary) for values in (query, key))
         self.kept.append((query[0], key[0]))  # (heads, n, d)
 
     def remove(self) -> None:
@@ -53,14 +59,16 @@ def whole_map(
     layer_weights: str = "uniform",
     key_norm: str = "layer",
     text_keys: str = "image_keys",
+    first: int = 0,
 ) -> torch.Tensor:
-    """Materialise eq. 11, (P, P)."""
+    """Materialise eq. 11, (P, P). first: the image's first token."""
     maps = []
     for query, key in kept:
         probability = (query @ key.transpose(1, 2) / math.sqrt(query.shape[-1])).softmax(-1)
         tokens = probability.shape[-1]
         side = max(s for s in range(1, grid + 1) if grid % s == 0 and s * s <= tokens)
-        image = probability[:, : side * side, : side * side]
+        place = slice(first, first + side * side)
+        image = probability[:, place, place]
         if text_keys == "image_keys":
             image = image / image.sum(-1, keepdim=True)
         maps.append((side, image.mean(0)))

@@ -13,12 +13,21 @@ from diffusers import (
     DDPMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FluxTransformer2DModel,
+    PixArtTransformer2DModel,
     PNDMScheduler,
     SD3Transformer2DModel,
     UNet2DConditionModel,
 )
 from safetensors.torch import save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    T5Config,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 from segdemo.checkpoints.card import ModelCard, write_card
 from segdemo.diffegg.backbones.base import Backbone
@@ -27,6 +36,8 @@ LATENT_SIDE = 16
 NATIVE_SIZE = 128  # 8 pixels a latent
 TEXT_WIDTH = 16
 TOKENS = 77
+T5_WIDTH = 24
+T5_PIECES = ("<pad>", "</s>", "<unk>", *"▁abcdefghijklmnopqrstuvwxyz")
 SD_BETAS = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -129,12 +140,67 @@ def write_sd3(folder: Path) -> None:
     _write_index(folder, "StableDiffusion3Pipeline", parts, **absent)
 
 
+def write_pixart(folder: Path) -> None:
+    """PixArt-alpha: self-attention of the image alone, T5, a variance beside the noise."""
+    transformer = PixArtTransformer2DModel(
+        sample_size=LATENT_SIDE,
+        num_layers=2,
+        attention_head_dim=12,
+        num_attention_heads=2,
+        cross_attention_dim=24,
+        caption_channels=T5_WIDTH,
+        use_additional_conditions=True,  # as that of 1024 pixels
+    )
+    parts = {
+        "transformer": transformer,
+        "vae": _autoencoder(4),
+        "text_encoder": _t5(),
+        "scheduler": DDPMScheduler(beta_end=0.02),
+    }
+    _save_parts(folder, parts, ())
+    _write_t5_tokenizer(folder / "tokenizer")
+    _write_index(folder, "PixArtAlphaPipeline", parts)
+
+
+def write_flux(folder: Path) -> None:
+    """FLUX.1 dev: a block of two streams and two of one, told its guidance."""
+    transformer = FluxTransformer2DModel(
+        in_channels=4 * 16,
+        num_layers=1,
+        num_single_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=T5_WIDTH,
+        pooled_projection_dim=TEXT_WIDTH,
+        guidance_embeds=True,
+        axes_dims_rope=(2, 2, 4),
+    )
+    parts = {
+        "transformer": transformer,
+        "vae": _autoencoder(16, scaling_factor=0.3611, shift_factor=0.1159),
+        "text_encoder": CLIPTextModel(_text_config()),
+        "text_encoder_2": _t5(),
+        "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
+    }
+    _save_parts(folder, parts, ("tokenizer",))
+    _write_t5_tokenizer(folder / "tokenizer_2")
+    _write_index(folder, "FluxPipeline", parts)
+
+
+def add_t5(folder: Path) -> None:
+    """Give a tiny Stable Diffusion 3 the third encoder that its index names."""
+    _t5(3 * TEXT_WIDTH).save_pretrained(folder / "text_encoder_3")
+    _write_t5_tokenizer(folder / "tokenizer_3")
+
+
 FAMILIES: dict[str, Callable[[Path], None]] = {
     "own": write_own,
     "sd15": write_sd15,
     "sd21": write_sd21,
     "sdxl": write_sdxl,
     "sd3": write_sd3,
+    "pixart": write_pixart,
+    "flux": write_flux,
 }
 """By family: writes a model with random weights into an existing folder."""
 
@@ -199,6 +265,17 @@ def _text_config() -> CLIPTextConfig:
     )
 
 
+def _t5(width: int = T5_WIDTH) -> T5EncoderModel:
+    shape = {"d_model": width, "d_kv": 8, "d_ff": 16, "num_layers": 2, "num_heads": 2}
+    return T5EncoderModel(T5Config(vocab_size=len(T5_PIECES), **shape))
+
+
+def _write_t5_tokenizer(folder: Path) -> None:
+    T5TokenizerFast(
+        vocab=[(piece, -1.0) for piece in T5_PIECES], extra_ids=0, model_max_length=512
+    ).save_pretrained(folder)
+
+
 def _vocabulary() -> dict[str, int]:
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = [*letters, *(f"{letter}</w>" for letter in letters), "ab</w>"]
@@ -232,5 +309,6 @@ def _write_index(folder: Path, pipeline: str, parts: dict[str, Any], **more: Any
     for name, part in parts.items():
         index[name] = [type(part).__module__.split(".")[0], type(part).__name__]
     for tokenizer in folder.glob("tokenizer*"):
-        index[tokenizer.name] = ["transformers", "CLIPTokenizer"]
+        kind = "CLIPTokenizer" if (tokenizer / "merges.txt").exists() else "T5TokenizerFast"
+        index[tokenizer.name] = ["transformers", kind]
     (folder / "model_index.json").write_text(json.dumps(index | more))

@@ -8,8 +8,20 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
-from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection
+from diffusers import (
+    AutoencoderKL,
+    FluxPipeline,
+    PixArtAlphaPipeline,
+    SD3Transformer2DModel,
+    UNet2DConditionModel,
+)
+from transformers import (
+    AutoTokenizer,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    T5EncoderModel,
+    T5TokenizerFast,
+)
 
 from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.diffegg.backbones.base import Backbone
@@ -19,6 +31,7 @@ from tests.segdemo.diffegg.backbones import (
     NATIVE_SIZE,
     SD_BETAS,
     TEXT_WIDTH,
+    add_t5,
     edit_json,
     latents_like,
 )
@@ -43,7 +56,8 @@ def test_a_picture_becomes_the_shifted_and_scaled_mean(
     family = request.node.callspec.params["backbone"]
     autoencoder = AutoencoderKL.from_pretrained(backbone_folder(family) / "vae")
     mean = autoencoder.encode(pictures()).latent_dist.mean
-    shift, scale = (0.0609, 1.5305) if family == "sd3" else (0.0, 0.18215)
+    shifted = {"sd3": (0.0609, 1.5305), "flux": (0.1159, 0.3611)}
+    shift, scale = shifted.get(family, (0.0, 0.18215))
 
     latents = backbone.encode(pictures())
 
@@ -155,6 +169,78 @@ def test_sd3_gets_two_empty_prompts_and_zeros_for_the_third(
 
 
 @torch.inference_mode()
+def test_sd3_gets_the_third_prompt_where_t5_is_in_its_folder(backbone_copy: FolderOf) -> None:
+    folder = backbone_copy("sd3")
+    zeros = load_backbone(locate_backbone(str(folder)), CPU)._prompt.tokens  # type: ignore[attr-defined]
+    add_t5(folder)
+    tokens = load_backbone(locate_backbone(str(folder)), CPU)._prompt.tokens  # type: ignore[attr-defined]
+    assert torch.equal(tokens[:, :77], zeros[:, :77])
+    seen = T5EncoderModel.from_pretrained(folder / "text_encoder_3")(
+        T5TokenizerFast.from_pretrained(folder / "tokenizer_3")(
+            "", padding="max_length", max_length=256, return_tensors="pt"
+        ).input_ids
+    )
+    # it is read in bfloat16
+    torch.testing.assert_close(tokens[:, 77:], seen.last_hidden_state, atol=0.05, rtol=0)
+
+
+@torch.inference_mode()
+def test_pixart_gets_the_empty_prompt_behind_its_mask_and_the_images_size(
+    backbone_folder: FolderOf, backbone_of: BackboneOf
+) -> None:
+    folder = backbone_folder("pixart")
+    pipeline = PixArtAlphaPipeline.from_pretrained(folder, dtype=torch.float32)
+    pipeline.text_encoder.to(torch.bfloat16)
+    tokens, mask, *_ = pipeline.encode_prompt("", do_classifier_free_guidance=False)
+    noisy = latents_like(backbone_of("pixart"))
+    side = float(NATIVE_SIZE)
+
+    expected = pipeline.transformer(
+        noisy,
+        encoder_hidden_states=tokens.float().repeat(2, 1, 1),
+        encoder_attention_mask=mask.repeat(2, 1),
+        timestep=torch.tensor([399, 399]),
+        added_cond_kwargs={
+            "resolution": torch.tensor([[side, side]] * 2),
+            "aspect_ratio": torch.ones(2, 1),
+        },
+    ).sample[:, :4]
+
+    assert not mask.all()
+    predicted = backbone_of("pixart").predict(noisy, 399)
+    torch.testing.assert_close(predicted, expected, atol=1e-5, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_flux_gets_packed_latents_with_their_places_behind_the_text(
+    backbone_folder: FolderOf, backbone_of: BackboneOf
+) -> None:
+    pipeline = FluxPipeline.from_pretrained(backbone_folder("flux"), dtype=torch.float32)
+    pipeline.text_encoder_2.to(torch.bfloat16)
+    tokens, pooled, text_ids = pipeline.encode_prompt("", "")
+    noisy = latents_like(backbone_of("flux"))
+    packed = pipeline._pack_latents(noisy, 2, 16, LATENT_SIDE, LATENT_SIDE)
+    half = LATENT_SIDE // 2
+    places = pipeline._prepare_latent_image_ids(2, half, half, CPU, torch.float32)
+
+    expected = pipeline.transformer(
+        packed,
+        encoder_hidden_states=tokens.float().repeat(2, 1, 1),
+        pooled_projections=pooled.repeat(2, 1),
+        timestep=torch.tensor([0.399, 0.399]),
+        img_ids=places,
+        txt_ids=text_ids,
+        guidance=torch.ones(2),
+    ).sample
+
+    expected = pipeline._unpack_latents(expected, NATIVE_SIZE, NATIVE_SIZE, 8)
+    assert backbone_of("flux").first_image_token == tokens.shape[1] == 512
+    torch.testing.assert_close(
+        backbone_of("flux").predict(noisy, 399), expected, atol=1e-5, rtol=1e-4
+    )
+
+
+@torch.inference_mode()
 def test_a_pass_depends_on_the_timestep_and_on_nothing_else(backbone: Backbone) -> None:
     noisy = latents_like(backbone)
     assert torch.equal(backbone.predict(noisy, 399), backbone.predict(noisy, 399))
@@ -168,7 +254,7 @@ def test_nothing_of_the_model_asks_for_gradients(backbone: Backbone) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("family", ["own", "sdxl", "sd3"])
+@pytest.mark.parametrize("family", ["own", "sdxl", "sd3", "pixart", "flux"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_spares_the_autoencoder(
     family: str, dtype: torch.dtype, backbone_folder: FolderOf, backbone_of: BackboneOf
@@ -237,7 +323,9 @@ def test_layers_are_named_in_the_order_they_run_and_fit_the_grid(backbone: Backb
 
     height, width = backbone.token_grid(latents)
     assert list(seen) == list(backbone.attention_layers())
-    assert all(height * width % count == 0 for count in seen.values())
+    cells = height * width
+    text = backbone.first_image_token  # FLUX's blocks of one stream see it too
+    assert all(cells % (count - text if count > cells else count) == 0 for count in seen.values())
     assert max(seen.values()) >= height * width // 4
 
 

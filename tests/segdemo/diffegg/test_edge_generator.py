@@ -96,7 +96,7 @@ def test_above_timestep_0_every_picture_gets_the_same_noise(
 # The adapter --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["own", "sd15", "sdxl", "sd3"])
+@pytest.mark.parametrize("family", ["own", "sd15", "sdxl", "sd3", "pixart", "flux"])
 def test_adapter_and_generator_open_with_their_base_and_give_the_same_edges(
     family: str, fresh_backbone: FreshBackbone, backbone_folder: FolderOf, tmp_path: Path
 ) -> None:

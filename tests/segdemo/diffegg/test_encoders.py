@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoModel
+from transformers import (
+    AttentionInterface,
+    AutoModel,
+    AutoTokenizer,
+    LlavaForConditionalGeneration,
+)
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from segdemo.__main__ import main
 from segdemo.checkpoints.backbone import locate_backbone
@@ -17,7 +26,7 @@ from segdemo.datatypes import InputError
 from segdemo.diffegg.adapters import adapter_parameters, add_adapter, load_adapter, save_adapter
 from segdemo.diffegg.loading import load_backbone, load_diffegg
 from segdemo.diffegg.settings import TraceSettings
-from tests.segdemo.uis.vits import PATCH, REGISTERS, write_vit
+from tests.segdemo.uis.vits import PATCH, REGISTERS, write_llava, write_vit
 
 CPU = torch.device("cpu")
 CLASS_TOKENS = {
@@ -62,10 +71,49 @@ def test_the_map_is_the_mean_over_layers_and_heads_of_what_patches_see_in_patche
     torch.testing.assert_close(attention.rows(0, 64 // PATCH), expected, atol=1e-6, rtol=1e-5)
 
 
-def test_trace_and_edges_of_a_vision_transformer_take_one_step(
-    tmp_path: Path, image: np.ndarray, capsys: pytest.CaptureFixture[str]
+def test_llava_is_asked_to_describe_the_image_and_its_attention_is_read_without_the_mask(
+    tmp_path: Path,
 ) -> None:
-    write_vit(tmp_path / "dino", "vit")
+    scores: list[torch.Tensor] = []
+
+    def attention_that_is_kept(module: Any, query: Any, key: Any, *given: Any, **more: Any) -> Any:
+        if module.is_causal:  # the language model's, of which two heads share a key
+            shared = key.repeat_interleave(2, 1)
+            scores.append((query @ shared.transpose(2, 3) * more["scaling"])[0])
+        return sdpa_attention_forward(module, query, key, *given, **more)
+
+    AttentionInterface.register("kept", attention_that_is_kept)
+    write_llava(tmp_path)
+    pipeline = load_diffegg(locate_backbone(str(tmp_path)), CPU)
+    backbone, side = pipeline.backbone, 32 // PATCH
+    layers = pipeline.attention_layers(TraceSettings())
+    pixels = backbone.encode(torch.rand(1, 3, 64, 64) * 2 - 1)
+    with torch.inference_mode():
+        attention = pipeline.attention_at(layers, pixels, [torch.zeros_like(pixels)], 0)
+        predicted = backbone.predict(pixels, 0)
+
+    whole = LlavaForConditionalGeneration.from_pretrained(tmp_path).eval()
+    whole.model.language_model.set_attn_implementation("kept")
+    asked = f"USER: {'<image> ' * side**2}Describe this image ASSISTANT:"
+    ids = AutoTokenizer.from_pretrained(tmp_path)(asked, return_tensors="pt").input_ids
+    with torch.inference_mode():
+        output = whole.model(input_ids=ids, pixel_values=pixels)
+    image = slice(1, 1 + side**2)  # "USER:" lies before it
+    states = output.last_hidden_state[0, image].T.unflatten(1, (side, side))
+    torch.testing.assert_close(predicted[0], states, atol=1e-4, rtol=1e-4)
+    assert len(scores) == len(layers.modules) == 3
+    seen = [values[:, image, image].softmax(-1).mean(0) for values in scores]
+    torch.testing.assert_close(attention.rows(0, side), sum(seen) / 3, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("write", [write_vit, write_llava])
+def test_trace_and_edges_of_a_vision_transformer_take_one_step(
+    write: Callable[[Path], Any],
+    tmp_path: Path,
+    image: np.ndarray,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write(tmp_path / "dino")
     Image.fromarray(image).save(tmp_path / "photo.png")
     given = [str(tmp_path / "photo.png"), "--backbone", str(tmp_path / "dino"), "--size", "64"]
 
@@ -75,13 +123,17 @@ def test_trace_and_edges_of_a_vision_transformer_take_one_step(
 
     with np.load(tmp_path / "trace" / "photo" / "trace.npz") as kept:
         assert kept["timesteps"].tolist() == [0] and kept["gaps"].size == 0
-        assert kept["edge_scores"].shape == (1, 8, 8) and kept["edge_scores"].max() > 0
+        side = 8 if write is write_vit else 4  # a language model gets one size only
+        assert kept["edge_scores"].shape == (1, side, side) and kept["edge_scores"].max() > 0
     assert (tmp_path / "trace" / "photo" / "pca_0.png").exists()
     assert Image.open(tmp_path / "edges" / "photo_edge.png").size == (50, 40)
 
 
-def test_a_lora_of_a_vision_transformer_is_saved_and_opens_again(tmp_path: Path) -> None:
-    write_vit(tmp_path / "dino", "dinov2")
+@pytest.mark.parametrize("write", [partial(write_vit, kind="dinov2"), write_llava])
+def test_a_lora_of_a_vision_transformer_is_saved_and_opens_again(
+    write: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    write(tmp_path / "dino")
     files = locate_backbone(str(tmp_path / "dino"))
     trained, opened = load_backbone(files, CPU), load_backbone(files, CPU)
     pixels = torch.randn(1, 3, 32, 32)

@@ -26,7 +26,7 @@ SETTINGS = TraceSettings(timesteps=(300, 200, 100), size=64, seed=3)
 Folders = Callable[[str], Path]
 
 
-@pytest.mark.parametrize("family", ["sd15", "sd21", "sd3"])
+@pytest.mark.parametrize("family", ["sd15", "sd21", "sd3", "pixart", "flux"])
 def test_the_image_is_that_of_the_schedulers_own_loop(
     family: str, backbone_folder: Folders
 ) -> None:
@@ -41,7 +41,7 @@ def test_the_image_is_that_of_the_schedulers_own_loop(
     channels, side = backbone.autoencoder.config.latent_channels, 64 // backbone.pixels_per_latent
     latents = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode(), backbone.prompted(prompt):
-        if family == "sd3":
+        if family in ("sd3", "flux"):
             flow = FlowMatchEulerDiscreteScheduler()
             flow.set_timesteps(sigmas=[0.3, 0.2, 0.1])  # the last step goes to 0
             for timestep in flow.timesteps:

@@ -18,7 +18,7 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from tests.segdemo.diffegg import attention_oracle as oracle
 
-SETTINGS = TraceSettings(timesteps=(900, 500, 100))
+SETTINGS = TraceSettings(timesteps=(900, 500, 100), size=128)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,8 @@ def test_streamed_maps_gaps_and_scores_equal_the_materialised_ones(
     backbone: Backbone, text_keys: str
 ) -> None:
     pipeline = DiffEGGPipeline(backbone)
-    layers = AttentionLayers(backbone.attention_layers(), text_keys=text_keys)
+    first = backbone.first_image_token
+    layers = AttentionLayers(backbone.attention_layers(), text_keys=text_keys, first_token=first)
     generator = torch.Generator().manual_seed(0)
     pictures = torch.rand(1, 3, 128, 128, generator=generator) * 2 - 1
     latents = backbone.encode(pictures)
@@ -45,7 +46,7 @@ def test_streamed_maps_gaps_and_scores_equal_the_materialised_ones(
             recorded.append(pipeline.attention_at(layers, latents, [noise], timestep))
         finally:
             naive.remove()
-        whole.append(oracle.whole_map(naive.kept, grid, text_keys=text_keys))
+        whole.append(oracle.whole_map(naive.kept, grid, text_keys=text_keys, first=first))
     side = recorded[1].side
     torch.testing.assert_close(recorded[1].rows(0, side), whole[1], atol=1e-5, rtol=0)
     gap = sum(

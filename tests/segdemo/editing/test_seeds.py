@@ -32,7 +32,7 @@ def test_seeds_divide_at_the_edge_between_them():
     labels = two_discs()
     edge = np.zeros(labels.shape, np.float32)
     edge[:, 33] = 1
-    after = split_among_seeds(labels, 4, [[(12, 30), (16, 34)], [(50, 28)]], 2, edge)
+    after = split_among_seeds(labels, [4], [[(12, 30), (16, 34)], [(50, 28)]], 2, edge)
     assert_divided(labels, after, 2)
     left = np.zeros(labels.shape, bool)
     left[:, :33] = True
@@ -43,11 +43,32 @@ def test_seeds_divide_at_the_edge_between_them():
 
 def test_seeds_work_without_edges_and_need_two():
     labels = two_discs()
-    after = split_among_seeds(labels, 4, [[(12, 30)], [(50, 28)]], 2, highest=20)
+    after = split_among_seeds(labels, [4], [[(12, 30)], [(50, 28)]], 2, highest=20)
     assert_divided(labels, after, 2)
     assert 21 in after
     with pytest.raises(InputError, match="at least two"):
-        split_among_seeds(labels, 4, [[(12, 30)], [(70, 5)]], 2)
+        split_among_seeds(labels, [4], [[(12, 30)], [(70, 5)]], 2)
+
+
+def test_seeds_divide_several_fragments_among_objects():
+    """Two objects left and right of an edge, in four fragments; a fifth is not selected."""
+    labels = np.zeros((60, 90), np.uint16)
+    labels[10:30, 10:44], labels[32:50, 10:44] = 1, 2  # a gap of two rows between
+    labels[10:30, 46:80], labels[32:50, 46:80] = 3, 4
+    labels[52:60, 10:80] = 9
+    edge = np.zeros(labels.shape, np.float32)
+    edge[:, 44:46] = 1
+    after = split_among_seeds(labels, [1, 2, 3, 4], [[(20, 20)], [(60, 40)]], 2, edge)
+    assert np.unique(after).tolist() == [0, 1, 3, 9]
+    assert set(np.unique(after[10:50, 10:44])) == {1} and set(np.unique(after[10:50, 46:80])) == {3}
+    assert (after[52:] == labels[52:]).all()
+    # a stroke over two fragments makes them one, another divides the third
+    strokes = [[(20, 20), (60, 20)], [(15, 35)], [(40, 45)]]
+    after = split_among_seeds(labels, [1, 2, 3], strokes, 2, edge)
+    assert after[20, 20] == after[20, 60] == 1
+    assert len({int(after[35, 15]), int(after[45, 40]), 1}) == 3
+    with pytest.raises(InputError, match="No seed is on the masks"):
+        split_among_seeds(labels, [1, 2], [[(85, 5)]], 2, edge)
 
 
 @pytest.mark.parametrize("case", EDIT_CASES["new_ids"], ids=lambda case: case["name"])

@@ -146,7 +146,7 @@ def test_an_operation_answers_with_the_pixels_that_changed(
 def test_seeds_divide_along_the_edge(call: Any, session: Session) -> None:
     strokes = {"strokes": [[[40, 60], [50, 60]], [[110, 60]]], "size": 3}
     answer = call("operate", operation="seeds", ids=[1], options=strokes, revision=0)
-    assert list(answer["instances"]) == ["2"] and answer["what"] == "Split by seeds"
+    assert list(answer["instances"]) == ["2"] and answer["what"] == "Divide by seeds"
     labels = session.image(0).labels
     assert labels[60, 40] != labels[60, 110]
 

@@ -123,6 +123,22 @@ def test_a_vision_transformer_is_trained_without_reconstruction_and_opens(
     assert edge.origin == "edge_generator" and edge.probability.shape == image.shape[:2]
 
 
+def test_a_generator_that_sees_the_attention_map_itself_is_trained_and_opens(
+    few: dict[str, Any], drawn: tuple[Path, Path]
+) -> None:
+    wanted = few | {"features": "attention", "max_steps": 12, "log_steps": 3}
+    folder = train(DiffEGGSettings(**wanted | {"generator_learning_rate": 1e-2}))
+
+    rows = [json.loads(row) for row in (folder.parent / "log.jsonl").read_text().splitlines()]
+    assert rows[-1]["dice"] < rows[0]["dice"]
+    (level,) = json.loads((folder / "edge_generator" / "config.json").read_text())["levels"]
+    assert level["attention"] and level["width"] == (64 / level["stride"]) ** 2
+    assistant = AnnotationAssistant(device="cpu", backbone=str(folder))
+    assert "on the accumulated attention map" in assistant.edge_source.label
+    edge = assistant.edges(load_rgb(drawn[0] / "0" / "photo.png"))
+    assert edge.origin == "edge_generator" and edge.probability.shape == (96, 128)
+
+
 def test_a_checkpoint_holds_adapter_and_generator_only(few: dict[str, Any]) -> None:
     prepared = prepare(DiffEGGSettings(**few | {"relabel_every": 1.0}))
     names = trained_state(prepared.model).keys()
@@ -205,6 +221,7 @@ def test_problems_are_listed_before_anything_is_loaded(few: dict[str, Any], tmp_
         (["--reconstruction", "both"], "choose one of denoise"),
         (["--smallest_crop", "0"], "smallest_crop 0.0 is outside"),
         (["--sure_edge", "0.1"], "--sure_interior"),
+        (["--features", "attention", "--edge_size", "128"], "at one size"),
         (["--pseudo_edges", "nowhere"], "is not a folder"),
         (["--batch_size", "0"], "batch_size 0: choose 1 or more"),
     ],

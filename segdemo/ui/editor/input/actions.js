@@ -104,7 +104,7 @@ export async function divideBySeeds() {
   if (drafts.seeds.length < 2) return setStatus("Draw at least two seeds, one in each object (G).");
   const strokes = drafts.seeds.map((stroke) => stroke.map((point) => point.map(Math.round)));
   const options = { strokes, size: state.brush.size / 2 };
-  const request = { operation: "seeds", ids: ids.slice(0, 1), options };
+  const request = { operation: "seeds", ids, options };
   if (await operate("operate", request, "Dividing by the random walk ...")) dropDrafts();
 }
 

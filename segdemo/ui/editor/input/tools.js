@@ -19,7 +19,7 @@ const TOOLS = {
   polygon: "Polygon: click the corners; Enter adds it to the selection, Shift+Enter takes it away.",
   line: "Split line: draw right across the selected instance.",
   prompt: "Box/Click: drag a box around an object, or click it; Enter takes the mask.",
-  seeds: "Seeds: draw one stroke in each object, then Enter divides the selected instance.",
+  seeds: "Seeds: draw one stroke in each object, then Enter divides what is selected (Shift-click adds fragments).",
 };
 const UNCHANGED = "Nothing changed: these pixels are its own, or the mode or a lock keeps them.";
 const KEPT = 'Nothing changed: the brush paints on background. Choose "over all" to take pixels '

@@ -7,7 +7,7 @@ const HELP = [
   ["I", "box/click: drag a box or click; Shift-click takes away, Enter takes the mask"],
   ["P", "polygon: Enter adds, Shift+Enter takes away, Backspace one corner back"],
   ["L", "split by a drawn line"], ["X", "split along edges; again to apply"],
-  ["G", "seeds: one stroke in each object, Enter divides"], ["M", "merge the selected"],
+  ["G", "seeds: one stroke in each object, Enter divides the selected"], ["M", "merge the selected"],
   ["N / Del, Backspace", "new instance / delete"], ["Ctrl+A", "select all instances"], ["C / H / S", "separate pieces / fill holes / smooth"],
   ["> / <", "grow / shrink"], ["R, 1 to 9", "choose a class"],
   ["J / K", "next / previous instance"], ["A / D", "previous / next photo"],

@@ -14,7 +14,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffdis.loading import load_unet
 from segdemo.prompting.network import PromptedU2Net
-from training.small.compact import autoencoder, export_subject, prompting, subject
+from training.small.compact import autoencoder, export_subject, kept_photos, prompting, subject
 from training.small.compact.crops import CropSource
 from training.small.compact.material import find_material, in_validation
 from training.small.compact.prompt_data import PromptBatch, corrected
@@ -101,6 +101,18 @@ def test_a_correction_adds_the_answer_and_a_click_where_it_is_wrong() -> None:
     assert 8 < rows.mean() < 21
     assert 8 < columns.mean() < 21
     assert not prompts[2].any()
+
+
+def test_what_is_kept_back_is_written_to_be_measured_on(data_dir: Path, tmp_path: Path) -> None:
+    arguments = f"--data_dir {data_dir} --output_dir {tmp_path} --scenes 2 --scene_size 64"
+    assert kept_photos.main(arguments.split()) == 0
+    for kind, names in (("people", [str(KEPT)]), ("scenes", ["0000", "0001"])):
+        masks = sorted((tmp_path / kind / "masks").iterdir())
+        assert [file.stem for file in masks] == names
+        for file in masks:
+            image = Image.open(tmp_path / kind / "images" / file.name)
+            mask = np.asarray(Image.open(file))
+            assert mask.shape == image.size[::-1] and np.ptp(mask) > 127
 
 
 def test_the_subject_network_learns_from_a_store_that_grows(data_dir: Path, tmp_path: Path) -> None:
