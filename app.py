@@ -5,9 +5,9 @@
     python app.py --make-password ada >> accounts
     python app.py --host 0.0.0.0 --auth accounts
 
-What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE,
-SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS,
-SEGDEMO_KEEP and SEGDEMO_AUTH.
+What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_MODELS (with
+spaces between), SEGDEMO_BACKBONE, SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_DEVICE,
+SEGDEMO_PRECISION, SEGDEMO_SESSIONS, SEGDEMO_KEEP and SEGDEMO_AUTH.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from segdemo.checkpoints.registry import (
 from segdemo.terminal import print_any_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from segdemo.assistant import AnnotationAssistant
 
@@ -51,6 +51,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         default=environment.get("SEGDEMO_MODEL", DEFAULT_MODEL),
         help=f"{', '.join(registered_names('diffdis'))}, a folder, a .safetensors file or a Hub id "
         "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        metavar="MODEL",
+        default=environment.get("SEGDEMO_MODELS", "").split(),
+        help="models that visitors choose from and compare, the first is chosen at the start; "
+        "--model is then not used (default: only --model)",
     )
     parser.add_argument(
         "--backbone",
@@ -130,6 +138,7 @@ def build_assistant(
     backbone: str = DEFAULT_BACKBONE,
     features: str = "",
     prompter: str = DEFAULT_PROMPTER,
+    others: Sequence[str] = (),
 ) -> AnnotationAssistant:
     """Build the assistant; on ZeroGPU Spaces each call of a model borrows the GPU.
 
@@ -142,7 +151,9 @@ def build_assistant(
         gpu = spaces.GPU
     from segdemo.assistant import AnnotationAssistant
 
-    assistant = AnnotationAssistant(model, device, precision, backbone, features, gpu, prompter)
+    assistant = AnnotationAssistant(
+        model, device, precision, backbone, features, gpu, prompter, others
+    )
     if gpu is not None:  # it wants the weights placed at start
         loads = [assistant.load, assistant.load_backbone, assistant.load_prompter]
         for load in loads + ([assistant.load_features] if features else []):
@@ -191,13 +202,15 @@ def main(argv: list[str] | None = None) -> int:
             print(make_password(arguments.make_password))
             return 0
         admit = None if arguments.auth is None else Accounts.read(arguments.auth).admit
+        model, *others = arguments.models or [arguments.model]
         assistant = build_assistant(
-            arguments.model,
+            model,
             arguments.device,
             arguments.precision,
             arguments.backbone,
             arguments.features,
             arguments.prompter,
+            others,
         )
         keep = arguments.keep
         store = SessionStore(arguments.sessions, None if keep is None else keep * DAY)

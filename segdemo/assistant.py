@@ -69,6 +69,7 @@ class AnnotationAssistant:
         features: str = "",
         gpu: Borrow | None = None,
         prompter: str = DEFAULT_PROMPTER,
+        others: Sequence[str] = (),
     ) -> None:
         """Find the models and the device; nothing is loaded yet.
 
@@ -77,16 +78,20 @@ class AnnotationAssistant:
         It is looked for when first needed. precision: fp32, bf16 or fp16. features: a DINO or
         DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
         calls borrow a GPU. prompter: what answers boxes and clicks: a registered name, a folder or
-        a Hub id, looked for when first needed. Raises InputError (CheckpointError for the model).
+        a Hub id, looked for when first needed. others: further models that `segment` can be asked
+        for by name. Raises InputError (CheckpointError for the models).
         """
         if precision not in PRECISIONS:
             raise InputError(f"Precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
         self._dtype = PRECISIONS[precision]
         self._device = pick_device(device)
         self._files: DiffDISFiles = locate_diffdis(model)
+        self._models = {model: self._files} | {
+            name: locate_diffdis(name) for name in others if name != model
+        }
         self._backbone_name = backbone
         self._features_name = features
-        self._diffdis: DiffDISPipeline | None = None
+        self._diffdis: dict[str, DiffDISPipeline] = {}  # by the name of the model
         self._diffegg: dict[str, DiffEGGPipeline] = {}  # by the name of the backbone
         self._features: PatchFeatures | None = None
         self._prompter_name = prompter
@@ -96,9 +101,18 @@ class AnnotationAssistant:
         self._gate.guard(self)
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that segment, the default first."""
+        return tuple(self._models)
+
+    @property
     def native_size(self) -> int:
         """Side in pixels that the model was trained at."""
-        return self._files.card.native_size
+        return self.native_size_of()
+
+    def native_size_of(self, model: str = "") -> int:
+        """Return the side in pixels that one of `models` was trained at; raises InputError."""
+        return self._files_of(model).card.native_size
 
     @property
     def device_name(self) -> str:
@@ -106,9 +120,18 @@ class AnnotationAssistant:
         return str(self._device)
 
     @property
+    def model_name(self) -> str:
+        """Return what the default model calls itself."""
+        return self._files.card.name
+
+    @property
     def description(self) -> str:
         """Return one line: which model, how good it was measured to be, and its licence."""
-        card = self._files.card
+        return self.description_of()
+
+    def description_of(self, model: str = "") -> str:
+        """Return the line of one of `models`, see `description`; raises InputError."""
+        card = self._files_of(model).card
         figures = card.quality.get("iou", {})
         measured = ", ".join(f"{subset} {value:.2f}" for subset, value in figures.items())
         quality = f"measured IoU {measured}" if measured else "quality not measured"
@@ -122,7 +145,11 @@ class AnnotationAssistant:
     @property
     def segment_defaults(self) -> DiffDISSettings:
         """The settings that suit the model: the paper's, but for what its card says."""
-        chosen: dict[str, Any] = dict(self._files.card.segment)
+        return self.segment_defaults_of()
+
+    def segment_defaults_of(self, model: str = "") -> DiffDISSettings:
+        """Return the settings that suit one of `models`; raises InputError."""
+        chosen: dict[str, Any] = dict(self._files_of(model).card.segment)
         return DiffDISSettings(**chosen)
 
     def load(self) -> None:
@@ -136,9 +163,14 @@ class AnnotationAssistant:
         image: RGBImage,
         settings: DiffDISSettings | None = None,
         progress: Progress | None = None,
+        model: str = "",
     ) -> SegmentationResult:
-        """Find the subject of a picture; see `DiffDISPipeline.__call__`."""
-        return self._loaded_diffdis()(image, settings or self.segment_defaults, progress)
+        """Find the subject of a picture; see `DiffDISPipeline.__call__`.
+
+        model: one of `models` in place of the default; raises InputError for others.
+        """
+        settings = settings or self.segment_defaults_of(model)
+        return self._loaded_diffdis(model)(image, settings, progress)
 
     @model_call
     def refine_window(
@@ -147,10 +179,14 @@ class AnnotationAssistant:
         mask: FloatMap,
         box: npt.NDArray[np.floating],
         settings: DiffDISSettings | None = None,
+        model: str = "",
     ) -> FloatMap:
-        """Look again at a box of an image; see `DiffDISPipeline.refine_window`."""
-        pipeline = self._loaded_diffdis()
-        return pipeline.refine_window(image, mask, box, settings or self.segment_defaults)
+        """Look again at a box of an image; see `DiffDISPipeline.refine_window`.
+
+        model: see `segment`.
+        """
+        settings = settings or self.segment_defaults_of(model)
+        return self._loaded_diffdis(model).refine_window(image, mask, box, settings)
 
     @property
     def edge_source(self) -> EdgeSource:
@@ -346,10 +382,19 @@ class AnnotationAssistant:
             self._diffegg[files.name] = load_diffegg(files, self._device, self._dtype)
         return self._diffegg[files.name]
 
-    def _loaded_diffdis(self) -> DiffDISPipeline:
-        if self._diffdis is None:
-            self._diffdis = load_diffdis(self._files, self._device, self._dtype)
-        return self._diffdis
+    def _files_of(self, model: str) -> DiffDISFiles:
+        if not model:
+            return self._files
+        if model not in self._models:
+            raise InputError(f"Model {model[:40]!r}: choose one of {', '.join(self._models)}.")
+        return self._models[model]
+
+    def _loaded_diffdis(self, model: str = "") -> DiffDISPipeline:
+        """Load a model once, by default the first."""
+        files, name = self._files_of(model), model or self.models[0]
+        if name not in self._diffdis:
+            self._diffdis[name] = load_diffdis(files, self._device, self._dtype)
+        return self._diffdis[name]
 
 
 def _edge_source(files: BackboneFiles) -> EdgeSource:

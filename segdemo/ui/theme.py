@@ -86,6 +86,11 @@ HELP_READERS = """
     }
   };
   nameExamples();
+  document.querySelector('#header a[href="#help"]')?.addEventListener("click", (event) => {
+    event.preventDefault();
+    [...document.querySelectorAll('button[role="tab"]')]
+      .find((tab) => tab.textContent.trim() === "Help")?.click();
+  });
   new MutationObserver(nameExamples).observe(document.body, { childList: true, subtree: true });
   for (const id of ["run-status", "batch-status"]) {
     const line = document.getElementById(id);

@@ -39,6 +39,7 @@ def segment_many(
     threshold: float | None,
     stop: StopSignal,
     folder: Path,
+    model: str = "",
 ) -> Generator[BatchProgress, None, None]:
     """Segment files one by one into `folder`, yielding how far it is before and after each.
 
@@ -51,7 +52,7 @@ def segment_many(
         for status in segment_files(
             images,
             folder / "results",
-            lambda image: assistant.segment(image, settings, stop.checked),
+            lambda image: assistant.segment(image, settings, stop.checked, model),
             threshold,
         ):
             progress.add(status)
@@ -253,7 +254,7 @@ def run_batch(
     """Segment what was uploaded; the table grows, and at the end there is a zip."""
     with user_errors():
         settings = options.settings.read(values)
-        threshold = options.read_threshold(values)
+        threshold, model = options.read_threshold(values), str(values[options.model] or "")
         discard_folder(values[panel.folder])
         folder = new_folder()
         yield {
@@ -268,7 +269,7 @@ def run_batch(
         uploads, progress = values[panel.files] or [], None
 
         def work(signal: StopSignal) -> Generator[BatchProgress, None, None]:
-            return segment_many(assistant, uploads, settings, threshold, signal, folder)
+            return segment_many(assistant, uploads, settings, threshold, signal, folder, model)
 
         for news in follow(work, values[panel.stop]):
             if isinstance(news, BatchProgress):

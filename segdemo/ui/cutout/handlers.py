@@ -12,6 +12,7 @@ import gradio as gr
 from segdemo.assistant import AnnotationAssistant
 from segdemo.cutouts import Finish
 from segdemo.datatypes import FloatMap, InputError
+from segdemo.images import to_grey
 from segdemo.ui.cutout.finishing import Finishing
 from segdemo.ui.cutout.options import Options
 from segdemo.ui.cutout.result_panel import ResultPanel
@@ -21,6 +22,8 @@ from segdemo.ui.cutout.results import (
     Segmented,
     discard,
     keep,
+    preview,
+    reduced,
     segment_upload,
     write_all_downloads,
     write_download,
@@ -29,6 +32,7 @@ from segdemo.ui.cutout.window_view import WindowEvent
 from segdemo.ui.cutout.windows import keep_refined, refined_mask, undo_window
 from segdemo.ui.errors import Stopped, user_errors
 from segdemo.ui.events import StopSignal, Updates
+from segdemo.ui.uploads import Upload
 from segdemo.ui.waiting import Place, follow
 
 SEGMENTING = "Segmenting ..."
@@ -91,7 +95,8 @@ class CutoutHandlers:
 
             def work(signal: StopSignal) -> Generator[Segmented, None, None]:
                 watched = signal.watched(progress)
-                yield segment_upload(self._assistant, values[self._photo], settings, watched)
+                photo, model = values[self._photo], str(values[self._options.model] or "")
+                yield segment_upload(self._assistant, photo, settings, watched, model)
 
             try:
                 for news in follow(work, stop):
@@ -165,6 +170,41 @@ class CutoutHandlers:
         undo = gr.update(interactive=kept.windows > 0)
         shown = self._panel.show_mask(kept, finish)
         return shown | {self._kept: kept, self._panel.undo: undo}
+
+    @property
+    def compare_inputs(self) -> set[Any]:
+        """What `compare` takes."""
+        return {self._kept, self._panel.other, self._stop, *self._finishing.all}
+
+    def compare(self, values: Values) -> Iterator[Updates]:
+        """Segment the photo with another model, and show both masks under one slider."""
+        status, stop, other = self._panel.status, values[self._stop], values[self._panel.other]
+        with user_errors():
+            kept, levels = self._given(values), self._finishing.read(values).levels
+            settings = self._assistant.segment_defaults_of(other)
+            upload = Upload(path=str(kept.photo), orig_name=kept.name)
+
+            def work(signal: StopSignal) -> Generator[Segmented, None, None]:
+                yield segment_upload(self._assistant, upload, settings, signal.checked, other)
+
+            try:
+                for news in follow(work, stop):
+                    if isinstance(news, Segmented):
+                        second = news
+                    else:
+                        yield {status: news.words or SEGMENTING} if news else gr.skip()
+                if stop.pressed:
+                    raise Stopped
+            except Stopped:
+                yield {status: LOOK_STOPPED}
+                return
+            masks = kept.mask, reduced(second.result.mask)
+            shown = [preview(to_grey(levels.apply(mask)), "mask.jpg") for mask in masks]
+            label = f"{kept.model or self._assistant.models[0]} | {other}"
+            yield {
+                self._panel.two_models: gr.update(value=shown, label=label),
+                status: f"Left {label.replace('|', 'right')}. {second.summary}",
+            }
 
     def redraw(self, values: Values) -> Updates:
         """Show the kept result finished another way: no model, no file of the result."""

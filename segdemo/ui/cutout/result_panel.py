@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,9 @@ class ResultPanel:
     window: gr.HTML
     look: gr.Button
     undo: gr.Button
+    other: gr.Dropdown
+    compare_models: gr.Button
+    two_models: gr.ImageSlider
     status: gr.Markdown
     downloads: dict[Kind, gr.DownloadButton]
     download_all: gr.DownloadButton
@@ -49,7 +53,7 @@ class ResultPanel:
     @property
     def images(self) -> list[Any]:
         """Return the components that show the result."""
-        return [*self.changing, self.edge, self.uncertainty]
+        return [*self.changing, self.edge, self.uncertainty, self.two_models]
 
     @property
     def changing(self) -> list[Any]:
@@ -59,7 +63,7 @@ class ResultPanel:
     @property
     def buttons(self) -> list[gr.DownloadButton]:
         """Return the buttons that a result is needed for."""
-        return [*self.downloads.values(), self.download_all, self.look]
+        return [*self.downloads.values(), self.download_all, self.look, self.compare_models]
 
     @property
     def all(self) -> list[Any]:
@@ -73,6 +77,7 @@ class ResultPanel:
         shown = None if doubt is None else preview(to_grey(reduced(doubt)), "uncertainty.jpg")
         return self.show_mask(kept, finish) | {
             self.edge: preview(to_grey(reduced(result.edge)), "edge.jpg"),
+            self.two_models: None,
             self.uncertainty: gr.update(value=shown, visible=doubt is not None),
             self.uncertainty_note: NO_UNCERTAINTY if doubt is None else UNCERTAINTY,
             self.status: summary,
@@ -93,7 +98,7 @@ class ResultPanel:
     def clear(self) -> Updates:
         """Show nothing."""
         return {
-            **dict.fromkeys([*self.changing, self.edge]),
+            **dict.fromkeys([*self.changing, self.edge, self.two_models]),
             self.uncertainty: gr.update(value=None, visible=False),
             self.uncertainty_note: NO_UNCERTAINTY,
             self.status: READY,
@@ -106,8 +111,8 @@ def build_status() -> gr.Markdown:
     return gr.Markdown(READY, elem_id="run-status")
 
 
-def build_result_panel(status: gr.Markdown) -> ResultPanel:
-    """Lay out the right side, empty."""
+def build_result_panel(status: gr.Markdown, models: Sequence[str] = ()) -> ResultPanel:
+    """Lay out the right side, empty. models: those that can be compared."""
     shown: dict[str, Any] = {
         "type": "filepath",
         "interactive": False,
@@ -141,6 +146,21 @@ def build_result_panel(status: gr.Markdown) -> ResultPanel:
                 undo = gr.Button(
                     "Undo the last window", size="md", interactive=False, elem_id="undo-look"
                 )
+        with gr.Tab("Two models", visible=len(models) > 1):
+            with gr.Row():
+                other = gr.Dropdown(
+                    list(models), value=models[-1] if models else None, label="Compare with"
+                )
+                compare_models = gr.Button("Compare", interactive=False, elem_id="compare-models")
+            two_models = gr.ImageSlider(
+                type="filepath",
+                interactive=False,
+                buttons=["fullscreen"],
+                label="Masks of two models",
+                max_height=420,
+                height=420,
+                elem_id="two-models",
+            )
         with gr.Tab("Uncertainty"):
             note = gr.Markdown(NO_UNCERTAINTY)
             unsure = gr.Image(label="Uncertainty", elem_id="uncertainty", visible=False, **shown)
@@ -152,7 +172,7 @@ def build_result_panel(status: gr.Markdown) -> ResultPanel:
         everything = _download("Download all", "take-all")
     return ResultPanel(
         *(compare, mask, edge, cutout, unsure, note),
-        *(window, look, undo),
+        *(window, look, undo, other, compare_models, two_models),
         *(status, downloads, everything),
     )
 

@@ -40,13 +40,17 @@ KINDS: tuple[Kind, ...] = ("mask", "edge", "cutout")
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """An image with its maps. summary: one line, such as "256 px, 1 pass, cpu, 1.4 s"."""
+    """An image with its maps.
+
+    summary: one line, such as "256 px, 1 pass, cpu, 1.4 s". model: see `segment_upload`.
+    """
 
     path: Path
     name: str
     image: RGBImage
     result: SegmentationResult
     summary: str
+    model: str = ""
 
     @property
     def stem(self) -> str:
@@ -69,6 +73,7 @@ class KeptResult:
     found_something: bool
     image: RGBImage
     mask: FloatMap
+    model: str = ""
     windows: int = 0
 
 
@@ -77,8 +82,9 @@ def segment_upload(
     upload: Upload | None,
     settings: DiffDISSettings,
     progress: Progress,
+    model: str = "",
 ) -> Segmented:
-    """Run the model on an upload; raises InputError."""
+    """Run a model on an upload, by default the assistant's first; raises InputError."""
     if upload is None:
         raise InputError("There is no photo yet: drop one, paste one, or click an example.")
     name = upload_name(upload)
@@ -92,13 +98,15 @@ def segment_upload(
         progress(done, total)
 
     started = time.perf_counter()
-    result = assistant.segment(image, settings, counted)
+    result = assistant.segment(image, settings, counted, model)
     seconds = time.perf_counter() - started
-    size = settings.size or assistant.native_size
+    size = settings.size or assistant.native_size_of(model)
     count = "1 pass" if passes == 1 else f"{passes} passes"
     summary = f"{size} px, {count}, {assistant.device_name}, {seconds:.1f} s"
     summary = ". ".join([summary, *changes])
-    return Segmented(Path(upload["path"]), name, image, result, summary)
+    if len(assistant.models) > 1:
+        summary = f"{model or assistant.models[0]}: {summary}"
+    return Segmented(Path(upload["path"]), name, image, result, summary, model)
 
 
 def keep(segmented: Segmented) -> KeptResult:
@@ -120,6 +128,7 @@ def keep(segmented: Segmented) -> KeptResult:
         result.found_something,
         reduced(segmented.image),
         reduced(result.mask),
+        segmented.model,
     )
 
 

@@ -70,7 +70,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
             )
             options = build_options(assistant)
         with gr.Column(scale=7, min_width=320):
-            panel = build_result_panel(status)
+            panel = build_result_panel(status, assistant.models)
             finishing = build_finishing(options)
             send = gr.Button("Send mask to Refine", size="md", elem_id="send-mask")
     kept = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard)
@@ -85,7 +85,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         handlers.run_inputs,
         [*panel.images, panel.uncertainty_note, panel.status, panel.undo, kept, window],
         needs_result=(kept, panel.buttons),
-        meanwhile=[panel.look],
+        meanwhile=[panel.look, panel.compare_models],
         postprocess=False,
         show_progress_on=[panel.status, panel.compare],
         **MODEL_RUNS,
@@ -99,11 +99,25 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         handlers.look_inputs,
         [*panel.changing, panel.status, panel.undo, kept],
         needs_result=(kept, panel.buttons),
-        meanwhile=[buttons[0]],
+        meanwhile=[buttons[0], panel.compare_models],
         postprocess=False,
         show_progress_on=[panel.status, panel.window],
         **MODEL_RUNS,
     )
+    if len(assistant.models) > 1:
+        wire_run(
+            (panel.compare_models, buttons[1]),
+            stop,
+            panel.status,
+            handlers.compare,
+            handlers.compare_inputs,
+            [panel.two_models, panel.status],
+            needs_result=(kept, panel.buttons),
+            meanwhile=[buttons[0], panel.look],
+            postprocess=False,
+            show_progress_on=[panel.status, panel.two_models],
+            **MODEL_RUNS,
+        )
     panel.window.mark(handlers.mark, None, window, **IN_ORDER)
     panel.undo.click(
         handlers.undo_look,

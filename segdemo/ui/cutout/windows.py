@@ -41,7 +41,7 @@ def refined_mask(
         raise InputError(NO_WINDOW)
     mask = result_of(kept).mask
     box = read_box(fractions) * [mask.shape[1], mask.shape[0], mask.shape[1], mask.shape[0]]
-    return assistant.refine_window(load_rgb(kept.photo, kept.name), mask, box, settings)
+    return assistant.refine_window(load_rgb(kept.photo, kept.name), mask, box, settings, kept.model)
 
 
 def keep_refined(kept: KeptResult, mask: FloatMap) -> KeptResult:
