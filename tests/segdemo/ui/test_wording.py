@@ -8,9 +8,9 @@ import pytest
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.ui.page import help_text
+from segdemo.ui.refine.handlers import edge_sources
 
 MODELS = ["tiny, not measured"]
-from segdemo.ui.refine.handlers import edge_sources
 
 
 @pytest.mark.parametrize(
