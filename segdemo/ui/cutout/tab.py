@@ -29,8 +29,10 @@ from segdemo.ui.kept_files import RESULT_SECONDS
 from segdemo.ui.photo_field import photo_field, run_and_stop
 
 # An example runs once its photo is there and what was shown before is gone: the flag is set at the
-# click, and used up by the change of the photo. A run that still stops keeps the button for a while
+# click, and used up by the change of the photo, which does not come where it was shown already. A
+# run that still stops keeps the button for a while
 EXPECT_EXAMPLE = "() => { window.segdemoExample = true; }"
+EXPECT_NONE = "() => { window.segdemoExample = false; }"
 RUN_EXAMPLE = """
 () => {
   if (!window.segdemoExample) return;
@@ -128,6 +130,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         **IN_ORDER,
     )
     examples.dataset.click(None, None, None, js=EXPECT_EXAMPLE, **QUIET)
+    photo.upload(None, None, None, js=EXPECT_NONE, **QUIET)
     forgotten = photo.change(handlers.forget, {kept, stop}, [*panel.all, kept, window], **QUIET)
     forgotten.then(None, None, None, js=RUN_EXAMPLE, **QUIET)
     _wire_result(handlers, finishing, panel)

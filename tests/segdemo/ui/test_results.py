@@ -20,6 +20,7 @@ from segdemo.cutouts import Finish, Levels
 from segdemo.datatypes import InputError
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import to_grey
+from segdemo.ui.cutout.finishing import read_colour
 from segdemo.ui.cutout.result_panel import build_result_panel, build_status
 from segdemo.ui.cutout.results import (
     PREVIEW_SIDE,
@@ -160,3 +161,22 @@ def test_a_long_name_in_any_script_fits_a_file_system() -> None:
     stem = file_stem("猫" * 200 + ".jpg")
     assert stem.startswith("猫猫")
     assert len(stem.encode()) <= 180
+
+
+@pytest.mark.parametrize(
+    ("given", "colour"),
+    [
+        ("#0a141E", (10, 20, 30)),
+        ("rgba(10.4, 20, 30, 1)", (10, 20, 30)),
+        ("rgb(255, 0, 1)", (255, 0, 1)),
+        (None, (255, 255, 255)),
+    ],
+)
+def test_a_colour_picker_is_read(given: object, colour: tuple[int, int, int]) -> None:
+    assert read_colour(given) == colour
+
+
+@pytest.mark.parametrize("given", ["red", "rgb(300, 0, 0)", "rgb(1, 2)", "#12"])
+def test_what_is_no_colour_is_named(given: str) -> None:
+    with pytest.raises(InputError, match="such as #ffffff"):
+        read_colour(given)
