@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
+from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.files import write_png
@@ -81,6 +83,30 @@ def subject_box(alpha: FloatMap) -> tuple[slice, slice]:
         return slice(0, alpha.shape[0]), slice(0, alpha.shape[1])
     rows, columns = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def paint(mask: FloatMap, points: npt.NDArray[np.floating], radius: float, add: bool) -> FloatMap:
+    """Return a mask (H, W) in [0, 1] after a stroke of a soft brush.
+
+    points: (n, 2) of x and y in pixels, n > 0. radius: in pixels, where the brush ends; it is solid
+    up to half of that. add: to the subject, else taken away from it. Where the brush is weaker than
+    what is there, that stays: soft borders under the brush's own border are kept.
+    """
+    height, width = mask.shape
+    reach = math.ceil(radius) + 1
+    left, top = np.maximum(np.floor(points.min(0)).astype(int) - reach, 0)
+    right, bottom = np.minimum(np.ceil(points.max(0)).astype(int) + reach + 1, (width, height))
+    if left >= right or top >= bottom:
+        return mask
+    line = Image.new("1", (int(right - left), int(bottom - top)), 1)
+    path = [(float(x - left), float(y - top)) for x, y in points]
+    ImageDraw.Draw(line).line([*path, path[-1]], fill=0)
+    distance = ndimage.distance_transform_edt(np.asarray(line))
+    brush = (2 - 2 * distance / radius).clip(0, 1).astype(np.float32)
+    result = mask.copy()
+    part = result[top:bottom, left:right]
+    part[:] = np.maximum(part, brush) if add else np.minimum(part, 1 - brush)
+    return result
 
 
 @dataclass(frozen=True, eq=False)

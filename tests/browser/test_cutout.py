@@ -107,10 +107,10 @@ def draw_window(page: Page, start: tuple[float, float], end: tuple[float, float]
     page.mouse.up()
 
 
-def test_a_window_is_looked_at_again_and_taken_back(page: Page, tmp_path: Path) -> None:
+def test_a_cut_out_is_touched_up_and_that_is_taken_back(page: Page, tmp_path: Path) -> None:
     choose(page, write_photo(tmp_path / "red.png"))
     segment(page)
-    page.get_by_role("tab", name="Look closer").click()
+    page.get_by_role("tab", name="Touch up").click()
     look = page.get_by_role("button", name="Look closer", exact=True)
     look.click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("Draw a window first")
@@ -118,7 +118,7 @@ def test_a_window_is_looked_at_again_and_taken_back(page: Page, tmp_path: Path) 
     masks = [np.asarray(Image.open(io.BytesIO(download(page, "Download mask")[1])))]
     draw_window(page, (0.2, 0.2), (0.8, 0.8))
     expect(page.locator("#window-view")).to_contain_text("Press Look closer")
-    for count in ("1 window so far", "2 windows so far"):
+    for count in ("1 change so far", "2 changes so far"):
         look.click()
         expect(page.locator("#run-status")).to_contain_text(count)
     masks.append(np.asarray(Image.open(io.BytesIO(download(page, "Download mask")[1]))))
@@ -128,8 +128,13 @@ def test_a_window_is_looked_at_again_and_taken_back(page: Page, tmp_path: Path) 
     page.keyboard.press("Delete")
     page.keyboard.press("Enter")
     expect(page.locator("#window-view .box")).to_be_visible()
-    for count in ("1 window so far", "0 windows so far"):
-        page.get_by_role("button", name="Undo the last window").click()
+    page.get_by_role("button", name="Brush: add").click()
+    draw_window(page, (0.1, 0.1), (0.3, 0.1))
+    expect(page.locator("#run-status")).to_contain_text("3 changes so far")
+    painted = np.asarray(Image.open(io.BytesIO(download(page, "Download mask")[1])))
+    assert painted[6, 18] == 255
+    for count in ("2 changes so far", "1 change so far", "0 changes so far"):
+        page.get_by_role("button", name="Undo", exact=True).click()
         expect(page.locator("#run-status")).to_contain_text(count)
     back = np.asarray(Image.open(io.BytesIO(download(page, "Download mask")[1])))
     np.testing.assert_array_equal(back, masks[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdemo.cutouts import Finish, Levels, over_background
+from segdemo.cutouts import Finish, Levels, over_background, paint
 from segdemo.datatypes import InputError
 
 IMAGE = np.full((8, 12, 3), (200, 100, 0), np.uint8)
@@ -80,3 +80,23 @@ def test_formats_are_written_as_other_programs_read_them(
         assert corner[3] == 0
     elif finish.background is None:
         assert (corner > 240).all()  # white
+
+
+@pytest.mark.parametrize("add", [True, False])
+def test_a_soft_brush_changes_only_where_it_is_stronger(add: bool) -> None:
+    mask = np.random.default_rng(3).random((40, 60), np.float32)
+    stroke = np.array([[10.0, 12.0], [30.0, 12.0], [30.0, 60.0]])  # leaves the image
+    painted = paint(mask, stroke, 8, add)
+    rows, columns = np.mgrid[:40, :60]
+    on_first = np.hypot(rows - 12, columns - columns.clip(10, 30))
+    on_second = np.hypot(rows - rows.clip(12, 60), columns - 30)
+    distance = np.minimum(on_first, on_second)
+    solid = 1.0 if add else 0.0
+    assert (painted[distance <= 4] == solid).all()
+    np.testing.assert_array_equal(painted[distance >= 8], mask[distance >= 8])
+    between = (distance > 4) & (distance < 8)
+    brush = (2 - 2 * distance / 8)[between]
+    wanted = np.maximum(mask[between], brush) if add else np.minimum(mask[between], 1 - brush)
+    np.testing.assert_allclose(painted[between], wanted, atol=1e-6)
+    outside = np.array([[500.0, 500.0]])
+    np.testing.assert_array_equal(paint(mask, outside, 3, add), mask)

@@ -19,7 +19,7 @@ from segdemo.images import load_rgb, to_grey
 from segdemo.ui.cutout.batch import HEADERS, pack_results, segment_many
 from segdemo.ui.cutout.options import read_threshold
 from segdemo.ui.cutout.results import segment_upload, write_files
-from segdemo.ui.cutout.windows import read_box
+from segdemo.ui.cutout.touching import read_box
 from segdemo.ui.endpoints import with_settings
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import MODEL_RUNS, StopSignal

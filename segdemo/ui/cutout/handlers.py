@@ -13,6 +13,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.cutouts import Finish
 from segdemo.datatypes import FloatMap, InputError
 from segdemo.images import to_grey
+from segdemo.ui.cutout.changes import change_mask, count_changes, undo_change
 from segdemo.ui.cutout.finishing import Finishing
 from segdemo.ui.cutout.options import Options
 from segdemo.ui.cutout.result_panel import ResultPanel
@@ -28,8 +29,8 @@ from segdemo.ui.cutout.results import (
     write_all_downloads,
     write_download,
 )
-from segdemo.ui.cutout.window_view import WindowEvent
-from segdemo.ui.cutout.windows import keep_refined, refined_mask, undo_window
+from segdemo.ui.cutout.touching import painted_mask, refined_mask
+from segdemo.ui.cutout.window_view import StrokeEvent, WindowEvent
 from segdemo.ui.errors import Stopped, user_errors
 from segdemo.ui.events import StopSignal, Updates
 from segdemo.ui.uploads import Upload
@@ -149,25 +150,35 @@ class CutoutHandlers:
                         continue
                     if stop.pressed:  # also by another photo, which removed this result
                         raise Stopped
-                    kept = keep_refined(kept, news)
+                    kept = change_mask(kept, news)
             except Stopped:
                 yield {status: LOOK_STOPPED}
                 return
             seconds = time.perf_counter() - started
             yield self._looked(kept, finish) | {
-                status: f"Looked at the window again in {seconds:.1f} s. {_windows_so_far(kept)}"
+                status: f"Looked at the window again in {seconds:.1f} s. {_changes_so_far(kept)}"
             }
 
-    def undo_look(self, values: Values) -> Updates:
-        """Take the last window back."""
+    def paint(self, values: Values, event: StrokeEvent) -> Updates:
+        """Add to the subject by a soft brush, or remove."""
         with user_errors():
-            kept = undo_window(self._given(values))
+            kept = self._given(values)
+            kept = change_mask(kept, painted_mask(kept, event.points, event.size, event.add))
+            done = "Added to the cut-out." if event.add else "Removed from the cut-out."
             return self._looked(kept, self._finishing.read(values)) | {
-                self._panel.status: f"Took the last window back. {_windows_so_far(kept)}",
+                self._panel.status: f"{done} {_changes_so_far(kept)}",
+            }
+
+    def undo(self, values: Values) -> Updates:
+        """Take the last change back."""
+        with user_errors():
+            kept = undo_change(self._given(values))
+            return self._looked(kept, self._finishing.read(values)) | {
+                self._panel.status: f"Took the last change back. {_changes_so_far(kept)}",
             }
 
     def _looked(self, kept: KeptResult, finish: Finish) -> Updates:
-        undo = gr.update(interactive=kept.windows > 0)
+        undo = gr.update(interactive=count_changes(kept) > 0)
         shown = self._panel.show_mask(kept, finish)
         return shown | {self._kept: kept, self._panel.undo: undo}
 
@@ -237,5 +248,6 @@ class CutoutHandlers:
         return kept
 
 
-def _windows_so_far(kept: KeptResult) -> str:
-    return "1 window so far." if kept.windows == 1 else f"{kept.windows} windows so far."
+def _changes_so_far(kept: KeptResult) -> str:
+    count = count_changes(kept)
+    return "1 change so far." if count == 1 else f"{count} changes so far."

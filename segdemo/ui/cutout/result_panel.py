@@ -137,15 +137,13 @@ def build_result_panel(status: gr.Markdown, models: Sequence[str] = ()) -> Resul
             edge = gr.Image(label="Edge", elem_id="edge", **shown)
         with gr.Tab("Cut-out"):
             cutout = gr.Image(label="Cut-out", elem_id="cutout", **shown)
-        with gr.Tab("Look closer"):
+        with gr.Tab("Touch up"):
             window = window_view("window-view")
             with gr.Row():
                 look = gr.Button(
                     "Look closer", variant="primary", size="md", interactive=False, elem_id="look"
                 )
-                undo = gr.Button(
-                    "Undo the last window", size="md", interactive=False, elem_id="undo-look"
-                )
+                undo = gr.Button("Undo", size="md", interactive=False, elem_id="undo-look")
         with gr.Tab("Two models", visible=len(models) > 1):
             with gr.Row():
                 other = gr.Dropdown(

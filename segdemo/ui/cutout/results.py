@@ -63,7 +63,7 @@ class KeptResult:
     """A result while it is shown.
 
     folder: holds the full maps. photo: the upload. image, mask: previews of one size, (h, w, 3) in
-    0 to 255 and (h, w) in [0, 1]. windows: how many were looked at again.
+    0 to 255 and (h, w) in [0, 1]. model: see `segment_upload`.
     """
 
     folder: Path
@@ -74,7 +74,6 @@ class KeptResult:
     image: RGBImage
     mask: FloatMap
     model: str = ""
-    windows: int = 0
 
 
 def segment_upload(

@@ -121,14 +121,18 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
             **MODEL_RUNS,
         )
     panel.window.mark(handlers.mark, None, window, **IN_ORDER)
-    panel.undo.click(
-        handlers.undo_look,
-        handlers.result_inputs,
-        [*panel.changing, panel.status, panel.undo, kept],
-        preprocess=False,
-        postprocess=False,
-        **IN_ORDER,
-    )
+    for event, handler in (
+        (panel.window.stroke, handlers.paint),
+        (panel.undo.click, handlers.undo),
+    ):
+        event(
+            handler,
+            handlers.result_inputs,
+            [*panel.changing, panel.status, panel.undo, kept],
+            preprocess=False,
+            postprocess=False,
+            **(IN_ORDER | {"concurrency_id": "touch-up"}),
+        )
     examples.dataset.click(None, None, None, js=EXPECT_EXAMPLE, **QUIET)
     photo.upload(None, None, None, js=EXPECT_NONE, **QUIET)
     forgotten = photo.change(handlers.forget, {kept, stop}, [*panel.all, kept, window], **QUIET)

@@ -20,6 +20,7 @@ from segdemo.cutouts import Finish, Levels
 from segdemo.datatypes import InputError
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import to_grey
+from segdemo.ui.cutout.changes import change_mask, undo_change
 from segdemo.ui.cutout.finishing import read_colour
 from segdemo.ui.cutout.result_panel import build_result_panel, build_status
 from segdemo.ui.cutout.results import (
@@ -34,7 +35,7 @@ from segdemo.ui.cutout.results import (
     write_all_downloads,
     write_download,
 )
-from segdemo.ui.cutout.windows import keep_refined, refined_mask, undo_window
+from segdemo.ui.cutout.touching import painted_mask, refined_mask
 from segdemo.ui.kept_files import file_stem, new_folder
 from segdemo.ui.uploads import Upload, upload_name
 
@@ -106,25 +107,30 @@ def test_a_threshold_move_reads_and_writes_no_file(segmented: Segmented) -> None
     np.testing.assert_array_equal(shown[sure] > 127, kept.mask[sure] > 0.5)
 
 
-def test_windows_are_taken_back_one_by_one(
+def test_changes_are_taken_back_one_by_one(
     segmented: Segmented, assistant: AnnotationAssistant
 ) -> None:
     kept = keep(segmented)
     masks = [result_of(kept).mask]
     for window in ([0.1, 0.1, 0.5, 0.5], [0.3, 0.2, 0.9, 0.7]):
         refined = refined_mask(assistant, kept, window, DiffDISSettings())
-        kept = keep_refined(kept, refined)
+        kept = change_mask(kept, refined)
         masks.append(refined)
         np.testing.assert_array_equal(result_of(kept).mask, refined)
+    masks.append(painted_mask(kept, [[0.2, 0.2], [0.4, 0.3]], 0.03, add=True))
+    kept = change_mask(kept, masks[3])
     assert all((one != other).any() for one, other in pairwise(masks))
-    np.testing.assert_array_equal(kept.mask, reduced(masks[2]))
-    for before in reversed(masks[:2]):
-        kept = undo_window(kept)
+    np.testing.assert_array_equal(kept.mask, reduced(masks[3]))
+    for before in reversed(masks[:3]):
+        kept = undo_change(kept)
         np.testing.assert_array_equal(result_of(kept).mask, before)
-    with pytest.raises(InputError, match="no window to take back"):
-        undo_window(kept)
+    with pytest.raises(InputError, match="nothing to take back"):
+        undo_change(kept)
     with pytest.raises(InputError, match="Draw a window first"):
         refined_mask(assistant, kept, None, DiffDISSettings())
+    for points in ([], [[0.1]], [[float("nan"), 0]], "x"):
+        with pytest.raises(InputError, match="list of points"):
+            painted_mask(kept, points, 0.1, add=True)
     discard(kept)
 
 

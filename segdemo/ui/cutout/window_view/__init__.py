@@ -1,4 +1,4 @@
-"""The cut-out with a window that is drawn over it: where the model is to look closer."""
+"""The cut-out to touch up: a window for the model to look closer, and a soft brush."""
 
 from __future__ import annotations
 
@@ -16,8 +16,16 @@ class WindowEvent(gr.EventData):
     box: list[float] | None
 
 
+class StrokeEvent(gr.EventData):
+    """A stroke was drawn; points: x and y in [0, 1], each; size: relative to the longer side."""
+
+    points: list[list[float]]
+    size: float
+    add: bool
+
+
 def window_view(elem_id: str) -> gr.HTML:
-    """Build the component; its event `mark` is a `WindowEvent`.
+    """Build the component; its events are `mark`, a `WindowEvent`, and `stroke`, a `StrokeEvent`.
 
     Its value is that of `window_value`, or None for nothing yet. Mouse, pen, finger and keys draw.
     """
