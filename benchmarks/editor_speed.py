@@ -1,4 +1,4 @@
-"""Measure the mask editor in a real Chromium: strokes, splits, opening a picture.
+"""Measure the mask editor in a real Chromium: strokes, splits, lasso, opening a picture.
 
     python -m benchmarks.editor_speed
 
@@ -34,12 +34,21 @@ from segdemo.ui.refine.service import EditorService
 SIZES = {"small": (300, 400), "3 MP": (1500, 2000), "24 MP": (4000, 6000)}  # (height, width)
 ROWS, COLUMNS = 5, 8  # of instances
 STROKES, MOVES = 24, 40
-BARS = {"stroke": 16.0, "sent": 50.0, "parts": 100.0, "split": 100.0, "open": 1000.0}  # ms
+BARS = {  # ms
+    "stroke": 16.0,
+    "sent": 50.0,
+    "parts": 100.0,
+    "split": 100.0,
+    "wire": 50.0,
+    "open": 1000.0,
+}
+ANCHORS, AIMS = 6, 40  # places a lasso starts from, and pointer moves away from each
 WORDS = {
     "stroke": "pointer moved to drawn, ms",
     "sent": "stroke ended to saved by the server, ms",
     "parts": "X pressed to parts shown, ms",
     "split": "X pressed to split drawn, ms",
+    "wire": "lasso: pointer moved to path along edges, ms",
     "open": "asked for a picture to drawn, ms",
 }
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -190,6 +199,22 @@ def split(page: Page, scene: Scene) -> None:
         page.wait_for_function("!editor.saver.running")
 
 
+def trace(page: Page, scene: Scene) -> None:
+    """Set the lasso's first node on an edge, and move away from it to the far corner."""
+    page.keyboard.press("t")
+    height, width = scene.size
+    for number in range(ANCHORS):
+        x, y = scene.centre(number * (COLUMNS + 1) % (ROWS * COLUMNS))
+        page.mouse.click(*place(page, x, y))
+        far = (width - x if x < width / 2 else -x, height - y if y < height / 2 else -y)
+        for aim in range(1, AIMS + 1):
+            share = 0.97 * aim / AIMS
+            page.mouse.move(*place(page, x + share * far[0], y + share * far[1]))
+            page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        page.keyboard.press("Escape")
+    page.keyboard.press("v")
+
+
 def measure(page: Page, scene: Scene) -> Times:
     """Open the next picture three times, paint and split; returns what was timed."""
     ways = ("next", "previous", "next", "previous", "next")
@@ -203,6 +228,9 @@ def measure(page: Page, scene: Scene) -> Times:
     made = page.evaluate("editor.state.image.map.ids().length") - before
     if made < len(presses) // 2:
         raise RuntimeError(f"{made} splits were made by {len(presses)} presses of X.")
+    page.keyboard.press("Escape")
+    trace(page, scene)
+    times |= page.evaluate("({ wire: editor.timings.wire })")
     return times | {"parts": presses[::2], "split": presses[1::2]}
 
 

@@ -43,11 +43,12 @@ def read_points(
             continue
         if key in found:
             raise InputError(f"{file} has points of {key} twice: remove one.")
-        found[key] = _points(entries, image, file)
+        found[key] = points_of_one(entries, f"{file}: {image[:80]}")
     return found
 
 
-def _points(entries: Any, image: str, file: str) -> Points:
+def points_of_one(entries: Any, name: str) -> Points:
+    """Read the points of one image, see `read_points`; name: what messages call it."""
     points = []
     for entry in entries if isinstance(entries, list) else [None]:
         pair = [entry.get("x"), entry.get("y")] if isinstance(entry, dict) else entry
@@ -56,6 +57,6 @@ def _points(entries: Any, image: str, file: str) -> Points:
             and len(pair) == 2
             and all(isinstance(v, int | float) and math.isfinite(v) for v in pair)
         ):
-            raise InputError(f"{file}: {image[:80]} has a point that is not [x, y] in pixels.")
+            raise InputError(f"{name} has a point that is not [x, y] in pixels.")
         points.append(pair)
     return np.array(points, np.float64).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Divide instances among scribbles, and number the parts that result."""
+"""Divide instances among scribbles, or make instances of them; number what results."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from segdemo.datatypes import MAX_INSTANCES, FloatMap, InputError, Labels
 from segdemo.editing.strokes import Point, stroke_mask
+from segdemo.rip.absorbing import first_seed
 from segdemo.rip.points import divide_among_seeds
 from segdemo.rip.seeded import split_by_seeds
 from segdemo.rip.settings import ROBUST
@@ -55,6 +56,39 @@ def split_among_seeds(
             parts.append(mask)
     for new, mask in zip(new_ids(labels, len(parts), highest), parts, strict=True):
         result[mask] = new
+    return result
+
+
+def instances_of_seeds(
+    labels: Labels,
+    strokes: Sequence[Sequence[Point]],
+    background: Sequence[bool],
+    radius: float,
+    edge: FloatMap,
+    highest: int = 0,
+) -> Labels:
+    """Make an instance of each scribble on what is free, by the random walk to the first seed.
+
+    strokes, radius: as in `split_among_seeds`; background: whether a stroke marks what is no
+    object. Without such a stroke the image's border counts as background. edge: (H, W). Other
+    instances keep their pixels. Raises InputError without a stroke on free ground.
+    """
+    height, width = labels.shape
+    free = labels == 0
+    none = len(strokes) + 1
+    seeds = np.zeros(labels.shape, np.int32)
+    if not any(background):
+        seeds[[0, -1]] = seeds[:, [0, -1]] = none
+    for index, (stroke, is_background) in enumerate(zip(strokes, background, strict=True), start=1):
+        seeds[stroke_mask((height, width), stroke, radius)] = none if is_background else index
+    seeds[~free] = 0
+    objects = [int(number) for number in np.unique(seeds) if 0 < number < none]
+    if not objects:
+        raise InputError("Draw a stroke in each object, on ground that no instance has.")
+    owner = first_seed(free, seeds, edge)
+    result = labels.copy()
+    for new, seed in zip(new_ids(labels, len(objects), highest), objects, strict=True):
+        result[owner == seed] = new
     return result
 
 

@@ -157,9 +157,10 @@ class Session:
             self._save(self.names, self.classes, title)
 
     def name_classes(self, classes: Mapping[int, str]) -> None:
-        """Add classes or give them other names."""
+        """Add classes or give them other names; a class whose name is "" is removed."""
         with self._lock:
-            self._save(self.names, self.classes | dict(classes))
+            named = {n: name for n, name in (self.classes | dict(classes)).items() if name}
+            self._save(self.names, named)
 
     def _place(self, index: int) -> Path:
         return self._folder / f"{index:04d}"

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from segdemo.datatypes import RGBImage
 from segdemo.prompting.interface import PromptedMask, check_prompt
@@ -55,20 +56,27 @@ class EmbeddedPrompter:
         return PromptedMask(found, float(high / low) if low else 0.0)
 
     def _look_twice(self, prompt: Prompt) -> npt.NDArray[np.float32]:
-        """Find the window in the whole image, or in the answer so far, then look into it."""
-        assert self._image is not None
-        found = prompt.mask
-        if found is None or not (np.asarray(found) > 0.5).any():
-            found = self._look(replace(prompt, mask=None), Window.whole(self._image.size))
-        inside = np.asarray(found) > min(0.5, float(np.max(found)) / 2)  # a faint answer counts too
+        """Find the window in the whole image, or in the answer so far, then look into it.
+
+        Without an answer so far, the box around what the first look found is part of the second
+        look's prompt: the network knows better what a box means than a click alone.
+        """
+        assert self._image is not None and prompt.points is not None
+        if prompt.mask is not None and (prompt.mask > 0.5).any():
+            return self._look(prompt, Window.around(self._box(prompt.mask > 0.5, prompt), MARGIN))
+        found = self._look(replace(prompt, mask=None), Window.whole(self._image.size))
+        inside = found > min(0.5, float(found.max()) / 2)  # a faint answer counts too
         if not inside.any():
-            return np.asarray(found, np.float32)
-        assert prompt.points is not None
+            return found
+        box = self._box(_parts_clicked(inside, prompt), prompt)
+        return self._look(replace(prompt, box=box, mask=None), Window.around(box, MARGIN))
+
+    def _box(self, inside: npt.NDArray[np.bool_], prompt: Prompt) -> npt.NDArray[np.float64]:
+        """Return the box around an answer and the clicks: one beside the answer counts too."""
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], float)
-        corners = np.concatenate([corners, prompt.points])  # a click beside the answer counts too
-        box = np.concatenate([corners.min(0), corners.max(0)])
-        return self._look(replace(prompt, mask=found), Window.around(box, MARGIN))
+        corners = np.concatenate([corners, np.asarray(prompt.points, float)])
+        return np.concatenate([corners.min(0), corners.max(0)])
 
     def _look(self, prompt: Prompt, window: Window) -> npt.NDArray[np.float32]:
         """Answer in one window; features of windows that were seen before are kept."""
@@ -85,3 +93,15 @@ class EmbeddedPrompter:
         plain, mirrored = logits.float().sigmoid()[:, 0].cpu()  # (S, S) each
         mean = (plain + mirrored.flip(-1)) / 2
         return window.paste_back(mean.numpy(), self._image.size)
+
+
+def _parts_clicked(inside: npt.NDArray[np.bool_], prompt: Prompt) -> npt.NDArray[np.bool_]:
+    """Return the connected parts that hold a positive click; all of them where none does."""
+    assert prompt.points is not None and prompt.labels is not None
+    parts, _ = ndimage.label(inside)
+    height, width = inside.shape
+    clicks = np.floor(np.asarray(prompt.points)[np.asarray(prompt.labels, bool)]).astype(int)
+    columns, rows = np.clip(clicks.T, 0, [[width - 1], [height - 1]])
+    hit = parts[rows, columns]
+    chosen: npt.NDArray[np.bool_] = np.isin(parts, hit[hit > 0]) if hit.any() else inside
+    return chosen

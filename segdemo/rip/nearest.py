@@ -19,3 +19,16 @@ def fill_with_nearest(labels: npt.NDArray[Number]) -> npt.NDArray[Number]:
     place = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)
     filled: npt.NDArray[Number] = labels[tuple(place)]
     return filled
+
+
+def join_islands(parts: npt.NDArray[Number], seeds: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """Give each piece of a part that does not hang on the part's own seed to its surroundings.
+
+    parts, seeds: (H, W), 0 = none. Returns (H, W) without zeros: what has no part gets the nearest.
+    """
+    kept = np.zeros_like(parts)
+    for number in np.unique(seeds[seeds > 0]):
+        pieces, _ = ndimage.label(parts == number)
+        own = np.unique(pieces[seeds == number])
+        kept[np.isin(pieces, own[own > 0])] = number
+    return fill_with_nearest(kept)

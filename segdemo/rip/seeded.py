@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from segdemo.datatypes import FloatMap, InputError
 from segdemo.rip.grid import BoolMask, Grid, LabelImage
-from segdemo.rip.nearest import fill_with_nearest
+from segdemo.rip.nearest import fill_with_nearest, join_islands
 from segdemo.rip.settings import ROBUST, WalkSettings
 from segdemo.rip.transition import apply_power, transition_matrix
 
@@ -23,8 +23,8 @@ def split_by_seeds(
 
     seeds: (H, W) ints, 0 = none; seeds outside the mask are ignored. edge: (H, W) in [0, 1].
     Returns (H, W) with the seeds' numbers inside the mask and 0 elsewhere; what the walk cannot
-    reach, behind closed edges, goes to the nearest seed's part. Raises InputError without two
-    different seeds on the mask, or where sizes disagree.
+    reach, behind closed edges, and islands inside another part go to the nearest seed's part.
+    Raises InputError without two different seeds on the mask, or where sizes disagree.
     """
     if not mask.shape == seeds.shape == edge.shape:
         raise InputError("Mask, seeds and edge map differ in size: give them one size.")
@@ -42,8 +42,9 @@ def split_by_seeds(
     large = grid.upsample(fill_with_nearest(owner))
     for index, number in enumerate(numbers, start=1):
         large[marks == number] = index
+    parts = np.where(inside, numbers[large - 1], 0)
     result = np.zeros(mask.shape, np.int32)
-    result[box] = np.where(inside, numbers[large - 1], 0)
+    result[box] = np.where(inside, join_islands(parts, np.where(inside, marks, 0)), 0)
     return result
 
 

@@ -34,6 +34,17 @@ CSS = """
 .gradio-container {
   width: 100% !important; max-width: 1240px !important; margin: 0 auto !important;
 }
+/* photos want room: an open editor has the window's width, and in focus mode all of it */
+.gradio-container:has([role="tabpanel"]:not([style*="none"]) .bench:not([hidden])) {
+  &, & > .fillable { max-width: none !important; }
+}
+.skip-to-photo {
+  position: fixed; top: 6px; left: 6px; z-index: 1000; padding: 8px 12px; border-radius: 6px;
+  color: white; background: #1d4ed8;
+}
+.skip-to-photo:is([hidden], :not(:focus)) { opacity: 0; pointer-events: none; }
+.skip-to-photo[hidden] { display: none; }
+html:has(.mask-editor.focus-mode) { overflow: hidden; }
 #header h1 { font-size: 1.6rem; font-weight: 650; line-height: 1.2; margin: 0; }
 #header p {
   margin: 0.2rem 0 0; color: var(--neutral-600); font-size: 0.9rem; text-wrap: pretty;

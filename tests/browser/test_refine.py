@@ -244,9 +244,9 @@ def test_an_annotator_goes_the_whole_way(page: Page, tmp_path: Path) -> None:
     assert areas(page) == {1: whole, 2: third}
     board = Board(page)
 
-    before = board.colour(MIDDLE, 80)
+    before = board.colour(MIDDLE, 70)  # beside the number in the middle
     button(page, "Edge map").click()
-    assert min(board.colour(MIDDLE, 80)) > max(before[0], 150)
+    assert min(board.colour(MIDDLE, 70)) > max(before[0], 150)
     button(page, "Preview").click()
     proposal = page.locator("#mask-editor .proposals li")
     expect(proposal).to_have_count(1)
@@ -444,7 +444,8 @@ def test_a_box_and_clicks_make_a_mask_and_correct_it(board: Board) -> None:
     all_saved(page)
 
 
-def test_seeds_divide(board: Board) -> None:
+def test_seeds_divide_one_instance_or_all_that_are_selected(board: Board) -> None:
+    before = areas(board.page)
     board.click(70, 80)
     board.page.keyboard.press("g")
     board.drag((60, 70), (60, 90))
@@ -454,6 +455,18 @@ def test_seeds_divide(board: Board) -> None:
     parts = areas(board.page)
     assert len(parts) == 3
     assert abs(parts[1] - int(true_masks()[0].sum())) < 200
+
+    board.page.keyboard.press("v")
+    for index, place in enumerate([(60, 70), (130, 70), (190, 90)]):
+        board.click(*place, *["Shift"][: index > 0])
+    board.page.keyboard.press("g")
+    board.drag((60, 80), (130, 80))  # over both parts: one object
+    board.drag((185, 90), (195, 90))
+    board.page.keyboard.press("Enter")
+    expect(rows(board.page)).to_have_count(2)
+    joined = areas(board.page)
+    # and narrow gaps between the two objects
+    assert all(before[number] <= joined[number] < before[number] + 50 for number in (1, 2))
 
 
 def test_two_merge_and_undo_parts_them(board: Board) -> None:

@@ -125,3 +125,23 @@ test("undo and redo go on with the steps that the server kept", () => {
   image.undo();
   assert.deepEqual(image.map.labels, now);
 });
+
+test("classes and the class of instances change as one step, both ways", () => {
+  const image = drawn(["11.2"], { 1: { class: 3 }, 2: { class: 4 } });
+  image.classes = { 3: "cup", 4: "jug" };
+  const step = image.changeClasses("Delete class", { 4: "jug" }, [1], null);
+  assert.equal(step.box, null);
+  assert.deepEqual([image.record(1).class, image.record(2).class], [null, 4]);
+  assert.equal(image.undo().what, "Undo: Delete class");
+  assert.deepEqual([image.classes, image.record(1).class], [{ 3: "cup", 4: "jug" }, 3]);
+  image.redo();
+  assert.deepEqual([image.classes, image.record(1).class], [{ 4: "jug" }, null]);
+});
+
+test("a number that was not needed is given again", () => {
+  const image = drawn(["1..2"]), id = image.newId();
+  image.dropId(id);
+  assert.equal(image.newId(), id);
+  image.dropId(2); // in use
+  assert.equal(image.newId(), id + 1);
+});

@@ -1,14 +1,20 @@
 // The mask editor. Starts its parts in order, then asks for the work of this page.
 import * as actions from "./input/actions.js";
 import * as keyboard from "./input/keyboard.js";
+import * as outlining from "./input/outlining.js";
 import * as pointer from "./input/pointer.js";
 import * as prompting from "./input/prompting.js";
 import * as splits from "./input/splits.js";
+import * as classes from "./panels/classes.js";
 import * as edges from "./panels/edges.js";
+import * as focusMode from "./panels/focus_mode.js";
 import * as help from "./panels/help.js";
 import * as instances from "./panels/instances.js";
+import * as look from "./panels/look.js";
 import * as proposals from "./panels/proposals.js";
 import * as queue from "./panels/queue.js";
+import * as review from "./panels/review.js";
+import * as reach from "./panels/reach.js";
 import * as sessions from "./panels/sessions.js";
 import * as toolbar from "./panels/toolbar.js";
 import * as messages from "./sync/messages.js";
@@ -18,8 +24,8 @@ import { attach } from "./view/page.js";
 import { emit, find, reset, state, timings } from "./view/state.js";
 import * as viewport from "./view/viewport.js";
 
-const PARTS = [viewport, drawing, saving, actions, splits, prompting, pointer, keyboard, toolbar, queue,
-  instances, edges, proposals, help, sessions, messages];
+const PARTS = [viewport, drawing, saving, actions, splits, prompting, outlining, pointer, keyboard, toolbar, queue,
+  instances, classes, look, edges, proposals, review, focusMode, help, reach, sessions, messages];
 
 // host: {element, props, server, trigger, watch} of Gradio's component.
 export function start(host) {

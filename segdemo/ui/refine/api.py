@@ -9,13 +9,14 @@ from typing import Any, get_args
 import gradio as gr
 
 from segdemo.annotations import ClassList, MaskFormat
+from segdemo.annotations.points import points_of_one
 from segdemo.assistant import AnnotationAssistant
-from segdemo.datatypes import EdgeMap, InputError, RGBImage
+from segdemo.datatypes import EdgeMap, InputError, Points, RGBImage
 from segdemo.edge_files import gradient_edges, read_edge_map
 from segdemo.files import write_png
 from segdemo.images import load_rgb, to_grey
 from segdemo.rip.instances import refine_instances
-from segdemo.rip.settings import PRESETS
+from segdemo.rip.settings import PRESETS, WalkSettings
 from segdemo.ui.errors import user_errors
 from segdemo.ui.events import MODEL_RUNS
 from segdemo.ui.kept_files import download_folder, file_stem
@@ -35,28 +36,34 @@ def build_refine_api(assistant: AnnotationAssistant) -> None:
         masks: gr.FileData,
         edge: gr.FileData | None = None,
         edge_source: str = "diffegg",
-        preset: str = "careful",
+        preset: str = "",
         mask_format: str = "",
         classes: str = "",
         stuff: str = "",
+        points: list[list[float]] | None = None,
     ) -> tuple[gr.FileData, dict[str, Any]]:
         """Split merged and join broken instance masks of one image along edges.
 
         masks: COCO JSON, label PNG, NPZ, YOLO, LabelMe or a zip. edge: a PNG of edges, or none:
         then edge_source finds them: diffegg (the backbone's edge generator, else EdgeKL), another
         embedded edge generator by its model's name (small: annotation-free), diffdis or gradient.
-        preset: careful (region merging, not in the paper), or RIP, the paper's random walk: robust
-        (gaps of edges closed) or paper (edges as they are). mask_format: coco (default), coco-
+        preset: careful (default; region merging, not in the paper), or RIP, the paper's random
+        walk: robust (gaps of edges closed; default with points) or paper (edges as they are).
+        mask_format: coco (default), coco-
         polygons, panoptic (default of class maps), indexed, npz, yolo, labelme or cutouts; several
         files come as one zip. classes: masks are a class map, a PNG of class numbers: voc, coco,
         coco-ids, or names, one a line; instances are found class by class, 255 is void. stuff:
-        names of classes without instances, separated by commas. Returns the file and how many masks
-        were split, joined and dropped.
+        names of classes without instances, separated by commas. points: x and y in pixels of a
+        point on each object: masks are divided among them, and fragments go to the likeliest.
+        Returns the file and how many masks were split, joined and dropped.
         """
         with user_errors():
             given = received(photo), received(masks), received(edge)
             listed = read_classes(classes, stuff)
-            file, info = _refine(assistant, *given, edge_source, preset, mask_format, listed)
+            marked = points_of_one(points, "points") if points else None
+            file, info = _refine(
+                assistant, *given, edge_source, preset, mask_format, listed, marked
+            )
             return served(file), info
 
     def prompt(
@@ -93,15 +100,20 @@ def _refine(
     preset: str,
     mask_format: str,
     classes: ClassList | None,
+    points: Points | None,
 ) -> tuple[Path, dict[str, Any]]:
     """Split and merge the masks of one photo along edges; the file, and what happened.
 
-    classes: of a class map, None for masks of instances.
+    classes: of a class map, None for masks of instances. points: one on each object, or None.
     """
     if photo is None or masks is None:
         raise InputError("Send an image as `photo` and its masks as `masks`.")
+    preset = preset or ("careful" if points is None else "robust")
     if preset not in PRESETS:
         raise InputError(f"Preset {preset[:40]!r}: choose one of {', '.join(PRESETS)}.")
+    settings = PRESETS[preset]
+    if points is not None and not isinstance(settings, WalkSettings):
+        raise InputError(f"Points are seeds of the random walk: preset {preset} has none.")
     mask_format = mask_format or ("panoptic" if classes else "coco")
     wanted = next((known for known in get_args(MaskFormat) if known == mask_format), None)
     if wanted is None:
@@ -115,7 +127,7 @@ def _refine(
         edges = edges_by(assistant, image, edge_source)
     else:
         edges = read_edge_map(Path(edge["path"]), size, upload_name(edge))
-    repaired, repair = refine_instances(given, edges.probability, PRESETS[preset], read.stuff)
+    repaired, repair = refine_instances(given, edges.probability, settings, read.stuff, points)
     file, losses = write_as_one_file({name: repaired}, wanted, {name: image}, read.stuff)
     return file, {
         "name": name,
@@ -125,6 +137,7 @@ def _refine(
         "joined": repair.joined,
         "dropped": repair.dropped,
         "instances": repair.instances,
+        "unused_points": repair.unused_points,
         "losses": [*read.sentences(), *losses],
     }
 

@@ -10,18 +10,16 @@ import base64
 import binascii
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segdemo.datatypes import InputError, Labels, RGBImage
-from segdemo.editing import shapes
+from segdemo.datatypes import InputError, RGBImage
 from segdemo.editing.image import Change, EditedImage, EditLockLostError, RevisionConflictError
 from segdemo.editing.patches import DAMAGED, Patch, pack, unpack_labels
-from segdemo.editing.seeds import split_among_seeds
 from segdemo.editing.sessions import Session, SessionStore
 from segdemo.editing.storage import Instance
 from segdemo.images import load_rgb
@@ -30,6 +28,7 @@ from segdemo.prompting.prompts import Prompt
 from segdemo.ui.errors import UNEXPECTED, public_words
 from segdemo.ui.refine.messages import described, queue_of
 from segdemo.ui.refine.opening import PHOTO, THUMBNAIL
+from segdemo.ui.refine.operations import OPERATIONS, Context
 from segdemo.ui.refine.prompts import read_prompt
 
 Request = dict[str, Any]
@@ -104,14 +103,15 @@ class EditorService:
 
     def operate(self, request: Request) -> Answer:
         """Run an operation on whole instances."""
-        _, picture = self._find(request)
+        session, picture = self._find(request)
         name, ids = str(request["operation"]), [int(number) for number in request["ids"]]
         if name not in OPERATIONS:
             raise InputError(f"There is no operation {name[:40]!r}.")
         words, operation = OPERATIONS[name]
         options = request.get("options") or {}
+        context = Context(picture, lambda: self._photo(session, int(request["picture"])))
         change = picture.edit(
-            lambda labels: operation(labels, ids, options, picture),
+            lambda labels: operation(labels, ids, options, context),
             words,
             int(request["revision"]),
         )
@@ -128,10 +128,7 @@ class EditorService:
         """Return the mask of the object that a box or clicks mean; nothing is changed."""
         session, picture = self._find(request)
         prompt = _read_prompt(request, picture)
-        file = session.file(int(request["picture"]), PHOTO)
-        if self._last_image is None or self._last_image[0] != file:
-            self._last_image = file, load_rgb(file, picture.name)
-        (found,) = self._prompt(self._last_image[1], [prompt])
+        (found,) = self._prompt(self._photo(session, int(request["picture"])), [prompt])
         mask = found.mask > 0.5
         if not mask.any():
             raise InputError("No object was found there: drag a box around it.")
@@ -181,6 +178,13 @@ class EditorService:
             about["thumb"] = f"data:image/jpeg;base64,{encoded}"
         return about | {"used": used}
 
+    def _photo(self, session: Session, index: int) -> RGBImage:
+        """Return an image's photo; the last one is kept decoded."""
+        file, last = session.file(index, PHOTO), self._last_image
+        if last is None or last[0] != file:
+            self._last_image = last = file, load_rgb(file, session.names[index])
+        return last[1]
+
     def _find(self, request: Request) -> tuple[Session, EditedImage]:
         session = self._store.open(request["token"])
         picture = session.image(int(request["picture"]))
@@ -200,41 +204,6 @@ def _read_prompt(request: Request, picture: EditedImage) -> Prompt:
         inside = unpack_labels(_bytes(given["labels"]), bottom - top, right - left)
         mask[top:bottom, left:right] = inside > 0
     return read_prompt(request.get("box"), request.get("clicks"), mask)
-
-
-Operation = Callable[[Labels, list[int], Mapping[str, Any], EditedImage], Labels]
-
-
-def _shaped(shape: Callable[..., Labels]) -> Operation:
-    """Make an operation of a shape that takes a radius."""
-
-    def operation(
-        labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedImage
-    ) -> Labels:
-        radius = options.get("radius")
-        return shape(labels, ids) if radius is None else shape(labels, ids, float(radius))
-
-    return operation
-
-
-def _seeds(
-    labels: Labels, ids: list[int], options: Mapping[str, Any], picture: EditedImage
-) -> Labels:
-    if not ids:
-        raise InputError("Select the instances that the seeds shall divide.")
-    strokes = [[(float(x), float(y)) for x, y in stroke] for stroke in options["strokes"]]
-    radius = min(max(float(options.get("size", 4)), 0.5), 200)
-    return split_among_seeds(labels, ids, strokes, radius, picture.edge_map(), picture.highest)
-
-
-OPERATIONS: dict[str, tuple[str, Operation]] = {
-    "fill_holes": ("Fill holes", lambda labels, ids, *_: shapes.fill_holes(labels, ids)),
-    "smooth": ("Smooth", _shaped(shapes.smooth)),
-    "grow": ("Grow", _shaped(shapes.grow)),
-    "shrink": ("Shrink", _shaped(shapes.shrink)),
-    "subtract": ("Subtract", _shaped(shapes.subtract)),
-    "seeds": ("Divide by seeds", _seeds),
-}
 
 
 def _answering(function: Callable[[Request], Answer]) -> Callable[[Request], Answer]:

@@ -89,7 +89,6 @@ class ExportPanel:
 
 def build_refine_tab(assistant: AnnotationAssistant, store: SessionStore) -> RefineTab:
     """Lay out the tab and wire it."""
-    gr.Markdown(INTRODUCTION)
     bring = _build_open()
     editor = mask_editor(
         "mask-editor",
@@ -187,7 +186,7 @@ def rip_presets() -> dict[str, list[dict[str, Any]]]:
 
 def _build_open() -> OpenPanel:
     with gr.Accordion("Open photos and masks", open=True, elem_id="refine-open") as panel:
-        gr.Markdown(FILES)
+        gr.Markdown(f"{INTRODUCTION}\n\n{FILES}")
         with gr.Row():
             photos = _files("Photos", [*sorted(SUFFIXES), ".zip"], "refine-photos")
             masks = _files("Masks (optional)", MASK_FILES, "refine-masks")

@@ -74,6 +74,18 @@ def test_a_folder_saved_by_a_pipeline_opens(
     assert torch.equal(saved.predict(noisy, 399), backbone_of("sd21").predict(noisy, 399))
 
 
+@torch.inference_mode()
+def test_a_pixart_opens_under_the_name_that_its_network_had_on_the_hub(
+    backbone_copy: FolderOf, backbone_of: BackboneOf
+) -> None:
+    folder, former = backbone_copy("pixart"), "Transformer2DModel"
+    edit_json(folder / "transformer" / "config.json", _class_name=former)
+    edit_json(folder / "model_index.json", transformer=["diffusers", former])
+    noisy = latents_like(backbone_of("pixart"))
+    opened = load_backbone(locate_backbone(str(folder)), CPU)
+    assert torch.equal(opened.predict(noisy, 399), backbone_of("pixart").predict(noisy, 399))
+
+
 # Sentences ----------------------------------------------------------------------------------------
 
 

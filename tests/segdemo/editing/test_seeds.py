@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segdemo.datatypes import InputError
-from segdemo.editing.seeds import new_ids, split_among_seeds
+from segdemo.editing.seeds import instances_of_seeds, new_ids, split_among_seeds
 from tests.segdemo.editing.edit_cases import EDIT_CASES
 
 
@@ -69,6 +69,25 @@ def test_seeds_divide_several_fragments_among_objects():
     assert len({int(after[35, 15]), int(after[45, 40]), 1}) == 3
     with pytest.raises(InputError, match="No seed is on the masks"):
         split_among_seeds(labels, [1, 2], [[(85, 5)]], 2, edge)
+
+
+def test_strokes_become_instances_on_free_ground_only():
+    labels = two_discs()
+    edge = np.zeros(labels.shape, np.float32)
+    square = np.zeros(labels.shape, bool)
+    square[4:12, 60:74] = True
+    labels[square] = 0
+    edge[3, 59:75] = edge[12, 59:75] = edge[3:13, 59] = edge[3:13, 74] = 1
+    strokes = [[(64, 8), (70, 8)], [(2, 58), (70, 58)]]
+    after = instances_of_seeds(labels, strokes, [False, True], 1, edge, highest=20)
+    assert (after[labels > 0] == labels[labels > 0]).all()
+    made = after == 21
+    assert (made & square).sum() > 0.9 * square.sum()
+    assert made.sum() < 1.4 * square.sum()  # the wall around it is shared out
+    bordered = instances_of_seeds(labels, strokes[:1], [False], 1, edge)
+    assert abs(int((bordered == 10).sum()) - int(made.sum())) < 8
+    with pytest.raises(InputError, match="no instance has"):
+        instances_of_seeds(labels, [[(20, 30)]], [False], 1, edge)
 
 
 @pytest.mark.parametrize("case", EDIT_CASES["new_ids"], ids=lambda case: case["name"])

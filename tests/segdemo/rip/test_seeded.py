@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from segdemo.datatypes import InputError
 from segdemo.rip.seeded import split_by_seeds
@@ -57,6 +58,18 @@ def test_seeds_keep_their_own_pixels(bar: tuple[np.ndarray, np.ndarray, np.ndarr
     seeds[25, 60:80] = 7  # a scribble across the edge
     parts = split_by_seeds(mask, seeds, edge)
     np.testing.assert_array_equal(parts[seeds > 0], seeds[seeds > 0])
+
+
+def test_no_part_has_an_island_in_another(
+    bar: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    mask, edge, seeds = bar
+    random = np.random.default_rng(1)
+    edge[:] = np.where(random.uniform(size=edge.shape) < 0.02, 1, 0)
+    edge = ndimage.grey_dilation(edge, (7, 7)) * random.uniform(0.2, 1, edge.shape)
+    parts = split_by_seeds(mask, seeds, edge.astype(np.float32))
+    for number in (5, 9):
+        assert ndimage.label(parts == number)[1] == 1
 
 
 def test_one_seed_is_not_enough(bar: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:

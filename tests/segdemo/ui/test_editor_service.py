@@ -151,6 +151,19 @@ def test_seeds_divide_along_the_edge(call: Any, session: Session) -> None:
     assert labels[60, 40] != labels[60, 110]
 
 
+def test_scribbles_make_instances_on_free_ground(call: Any, session: Session) -> None:
+    before = session.image(0).labels.copy()
+    strokes = {"strokes": [[[5, 5], [5, 110]], [[150, 5]]], "background": [False, True], "size": 2}
+    answer = call("operate", operation="scribbles", ids=[], options=strokes, revision=0)
+    assert list(answer["instances"]) == ["2"]
+    labels = session.image(0).labels
+    assert (labels[before == 1] == 1).all()
+    assert labels[60, 5] == 2 and labels[5, 150] == 0
+    nothing = {"strokes": [[[45, 60]]], "background": [False], "size": 2}
+    answer = call("operate", operation="scribbles", ids=[], options=nothing, revision=1)
+    assert "no instance has" in answer["error"]
+
+
 def test_operations_that_are_none_are_named(call: Any) -> None:
     answer = call("operate", operation="__import__", ids=[1], options={}, revision=0)
     assert answer == {"error": "There is no operation '__import__'."}
@@ -171,6 +184,8 @@ def test_what_is_said_of_pictures_and_classes_stays(call: Any, session: Session)
     assert answer["queue"] == [{"index": 0, "name": "discs.png", "count": 1, "state": "checked"}]
     assert session.classes == {3: "cup"}
     assert session.image(0).instances[1].category == 3
+    call("describe", classes={"3": "", "4": "mug"})  # a class without a name is removed
+    assert session.classes == {4: "mug"}
 
 
 def test_a_picture_is_edited_in_one_tab_at_a_time(call: Any, session: Session) -> None:

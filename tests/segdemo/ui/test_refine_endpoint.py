@@ -49,6 +49,18 @@ def test_merged_masks_come_back_apart(client: Client, files: dict[str, Path]) ->
     assert Path(file).name == "photo_coco.json"
 
 
+def test_points_divide_a_mask_and_one_beside_it_is_told(
+    client: Client, files: dict[str, Path]
+) -> None:
+    file, info = client.predict(
+        *(handle_file(files[name]) for name in ("photo", "masks", "edge")),
+        points=[[45, 60], [30, 70], [104, 60], [5, 5]],
+        api_name="/refine",
+    )
+    assert (info["masks"], info["instances"], info["unused_points"]) == (1, 3, 1)
+    assert len(json.loads(Path(file).read_text())["annotations"]) == 3
+
+
 def test_without_an_edge_map_one_is_found(client: Client, files: dict[str, Path]) -> None:
     file, info = client.predict(
         handle_file(files["photo"]),
@@ -89,11 +101,13 @@ def test_a_class_map_becomes_a_panoptic_map(
         ({"preset": "best"}, "choose one of careful, robust, paper"),
         ({"mask_format": "bmp"}, "choose one of coco"),
         ({"classes": "voc", "stuff": "sky"}, "Stuff sky is not a class of voc"),
+        ({"points": [[1, "a"]]}, r"points has a point that is not \[x, y\]"),
+        ({"points": [[1, 2]], "preset": "careful"}, "preset careful has none"),
         ({"edge_source": "canny"}, "choose one of diffegg, diffdis, gradient, small"),
     ],
 )
 def test_wrong_words_are_answered_with_the_right_ones(
-    wrong: dict[str, str], sentence: str, client: Client, files: dict[str, Path]
+    wrong: dict[str, object], sentence: str, client: Client, files: dict[str, Path]
 ) -> None:
     with pytest.raises(AppError, match=sentence):
         client.predict(

@@ -2,8 +2,9 @@
 
     python -m training.small.compact.kept_photos --data_dir material --output_dir runs/kept
 
-`people` and `subjects` are photos, `scenes` are composed of kept material: settings of a model are
-chosen on these, so that the benches stay unseen until a model is final.
+`people` and `subjects` are photos, `scenes` are composed of kept material; `instances` are for
+`evaluation.prompting`. Settings of a model are chosen on these, so that the benches stay unseen
+until it is final.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class KeptSettings:
 
 
 def write_kept(settings: KeptSettings) -> None:
-    """Write `people/`, `subjects/` and `scenes/`, each with images/ and masks/."""
+    """Write `people/`, `subjects/` and `scenes/` with images/ and masks/, and `instances/`."""
     files = find_material(Path(settings.data_dir), validation=True)
     folder = Path(settings.output_dir)
     kinds: dict[str, list[LabelledFile]] = {"people": files.people, "subjects": files.subjects}
@@ -43,17 +44,21 @@ def write_kept(settings: KeptSettings) -> None:
         for pair in pairs[: settings.photos]:
             image = Image.open(pair.image).convert("RGB")
             mask = Image.open(pair.labels).convert("L").resize(image.size)
-            _write(folder / kind, pair.image.stem, image, mask)
+            _write(folder / kind, pair.image.stem, image, masks=mask)
+    for pair in files.instances[: settings.photos]:
+        labels = Image.open(pair.labels)
+        _write(folder / "instances", pair.image.stem, Image.open(pair.image), instances=labels)
     material = SceneMaterial(files)
     for index in range(settings.scenes):
         rng = np.random.default_rng([settings.seed, index])
         scene = compose_scene(material, settings.scene_size, rng)
         image, mask = Image.fromarray(scene.image), Image.fromarray(scene.mask)
-        _write(folder / "scenes", f"{index:04d}", image, mask)
+        _write(folder / "scenes", f"{index:04d}", image, masks=mask)
 
 
-def _write(folder: Path, name: str, image: Image.Image, mask: Image.Image) -> None:
-    for kind, values in (("images", image), ("masks", mask)):
+def _write(folder: Path, name: str, image: Image.Image, **labels: Image.Image) -> None:
+    """Write an image and what is known of it, each into a folder of its kind."""
+    for kind, values in ({"images": image.convert("RGB")} | labels).items():
         (folder / kind).mkdir(parents=True, exist_ok=True)
         values.save(folder / kind / f"{name}.png")
 

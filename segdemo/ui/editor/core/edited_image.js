@@ -25,6 +25,7 @@ export class EditedImage {
     this.map = new LabelMap(width, height, labels);
     this.history = new History(budget);
     this.records = new Map();
+    this.classes = {}; // names by number, of all images: a change of them is a step as well
     for (const id of Object.keys(records)) this.setRecord(Number(id), records[id]);
     for (const id of this.map.ids()) this.record(id);
     this.highest = Math.max(highest, ...this.map.ids());
@@ -64,6 +65,13 @@ export class EditedImage {
     return id;
   }
 
+  // The last new number was not needed after all.
+  dropId(id) {
+    if (id !== this.highest || this.map.areas[id]) return;
+    this.records.delete(id);
+    this.highest--;
+  }
+
   // Runs `work` as one step that can be taken back; returns the step, or null for no change.
   change(what, work) {
     this.map.begin(what);
@@ -98,13 +106,24 @@ export class EditedImage {
   swapRecords(step) {
     const before = new Map([...step.records.keys()].map((id) => [id, { ...this.record(id) }]));
     for (const [id, record] of step.records) this.records.set(id, { ...record });
-    return { ...step, records: before };
+    if (!step.classes) return { ...step, records: before };
+    const { classes } = this;
+    this.classes = step.classes;
+    return { ...step, records: before, classes };
   }
 
   setClass(ids, kind) {
     const records = new Map(ids.map((id) => [id, { ...this.record(id) }]));
     for (const id of ids) this.record(id).class = kind;
     return this.keep({ what: "Class", ids: new Set(ids), box: null, records, bytes: 64 });
+  }
+
+  // The work's classes become `classes`, and the class of some instances `kind`, as one step.
+  changeClasses(what, classes, ids, kind) {
+    const records = new Map(ids.map((id) => [id, { ...this.record(id) }])), before = this.classes;
+    for (const id of ids) this.record(id).class = kind;
+    this.classes = classes;
+    return this.keep({ what, ids: new Set(ids), box: null, records, classes: before, bytes: 64 });
   }
 
   merge([first, ...others]) {

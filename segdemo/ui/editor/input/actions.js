@@ -8,7 +8,7 @@ import { layers, paintFill } from "../view/layers.js";
 import { colourTable } from "../view/palette.js";
 import { anchors } from "../view/outlines.js";
 import {
-  className, emit, nameOf, on, select, selected, setStatus, state, unlockedSelection,
+  className, counted, emit, nameOf, on, select, selected, setStatus, state, unlockedSelection,
 } from "../view/state.js";
 import { zoomToSelection } from "../view/viewport.js";
 
@@ -41,6 +41,7 @@ export function stepHistory(way) {
   const step = state.image[way]();
   if (!step) return setStatus(`There is nothing to ${way}.`);
   changed(step, step.what + ".");
+  if (step.classes) takeClasses();
   if (step.records) emit("records", [...step.ids]);
   select(selected().filter((id) => state.image.map.areas[id]), true);
 }
@@ -98,14 +99,30 @@ export function subtractSelected() {
   return operate("operate", request, "Subtracting ...");
 }
 
+// Divides the selected instances; with none selected, each stroke becomes an instance.
 export async function divideBySeeds() {
-  const ids = editable("draw seeds in it (G)");
-  if (!ids.length) return;
-  if (drafts.seeds.length < 2) return setStatus("Draw at least two seeds, one in each object (G).");
-  const strokes = drafts.seeds.map((stroke) => stroke.map((point) => point.map(Math.round)));
-  const options = { strokes, size: state.brush.size / 2 };
-  const request = { operation: "seeds", ids, options };
-  if (await operate("operate", request, "Dividing by the random walk ...")) dropDrafts();
+  if (!ready()) return;
+  const ids = selected().length ? unlockedSelection("draw seeds in it (G)") : [];
+  if (selected().length && !ids.length) return;
+  const { seeds } = drafts, objects = seeds.filter(({ background }) => !background).length;
+  if (ids.length && seeds.length < 2) return setStatus("Draw at least two seeds, one in each object (G).");
+  if (!objects) return setStatus("Draw a stroke in each object; Shift draws the background.");
+  const options = {
+    strokes: seeds.map(({ points }) => points.map((point) => point.map(Math.round))),
+    background: seeds.map(({ background }) => background), size: state.brush.size / 2,
+  };
+  const operation = ids.length ? "seeds" : "scribbles";
+  const request = { operation, ids, options };
+  const done = await operate("operate", request, "The random walk looks for borders ...");
+  if (!done) return;
+  if (!ids.length && done.step) {
+    const made = [...done.step.ids].filter((id) => state.image.map.areas[id]);
+    for (const id of made) state.image.record(id).class = state.currentClass;
+    saveDetails({ instances: recordsOf(made) });
+    emit("records", made);
+    setStatus(`Scribbles: ${counted(made.length, "instance")}. Draw the next ones, or undo.`);
+  }
+  dropDrafts();
 }
 
 export function setClassOfSelected(kind) {
@@ -114,6 +131,15 @@ export function setClassOfSelected(kind) {
   changed(state.image.setClass(ids, kind));
   emit("records", ids);
   setStatus(`${ids.join(", ")}: ${className(kind) || "no class"}.`);
+}
+
+// The image's classes, which undo may have changed, become the work's.
+export function takeClasses() {
+  const { classes } = state.image;
+  const gone = Object.keys(state.classes).filter((kind) => !(kind in classes));
+  saveDetails({ classes: { ...classes, ...Object.fromEntries(gone.map((kind) => [kind, ""])) } });
+  state.classes = classes;
+  emit("classes");
 }
 
 // flag: "hidden" or "locked". These are ways of looking and working, so they are not undone.

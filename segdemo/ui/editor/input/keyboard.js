@@ -3,6 +3,7 @@ import {
   checkAndStep, flush, mergeSelected, operateOnSelected, removeSelected, selectAll, startInstance,
   stepHistory, stepInstance, stepImage,
 } from "./actions.js";
+import { copySelected, pasteMasks } from "./copying.js";
 import { keyName } from "./key_names.js";
 import { held } from "./pointer.js";
 import { separatePieces, splitByEdges } from "./splits.js";
@@ -10,7 +11,9 @@ import {
   beginGesture, dropDraft, endGesture, finishDraft, pick, setTool, stepBack,
 } from "./tools.js";
 import { openHelp } from "../panels/help.js";
-import { chooseNthClass } from "../panels/instances.js";
+import { togglePanels, toggleFocusMode } from "../panels/focus_mode.js";
+import { chooseNthClass } from "../panels/classes.js";
+import { reviewKey } from "../panels/review.js";
 import { setBrushSize, toggleLook } from "../panels/toolbar.js";
 import { drafts, redraw } from "../view/drawing.js";
 import { emit, find, state } from "../view/state.js";
@@ -18,9 +21,11 @@ import {
   canvas, fit, pan, toBoard, toImage, view, zoomAt, zoomToSelection,
 } from "../view/viewport.js";
 
+const drawing = () => drafts.outline || drafts.seeds.length || drafts.prompt;
 const KEYS = {
   v: () => setTool("select"), b: () => setTool("brush"), e: () => setTool("erase"),
-  i: () => setTool("prompt"), p: () => setTool("polygon"), l: () => setTool("line"), g: () => setTool("seeds"),
+  i: () => setTool("prompt"), p: () => setTool("polygon"), t: () => setTool("lasso"),
+  l: () => setTool("line"), g: () => setTool("seeds"), u: () => setTool("fill"),
   x: splitByEdges, m: mergeSelected, n: startInstance, Delete: removeSelected,
   c: separatePieces, h: () => operateOnSelected("fill_holes"),
   s: () => operateOnSelected("smooth"), r: () => find(".class-choice").focus(),
@@ -30,15 +35,15 @@ const KEYS = {
   z: zoomToSelection, f: fit, o: () => toggleLook("outlines"),
   a: () => stepImage(-1), d: () => stepImage(1),
   j: () => stepInstance(1), k: () => stepInstance(-1),
+  w: toggleFocusMode, y: togglePanels,
   ".": () => pressAtCursor(), Escape: dropDraft, "?": openHelp,
   Enter: (event) => enter(event.shiftKey),
-  Backspace: () => (drafts.polygon.length || drafts.seeds.length || drafts.prompt
-    ? stepBack : removeSelected)(),
+  Backspace: () => (drawing() ? stepBack : removeSelected)(),
 };
 const WITH_CONTROL = {
-  z: (event) => (drafts.prompt && !event.shiftKey ? stepBack()
+  z: (event) => (drawing() && !event.shiftKey ? stepBack()
     : stepHistory(event.shiftKey ? "redo" : "undo")), y: () => stepHistory("redo"),
-  s: flush, a: selectAll, Enter: checkAndStep,
+  s: flush, a: selectAll, c: copySelected, v: pasteMasks, Enter: checkAndStep,
 };
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const REPEATING = ["[", "]", "+", "=", "-", "z", "y", "j", "k", ...Object.keys(WAYS)];
@@ -55,6 +60,8 @@ function handle(event) {
   const writes = event.getModifierState("AltGraph");
   if (!writes && (event.ctrlKey || event.metaKey)) return WITH_CONTROL[name] || null;
   if (!writes && event.altKey) return null;
+  const decides = event.shiftKey ? null : reviewKey(name);
+  if (decides) return decides;
   if (WAYS[name]) return () => (event.shiftKey ? moveCursor : panBy)(...WAYS[name]);
   if (/^[1-9]$/.test(name)) return () => chooseNthClass(Number(name));
   return KEYS[name] || null;
@@ -88,6 +95,11 @@ function keepInView([x, y]) {
   if (push(x, view.width) || push(y, view.height)) pan(push(x, view.width), push(y, view.height));
 }
 
+function pagePlace(point) {
+  const [x, y] = toBoard(point), { left, top } = canvas.getBoundingClientRect();
+  return { clientX: left + x, clientY: top + y };
+}
+
 // Presses the tool at the keyboard's cursor: a dab, a corner, the next point of a line or seed.
 function pressAtCursor(adds = false) {
   if (!state.image) return;
@@ -95,9 +107,9 @@ function pressAtCursor(adds = false) {
   const point = drafts.cursor;
   if (state.tool === "select") return pick(point, adds);
   if (state.tool === "line") drafts.line.push(point);
-  else if (state.tool === "seeds") drafts.seeds.push([point]);
+  else if (state.tool === "seeds") drafts.seeds.push({ points: [point], background: false });
   else {
-    beginGesture(point, { shiftKey: false });
+    beginGesture(point, { shiftKey: false, altKey: false, ...pagePlace(point) });
     endGesture();
   }
   drafts.pointer = null;
@@ -105,7 +117,7 @@ function pressAtCursor(adds = false) {
 }
 
 function enter(shift) {
-  if (state.parts || drafts.polygon.length || drafts.line.length || drafts.prompt
+  if (state.parts || drafts.outline || drafts.line.length || drafts.prompt
     || state.tool === "seeds") {
     return finishDraft(shift);
   }
@@ -131,6 +143,7 @@ export function start() {
       return showPhotoOnly(true);
     }
     const work = handle(event);
+    if (event.key === "Alt" && drafts.outline) event.preventDefault(); // not to the browser's menu
     if (!work) return;
     event.preventDefault();
     event.stopPropagation();

@@ -1,7 +1,8 @@
 // Mouse, pen and fingers on the canvas. One finger draws; two move and zoom.
 import {
-  beginGesture, cancelGesture, endGesture, finishPolygon, gesture, moveGesture,
+  beginGesture, cancelGesture, endGesture, finishDraft, gesture, moveGesture,
 } from "./tools.js";
+import { endHover } from "./prompting.js";
 import { drafts, redraw } from "../view/drawing.js";
 import { find, nameOf, state } from "../view/state.js";
 import { canvas, imageAt, pan, placeOf, view, zoomAt } from "../view/viewport.js";
@@ -50,7 +51,7 @@ export function start() {
       panning = placeOf(event);
       event.preventDefault();
     } else if (pointers.size === 1
-      && (event.button === 0 || (event.button === 2 && state.tool === "prompt"))) {
+      && (event.button === 0 || (event.button === 2 && ["prompt", "seeds"].includes(state.tool)))) {
       beginGesture(imageAt(event), event);
       redraw(event);
     }
@@ -83,15 +84,13 @@ export function start() {
     if (pointers.has(event.pointerId)) release(event, endGesture);
   });
   canvas.addEventListener("pointerleave", () => {
-    drafts.pointer = null;
+    Object.assign(drafts, { pointer: null, reach: [] });
+    endHover();
     find(".tip").hidden = true;
     redraw();
   });
   canvas.addEventListener("dblclick", () => {
-    if (state.tool === "polygon" && drafts.polygon.length > 3) {
-      drafts.polygon.pop(); // the second press set it on the same place
-      finishPolygon(false);
-    }
+    if (drafts.outline?.closes) finishDraft(false);
   });
   canvas.addEventListener("wheel", (event) => {
     if (!state.image) return;

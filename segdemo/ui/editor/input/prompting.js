@@ -1,11 +1,13 @@
 // Box/Click: a drafted mask from a box or clicks, which further clicks refine and Enter takes.
 import { brushRules, clearOutside, paintMask } from "../core/painting.js";
 import { changed, ready } from "./actions.js";
+import { newInstance } from "./targets.js";
 import { call, packLabels, unpackLabels } from "../sync/payloads.js";
 import { about } from "../sync/saving.js";
 import { drafts, redraw } from "../view/drawing.js";
 import { paintDraft } from "../view/layers.js";
-import { className, emit, nameOf, on, select, selected, setStatus, state } from "../view/state.js";
+import { className, emit, nameOf, on, select, selected, setStatus, state, timings }
+  from "../view/state.js";
 import { view } from "../view/viewport.js";
 
 const BOX_PIXELS = 5; // on the page; what is dragged less far is a click
@@ -46,6 +48,7 @@ function ownMask(id) {
 // points: where the gesture began and ended, in pixels of the image.
 export function promptBy(points, negative) {
   if (!ready()) return;
+  endHover();
   const [from, to] = points, far = view.zoom * Math.hypot(to[0] - from[0], to[1] - from[1]);
   const box = far > BOX_PIXELS ? boxOf(points) : null;
   if (box && !areaOf(box)) return setStatus("This box lies outside the photo.");
@@ -69,7 +72,7 @@ export function promptBy(points, negative) {
 async function ask(draft) {
   const asked = ++turn, { box, clicks, mask } = draft;
   setStatus("Looking for the object ...");
-  const answer = await call("prompt", {
+  const answer = await timed({
     ...about(), box, clicks,
     mask: mask && { box: mask.box, labels: await packLabels(mask.values) },
   });
@@ -90,7 +93,50 @@ function answered({ before }) {
   return before && before.score === null ? answered(before) : before;
 }
 
+const FAST = 150, REST = 90; // milliseconds: an answer fast enough for a look, a pointer at rest
+let resting = 0, looking = false;
+
+// While nothing is drafted and answers come fast, a resting pointer shows what a click would give.
+export function hoverPrompt(point) {
+  clearTimeout(resting);
+  if (drafts.prompt || looking) return;
+  if (drafts.hovered) showHovered(null);
+  const last = timings.prompt.slice(-3);
+  if (!last.length || Math.max(...last) > FAST || state.operating || state.waiting) return;
+  resting = setTimeout(() => lookAt(point), REST);
+}
+
+async function lookAt([x, y]) {
+  const { width, height } = state.image.map, asked = ++turn;
+  if (x < 0 || y < 0 || x >= width || y >= height || targetOf(null, [x, y])) return;
+  looking = true;
+  const answer = await timed({ ...about(), box: null, clicks: [[x, y, true]] });
+  looking = false;
+  if (asked !== turn || drafts.prompt || state.tool !== "prompt" || !answer || answer.error) return;
+  const values = await unpackLabels(answer.labels);
+  if (asked === turn) showHovered({ box: answer.box, values });
+}
+
+function showHovered(mask) {
+  drafts.hovered = Boolean(mask);
+  paintDraft(mask);
+  redraw();
+}
+
+export function endHover() {
+  clearTimeout(resting);
+  turn++;
+  if (drafts.hovered) showHovered(null);
+}
+
+async function timed(request) {
+  const started = performance.now(), answer = await call("prompt", request);
+  if (answer && !answer.error) timings.prompt.push(performance.now() - started);
+  return answer;
+}
+
 function show(draft) {
+  drafts.hovered = false;
   drafts.prompt = draft || null;
   paintDraft(draft?.mask);
   emit("tool");
@@ -112,13 +158,8 @@ export function takePrompt() {
   if (!draft?.mask || draft.score === null) return setStatus("One moment: the mask is on its way.");
   if (!ready()) return;
   const mode = state.brush.mode === "inside" ? "background" : state.brush.mode;
-  let id;
-  try {
-    id = draft.target || image.newId();
-  } catch (problem) {
-    return setStatus(problem.message);
-  }
-  if (!draft.target) image.record(id).class = state.currentClass;
+  const id = draft.target || newInstance();
+  if (!id) return;
   const { box, values } = draft.mask, may = brushRules(mode, [], image.locked);
   const step = image.change(draft.target ? "Correct by clicks" : "Box/Click", () => {
     if (draft.target) clearOutside(image.map, id, box, values);

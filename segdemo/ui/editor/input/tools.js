@@ -1,14 +1,20 @@
 // What the pointer draws: one gesture from press to release, which a second finger can still drop.
-import { brushRules, eraserRules, paintCapsule, paintPolygon } from "../core/painting.js";
-import { changed, divideBySeeds, editable, ready } from "./actions.js";
-import { dropPrompt, promptBack, promptBy, takePrompt } from "./prompting.js";
+import { brushRules, eraserRules, paintCapsule } from "../core/painting.js";
+import { changed, divideBySeeds, ready } from "./actions.js";
+import {
+  aim, cancelOutline, dragOutline, finishOutline, outlineBack, pressOutline, releaseOutline,
+} from "./outlining.js";
+import { fillCell } from "./filling.js";
+import { takenFrom, unchanged } from "./painted.js";
+import { dropPrompt, endHover, hoverPrompt, promptBack, promptBy, takePrompt } from "./prompting.js";
 import { applyParts, dropParts, splitByLine } from "./splits.js";
+import { leaveReview } from "../panels/review.js";
 import { pump, unsent } from "../sync/saving.js";
 import { drafts } from "../view/drawing.js";
 import { layers, paintFill } from "../view/layers.js";
 import { colourOf, packed } from "../view/palette.js";
 import {
-  emit, nameOf, select, selected, setStatus, state, unlockedSelection,
+  emit, select, selected, setStatus, state, unlockedSelection,
 } from "../view/state.js";
 import { pan, placeOf } from "../view/viewport.js";
 
@@ -16,37 +22,29 @@ const TOOLS = {
   select: "Select: click an instance, Shift adds, drag moves the photo.",
   brush: "Brush: paints the selected instance.",
   erase: "Erase: takes from the selected instances, or from any if none is selected.",
-  polygon: "Polygon: click the corners; Enter adds it to the selection, Shift+Enter takes it away.",
+  polygon: "Polygon: click the corners, the first one again closes it; Shift+Enter takes it away.",
+  lasso: "Lasso: click along the outline and the path snaps to edges (Alt: freely), or drag around it.",
   line: "Split line: draw right across the selected instance.",
   prompt: "Box/Click: drag a box around an object, or click it; Enter takes the mask.",
-  seeds: "Seeds: draw one stroke in each object, then Enter divides what is selected (Shift-click adds fragments).",
+  fill: "Fill: click in what edges enclose; the threshold decides what is closed.",
+  seeds: "Seeds: a stroke in each object, Enter divides what is selected; with nothing selected, "
+    + "new ones are made, and Shift draws the background.",
 };
-const UNCHANGED = "Nothing changed: these pixels are its own, or the mode or a lock keeps them.";
-const KEPT = 'Nothing changed: the brush paints on background. Choose "over all" to take pixels '
-  + "from other instances.";
-const unchanged = (erase) => (!erase && state.brush.mode === "background" ? KEPT : UNCHANGED);
-
-// Says what other instances have lost to the one that was painted.
-function takenFrom({ taken }) {
-  const others = [...taken].sort(([, one], [, other]) => other - one);
-  if (!others.length) return "";
-  const named = others.slice(0, 3).map(([id, lost]) =>
-    `${lost.toLocaleString("en")} from ${nameOf(id)}`);
-  const rest = others.length > 3 ? ` and ${others.length - 3} more` : "";
-  return ` Taken: ${named.join(", ")}${rest}.`;
-}
+export const OUTLINES = ["polygon", "lasso"]; // tools that draw one
 export const gesture = { kind: null };
 
 export function setTool(tool) {
   endGesture();
   if (tool !== state.tool) dropDrafts();
   state.tool = tool;
+  leaveReview();
   emit("tool");
   setStatus(TOOLS[tool]);
 }
 
 export function dropDrafts() {
-  Object.assign(drafts, { polygon: [], line: [], seeds: [], rubber: null });
+  Object.assign(drafts, { outline: null, reach: [], line: [], seeds: [], rubber: null });
+  endHover();
   if (drafts.prompt) dropPrompt();
   emit("tool");
 }
@@ -78,6 +76,14 @@ function strokeTo(point) {
   if (box) paintFill(box);
 }
 
+// A background is marked only where instances are made, not where one is divided.
+function beginSeed(point, background) {
+  if (selected().length && !unlockedSelection("draw in it").length) return;
+  gesture.kind = "seeds";
+  drafts.seeds.push({ points: [point], background: background && !selected().length });
+  emit("tool");
+}
+
 export function beginGesture(point, event) {
   drafts.pointer = point;
   if (state.tool === "select") {
@@ -85,15 +91,17 @@ export function beginGesture(point, event) {
   } else if (state.tool === "prompt") {
     Object.assign(gesture, { kind: "prompt", negative: event.shiftKey || event.button === 2 });
     drafts.rubber = [point, point];
-  } else if (state.tool === "polygon") {
-    drafts.polygon.push(point);
-    emit("tool");
+  } else if (OUTLINES.includes(state.tool)) {
+    Object.assign(gesture, pressOutline(point, event));
   } else if (state.tool === "brush" || state.tool === "erase") {
     beginStroke(point);
+  } else if (state.tool === "fill") {
+    fillCell(point);
+  } else if (state.tool === "seeds") {
+    beginSeed(point, event.shiftKey || event.button === 2);
   } else if (unlockedSelection("draw in it").length) {
     gesture.kind = state.tool;
-    if (state.tool === "line") drafts.line = [point];
-    else drafts.seeds.push([point]);
+    drafts.line = [point];
     emit("tool");
   }
 }
@@ -103,7 +111,10 @@ export function moveGesture(points, event) {
   if (gesture.kind === "stroke") points.forEach(strokeTo);
   if (gesture.kind === "prompt") drafts.rubber = [drafts.rubber[0], drafts.pointer];
   if (gesture.kind === "line") drafts.line.push(...points);
-  if (gesture.kind === "seeds") drafts.seeds.at(-1).push(...points);
+  if (gesture.kind === "node" || gesture.kind === "trail") dragOutline(gesture, points, event);
+  if (!gesture.kind && state.tool === "prompt") hoverPrompt(drafts.pointer);
+  if (!gesture.kind && OUTLINES.includes(state.tool)) aim(drafts.pointer, event);
+  if (gesture.kind === "seeds") drafts.seeds.at(-1).points.push(...points);
   if (gesture.kind === "pick" || gesture.kind === "drag") {
     const place = placeOf(event), [fromX, fromY] = gesture.from;
     const moved = [place[0] - fromX, place[1] - fromY];
@@ -131,6 +142,8 @@ export function endGesture() {
     const { rubber } = drafts;
     drafts.rubber = null;
     promptBy(rubber, gesture.negative);
+  } else if (kind === "node" || kind === "trail") {
+    releaseOutline({ ...gesture, kind });
   } else if (kind === "line") {
     finishLine();
   } else if (kind === "pick") {
@@ -146,6 +159,7 @@ export function cancelGesture() {
   }
   if (gesture.kind === "seeds") drafts.seeds.pop();
   if (gesture.kind === "line") drafts.line = [];
+  if (gesture.kind === "node" || gesture.kind === "trail") cancelOutline(gesture);
   drafts.rubber = null;
   gesture.kind = null;
   emit("tool");
@@ -166,28 +180,11 @@ export function pick([x, y], adds) {
   select(without.length < selected().length ? without : [...selected(), id]);
 }
 
-export function finishPolygon(erase) {
-  const points = drafts.polygon;
-  if (points.length < 3) return setStatus("A polygon needs three corners at least.");
-  const ids = editable("close the polygon, or press N for a new instance");
-  if (!ids.length) return;
-  const { image } = state, { locked } = image;
-  const may = erase ? eraserRules(selected(), locked)
-    : brushRules(state.brush.mode, selected(), locked);
-  const paint = () => paintPolygon(image.map, points, erase ? 0 : ids[0], may);
-  const step = image.change(erase ? "Polygon, taken away" : "Polygon", paint);
-  changed(step);
-  dropDrafts();
-  if (!step) setStatus(unchanged(erase));
-  else if (erase) setStatus(`Polygon taken from ${nameOf(ids[0])}.`);
-  else setStatus(`Polygon added to ${nameOf(ids[0])}.${takenFrom(step)}`);
-}
-
 // What Enter, and the button over the canvas, mean now.
 export function finishDraft(erase) {
   if (state.parts) applyParts();
   else if (drafts.prompt) takePrompt();
-  else if (state.tool === "polygon") finishPolygon(erase);
+  else if (drafts.outline) finishOutline(erase);
   else if (state.tool === "seeds") divideBySeeds();
   else if (drafts.line.length) finishLine();
 }
@@ -195,7 +192,7 @@ export function finishDraft(erase) {
 export function dropDraft() {
   if (gesture.kind) return cancelGesture();
   if (state.parts) return dropParts();
-  if (drafts.polygon.length || drafts.line.length || drafts.seeds.length || drafts.prompt) {
+  if (drafts.outline || drafts.line.length || drafts.seeds.length || drafts.prompt) {
     return dropDrafts();
   }
   if (state.image) select([]);
@@ -203,7 +200,7 @@ export function dropDraft() {
 
 export function stepBack() {
   if (drafts.prompt) return promptBack();
-  if (state.tool === "polygon") drafts.polygon.pop();
+  if (drafts.outline) outlineBack();
   else if (state.tool === "seeds") drafts.seeds.pop();
   emit("tool");
 }

@@ -1,16 +1,21 @@
-// The list of instances, their classes, and what can be done with them.
-import { setClassOfSelected, toggleFlag } from "../input/actions.js";
-import { setCurrentClass } from "../input/prompting.js";
+// The list of instances.
+import { toggleFlag } from "../input/actions.js";
 import { ask } from "../sync/messages.js";
-import { saveDetails } from "../sync/saving.js";
 import { props } from "../view/page.js";
 import { cssColour } from "../view/palette.js";
 import {
-  classLabel, emit, find, make, nameOf, on, setPressed, select, selected, setStatus, state,
+  className, classLabel, find, make, nameOf, on, setPressed, select, selected, state,
 } from "../view/state.js";
 import { zoomToSelection } from "../view/viewport.js";
 
 const SHOWN_ROWS = 300;
+const ORDERS = { // of the list; else by number
+  area: (one, other) => state.image.map.areas[other] - state.image.map.areas[one],
+  small: (one, other) => state.image.map.areas[one] - state.image.map.areas[other],
+  class: (one, other) => className(state.image.record(one).class)
+    .localeCompare(className(state.image.record(other).class)),
+  place: (one, other) => state.image.map.box(one)[0] - state.image.map.box(other)[0],
+};
 const rows = new Map(); // id -> {item, area, ...}
 let showAll = false;
 
@@ -57,9 +62,16 @@ function instanceRow(id) {
 
 const wantedIds = () => {
   const wanted = find(".filter").value.trim().toLowerCase();
-  return state.image.map.ids().filter((id) =>
+  const ids = state.image.map.ids().filter((id) =>
     !wanted || nameOf(id).toLowerCase().includes(wanted));
+  const order = ORDERS[find(".sort").value];
+  return order ? ids.sort((one, other) => order(one, other) || one - other) : ids;
 };
+
+// All that the list shows, hidden ones too.
+export function selectListed() {
+  if (state.image) select(wantedIds());
+}
 
 function fillInstances() {
   if (!state.image) return;
@@ -100,44 +112,6 @@ function markRows() {
   if (below > list.scrollTop) list.scrollTop = below;
 }
 
-const classNumbers = () => Object.keys(state.classes).map(Number).sort((a, b) => a - b);
-
-function fillClasses() {
-  const options = classNumbers().map((kind, place) => {
-    const key = place < 9 ? `${place + 1}: ` : "";
-    return make("option", { value: String(kind) }, key + classLabel(kind));
-  });
-  find(".class-choice").replaceChildren(make("option", { value: "" }, "none"), ...options,
-    make("option", { value: "new" }, "Add a class ..."));
-}
-
-function showClass() {
-  const kinds = new Set(selected().map((id) => state.image.record(id).class ?? ""));
-  find(".class-choice").value = kinds.size === 1 ? String([...kinds][0]) : "";
-  find(".class-choice").disabled = !selected().length;
-}
-
-export function addClass() {
-  const name = find(".class-name").value.trim();
-  if (!name) return setStatus("Give the class a name.");
-  const known = classNumbers().find((kind) => state.classes[kind] === name);
-  const kind = known ?? Math.max(0, ...classNumbers()) + 1;
-  state.classes = { ...state.classes, [kind]: name };
-  find(".class-name").value = "";
-  find(".class-new").hidden = true;
-  saveDetails({ classes: state.classes });
-  emit("classes");
-  setClassOfSelected(kind);
-  find(".class-choice").focus();
-}
-
-export function chooseNthClass(place) {
-  const kind = classNumbers()[place - 1];
-  if (kind === undefined) return setStatus(`There is no class ${place} yet: add one with R.`);
-  if (state.tool === "prompt" && !selected().length) return setCurrentClass(kind);
-  setClassOfSelected(kind);
-}
-
 export function propose() {
   const [method] = find(".method").selectedOptions;
   return ask("propose", { method: method.value }, `${method.textContent} looks for objects ...`);
@@ -151,22 +125,9 @@ export function start() {
     if (moved) fillInstances();
     else showAreas(ids);
   });
-  on("selection", () => { markRows(); showClass(); });
-  on("records classes", () => { fillClasses(); showClass(); });
+  on("selection", markRows);
+  find(".sort").addEventListener("change", fillInstances);
   find(".filter").addEventListener("input", fillInstances);
-
-  find(".class-choice").addEventListener("change", (event) => {
-    const { value } = event.target;
-    find(".class-new").hidden = value !== "new";
-    if (value === "new") return find(".class-name").focus();
-    setClassOfSelected(value === "" ? null : Number(value));
-  });
-  find(".class-name").addEventListener("keydown", (event) => {
-    if (event.key === "Enter") addClass();
-    if (event.key !== "Escape") return;
-    find(".class-new").hidden = true;
-    showClass();
-  });
 
   find(".method").append(...props.methods.map(([value, label]) => make("option", { value }, label)));
 }

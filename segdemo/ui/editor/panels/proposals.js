@@ -43,7 +43,7 @@ export function preview() {
   return ask("preview", { preset: basePreset, settings }, "Looking for splits and merges ...");
 }
 
-const open = () =>
+export const open = () =>
   (state.proposals?.list || []).flatMap((one, i) => (one.state === "open" ? [i] : []));
 
 // A proposal is about masks as they were; once these change it can no longer be accepted. Its step
@@ -64,7 +64,7 @@ export function turnProposals({ ids, outcomes }) {
   if (outcomes.length) emit("proposals");
 }
 
-async function accept(wanted) {
+export async function accept(wanted) {
   const { proposals } = state;
   if (!wanted.length || !ready()) return;
   const indices = wanted.filter((i) => proposals.list[i].state === "open");
@@ -96,7 +96,7 @@ function point(index) {
   redraw();
 }
 
-function reject(proposal) {
+export function reject(proposal) {
   proposal.state = "rejected";
   state.proposals.shown = null;
   emit("proposals");
@@ -106,11 +106,13 @@ function reject(proposal) {
 const OUTCOMES = { accepted: "accepted", rejected: "rejected", changed: "masks changed since" };
 
 function proposalRow(proposal, index) {
+  const { current, reviewed } = state.proposals;
   const area = `${proposal.pixels.toLocaleString("en")} px`;
   const text = make("button", { type: "button", className: "proposal" },
     make("span", {}, proposal.text), make("span", { className: "sub" }, area));
   text.addEventListener("click", () => showProposal(proposal, index));
   const item = make("li", { className: proposal.state }, text);
+  if (reviewed && index === current) item.classList.add("current");
   if (proposal.state === "open") {
     const yes = make("button", { type: "button", className: "yes" }, "Accept");
     const no = make("button", { type: "button", className: "no" }, "Reject");
@@ -130,7 +132,10 @@ function proposalRow(proposal, index) {
 function showProposal({ inputs }, index) {
   select(inputs.filter((id) => state.image.map.areas[id]), true);
   if (selected().length) zoomToSelection();
-  if (state.proposals.list[index].state === "open") point(index);
+  if (state.proposals.list[index].state === "open") {
+    Object.assign(state.proposals, { current: index, shown: null, reviewed: true });
+    emit("proposals");
+  }
 }
 
 export function start() {
@@ -143,7 +148,9 @@ export function start() {
 
   on("proposals image", () => {
     const { list } = state.proposals || { list: [] }, waiting = open().length;
+    const focused = find(".proposals").contains(document.activeElement);
     find(".proposals").replaceChildren(...list.map(proposalRow));
+    if (focused) find(".proposals li:is(.current, .open) button")?.focus({ preventScroll: true });
     find(".all").hidden = !waiting;
     find("[data-do=accept-all]").textContent = `Accept all (${waiting})`;
     find(".proposals-hint").hidden = list.length > 0;

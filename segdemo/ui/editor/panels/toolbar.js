@@ -3,18 +3,23 @@ import {
   checkAndStep, mergeSelected, operateOnSelected, removeSelected, setChecked, startInstance,
   subtractSelected, stepHistory, stepImage,
 } from "../input/actions.js";
+import { copySelected, pasteFromLast } from "../input/copying.js";
 import { startOver, toggleCompare } from "../input/imported.js";
 import { separatePieces, splitByEdges } from "../input/splits.js";
 import { dropDraft, finishDraft, setTool, stepBack } from "../input/tools.js";
 import { findEdges, toggleEdges } from "./edges.js";
+import { toggleFocusMode, togglePanels } from "./focus_mode.js";
 import { openHelp } from "./help.js";
-import { addClass, propose } from "./instances.js";
+import { addClass } from "./classes.js";
+import { propose, selectListed } from "./instances.js";
+import { resetLook, toggleByClass } from "./look.js";
 import { acceptAll, preview, rejectAll } from "./proposals.js";
+import { acceptCurrent, rejectCurrent, stepProposal } from "./review.js";
 import { greet, remembered, wait } from "../sync/messages.js";
 import { notSaved, saver, sentence, unsent } from "../sync/saving.js";
 import { drafts, redraw } from "../view/drawing.js";
 import { element } from "../view/page.js";
-import { counted, emit, find, findAll, on, setPressed, setStatus, state } from "../view/state.js";
+import { counted, emit, find, findAll, on, selected, setPressed, setStatus, state } from "../view/state.js";
 import { canvas, fit, fitNew, zoomToSelection } from "../view/viewport.js";
 
 const MOST_BRUSH = 400; // image pixels
@@ -31,6 +36,11 @@ const ACTIONS = {
   "check-next": checkAndStep, previous: () => stepImage(-1), next: () => stepImage(1),
   "add-class": () => addClass(), "find-edges": () => findEdges(), "split-edges": splitByEdges,
   preview: () => preview(), "accept-all": () => acceptAll(), "reject-all": () => rejectAll(),
+  accept: () => acceptCurrent(), reject: () => rejectCurrent(),
+  "proposal-before": () => stepProposal(-1), "proposal-after": () => stepProposal(1),
+  "select-listed": () => selectListed(), "by-class": () => toggleByClass(),
+  "reset-look": () => resetLook(), copy: copySelected, "from-last": pasteFromLast,
+  "focus-mode": toggleFocusMode, panels: togglePanels,
   "stop-waiting": () => wait(null, "No longer waiting. If an answer still comes, it is shown."),
 };
 
@@ -100,23 +110,22 @@ export function start() {
 
   // What is being drawn, and the buttons that end it: for those without a keyboard.
   on("tool parts pixels", () => {
-    const { polygon, seeds, line, prompt } = drafts, several = state.parts;
+    const { outline, seeds, line, prompt } = drafts, several = state.parts;
     const parts = several ? several.reduce((sum, [, { count }]) => sum + count, 0) : 0;
-    find(".draft").hidden = !(several || polygon.length || seeds.length || line.length
-      || prompt);
+    find(".draft").hidden = !(several || outline || seeds.length || line.length || prompt);
     find(".draft-said").textContent = several ? counted(parts, "part")
-      : polygon.length ? counted(polygon.length, "corner")
+      : outline ? counted(outline.nodes.length, "corner")
       : seeds.length ? counted(seeds.length, "seed")
       : prompt ? [prompt.box && "box", prompt.clicks.length && counted(prompt.clicks.length, "click")]
         .filter(Boolean).join(", ") : "";
     find("[data-do=finish]").textContent =
-      several ? "Apply" : polygon.length ? "Add" : seeds.length ? "Divide"
+      several ? "Apply" : outline ? "Add" : seeds.length ? (selected().length ? "Divide" : "Make")
         : prompt ? "Take" : "Cut";
     find("[data-do=finish]").disabled =
       Boolean(several ? !several.length : prompt && prompt.score === null);
-    find("[data-do=take-away]").hidden = !polygon.length || Boolean(several);
-    find("[data-do=step-back]").hidden = Boolean(several) 
-      || !(polygon.length || seeds.length || prompt);
+    find("[data-do=take-away]").hidden = !outline || Boolean(several);
+    find("[data-do=step-back]").hidden = Boolean(several)
+      || !(outline || seeds.length || prompt);
   });
 
   on("saved", () => {

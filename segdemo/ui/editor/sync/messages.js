@@ -1,12 +1,15 @@
 // Messages of the server, and the events that ask for them.
 import { LabelMap, boxAround } from "../core/label_map.js";
+import { colourApart, neighbours } from "../core/colouring.js";
 import { EditedImage } from "../core/edited_image.js";
+import { rememberLeft } from "../input/copying.js";
 import { cancelGesture, endGesture } from "../input/tools.js";
 import { showQueue } from "../panels/queue.js";
 import { call, fetchBytes, fetchLabels, fetched, unpackLabels } from "./payloads.js";
 import { about, notSaved, pump, saver, settled, startSaving, unsent } from "./saving.js";
 import { layers, newImage } from "../view/layers.js";
 import { element, props, trigger } from "../view/page.js";
+import { APART } from "../view/palette.js";
 import { anchors } from "../view/outlines.js";
 import { counted, emit, select, selected, setStatus, state, timings } from "../view/state.js";
 
@@ -176,12 +179,14 @@ async function openImage(message) {
   const steps = sent.history?.file && await fetchLabels(sent.history.file);
   if (state.key !== message.key) return;
   cancelGesture();
+  if (state.image && state.about.index !== sent.index) rememberLeft();
   layers.photo?.close();
   layers.photo = photo;
   Object.assign(state, { token: message.token, classes: message.classes || {},
     stuff: new Set(message.stuff), about: sent });
   Object.assign(state, { image: new EditedImage(sent.width, sent.height, labels,
     sent.instances, sent.highest) });
+  state.image.classes = state.classes;
   if (steps) state.image.restoreHistory(sent.history, steps);
   Object.assign(state, { parts: null, proposals: null, start: null, selection: [] });
   state.edges = edges && { source: edges.source, label: edges.label, values };
@@ -214,9 +219,12 @@ async function takeProposals(message) {
   const map = new LabelMap(state.image.map.width, state.image.map.height, labels);
   const list = message.proposals.map((proposal) => ({ ...proposal, state: "open" }));
   const boxes = map.ids().map((id) => map.box(id));
-  state.proposals = { list, labels, shown: null, box: boxAround(boxes) };
+  const box = boxAround(boxes), { width } = map;
+  const colours = box && colourApart(map.ids(), neighbours(labels, width, box), APART);
+  state.proposals = { list, labels, box, colours, shown: null, current: 0, reviewed: list.length > 0 };
   emit("proposals");
-  setStatus(list.length ? `${counted(list.length, "proposal")}: accept or reject each, or all.`
+  emit("proposed");
+  setStatus(list.length ? `${counted(list.length, "proposal")}: A accepts, R rejects, arrows go on; Esc to edit.`
     : "RIP proposes no change with these settings.");
 }
 

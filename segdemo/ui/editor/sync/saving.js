@@ -33,11 +33,13 @@ export function saveStep(step) {
   pump();
 }
 
-// details: {checked} and {classes} replace what waits, {instances} adds to it.
+// details: {checked} replaces what waits, {classes} and {instances} add to it.
 export function saveDetails(details) {
   const instances = { ...saver.details?.instances, ...details.instances };
+  const classes = { ...saver.details?.classes, ...details.classes };
   saver.details = { ...saver.details, ...details };
   if (Object.keys(instances).length) saver.details.instances = instances;
+  if (Object.keys(classes).length) saver.details.classes = classes;
   pump();
 }
 
@@ -161,7 +163,9 @@ async function sendDetails() {
     return true;
   }
   const instances = { ...details.instances, ...saver.details?.instances };
+  const classes = { ...details.classes, ...saver.details?.classes };
   saver.details = { ...details, ...saver.details };
+  if (Object.keys(classes).length) saver.details.classes = classes;
   if (Object.keys(instances).length) saver.details.instances = instances;
   return refused(answer);
 }

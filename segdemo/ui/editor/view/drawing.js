@@ -6,8 +6,11 @@ import { on, state, timings } from "./state.js";
 import { canvas, toBoard, view } from "./viewport.js";
 
 export const drafts = {
-  polygon: [], line: [], seeds: [], cursor: null, pointer: null,
+  outline: null, // an Outline of polygon or lasso
+  reach: [], // how it would go on to the pointer
+  line: [], seeds: [], cursor: null, pointer: null,
   prompt: null, // {target, box, clicks, mask, score, before} of input/prompting.js
+  hovered: false, // the draft's layer shows what a click would give
   rubber: null, // the two ends of a box that is being dragged
 };
 let ctx;
@@ -30,7 +33,7 @@ function draw() {
   const { zoom, left, top } = view;
   ctx.setTransform(zoom * ratio, 0, 0, zoom * ratio, left * ratio, top * ratio);
   ctx.imageSmoothingEnabled = zoom * ratio < 3;
-  ctx.drawImage(layers.photo, 0, 0, state.image.map.width, state.image.map.height);
+  ctx.drawImage(layers.adjusted || layers.photo, 0, 0, state.image.map.width, state.image.map.height);
   if (!state.look.photoOnly) drawMasks();
   ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
   if (!state.look.photoOnly && !state.look.compare) {
@@ -60,12 +63,13 @@ function drawMasks() {
   ctx.imageSmoothingEnabled = view.zoom < 1;
   const compared = look.compare && layers.start;
   const edge = compared ? Math.round(width * look.wipe) : 0;
+  const faded = layers.proposals && !compared ? 0.35 : 1; // what is proposed is seen, not mixed
   const half = (layer, from, to) => {
     ctx.save();
     ctx.beginPath();
     ctx.rect(from, 0, to - from, height);
     ctx.clip();
-    drawLayer(layer, look.opacity);
+    drawLayer(layer, look.opacity * faded);
     ctx.restore();
   };
   if (compared) half(layers.start, 0, edge);
@@ -73,8 +77,8 @@ function drawMasks() {
   if (compared) drawWipe(edge, height);
   drawLayer(layers.edges, state.edgeLook.opacity);
   for (const layer of layers.cuts) drawLayer(layer, layer.alpha);
-  drawLayer(layers.proposals, 0.85);
-  drawLayer(layers.draft, 0.7);
+  drawLayer(layers.proposals, 1);
+  drawLayer(layers.draft, drafts.hovered ? 0.35 : 0.7);
 }
 
 function drawWipe(edge, height) {
@@ -83,20 +87,24 @@ function drawWipe(edge, height) {
 }
 
 // Two strokes, so that a line is seen on bright and on dark.
-function drawPath(points, closed, colour = "#ffffff") {
+function drawPath(points, colour = "#ffffff") {
   if (!points.length) return;
   ctx.beginPath();
   points.map(toBoard).forEach(([x, y], i) => (i ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
-  if (closed) ctx.closePath();
   for (const [style, width] of [["#000000", 4], [colour, 2]]) {
     ctx.strokeStyle = style;
     ctx.lineWidth = width;
     ctx.stroke();
   }
-  for (const point of closed || points.length === 1 ? points : []) drawDot(toBoard(point), colour);
+  if (points.length === 1) drawDot(toBoard(points[0]), colour);
 }
 
-function drawSeed(points, colour) {
+function drawOutline({ nodes, points, closes }, reach) {
+  drawPath([...points, ...reach]);
+  nodes.forEach((node, i) => drawDot(toBoard(node), "#ffffff", !i && closes ? 6 : 4));
+}
+
+function drawSeed(points, colour, background) {
   ctx.beginPath();
   points.map(toBoard).forEach(([x, y], i) => (i ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
   if (points.length === 1) ctx.lineTo(...toBoard(points[0]));
@@ -107,11 +115,18 @@ function drawSeed(points, colour) {
     ctx.lineWidth = across;
     ctx.stroke();
   }
+  if (!background) return; // hatched, for colours alone say nothing to some
+  ctx.setLineDash([2, 6 + width / 4]);
+  ctx.lineWidth = Math.max(1, width - 2);
+  ctx.lineCap = "butt";
+  ctx.strokeStyle = "#ffffff";
+  ctx.stroke();
+  ctx.setLineDash([]);
 }
 
-function drawDot([x, y], colour) {
+function drawDot([x, y], colour, radius = 4) {
   ctx.beginPath();
-  ctx.arc(x, y, 4, 0, 7);
+  ctx.arc(x, y, radius, 0, 7);
   ctx.fillStyle = colour;
   ctx.fill();
   ctx.lineWidth = 1.5;
@@ -120,9 +135,10 @@ function drawDot([x, y], colour) {
 }
 
 function drawDrafts() {
-  drawPath(drafts.polygon, true);
-  drawPath(drafts.line, false);
-  drafts.seeds.forEach((stroke, i) => drawSeed(stroke, cssColour(i + 1)));
+  if (drafts.outline) drawOutline(drafts.outline, drafts.reach);
+  drawPath(drafts.line);
+  drafts.seeds.forEach(({ points, background }, i) =>
+    drawSeed(points, background ? "#334155" : cssColour(i + 1), background));
   if (drafts.rubber) drawBox(drafts.rubber);
   if (drafts.prompt?.box) drawBox([drafts.prompt.box.slice(0, 2), drafts.prompt.box.slice(2)]);
   drafts.prompt?.clicks.forEach(drawClick);
@@ -133,7 +149,7 @@ function drawDrafts() {
 }
 
 function drawBox([[ax, ay], [bx, by]]) {
-  drawPath([[ax, ay], [bx, ay], [bx, by], [ax, by], [ax, ay]], false);
+  drawPath([[ax, ay], [bx, ay], [bx, by], [ax, by], [ax, ay]]);
 }
 
 // A plus or a minus, for colours alone say nothing to some.

@@ -4,7 +4,7 @@ import { PALETTE, channels, colourOf, colourTable, packed } from "./palette.js";
 import { make, selected, state } from "./state.js";
 
 export const layers = {
-  photo: null, fill: null, start: null, edges: null, cuts: [], proposals: null, draft: null, colours: null,
+  photo: null, adjusted: null, fill: null, start: null, edges: null, cuts: [], proposals: null, draft: null, colours: null,
 };
 const STRIP = 256; // rows painted at a time, so that no second whole image is held
 
@@ -58,8 +58,20 @@ export function paintStart() {
 
 export function newImage() {
   Object.assign(layers, { start: null, edges: null, cuts: [], proposals: null, draft: null });
+  adjustPhoto();
   layers.fill = blankLayer(wholeBox());
   recolour();
+}
+
+// The photo with another brightness and contrast, once for all redraws.
+export function adjustPhoto() {
+  const { photo } = layers, { brightness, contrast } = state.look;
+  layers.adjusted = null;
+  if (!photo || (brightness === 1 && contrast === 1)) return;
+  layers.adjusted = new OffscreenCanvas(photo.width, photo.height);
+  const ctx = layers.adjusted.getContext("2d");
+  ctx.filter = `brightness(${brightness}) contrast(${contrast})`;
+  ctx.drawImage(photo, 0, 0);
 }
 
 export function paintEdges() {
@@ -125,18 +137,39 @@ export function paintDraft(mask) {
   });
 }
 
-// The proposal under the pointer alone, else all that are open; what would go is pink.
+const INSIDE = 105, OTHERS = 60; // alpha of what is proposed; outlines are opaque
+
+// All open proposals, the one that is looked at stronger; what would go is pink.
 export function paintProposals() {
   layers.proposals = null;
-  const { list, box, labels, shown } = state.proposals || { list: [] };
-  const drawn = list.filter((one, i) => (shown === null ? one.state === "open" : i === shown));
+  const { list, box, labels, colours, shown, current } = state.proposals || { list: [] };
+  const looked = shown ?? (list[current]?.state === "open" ? current : null);
+  const drawn = [...list.keys()].filter((i) => list[i].state === "open" || i === shown);
   if (!box || !drawn.length) return;
-  const table = new Uint32Array(MOST_ID + 1);
-  for (const { kind, outputs } of drawn) {
-    outputs.forEach((id, i) => {
-      table[id] = kind === "drop" ? CUT : packed(PALETTE[i % PALETTE.length]);
-    });
+  const table = new Uint32Array(MOST_ID + 1), { width } = state.image.map;
+  for (const i of drawn) {
+    for (const id of list[i].outputs) {
+      const colour = list[i].kind === "drop" ? CUT : packed(PALETTE[colours.get(id) % PALETTE.length]);
+      const alpha = looked === null || i === looked ? INSIDE : OTHERS;
+      table[id] = (colour & 0xffffff) | (alpha << 24);
+    }
   }
   layers.proposals = blankLayer(box);
-  paintLayer(layers.proposals, box, copyColours(labels, state.image.map.width, table));
+  paintLayer(layers.proposals, box, (out, part) => {
+    copyColours(labels, width, table)(out, part);
+    outline(out, labels, width, part);
+  });
+}
+
+// Makes pixels opaque that differ from a neighbour: two deep, to be seen when the photo is small.
+function outline(out, labels, width, [left, top, right, bottom]) {
+  for (let row = top, q = 0; row < bottom; row++) {
+    for (let p = row * width + left, end = row * width + right; p < end; p++, q++) {
+      const id = labels[p];
+      if (!out[q]) continue;
+      if (labels[p - 1] !== id || labels[p + 1] !== id || labels[p - 2] !== id
+        || labels[p + 2] !== id || labels[p - width] !== id || labels[p + width] !== id
+        || labels[p - 2 * width] !== id || labels[p + 2 * width] !== id) out[q] |= 0xff000000;
+    }
+  }
 }

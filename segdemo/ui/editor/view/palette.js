@@ -14,7 +14,35 @@ function shaded(hex, shade) {
 
 export const PALETTE = SHADES.flatMap((shade) => HUES.map((hue) => shaded(hue, shade)));
 
+export const APART = HUES.length; // the first colours, told apart at a glance
+
+const COLOURS_KEY = "segdemo-class-colours", NO_CLASS = [150, 156, 166];
+let chosen; // colours of classes by name, as this browser's user chose them
+
+function chosenColours() {
+  try {
+    chosen ??= JSON.parse(localStorage.getItem(COLOURS_KEY)) || {};
+  } catch {
+    chosen = {}; // a private window, or not ours
+  }
+  return chosen;
+}
+
+export const classColour = (kind) => chosenColours()[state.classes[kind]]
+  || "#" + PALETTE[kind % PALETTE.length].map((one) => one.toString(16).padStart(2, "0")).join("");
+
+export function setClassColour(name, colour) {
+  chosenColours()[name] = colour;
+  try {
+    localStorage.setItem(COLOURS_KEY, JSON.stringify(chosen));
+  } catch { /* a private window: it lasts as long as the page */ }
+}
+
 export function colourOf(id) {
+  if (state.look.byClass) {
+    const kind = state.image.records.get(id)?.class ?? null;
+    return kind === null ? NO_CLASS : channels(classColour(kind));
+  }
   const { shuffle } = state.look;
   return PALETTE[(id - 1 + shuffle * (1 + Math.floor(id / 3)) * 5) % PALETTE.length];
 }
@@ -29,7 +57,7 @@ export const packed = ([red, green, blue], alpha = 255) =>
 export function colourTable() {
   const table = new Uint32Array(MOST_ID + 1);
   for (const id of state.image.map.ids()) {
-    if (!state.image.record(id).hidden) table[id] = packed(colourOf(id));
+    if (!state.image.record(id).hidden) table[id] = packed(colourOf(id), Math.round(255 * (state.opacities.get(id) ?? 1)));
   }
   return table;
 }

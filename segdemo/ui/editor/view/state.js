@@ -12,11 +12,14 @@ const initial = () => ({
   tool: "select",
   currentClass: null, // of the next mask by Box/Click
   brush: { size: 24, mode: "background" },
-  look: { opacity: 0.55, outlines: false, photoOnly: false, compare: false, wipe: 0.5, shuffle: 0 },
+  look: { opacity: 0.55, outlines: false, photoOnly: false, compare: false, wipe: 0.5, shuffle: 0,
+    brightness: 1, contrast: 1, byClass: false },
+  opacities: new Map(), // of single instances, 1 where there is none
   edges: null, // {source, label, values}
   edgeLook: { shown: false, opacity: 0.6, colour: "#ffffff", threshold: 128, cuts: true },
   parts: null, // [[id, parts]] of a split that waits for "Apply"
-  proposals: null, // {list, box, labels, shown: index or null}
+  proposals: null, // {list, box, labels, colours, shown and current: index or null, reviewed}
+  layout: { focusMode: false, panels: false },
   start: null, // Uint16Array of the labels as imported, once asked for
   greeting: 0, // number of the last "hello"
   due: 0, // answers to greetings of a lower number are stale
@@ -25,7 +28,7 @@ const initial = () => ({
   operating: false, // a server function is about to change the pixels
 });
 export const state = initial();
-export const timings = { stroke: [], redraw: [], split: [], sent: [], load: [] };
+export const timings = { stroke: [], redraw: [], split: [], wire: [], prompt: [], sent: [], load: [] };
 const listeners = new Map();
 
 // Gradio may build the component again, with other elements.

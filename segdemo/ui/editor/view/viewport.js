@@ -33,6 +33,13 @@ export function fit() {
   if (state.image) show([0, 0, state.image.map.width, state.image.map.height], 0.01);
 }
 
+// Shows a box with its surroundings, unless it is seen well enough.
+export function reveal(box) {
+  const [left, top] = toBoard(box), [right, bottom] = toBoard([box[2], box[3]]);
+  const seen = left >= 0 && top >= 0 && right <= view.width && bottom <= view.height;
+  if (!seen || Math.max(right - left, bottom - top) < 60) show(box, 0.8);
+}
+
 export function zoomToSelection() {
   const box = boxAround(selected().map((id) => state.image.map.box(id)));
   if (!box) return setStatus("Nothing is selected to zoom to.");
