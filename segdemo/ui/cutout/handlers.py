@@ -94,17 +94,26 @@ class CutoutHandlers:
             settings = self._options.settings.read(values)
             finish = self._finishing.read(values)
 
+            said = SEGMENTING
+
             def work(signal: StopSignal) -> Generator[Segmented, None, None]:
-                watched = signal.watched(progress)
+                bar = signal.watched(progress)
+
+                def watched(done: int, total: int) -> None:
+                    nonlocal said
+                    said = f"Segmenting: {done} of {total} passes ..."
+                    bar(done, total)
+
                 photo, model = values[self._photo], str(values[self._options.model] or "")
                 yield segment_upload(self._assistant, photo, settings, watched, model)
 
+            yield {status: said}
             try:
                 for news in follow(work, stop):
                     if isinstance(news, Segmented):
                         segmented = news
                     else:
-                        yield {status: news.words or SEGMENTING} if news else gr.skip()
+                        yield {status: (news and news.words) or said}
                 kept = keep(segmented)
                 shown = self._panel.show(kept, segmented.result, finish) | {
                     self._kept: kept,
@@ -143,6 +152,7 @@ class CutoutHandlers:
                 signal.check()
                 yield mask
 
+            yield {status: LOOKING}
             try:
                 for news in follow(work, stop):
                     if isinstance(news, Place) or news is None:
@@ -198,6 +208,7 @@ class CutoutHandlers:
             def work(signal: StopSignal) -> Generator[Segmented, None, None]:
                 yield segment_upload(self._assistant, upload, settings, signal.checked, other)
 
+            yield {status: SEGMENTING}
             try:
                 for news in follow(work, stop):
                     if isinstance(news, Segmented):

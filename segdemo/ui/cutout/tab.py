@@ -89,7 +89,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         needs_result=(kept, panel.buttons),
         meanwhile=[panel.look, panel.compare_models],
         postprocess=False,
-        show_progress_on=[panel.status, panel.compare],
+        show_progress_on=panel.compare,
         **MODEL_RUNS,
     )
     run.success(None, None, None, js=scroll_to("results", "compare"), **QUIET)
@@ -103,7 +103,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         needs_result=(kept, panel.buttons),
         meanwhile=[buttons[0], panel.compare_models],
         postprocess=False,
-        show_progress_on=[panel.status, panel.window],
+        show_progress_on=panel.window,
         **MODEL_RUNS,
     )
     if len(assistant.models) > 1:
@@ -117,7 +117,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
             needs_result=(kept, panel.buttons),
             meanwhile=[buttons[0], panel.look],
             postprocess=False,
-            show_progress_on=[panel.status, panel.two_models],
+            show_progress_on=panel.two_models,
             **MODEL_RUNS,
         )
     panel.window.mark(handlers.mark, None, window, **IN_ORDER)
