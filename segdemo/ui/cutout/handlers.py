@@ -39,6 +39,7 @@ from segdemo.ui.waiting import Place, follow
 SEGMENTING = "Segmenting ..."
 LOOKING = "Looking closer ..."
 LOOK_STOPPED = "Stopped. The cut-out is as it was."
+FAILED = "That did not work; the message says why."
 STOPPED = "Stopped. Press Segment to start again."
 
 Values = Mapping[Any, Any]
@@ -94,7 +95,7 @@ class CutoutHandlers:
             settings = self._options.settings.read(values)
             finish = self._finishing.read(values)
 
-            said = SEGMENTING
+            said, line = SEGMENTING, ""
 
             def work(signal: StopSignal) -> Generator[Segmented, None, None]:
                 bar = signal.watched(progress)
@@ -107,13 +108,13 @@ class CutoutHandlers:
                 photo, model = values[self._photo], str(values[self._options.model] or "")
                 yield segment_upload(self._assistant, photo, settings, watched, model)
 
-            yield {status: said}
             try:
                 for news in follow(work, stop):
                     if isinstance(news, Segmented):
                         segmented = news
-                    else:
-                        yield {status: (news and news.words) or said}
+                        continue
+                    line = line if news is None else news.words
+                    yield {status: line or said}
                 kept = keep(segmented)
                 shown = self._panel.show(kept, segmented.result, finish) | {
                     self._kept: kept,
@@ -126,6 +127,9 @@ class CutoutHandlers:
             except Stopped:
                 yield {status: STOPPED}
                 return
+            except Exception:
+                yield {status: FAILED}
+                raise
             discard(values[self._kept])
             yield shown
 
@@ -152,11 +156,10 @@ class CutoutHandlers:
                 signal.check()
                 yield mask
 
-            yield {status: LOOKING}
             try:
                 for news in follow(work, stop):
                     if isinstance(news, Place) or news is None:
-                        yield {status: news.words or LOOKING} if news else gr.skip()
+                        yield {status: news.words if news and news.before else LOOKING}
                         continue
                     if stop.pressed:  # also by another photo, which removed this result
                         raise Stopped
@@ -208,13 +211,12 @@ class CutoutHandlers:
             def work(signal: StopSignal) -> Generator[Segmented, None, None]:
                 yield segment_upload(self._assistant, upload, settings, signal.checked, other)
 
-            yield {status: SEGMENTING}
             try:
                 for news in follow(work, stop):
                     if isinstance(news, Segmented):
                         second = news
                     else:
-                        yield {status: news.words or SEGMENTING} if news else gr.skip()
+                        yield {status: news.words if news and news.before else SEGMENTING}
                 if stop.pressed:
                     raise Stopped
             except Stopped:
