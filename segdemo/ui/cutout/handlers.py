@@ -224,10 +224,11 @@ class CutoutHandlers:
                 return
             masks = kept.mask, reduced(second.result.mask)
             shown = [preview(to_grey(levels.apply(mask)), "mask.jpg") for mask in masks]
-            label = f"{kept.model or self._assistant.models[0]} | {other}"
+            first = kept.model or self._assistant.models[0]
+            label = f"{first} | {other}"
             yield {
                 self._panel.two_models: gr.update(value=shown, label=label),
-                status: f"Left {label.replace('|', 'right')}. {second.summary}",
+                status: f"Left: {first}. Right: {second.summary}",
             }
 
     def redraw(self, values: Values) -> Updates:
