@@ -111,18 +111,19 @@ def curves_value(
 
 
 def _cell_value(kept: KeptTrace, chosen: Chosen | None) -> dict[str, Any] | None:
-    """Return the attention of the cell that is marked, scaled to its highest value."""
+    """Return the attention of the cell that is marked, from its lowest to its highest value."""
     if chosen is None or chosen.cell is None:
         return None
     index = chosen.step_of(kept.curve)
     attention = attention_of(kept, index, chosen.cell)
-    shown = np.rint(255 * attention / max(float(attention.max()), 1e-12)).astype(np.uint8)
+    low = attention.min()
+    shown = np.rint(255 * (attention - low) / max(float(attention.max() - low), 1e-12))
     return {
         "place": chosen.cell,
         "timestep": kept.curve.timesteps[index],
         "rows": shown.shape[0],
         "columns": shown.shape[1],
-        "attention": base64.b64encode(shown.tobytes()).decode(),
+        "attention": base64.b64encode(shown.astype(np.uint8).tobytes()).decode(),
     }
 
 

@@ -114,8 +114,7 @@ function drawCell(find, value, timestep) {
   canvas.height = cell.rows;
   const picture = new ImageData(cell.columns, cell.rows);
   attention.forEach((amount, i) => {
-    // the square root: a cell's attention spreads over many others
-    picture.data.set([15, 23, 42, 215 * (1 - Math.sqrt(amount / 255))], 4 * i);
+    picture.data.set([15, 23, 42, 215 * (1 - amount / 255)], 4 * i);
   });
   canvas.getContext("2d").putImageData(picture, 0, 0);
 }
