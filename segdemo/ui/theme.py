@@ -32,7 +32,7 @@ THEME = gr.themes.Default(
 
 CSS = """
 .gradio-container {
-  width: 100% !important; max-width: 1240px !important; margin: 0 auto !important;
+  width: 100% !important; max-width: clamp(1240px, 81vw, 1560px) !important; margin: 0 auto !important;
 }
 /* photos want room: an open editor has the window's width, and in focus mode all of it */
 .gradio-container:has([role="tabpanel"]:not([style*="none"]) .bench:not([hidden])) {
@@ -59,7 +59,6 @@ html:has(.mask-editor.focus-mode) { overflow: hidden; }
 .gallery-item .container.gallery img {
   width: 100% !important; max-width: none !important; height: 100%; object-fit: cover;
 }
-@media (min-width: 1600px) { .gradio-container { max-width: 1560px !important; } }
 @media (min-width: 1000px) { #trace-curves { position: sticky; top: 8px; align-self: flex-start; } }
 #run-status { min-height: 1.6rem; }
 #run-status p { margin: 0; font-variant-numeric: tabular-nums; }
