@@ -32,7 +32,8 @@ THEME = gr.themes.Default(
 
 CSS = """
 .gradio-container {
-  width: 100% !important; max-width: clamp(1240px, 81vw, 1560px) !important; margin: 0 auto !important;
+  width: 100% !important; max-width: clamp(1240px, 81vw, 1560px) !important;
+  margin: 0 auto !important;
 }
 /* photos want room: an open editor has the window's width, and in focus mode all of it */
 .gradio-container:has([role="tabpanel"]:not([style*="none"]) .bench:not([hidden])) {
