@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
@@ -42,15 +41,16 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
 from segdemo.model_gate import Borrow, ModelGate, model_call
+from segdemo.precision import exact_dtype
 from segdemo.prompting.interface import PromptedMask, Prompter
 from segdemo.prompting.loading import load_prompter
 from segdemo.prompting.prompts import Prompt
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
+from segdemo.settings import AUTO_PRECISION
 from segdemo.uis.features import PatchFeatures, load_features
 from segdemo.uis.methods import METHODS, UISSettings, find_objects
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PROPOSAL_METHODS = ("diffdis", *METHODS)
 """What first masks come from: the subject's mask cut by edges, or methods on patch features."""
 ProposalEdges = Literal["diffegg", "diffdis"]
@@ -64,26 +64,30 @@ class AnnotationAssistant:
         self,
         model: str = DEFAULT_MODEL,
         device: str = "auto",
-        precision: str = "fp32",
+        precision: str = AUTO_PRECISION,
         backbone: str = DEFAULT_BACKBONE,
         features: str = "",
         gpu: Borrow | None = None,
         prompter: str = DEFAULT_PROMPTER,
+        autoencoder: str = "",
+        compiled: bool = False,
         others: Sequence[str] = (),
     ) -> None:
         """Find the models and the device; nothing is loaded yet.
 
         model: what segments: a registered name, a folder, a U-Net file or a Hub id. backbone: the
         text-to-image model whose attention is looked into: a registered name, a folder or a Hub id.
-        It is looked for when first needed. precision: fp32, bf16 or fp16. features: a DINO or
+        It is looked for when first needed. precision: see `segdemo.precision`. features: a DINO or
         DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
         calls borrow a GPU. prompter: what answers boxes and clicks: a registered name, a folder or
-        a Hub id, looked for when first needed. others: further models that `segment` can be asked
-        for by name. Raises InputError (CheckpointError for the models).
+        a Hub id, looked for when first needed. autoencoder: one in place of the models' own, a
+        folder or a Hub id. compiled: let PyTorch compile what segments. others: further models
+        that `segment` can be asked for by name. Raises InputError (CheckpointError for the models).
         """
-        if precision not in PRECISIONS:
-            raise InputError(f"Precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
-        self._dtype = PRECISIONS[precision]
+        self._dtype = exact_dtype(precision)  # of all but what segments
+        self._precision = precision
+        self._autoencoder = autoencoder
+        self._compiled = compiled
         self._device = pick_device(device)
         self._files: DiffDISFiles = locate_diffdis(model)
         self._models = {model: self._files} | {
@@ -163,6 +167,7 @@ class AnnotationAssistant:
         image: RGBImage,
         settings: DiffDISSettings | None = None,
         progress: Progress | None = None,
+        edges: bool = True,
         model: str = "",
     ) -> SegmentationResult:
         """Find the subject of a picture; see `DiffDISPipeline.__call__`.
@@ -170,7 +175,7 @@ class AnnotationAssistant:
         model: one of `models` in place of the default; raises InputError for others.
         """
         settings = settings or self.segment_defaults_of(model)
-        return self._loaded_diffdis(model)(image, settings, progress)
+        return self._loaded_diffdis(model)(image, settings, progress, edges)
 
     @model_call
     def refine_window(
@@ -329,10 +334,10 @@ class AnnotationAssistant:
         if edges not in get_args(ProposalEdges):
             raise InputError(f"Edges {edges!r}: choose diffegg or diffdis.")
         if method == "diffdis":
-            subject = self.segment(image)
+            subject = self.segment(image, edges=edges == "diffdis")
             if not subject.found_something:
                 return InstanceMasks.unscored(np.zeros((0, *image.shape[:2]), bool))
-            edge = subject.edge if edges == "diffdis" else self.edges(image).probability
+            edge = subject.known_edge if edges == "diffdis" else self.edges(image).probability
             return subject_parts(subject.mask, edge, threshold, parts)
         if method not in METHODS:
             raise InputError(f"Method {method!r}: choose one of {', '.join(PROPOSAL_METHODS)}.")
@@ -379,7 +384,9 @@ class AnnotationAssistant:
         """Load a backbone once, by default the chosen one."""
         files = files or self._backbone_files
         if files.name not in self._diffegg:
-            self._diffegg[files.name] = load_diffegg(files, self._device, self._dtype)
+            self._diffegg[files.name] = load_diffegg(
+                files, self._device, self._dtype, self._autoencoder
+            )
         return self._diffegg[files.name]
 
     def _files_of(self, model: str) -> DiffDISFiles:
@@ -393,7 +400,9 @@ class AnnotationAssistant:
         """Load a model once, by default the first."""
         files, name = self._files_of(model), model or self.models[0]
         if name not in self._diffdis:
-            self._diffdis[name] = load_diffdis(files, self._device, self._dtype)
+            self._diffdis[name] = load_diffdis(
+                files, self._device, self._precision, self._autoencoder, self._compiled
+            )
         return self._diffdis[name]
 
 

@@ -27,6 +27,7 @@ from evaluation.metrics.instance_metrics import LABELS
 from evaluation.rip import instances, panoptic
 from segdemo.diffegg.settings import METRICS
 from segdemo.rip.settings import PRESETS
+from segdemo.settings import PRECISION_NAMES
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -78,7 +79,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0, help="of --damage")
     parser.add_argument("--device", default="auto", help="for a backbone")
-    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--precision", choices=PRECISION_NAMES, default="fp32")
     add_run(parser)
     return parser.parse_args(argv)
 

@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args
 
 from segdemo.annotations import MaskFormat
 from segdemo.checkpoints.registry import DEFAULT_BACKBONE, DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_workers, fraction, given
-from segdemo.commands.digests import file_digest, model_digest
+from segdemo.commands.arguments import add_autoencoder, add_device, fraction, given
+from segdemo.commands.digests import file_digest, model_digest, precision_used
+from segdemo.commands.engines import add_engine, chosen_engine
 from segdemo.commands.mask_run import MakeMasks, MaskRun, part_folder
 from segdemo.commands.output import check_output
 from segdemo.commands.resumable_run import ResumableRun
@@ -59,7 +60,8 @@ def add_propose(verbs: Any) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|FOLDER|FILE|HUB")
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE, metavar="NAME|FOLDER|HUB")
     add_device(parser)
-    add_workers(parser)
+    add_autoencoder(parser)
+    add_engine(parser)
     parser.add_argument(
         "--threshold",
         type=fraction,
@@ -116,12 +118,13 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             arguments.backbone,
             arguments.device,
             arguments.precision,
+            arguments.autoencoder,
             arguments.threshold,
             _method_settings(arguments),
         )
         run = ResumableRun(folder, work.named())
         return MaskRun(image_files, work, run).execute(
-            arguments.output, arguments.format, arguments.workers
+            arguments.output, arguments.format, chosen_engine(arguments)
         )
     except InputError as error:
         parser.error(str(error))
@@ -138,6 +141,7 @@ class ProposeWork:
     backbone: str
     device: str
     precision: str
+    autoencoder: str
     threshold: float
     settings: Any
 
@@ -148,11 +152,12 @@ class ProposeWork:
             models = {"model": self.model}
             if self.edges == "diffegg":
                 models["backbone"] = self.backbone
+            models["autoencoder"] = self.autoencoder
         return {
             "method": self.method,
             **models,
             **{f"files of {name}": model_digest(value) for name, value in models.items()},
-            "precision": self.precision,
+            "precision": precision_used(self.precision, self.device),
             **(asdict(self.settings) if self.settings else {}),
             **({} if self.settings else {"edges": self.edges, "threshold": self.threshold}),
         }
@@ -166,7 +171,12 @@ class ProposeWork:
         from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
         assistant = AnnotationAssistant(
-            self.model, self.device, self.precision, self.backbone, self.features
+            self.model,
+            self.device,
+            self.precision,
+            self.backbone,
+            self.features,
+            autoencoder=self.autoencoder,
         )
         if self.method in METHODS:
             assistant.load_features()

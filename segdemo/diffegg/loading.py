@@ -16,6 +16,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
+from segdemo.autoencoders import find_autoencoder
 from segdemo.checkpoints.backbone import (
     ENCODER_FAMILY,
     OWN_FAMILY,
@@ -74,14 +75,17 @@ WITH_VARIANCE = ("PixArtAlphaPipeline",)
 
 
 def load_diffegg(
-    files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
+    files: BackboneFiles,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    autoencoder: str = "",
 ) -> DiffEGGPipeline:
     """Load a located backbone and what was trained for it; raises CheckpointError.
 
     The adapter takes the precision of the network; the edge generator, which is small, stays in
-    float32.
+    float32. autoencoder: one in place of the backbone's, see `find_autoencoder`.
     """
-    backbone = load_backbone(files, device, dtype)
+    backbone = load_backbone(files, device, dtype, autoencoder)
     if files.adapter is not None:
         load_adapter(backbone, files.adapter)
     if files.edge_generator is None:
@@ -97,11 +101,14 @@ def load_backbone(
     files: BackboneFiles,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    stand_in: str = "",
 ) -> Backbone:
     """Load a located backbone without what was added to it; raises CheckpointError.
 
     The network takes the wanted precision. The autoencoder stays in float32 always: it runs once an
     image, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
+    stand_in: an autoencoder in place of the model's own, see `find_autoencoder`; a vision
+    transformer has none, and it is not looked at.
     """
     if files.family == ENCODER_FAMILY:
         network = load_vision(files.network, dtype).to(device)
@@ -119,6 +126,8 @@ def load_backbone(
         pipeline = _load_single_file(files)
         network = pipeline.components[files.network.name].to(dtype)
         autoencoder = pipeline.vae
+    if stand_in:
+        autoencoder = find_autoencoder(stand_in, autoencoder.config.latent_channels)
     _check_channels(files, network.config, autoencoder.config.latent_channels)
     if files.family == OWN_FAMILY:
         encoded = EncodedPrompt(

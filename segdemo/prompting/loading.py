@@ -8,6 +8,7 @@ from segdemo.checkpoints.card import CARD, read_card
 from segdemo.checkpoints.files import CheckpointError, read_color_statistics, read_json
 from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import locate
+from segdemo.precision import channels_last
 from segdemo.prompting.interface import Prompter
 from segdemo.prompting.network import PromptedU2Net
 from segdemo.prompting.predictor import EmbeddedPrompter
@@ -26,7 +27,8 @@ def load_prompter(name: str, device: torch.device, dtype: torch.dtype = torch.fl
         card = read_card(folder, name) if (folder / CARD).exists() else None
         network = load_frozen(PromptedU2Net, folder, dtype)
         side = {} if card is None else {"side": card.native_size}
-        return EmbeddedPrompter(network.to(device), **side)
+        channels_last(network.to(device), device)
+        return EmbeddedPrompter(network, **side)
     kind = str(content.get("model_type"))
     if kind not in NETWORKS:
         raise CheckpointError(

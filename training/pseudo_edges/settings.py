@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from segdemo.assistant import PRECISIONS
 from segdemo.checkpoints.backbone import BackboneFiles
 from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.diffegg.settings import TraceSettings
+from segdemo.precision import DTYPES
 from segdemo.settings import setting
 from training.loop.settings import Settings, required, same_as
 
@@ -48,7 +48,7 @@ class PseudoEdgeSettings(Settings):
         "Model whose attention is read: small (embedded), or the folder or Hub id of any that "
         "`segdemo trace --help` names.",
     )
-    precision: str = setting("fp32", "Number format of the network.", choices=tuple(PRECISIONS))
+    precision: str = setting("fp32", "Number format of the network.", choices=tuple(DTYPES))
     device: str = setting(
         "auto", "auto: what accelerate finds.", choices=("auto", "cpu"), may_change=True
     )

@@ -52,7 +52,7 @@ def segment_many(
         for status in segment_files(
             images,
             folder / "results",
-            lambda image: assistant.segment(image, settings, stop.checked, model),
+            lambda image: assistant.segment(image, settings, stop.checked, model=model),
             threshold,
         ):
             progress.add(status)

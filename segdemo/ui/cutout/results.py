@@ -97,7 +97,7 @@ def segment_upload(
         progress(done, total)
 
     started = time.perf_counter()
-    result = assistant.segment(image, settings, counted, model)
+    result = assistant.segment(image, settings, counted, model=model)
     seconds = time.perf_counter() - started
     size = settings.size or assistant.native_size_of(model)
     count = "1 pass" if passes == 1 else f"{passes} passes"
@@ -114,7 +114,7 @@ def keep(segmented: Segmented) -> KeptResult:
     nothing = np.empty(0, np.float32)
     np.savez(
         folder / MAPS,
-        edge=result.edge,
+        edge=result.known_edge,
         mask_range=np.array(result.mask_range),
         uncertainty=nothing if result.uncertainty is None else result.uncertainty,
     )
@@ -190,7 +190,8 @@ def _write(segmented: Segmented, kind: Kind, finish: Finish, folder: Path) -> Pa
     if kind == "cutout":
         return finish.write(segmented.image, result.mask, folder, name)
     path = folder / f"{name}.png"
-    write_png(to_grey(finish.levels.apply(result.mask) if kind == "mask" else result.edge), path)
+    shown = finish.levels.apply(result.mask) if kind == "mask" else result.known_edge
+    write_png(to_grey(shown), path)
     return path
 
 

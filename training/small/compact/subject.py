@@ -24,6 +24,7 @@ from segdemo.diffdis.loading import load_unet, save_unet
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import decode_latents, pick_device
+from segdemo.precision import fastest_precision
 from segdemo.settings import setting
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 from training.loop.sampling import BatchIndex
@@ -31,7 +32,7 @@ from training.loop.settings import PRECISIONS, LoopSettings, same_as
 from training.loop.trainer import Losses, Task, train_loop
 from training.program import run_program
 from training.small.compact.material import find_material
-from training.small.compact.precision import fastest_precision, loop_settings
+from training.small.compact.precision import loop_settings
 from training.small.compact.scene_material import SceneMaterial
 from training.small.compact.subject_store import (
     SubjectBatch,
