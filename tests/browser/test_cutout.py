@@ -239,7 +239,7 @@ def test_a_batch_goes_on_past_a_bad_file(page: Page, tmp_path: Path) -> None:
     ]
     page.get_by_role("button", name="Send the chosen one to Refine").click()
     expect(page.get_by_role("tab", name="Refine")).to_have_attribute("aria-selected", "true")
-    expect(page.locator("#refine-report")).to_contain_text("The mask is here")
+    expect(page.locator("#mask-editor .said")).to_contain_text("The mask is here")
 
 
 def test_two_sessions_do_not_see_each_other(
