@@ -78,7 +78,8 @@ button.label-wrap { min-height: 32px; align-items: center; }
 @media (max-width: 480px) {
   #photo, #compare, #mask, #edge, #cutout, #uncertainty { height: 270px !important; }
   .gallery:has(> .gallery-item) { grid-template-columns: repeat(3, minmax(0, 1fr)); }
-  #results button[role="tab"] { padding-left: 7px; padding-right: 7px; font-size: 0.85rem; }
+  #results button[role="tab"] { padding-inline: 4px; font-size: 0.78rem; flex: none; }
+  #results .tab-container { overflow-x: auto; }
 }
 button[role="tab"].selected { color: var(--primary-700) !important; }
 .dark button[role="tab"].selected { color: var(--primary-300) !important; }

@@ -114,7 +114,8 @@ function drawCell(find, value, timestep) {
   canvas.height = cell.rows;
   const picture = new ImageData(cell.columns, cell.rows);
   attention.forEach((amount, i) => {
-    picture.data.set([15, 23, 42, 215 * (1 - amount / 255)], 4 * i);
+    // the square root: most of a cell's attention stays with itself
+    picture.data.set([15, 23, 42, 215 * (1 - Math.sqrt(amount / 255))], 4 * i);
   });
   canvas.getContext("2d").putImageData(picture, 0, 0);
 }
