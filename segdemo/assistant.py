@@ -49,10 +49,8 @@ from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
 from segdemo.settings import AUTO_PRECISION
 from segdemo.uis.features import PatchFeatures, load_features
-from segdemo.uis.methods import METHODS, UISSettings, find_objects
+from segdemo.uis.methods import UISSettings, find_objects, methods
 
-PROPOSAL_METHODS = ("diffdis", *METHODS)
-"""What first masks come from: the subject's mask cut by edges, or methods on patch features."""
 ProposalEdges = Literal["diffegg", "diffdis"]
 """Whose edges cut the subject's mask: the backbone's, or those that come with the mask."""
 
@@ -339,8 +337,8 @@ class AnnotationAssistant:
                 return InstanceMasks.unscored(np.zeros((0, *image.shape[:2]), bool))
             edge = subject.known_edge if edges == "diffdis" else self.edges(image).probability
             return subject_parts(subject.mask, edge, threshold, parts)
-        if method not in METHODS:
-            raise InputError(f"Method {method!r}: choose one of {', '.join(PROPOSAL_METHODS)}.")
+        if method not in methods():
+            raise InputError(f"Method {method!r}: choose one of diffdis, {', '.join(methods())}.")
         return find_objects(method, self._patch_keys(image), image, settings)
 
     def load_prompter(self) -> None:

@@ -123,6 +123,7 @@ def _stamp_model(model: str) -> str:
     """Return a hash of a model's files and those of its base."""
     found = locate_diffdis(model)
     folders = [found.unet if found.unet.is_file() else found.folder]
+    folders += [found.lora] if found.lora else []
     if found.card.base and registered_source(found.card.base, "diffdis"):
         folders.append(locate_diffdis(found.card.base).folder)
     return _stamp(folders)

@@ -22,7 +22,7 @@ from typing import get_args
 from evaluation.core.benchmark import check_output, exit_status, run
 from evaluation.core.cli import Parser, add_run
 from evaluation.data.corruption import Corruption
-from evaluation.data.layouts import LAYOUTS
+from evaluation.data.layouts import layouts
 from evaluation.metrics.instance_metrics import LABELS
 from evaluation.rip import instances, panoptic
 from segdemo.diffegg.settings import METRICS
@@ -64,7 +64,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "has an edge generator",
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="the images")
-    parser.add_argument("--dataset", choices=tuple(LAYOUTS), help="for layout and papers' rows")
+    parser.add_argument("--dataset", choices=tuple(layouts()), help="for layout and papers' rows")
     parser.add_argument("--subset", type=Path, metavar="FILE", help="names or image ids wanted")
     parser.add_argument("--iou", nargs="+", choices=tuple(LABELS), default=["segm"])
     parser.add_argument("--preset", choices=tuple(PRESETS), default="robust", help="of RIP")

@@ -37,7 +37,8 @@ class ModelCard:
     the model. trace: values of
     `TraceSettings` that suit it better than the paper's, by name. edge_training: what its edge
     generator, if it has one, was trained on, in a few words for the page and the command line;
-    empty: not stated.
+    empty: not stated. lora_of: registered name or Hub id of the DiffDIS model to which the folder's
+    LoRA is added; empty: the folder holds a whole model.
     """
 
     name: Line
@@ -51,6 +52,7 @@ class ModelCard:
     segment: dict[str, bool] = field(default_factory=dict)
     trace: dict[str, int] = field(default_factory=dict)
     edge_training: Line = ""
+    lora_of: Line = ""
 
     @field_validator("quality")
     @classmethod

@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 from segdemo.checkpoints.card import CARD
 from segdemo.checkpoints.files import (
     ADAPTER,
+    DIFFDIS_LORA,
     DIFFUSERS_STEM,
     EDGE_GENERATOR,
     LORA_FILE,
@@ -97,7 +98,10 @@ PARTS: dict[Kind, Parts] = {
     "features": Parts({"": TRANSFORMERS_STEM}, (PREPARATION,)),
     "prompter": Parts({"": TRANSFORMERS_STEM}, (PREPARATION,)),
     "autoencoder": Parts({"": DIFFUSERS_STEM}),
-    "diffdis": Parts(dict.fromkeys(("unet", "vae", PHOTO_FEATURES), DIFFUSERS_STEM), _SHARED),
+    "diffdis": Parts(
+        dict.fromkeys(("unet", "vae", PHOTO_FEATURES), DIFFUSERS_STEM),
+        (*_SHARED, *(f"{DIFFDIS_LORA}/{name}" for name in (PEFT_FILE, PEFT_CONFIG))),
+    ),
     "backbone": Parts(
         dict.fromkeys(
             ("prior", "unet", "transformer", "vae", EDGE_GENERATOR, PHOTO_FEATURES), DIFFUSERS_STEM

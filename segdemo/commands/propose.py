@@ -6,9 +6,9 @@ import argparse
 from dataclasses import Field, asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from segdemo.annotations import MaskFormat
+from segdemo.annotations import mask_formats
 from segdemo.checkpoints.registry import DEFAULT_BACKBONE, DEFAULT_MODEL
 from segdemo.commands.arguments import add_autoencoder, add_device, fraction, given
 from segdemo.commands.digests import file_digest, model_digest, precision_used
@@ -18,7 +18,7 @@ from segdemo.commands.output import check_output
 from segdemo.commands.resumable_run import ResumableRun
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.files import ImageFile, find_images
-from segdemo.uis.methods import METHODS
+from segdemo.uis.methods import methods
 
 
 def add_propose(verbs: Any) -> None:
@@ -35,11 +35,11 @@ def add_propose(verbs: Any) -> None:
     parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="INPUT")
     parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="what to write")
     parser.add_argument(
-        "--format", choices=get_args(MaskFormat), default="coco", help="default: %(default)s"
+        "--format", choices=mask_formats(), default="coco", help="default: %(default)s"
     )
     parser.add_argument(
         "--method",
-        choices=("diffdis", *METHODS),
+        choices=("diffdis", *methods()),
         default="diffdis",
         help="default: %(default)s",
     )
@@ -54,7 +54,7 @@ def add_propose(verbs: Any) -> None:
         "--features",
         default="",
         metavar="FOLDER|HUB",
-        help=f"{', '.join(METHODS)}: a ViT as transformers saves it, such as "
+        help=f"{', '.join(methods())}: a ViT as transformers saves it, such as "
         "facebook/dino-vitb8 or facebook/dinov2-base",
     )
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|FOLDER|FILE|HUB")
@@ -76,7 +76,7 @@ def add_propose(verbs: Any) -> None:
 def _add_method_settings(parser: argparse.ArgumentParser) -> None:
     """Add a flag for every setting of a method; those of one name share it."""
     shared: dict[str, dict[str, Field[Any]]] = {}
-    for method, entry in METHODS.items():
+    for method, entry in methods().items():
         for field in fields(entry.settings):
             shared.setdefault(field.name, {})[method] = field
     for name, by_method in shared.items():
@@ -92,9 +92,9 @@ def _add_method_settings(parser: argparse.ArgumentParser) -> None:
 
 def _method_settings(arguments: argparse.Namespace) -> Any:
     """Build the method's settings, None for diffdis; raises InputError for another's flags."""
-    method = METHODS.get(arguments.method)
+    method = methods().get(arguments.method)
     own = {field.name for field in fields(method.settings)} if method else set()
-    others = {field.name for entry in METHODS.values() for field in fields(entry.settings)} - own
+    others = {field.name for entry in methods().values() for field in fields(entry.settings)} - own
     foreign = sorted(others & vars(arguments).keys())
     if foreign:
         raise InputError(f"--method {arguments.method} has no --{foreign[0]}: leave it out.")
@@ -148,7 +148,7 @@ class ProposeWork:
     def named(self) -> dict[str, Any]:
         """Return what masks depend on beside the photos, as JSON holds it."""
         models = {"features": self.features}
-        if self.method not in METHODS:
+        if self.method not in methods():
             models = {"model": self.model}
             if self.edges == "diffegg":
                 models["backbone"] = self.backbone
@@ -178,7 +178,7 @@ class ProposeWork:
             self.features,
             autoencoder=self.autoencoder,
         )
-        if self.method in METHODS:
+        if self.method in methods():
             assistant.load_features()
         else:
             assistant.load()

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from segdemo.annotations import MaskFormat
+from segdemo.annotations import MaskFormat, mask_formats
 from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.file_names import check_distinct
@@ -54,7 +54,7 @@ def add_refine(verbs: Any) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="what to write")
     parser.add_argument(
         "--format",
-        choices=get_args(MaskFormat),
+        choices=mask_formats(),
         help="default: coco, with --semantic panoptic",
     )
     parser.add_argument(

@@ -31,6 +31,7 @@ from segdemo.checkpoints.loading import (
 )
 from segdemo.checkpoints.locate import TEXT_ENCODER, VAE, locate, locate_base
 from segdemo.diffdis.denoising import renamed
+from segdemo.diffdis.lora import merge_lora
 from segdemo.diffdis.parameter_names import official_name, our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
@@ -80,7 +81,7 @@ def load_diffdis(
     its weights or the features rounded, a mask in sixteen fell to an IoU of 0.9 with that of
     float32, so that these stay in float32. compiled: see `compile_network`, of the U-Net.
     """
-    pipeline = assemble(files, load_unet(files.unet), autoencoder)
+    pipeline = assemble(files, load_network(files), autoencoder)
     bulk = bulk_dtype(precision, device)
     beside = list(filter(None, (pipeline.photo_features, pipeline.saliency)))
     pipeline.to(device, exact_dtype(precision) if beside else bulk, bulk)
@@ -108,6 +109,14 @@ def assemble(files: DiffDISFiles, unet: DiffDISUNet, autoencoder: str = "") -> D
         else _load_photo_features(files.folder, unet),
         saliency=_load_saliency(files, unet) if files.card.first_answer else None,
     )
+
+
+def load_network(files: DiffDISFiles) -> DiffDISUNet:
+    """Load a checkpoint's U-Net in float32, with its LoRA merged; raises CheckpointError."""
+    unet = load_unet(files.unet)
+    if files.lora is not None:
+        merge_lora(unet, files.lora)
+    return unet
 
 
 def load_unet(source: Path) -> DiffDISUNet:

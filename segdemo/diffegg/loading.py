@@ -22,6 +22,7 @@ from segdemo.checkpoints.backbone import (
     OWN_FAMILY,
     OWN_PARTS,
     PIPELINES,
+    PLUGIN_FAMILY,
     BackboneFiles,
 )
 from segdemo.checkpoints.files import (
@@ -56,6 +57,7 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.prompts import PIPELINE_USES, encode, image_prompt, pipeline_around
 from segdemo.diffegg.settings import LAST_TIMESTEP
 from segdemo.photo_features import PhotoFeatures
+from segdemo.plugins import call_plugin, plugins
 
 NETWORKS: dict[str, Any] = {
     kind.__name__: kind
@@ -110,6 +112,8 @@ def load_backbone(
     stand_in: an autoencoder in place of the model's own, see `find_autoencoder`; a vision
     transformer has none, and it is not looked at.
     """
+    if files.family == PLUGIN_FAMILY:
+        return call_plugin(files.name, plugins().backbones[files.name], device, dtype)
     if files.family == ENCODER_FAMILY:
         network = load_vision(files.network, dtype).to(device)
         colors = read_color_statistics(files.folder)

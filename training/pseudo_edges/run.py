@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -138,7 +139,7 @@ def _process_images(
         total=share,
         unit="image",
         bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
-        mininterval=1,
+        mininterval=1 if sys.stderr.isatty() else 60,  # in a file, once a minute
         disable=not state.is_main_process,
     ) as bar:
         for position, source in enumerate(islice(images, settings.count or None)):

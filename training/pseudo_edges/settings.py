@@ -20,6 +20,8 @@ RULES_HELP = " ".join(f"{rule}: {text}" for rule, text in RULES.items())
 class PseudoEdgeSettings(Settings):
     """Which images, which model, how its attention is read, and for how long."""
 
+    own_folder = True
+
     pictures: list[str] = required(  # noqa: RUF009
         "A folder; a text list of paths; or tar archives, also as a quoted pattern such as "
         "'part-{000..099}.tar'."
