@@ -9,7 +9,8 @@ function show(image, url, aspect) {
 }
 
 // value: what Python sent. shown: index of the step. pick: called with the index of a step.
-function drawPictures(find, value, shown, pick) {
+// redraw: called where something else is to stand beside it.
+function drawPictures(find, value, shown, pick, redraw) {
   const { run, pinned } = value, strip = find(".strip"), held = find(".held-strip");
   fillStrip(strip, run, "run", (step) => pick(step));
   find(".held").hidden = !pinned || !pinned.pictures.length;
@@ -17,7 +18,7 @@ function drawPictures(find, value, shown, pick) {
     find(".held-name").textContent = "Pinned: " + pinned.name;
     fillStrip(held, pinned, "pinned", (step) => {
       beside = "pinned " + step;
-      drawLeft(find, value, shown);
+      redraw(); // of what is shown by then
     });
   }
   [...strip.children].forEach((button, i) => {

@@ -39,7 +39,7 @@ function draw() {
   ratiosPlot.toggleAttribute("hidden", !checked);
   if (checked) drawRatios(ratiosPlot, value, shown);
   drawLegend(value);
-  drawPictures(find, value, shown, pick);
+  drawPictures(find, value, shown, pick, draw);
   follow.setAttribute("aria-checked", String(choice.follow));
   follow.querySelector(".state").textContent = choice.follow ? "on" : "off";
 }
