@@ -100,7 +100,7 @@ def build_segment_api(assistant: AnnotationAssistant) -> None:
 def _read_mask(upload: Upload, image: RGBImage, photo: str) -> FloatMap:
     """Read a grey mask (H, W) in [0, 1] of an image; raises InputError for another size."""
     name = upload_name(upload)
-    mask: FloatMap = load_rgb(upload["path"], name)[..., 0].astype(np.float32) / 255
+    mask: FloatMap = (load_rgb(upload["path"], name)[..., 0] / 255).astype(np.float32)
     if mask.shape != image.shape[:2]:
         (height, width), (rows, columns) = mask.shape, image.shape[:2]
         raise InputError(
