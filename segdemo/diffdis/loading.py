@@ -108,6 +108,7 @@ def assemble(files: DiffDISFiles, unet: DiffDISUNet, autoencoder: str = "") -> D
         if files.card.first_answer
         else _load_photo_features(files.folder, unet),
         saliency=_load_saliency(files, unet) if files.card.first_answer else None,
+        first_answer_share=files.card.first_answer_share,
     )
 
 

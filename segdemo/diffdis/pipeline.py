@@ -87,12 +87,13 @@ class _Seen:
     latents: torch.Tensor
     pyramid: tuple[torch.Tensor, ...]
     start: torch.Tensor | None
+    given: bool  # whether the start is of an answer that the caller gave
 
     def mirrored(self) -> _Seen:
         """Return the same of the mirrored image, but for what tells left from right."""
         pyramid = tuple(level.flip(-1) for level in self.pyramid)
         start = None if self.start is None else self.start.flip(-1)
-        return _Seen(self.latents.flip(-1), pyramid, start)
+        return _Seen(self.latents.flip(-1), pyramid, start, self.given)
 
 
 class DiffDISPipeline:
@@ -108,6 +109,7 @@ class DiffDISPipeline:
         photo_features: PhotoFeatures | None = None,
         noise: float = 1.0,
         saliency: U2NetP | None = None,
+        first_answer_share: float = 0.0,
     ) -> None:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
@@ -116,6 +118,7 @@ class DiffDISPipeline:
         each sample. The members of an ensemble always start from drawn noise.
         photo_features: for a network that was made to see them, no other. saliency: for a network
         whose one step starts from this one's answer, and that sees its features.
+        first_answer_share: of that answer in the mask, averaged in latents.
         """
         self.unet = unet.eval()
         self.autoencoder = autoencoder.eval()
@@ -125,6 +128,7 @@ class DiffDISPipeline:
         self.noise = noise
         self.photo_features = photo_features.eval() if photo_features is not None else None
         self.saliency = saliency.eval() if saliency is not None else None
+        self.first_answer_share = first_answer_share
 
     @property
     def device(self) -> torch.device:
@@ -273,16 +277,23 @@ class DiffDISPipeline:
 
     def _see(self, images: torch.Tensor, answer: torch.Tensor | None) -> _Seen:
         """Encode an image (1, 3, H, W), and look at it; see `look`."""
-        return _Seen(self.encode(images), *self.look(images, answer))
+        return _Seen(self.encode(images), *self.look(images, answer), given=answer is not None)
 
     def _clean(
         self, seen: _Seen, noise: torch.Tensor, ancestral: torch.Generator | None
     ) -> torch.Tensor:
-        """Take all steps of one image; returns the clean latents of its tasks, (tasks, 4, h, w)."""
+        """Take all steps of one image; returns the clean latents of its tasks, (tasks, C, h, w).
+
+        The first answer has its share in the mask's, unless the caller gave another.
+        """
         noisy = noise if seen.start is None else seen.start + noise
         noisy = noisy.expand(self.tasks, -1, -1, -1)
         timesteps = find_denoising(self.unet.config.denoising).test
-        return self.denoise_steps(seen.latents, seen.pyramid, noisy, timesteps, ancestral)
+        clean = self.denoise_steps(seen.latents, seen.pyramid, noisy, timesteps, ancestral)
+        if seen.start is not None and not seen.given:
+            mask = torch.lerp(clean[:1], seen.start.float(), self.first_answer_share)
+            clean = torch.cat([mask, clean[1:]])
+        return clean  # (tasks, C, h, w)
 
     def _decode_maps(self, clean: torch.Tensor, edges: bool) -> torch.Tensor:
         """Decode the latents (tasks, 4, h, w) of one image to what `predict` returns."""
