@@ -6,8 +6,8 @@
     python app.py --host 0.0.0.0 --auth accounts
 
 What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE,
-SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS,
-SEGDEMO_KEEP and SEGDEMO_AUTH.
+SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_AUTOENCODER, SEGDEMO_DEVICE, SEGDEMO_PRECISION,
+SEGDEMO_SESSIONS, SEGDEMO_KEEP, SEGDEMO_ROOT_PATH and SEGDEMO_AUTH.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from segdemo.checkpoints.registry import (
     DEFAULT_PROMPTER,
     registered_names,
 )
+from segdemo.settings import AUTO_PRECISION, PRECISION_HELP, PRECISION_NAMES
 from segdemo.terminal import print_any_text
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--precision",
-        default=environment.get("SEGDEMO_PRECISION", "fp32"),
-        help="fp32, bf16 or fp16 (default: %(default)s)",
+        default=environment.get("SEGDEMO_PRECISION", AUTO_PRECISION),
+        help=f"{', '.join(PRECISION_NAMES)}: {PRECISION_HELP} (default: %(default)s)",
     )
     parser.add_argument(
         "--features",
@@ -79,6 +80,17 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         default=environment.get("SEGDEMO_PROMPTER", DEFAULT_PROMPTER),
         help="what turns boxes and clicks into masks: a folder or Hub id of a SAM, SAM 2 or "
         "EdgeTAM, such as facebook/sam-vit-base (default: %(default)s, embedded)",
+    )
+    parser.add_argument(
+        "--autoencoder",
+        default=environment.get("SEGDEMO_AUTOENCODER", ""),
+        help="in place of the models' own: a folder or Hub id of one for the same latents, such as "
+        "madebyollin/taesd for Stable Diffusion's (default: their own)",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="let PyTorch compile the network that segments, at its first photo of each size",
     )
     parser.add_argument(
         "--sessions",
@@ -96,6 +108,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: 7860 or the next)")
+    parser.add_argument(
+        "--root_path",
+        metavar="PATH",
+        default=environment.get("SEGDEMO_ROOT_PATH", ""),
+        help="path below which a proxy shows the page, such as /segdemo (default: none)",
+    )
     parser.add_argument(
         "--auth",
         type=Path,
@@ -130,6 +148,8 @@ def build_assistant(
     backbone: str = DEFAULT_BACKBONE,
     features: str = "",
     prompter: str = DEFAULT_PROMPTER,
+    autoencoder: str = "",
+    compiled: bool = False,
 ) -> AnnotationAssistant:
     """Build the assistant; on ZeroGPU Spaces each call of a model borrows the GPU.
 
@@ -142,7 +162,9 @@ def build_assistant(
         gpu = spaces.GPU
     from segdemo.assistant import AnnotationAssistant
 
-    assistant = AnnotationAssistant(model, device, precision, backbone, features, gpu, prompter)
+    assistant = AnnotationAssistant(
+        model, device, precision, backbone, features, gpu, prompter, autoencoder, compiled
+    )
     if gpu is not None:  # it wants the weights placed at start
         loads = [assistant.load, assistant.load_backbone, assistant.load_prompter]
         for load in loads + ([assistant.load_features] if features else []):
@@ -198,6 +220,8 @@ def main(argv: list[str] | None = None) -> int:
             arguments.backbone,
             arguments.features,
             arguments.prompter,
+            arguments.autoencoder,
+            arguments.compile,
         )
         keep = arguments.keep
         store = SessionStore(arguments.sessions, None if keep is None else keep * DAY)
@@ -215,7 +239,7 @@ def main(argv: list[str] | None = None) -> int:
         launch(demo, admit)
         return 0
     try:
-        server = PageServer(demo, arguments.host, arguments.port, admit)
+        server = PageServer(demo, arguments.host, arguments.port, admit, arguments.root_path)
     except (OSError, OverflowError) as error:  # taken, not ours to take, or no port number
         print(f"The page cannot be served there: {error}", file=sys.stderr)
         return 2

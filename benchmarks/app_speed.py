@@ -1,9 +1,14 @@
-"""Measure the app as a user meets it: start, two photos of one megapixel, memory. Linux only.
+"""Measure the app as a user meets it: start, photos of one megapixel, memory. Linux only.
 
     python -m benchmarks.app_speed
     python -m benchmarks.app_speed --photo holiday.jpg -- --model runs/small/export
+    python -m benchmarks.app_speed --peer isnet.onnx --truth BENCH/davis --every 5
 
-What follows `--` goes to app.py. Run it on an idle machine; the bars are for two CPU cores.
+Two photos go through the page's endpoint. Then, in one process and in turns: what a photo gets
+today, what it got at commit 3e39107, and what a peer's ONNX file gives by onnxruntime; their
+seconds are ratios of one run, and with --truth their IoU stands beside them. What follows `--` goes
+to app.py; --model there is measured in turns, too. Run it on an idle machine; the bars are for two
+CPU cores.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,8 +30,22 @@ import numpy as np
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from benchmarks.photo_speed import (
+    earlier_way,
+    mean_iou,
+    peer_way,
+    present_way,
+    print_turns,
+    time_in_turns,
+)
+from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.datatypes import InputError
+from segdemo.images import load_rgb
+
 ROOT = Path(__file__).resolve().parent.parent
-START_BAR, PHOTO_BAR, MEMORY_BAR = 15.0, 5.0, 2.0  # seconds, seconds, GB
+START_BAR, PHOTO_BAR, MEMORY_BAR = 5.0, 5.0, 1.2  # seconds, seconds, GB
+TODAY, EARLIER, PEER = "today", "settings of commit 3e39107", "peer by onnxruntime"
+EARLIER_RATIO, PEER_RATIO = 4.0, 0.6  # so many times faster; at most this share of its time
 PATIENCE = 300.0  # seconds until a start counts as failed
 
 
@@ -141,9 +161,49 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--photo", type=Path, help="A photo to use instead of a drawn one.")
+    parser.add_argument("--peer", type=Path, help="IS-Net, or what takes and gives the same, ONNX")
+    parser.add_argument("--truth", type=Path, help="folder with images/ and masks/: print IoUs")
+    parser.add_argument("--every", type=int, default=1, help="of --truth, every n-th image")
+    parser.add_argument("--repetitions", type=int, default=3, help="of each way, in turns")
+    parser.add_argument("--turns_only", action="store_true", help="do not start the page")
     parser.add_argument("app_arguments", nargs="*", help="Flags for app.py, after `--`.")
     arguments = parser.parse_args(argv)
-    return 0 if measure(arguments.photo, arguments.app_arguments) else 1
+    try:
+        kept = compare(arguments)
+    except InputError as error:
+        parser.error(str(error))
+    if not arguments.turns_only:
+        kept &= measure(arguments.photo, arguments.app_arguments)
+    return 0 if kept else 1
+
+
+def compare(arguments: argparse.Namespace) -> bool:
+    """Time one photo by each way in turns; return whether the ratios are within their bars."""
+    app = argparse.ArgumentParser()
+    app.add_argument("--model", default=DEFAULT_MODEL)
+    model = app.parse_known_args(arguments.app_arguments)[0].model
+    ways = {TODAY: present_way(model), EARLIER: earlier_way()}
+    if arguments.peer is not None:
+        ways[PEER] = peer_way(arguments.peer)
+    with tempfile.TemporaryDirectory() as folder:
+        image = load_rgb(arguments.photo or make_photo(Path(folder) / "photo.jpg"))
+    timings = time_in_turns(ways, image, arguments.repetitions)
+    lines = []
+    if arguments.truth is not None:
+        for name, way in ways.items():
+            value, count = mean_iou(way, arguments.truth, arguments.every)
+            lines.append(f"{name}: IoU {value:.3f} on {count} images of {arguments.truth}")
+    today = statistics.median(timings[TODAY].processor)
+    print_turns(timings)
+    print(*lines, sep="\n", end="\n" * bool(lines))
+    kept = True
+    for name, needed in ((EARLIER, EARLIER_RATIO), (PEER, 1 / PEER_RATIO)):
+        if name in timings:
+            times = statistics.median(timings[name].processor) / today
+            kept &= times >= needed
+            verdict = "" if times >= needed else ", missed"
+            print(f"today is {times:.2f} times as fast as {name} (bar {needed:.2f}{verdict})")
+    return kept
 
 
 if __name__ == "__main__":

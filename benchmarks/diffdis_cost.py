@@ -2,12 +2,14 @@
 
     python -m benchmarks.diffdis_cost
     python -m benchmarks.diffdis_cost --sizes 128 --shrink 10
+    python -m benchmarks.diffdis_cost --sizes 1024 --steps 1 --precisions fp32 bf16
 
-Networks of the paper's shape with random weights, in float32, without test-time augmentation. FLOPs
-are counted without computing (a multiply-add is two), hence for every case; what is timed is each
-case in a process of its own, on a GPU if there is one. On a CPU at real size a case takes minutes
-and 8 GB: `--sizes`, `--steps` and `--shrink`, which divides the networks' widths, make it less;
-`--flops_only` measures nothing. Prints one JSON line a case, and the paper's seconds below.
+Networks of the paper's shape with random weights, in float32 or as named, without test-time
+augmentation. FLOPs are counted without computing (a multiply-add is two), hence for every case;
+what is timed is each case in a process of its own, on a GPU if there is one. On a CPU at real size
+a case takes minutes and 8 GB: `--sizes`, `--steps` and `--shrink`, which divides the networks'
+widths, make it less; `--flops_only` measures nothing. Prints one JSON line a case, and the paper's
+seconds below.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from segdemo.diffdis.loading import OFFICIAL_CONFIG, SD_TURBO_SCHEDULE
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import pick_device
+from segdemo.precision import DTYPES, channels_last
 
 PARADIGMS = {1: "1/1", 2: "2/2", 10: "1*/10"}
 GROUPS = 32  # of the norms: every width is a multiple
@@ -82,26 +85,30 @@ def count_flops(size: int, steps: int, shrink: int) -> dict[str, float]:
 
 @torch.inference_mode()
 def measure(
-    size: int, steps: int, shrink: int, repetitions: int, device: torch.device
+    size: int, steps: int, shrink: int, repetitions: int, device: torch.device, precision: str
 ) -> dict[str, float]:
     """Return the seconds of an image (the fastest), the VAE's share of them, and peak memory."""
-    pipeline = build_pipeline(steps, shrink, device)
+    pipeline = build_pipeline(steps, shrink, device).to(device, DTYPES[precision])
+    channels_last(pipeline.autoencoder, device)  # as a loaded model's
     image = torch.zeros(1, 3, size, size, device=device)
     noise = torch.randn(1, 4, size // 8, size // 8, device=device)
     spent: list[float] = []
     for name in ("encode", "decode"):  # all encoding goes through the first
         setattr(pipeline, name, _timed(getattr(pipeline, name), spent, device))
-    totals, shares = [], []
+    totals, shares, spent_cpu = [], [], []
     warming = int(device.type == "cuda")  # the first pass chooses kernels
     for _ in range(repetitions + warming):
         spent.clear()
         total: list[float] = []
+        busy = time.process_time()
         _timed(pipeline.predict, total, device)(image, noise)
+        spent_cpu.append(time.process_time() - busy)
         totals.append(total[0])
         shares.append(sum(spent) / total[0])
     best = min(range(warming, len(totals)), key=totals.__getitem__)
     return {
         "seconds": round(totals[best], 3),
+        "processor_seconds": round(spent_cpu[best], 3),
         "vae_seconds_share": round(shares[best], 3),
         "peak_mb": round(_peak_mb(device)),
     }
@@ -113,6 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024], help="pixels a side")
     parser.add_argument("--steps", type=int, nargs="+", choices=PARADIGMS, default=list(PARADIGMS))
     parser.add_argument("--shrink", type=int, default=1, help="divide the networks' widths")
+    parser.add_argument("--precisions", nargs="+", choices=DTYPES, default=["fp32"])
     parser.add_argument("--repetitions", type=int, default=1, help="passes; the fastest counts")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--flops_only", action="store_true", help="measure nothing")
@@ -123,23 +131,34 @@ def main(argv: list[str] | None = None) -> int:
     device = pick_device(options.device)
     for size in options.sizes:
         for steps in options.steps:
-            case: dict[str, Any] = {"size": size, "steps": steps, "shrink": options.shrink}
-            if options.single:
-                case = measure(size, steps, options.shrink, options.repetitions, device)
-            else:
-                case |= count_flops(size, steps, options.shrink)
-                if not options.flops_only:
-                    case |= {"device": str(device)} | _in_own_process(size, steps, options)
-            print(json.dumps(case), flush=True)
+            first: float | None = None
+            for precision in options.precisions:
+                case: dict[str, Any] = {"size": size, "steps": steps, "shrink": options.shrink}
+                if options.single:
+                    case = measure(
+                        size, steps, options.shrink, options.repetitions, device, precision
+                    )
+                else:
+                    case |= count_flops(size, steps, options.shrink)
+                    if not options.flops_only:
+                        case |= {"device": str(device), "precision": precision}
+                        case |= _in_own_process(size, steps, precision, options)
+                        # of the processor: what else runs there counts little
+                        clock = "seconds" if device.type == "cuda" else "processor_seconds"
+                        first = first or case[clock]
+                        case["times_as_fast_as_first"] = round(first / case[clock], 2)
+                print(json.dumps(case), flush=True)
     if not options.single:
         for row in rows_for("diffdis_cost"):
             print(json.dumps({"case": row.label, "seconds": row.figures["seconds"]}))
     return 0
 
 
-def _in_own_process(size: int, steps: int, options: argparse.Namespace) -> dict[str, float]:
+def _in_own_process(
+    size: int, steps: int, precision: str, options: argparse.Namespace
+) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.diffdis_cost", "--single"]
-    for name, value in (("sizes", size), ("steps", steps)):
+    for name, value in (("sizes", size), ("steps", steps), ("precisions", precision)):
         command += [f"--{name}", str(value)]
     for name in ("shrink", "repetitions", "device"):
         command += [f"--{name}", str(getattr(options, name))]

@@ -52,6 +52,7 @@ from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.diffegg.settings import PAPER_TIMESTEPS
 from segdemo.edge_files import gradient_edges, read_edge_map
 from segdemo.images import load_rgb
+from segdemo.plugins import call_plugin, plugins
 from segdemo.regular_files import real_path
 
 
@@ -63,7 +64,12 @@ def measure_sample(sample: BoundarySample, bins: int, thin_first: bool) -> Row:
         for name, edges in maps.items()
     }
     best = {f"{name} F": float(f_measure(*recall_precision(c)).max()) for name, c in counts.items()}
-    return best | {"counts": counts}
+    more = {
+        f"{name} {title}": float(call_plugin(title, metric, edges, annotators))
+        for title, metric in plugins().edge_metrics.items()
+        for name, edges in maps.items()
+    }
+    return best | more | {"counts": counts}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +98,23 @@ class BoundaryBenchmark(Benchmark[BoundarySample]):
             program=self.program,
             protocol=f"BSDS500, {self.bins} thresholds"
             + (", ridges kept before thinning" if self.thin_first else ""),
-            figures=metrics_of(counts, self.bins, self.section),
+            figures=metrics_of(counts, self.bins, self.section) | self._added(kept, list(summed)),
             per_image=[{k: v for k, v in row.items() if k != "counts"} for row in kept],
             counts={"images": len(kept)},
             notes=notes,
             plots={"precision_recall": precision_recall_figure(curves, 1.0)},
             worst=WorstPanels([row[f"{last} F"] for row in kept], panel),
         )
+
+    def _added(self, rows: Sequence[Row], maps: Sequence[str]) -> dict[str, float]:
+        """Average the metrics of plugins over the images."""
+        return {
+            f"{self.section}/{name}/{title}": float(
+                np.mean([row[f"{name} {title}"] for row in rows])
+            )
+            for title in plugins().edge_metrics
+            for name in maps
+        }
 
 
 def collect(options: argparse.Namespace) -> BoundaryBenchmark:

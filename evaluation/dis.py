@@ -60,6 +60,7 @@ from evaluation.report.plots import (
 from evaluation.report.tables import Report
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.images import image_size, load_rgb
+from segdemo.settings import PRECISION_NAMES
 
 TESTS = ("DIS-TE1", "DIS-TE2", "DIS-TE3", "DIS-TE4")
 
@@ -257,7 +258,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--strict_reference", action="store_true", help="leave S undefined where references do"
     )
     parser.add_argument("--device", default="auto", help="for --model")
-    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--precision", choices=PRECISION_NAMES, default="fp32")
     add_model_settings(parser)
     return parser.parse_args(argv)
 

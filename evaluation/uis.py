@@ -29,7 +29,7 @@ from evaluation.data.instance_sets import (
     read_predictions,
     read_truth,
 )
-from evaluation.data.layouts import LAYOUTS, TruthLocation, find_truth
+from evaluation.data.layouts import TruthLocation, find_truth, layouts
 from evaluation.metrics.average_precision import LIMITS
 from evaluation.metrics.federated import LIMIT, Federation, federated_figures, matches_by_class
 from evaluation.metrics.instance_metrics import (
@@ -241,7 +241,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--dataset",
-        choices=tuple(LAYOUTS),
+        choices=tuple(layouts()),
         help="which data set it is, for layout and papers' rows",
     )
     parser.add_argument(

@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from segdemo.checkpoints.backbone import BackboneFiles, locate_backbone
 from segdemo.checkpoints.diffdis import DiffDISFiles, locate_diffdis
@@ -41,17 +40,16 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
 from segdemo.model_gate import Borrow, ModelGate, model_call
+from segdemo.precision import exact_dtype
 from segdemo.prompting.interface import PromptedMask, Prompter
 from segdemo.prompting.loading import load_prompter
 from segdemo.prompting.prompts import Prompt
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
+from segdemo.settings import AUTO_PRECISION
 from segdemo.uis.features import PatchFeatures, load_features
-from segdemo.uis.methods import METHODS, UISSettings, find_objects
+from segdemo.uis.methods import UISSettings, find_objects, methods
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PROPOSAL_METHODS = ("diffdis", *METHODS)
-"""What first masks come from: the subject's mask cut by edges, or methods on patch features."""
 ProposalEdges = Literal["diffegg", "diffdis"]
 """Whose edges cut the subject's mask: the backbone's, or those that come with the mask."""
 
@@ -63,24 +61,29 @@ class AnnotationAssistant:
         self,
         model: str = DEFAULT_MODEL,
         device: str = "auto",
-        precision: str = "fp32",
+        precision: str = AUTO_PRECISION,
         backbone: str = DEFAULT_BACKBONE,
         features: str = "",
         gpu: Borrow | None = None,
         prompter: str = DEFAULT_PROMPTER,
+        autoencoder: str = "",
+        compiled: bool = False,
     ) -> None:
         """Find the models and the device; nothing is loaded yet.
 
         model: what segments: a registered name, a folder, a U-Net file or a Hub id. backbone: the
         text-to-image model whose attention is looked into: a registered name, a folder or a Hub id.
-        It is looked for when first needed. precision: fp32, bf16 or fp16. features: a DINO or
+        It is looked for when first needed. precision: see `segdemo.precision`. features: a DINO or
         DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
         calls borrow a GPU. prompter: what answers boxes and clicks: a registered name, a folder or
-        a Hub id, looked for when first needed. Raises InputError (CheckpointError for the model).
+        a Hub id, looked for when first needed. autoencoder: one in place of the models' own, a
+        folder or a Hub id. compiled: let PyTorch compile what segments. Raises InputError
+        (CheckpointError for the model).
         """
-        if precision not in PRECISIONS:
-            raise InputError(f"Precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
-        self._dtype = PRECISIONS[precision]
+        self._dtype = exact_dtype(precision)  # of all but what segments
+        self._precision = precision
+        self._autoencoder = autoencoder
+        self._compiled = compiled
         self._device = pick_device(device)
         self._files: DiffDISFiles = locate_diffdis(model)
         self._backbone_name = backbone
@@ -135,9 +138,10 @@ class AnnotationAssistant:
         image: RGBImage,
         settings: DiffDISSettings | None = None,
         progress: Progress | None = None,
+        edges: bool = True,
     ) -> SegmentationResult:
         """Find the subject of a picture; see `DiffDISPipeline.__call__`."""
-        return self._loaded_diffdis()(image, settings or self.segment_defaults, progress)
+        return self._loaded_diffdis()(image, settings or self.segment_defaults, progress, edges)
 
     @property
     def edge_source(self) -> EdgeSource:
@@ -280,13 +284,13 @@ class AnnotationAssistant:
         if edges not in get_args(ProposalEdges):
             raise InputError(f"Edges {edges!r}: choose diffegg or diffdis.")
         if method == "diffdis":
-            subject = self.segment(image)
+            subject = self.segment(image, edges=edges == "diffdis")
             if not subject.found_something:
                 return InstanceMasks.unscored(np.zeros((0, *image.shape[:2]), bool))
-            edge = subject.edge if edges == "diffdis" else self.edges(image).probability
+            edge = subject.known_edge if edges == "diffdis" else self.edges(image).probability
             return subject_parts(subject.mask, edge, threshold, parts)
-        if method not in METHODS:
-            raise InputError(f"Method {method!r}: choose one of {', '.join(PROPOSAL_METHODS)}.")
+        if method not in methods():
+            raise InputError(f"Method {method!r}: choose one of diffdis, {', '.join(methods())}.")
         return find_objects(method, self._patch_keys(image), image, settings)
 
     def load_prompter(self) -> None:
@@ -330,12 +334,16 @@ class AnnotationAssistant:
         """Load a backbone once, by default the chosen one."""
         files = files or self._backbone_files
         if files.name not in self._diffegg:
-            self._diffegg[files.name] = load_diffegg(files, self._device, self._dtype)
+            self._diffegg[files.name] = load_diffegg(
+                files, self._device, self._dtype, self._autoencoder
+            )
         return self._diffegg[files.name]
 
     def _loaded_diffdis(self) -> DiffDISPipeline:
         if self._diffdis is None:
-            self._diffdis = load_diffdis(self._files, self._device, self._dtype)
+            self._diffdis = load_diffdis(
+                self._files, self._device, self._precision, self._autoencoder, self._compiled
+            )
         return self._diffdis
 
 

@@ -22,21 +22,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SegmentationFiles:
-    """The files written for one image."""
+    """The files written for one image; edge: None where it has none."""
 
     mask: Path
-    edge: Path
+    edge: Path | None
     cutout: Path
 
     @classmethod
-    def below(cls, folder: Path, stem: str) -> SegmentationFiles:
+    def below(cls, folder: Path, stem: str, edges: bool = True) -> SegmentationFiles:
         """Name the files for a stem, which may hold sub-folders: `<stem>_mask.png` and so on."""
         mask, edge, cutout = (folder / f"{stem}_{kind}.png" for kind in ("mask", "edge", "cutout"))
-        return cls(mask, edge, cutout)
+        return cls(mask, edge if edges else None, cutout)
 
     def __iter__(self) -> Iterator[Path]:
         """Go through mask, edge and cut-out."""
-        return iter((self.mask, self.edge, self.cutout))
+        return filter(None, (self.mask, self.edge, self.cutout))
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,18 @@ def write_segmentation(
     folder: Path,
     threshold: float | None = None,
 ) -> SegmentationFiles:
-    """Write mask and edge (8-bit grey) and the cut-out (RGBA) as PNGs of the image's size.
+    """Write mask, edge if any (8-bit grey) and the cut-out (RGBA) as PNGs of the image's size.
 
     stem: names the files, may hold sub-folders, which are made. threshold: None keeps the soft
     mask; else mask and alpha are 255 where the mask exceeds it, 0 elsewhere. Files of the same
     names are replaced, each only once its successor is complete. Raises OSError.
     """
     mask = result.mask if threshold is None else result.binary(threshold).astype(np.float32)
-    files = SegmentationFiles.below(folder, stem)
+    files = SegmentationFiles.below(folder, stem, result.edge is not None)
     files.mask.parent.mkdir(parents=True, exist_ok=True)
     write_png(to_grey(mask), files.mask)
-    write_png(to_grey(result.edge), files.edge)
+    if files.edge is not None:
+        write_png(to_grey(result.known_edge), files.edge)
     write_png(cut_out(image, mask), files.cutout)
     return files
 

@@ -49,13 +49,14 @@ class InputError(ValueError):
 class SegmentationResult:
     """A subject's mask and its edge map, at the image's own size.
 
-    mask, edge: (H, W) float32 in [0, 1]. uncertainty: the same, or None when a single prediction
-    was made. mask_range: darkest and brightest value of the decoded mask in [0, 1] before it was
-    stretched to the full range; a narrow range says that nothing was found.
+    mask, edge: (H, W) float32 in [0, 1]; no edge where it was not asked for. uncertainty: the same,
+    or None when a single prediction was made. mask_range: darkest and brightest value of the
+    decoded mask in [0, 1] before it was stretched to the full range; a narrow range says that
+    nothing was found.
     """
 
     mask: FloatMap
-    edge: FloatMap
+    edge: FloatMap | None
     mask_range: tuple[float, float]
     uncertainty: FloatMap | None = None
 
@@ -70,6 +71,13 @@ class SegmentationResult:
                     f"{name} is {values.dtype} {values.shape}, expected float32 {self.mask.shape}."
                 )
             values.flags.writeable = False
+
+    @property
+    def known_edge(self) -> FloatMap:
+        """The edge map; raises InputError where it was not asked for."""
+        if self.edge is None:
+            raise InputError("This mask was made without its edge: segment the photo again.")
+        return self.edge
 
     def binary(self, threshold: float = 0.5) -> npt.NDArray[np.bool_]:
         """Return the mask as (H, W) bool: True where it exceeds `threshold`."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler
+from diffusers import DDPMScheduler
 from PIL import Image
 
 from segdemo.datatypes import InputError, RGBImage
 
 if TYPE_CHECKING:
-    from segdemo.compact_autoencoder import CompactAutoencoder
+    from segdemo.autoencoders import Autoencoder
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -49,9 +51,7 @@ def square_tensor(image: RGBImage, side: int) -> torch.Tensor:
     return values.permute(2, 0, 1)[None]  # (1, 3, S, S)
 
 
-def encode_latents(
-    autoencoder: AutoencoderKL | CompactAutoencoder, images: torch.Tensor
-) -> torch.Tensor:
+def encode_latents(autoencoder: Autoencoder, images: torch.Tensor) -> torch.Tensor:
     """Encode images to latents of about unit variance: the posterior's mean, where there is one.
 
     images: (B, 3, H, W) in [-1, 1], H and W multiples of 8. Returns (B, C, H/8, W/8).
@@ -61,12 +61,30 @@ def encode_latents(
     return latents * autoencoder.config.scaling_factor  # (B, C, H/8, W/8)
 
 
-def decode_latents(
-    autoencoder: AutoencoderKL | CompactAutoencoder, latents: torch.Tensor
-) -> torch.Tensor:
+def decode_latents(autoencoder: Autoencoder, latents: torch.Tensor) -> torch.Tensor:
     """Decode scaled latents (B, C, h, w) to images (B, 3, 8h, 8w), nominally in [-1, 1]."""
     latents = (latents / autoencoder.config.scaling_factor).to(autoencoder.dtype)
     return autoencoder.decode(latents).sample.float()  # (B, 3, 8h, 8w)
+
+
+@contextmanager
+def decoded_in_tiles(autoencoder: Autoencoder, latents: torch.Tensor, side: int) -> Iterator[None]:
+    """Let an autoencoder that can do so decode larger latents than `side` in overlapping tiles."""
+    if latents.shape[-1] <= side or not hasattr(autoencoder, "enable_tiling"):
+        yield
+        return
+    names = ("tile_latent_min_size", "tile_sample_min_size")
+    before = [getattr(autoencoder, name) for name in names]
+    # those of its config are the size of its training: statistics of so small tiles differ
+    for name, size in zip(names, (side, 8 * side), strict=True):
+        setattr(autoencoder, name, size)
+    autoencoder.enable_tiling()
+    try:
+        yield
+    finally:
+        autoencoder.disable_tiling()
+        for name, size in zip(names, before, strict=True):
+            setattr(autoencoder, name, size)
 
 
 def add_noise(

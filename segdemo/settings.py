@@ -17,6 +17,13 @@ from typing import Any
 from segdemo.datatypes import InputError
 
 LARGEST_SEED = 2**63 - 1  # that PyTorch takes
+AUTO_PRECISION = "auto"
+PRECISION_NAMES = (AUTO_PRECISION, "fp32", "bf16", "fp16")
+"""Number formats of networks; see `segdemo.precision`."""
+PRECISION_HELP = (
+    "number format of the networks; auto: bf16 where the processor or GPU multiplies it and masks "
+    "stay as they are, else fp32"
+)
 
 
 def setting(

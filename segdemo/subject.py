@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from segdemo.datatypes import RGBImage
+from segdemo.precision import channels_last
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 from segdemo.windows import Window
 
@@ -23,7 +24,9 @@ MARGIN = 1.3
 @functools.cache
 def load_subject_network() -> U2NetP:
     """Return U2NetP with its weights, on the CPU; loaded once."""
-    return U2NetP.from_pretrained(U2NETP_WEIGHTS, torch_dtype=torch.float32).eval()
+    network = U2NetP.from_pretrained(U2NETP_WEIGHTS, torch_dtype=torch.float32).eval()
+    channels_last(network, torch.device("cpu"))
+    return network
 
 
 @torch.inference_mode()

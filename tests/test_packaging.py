@@ -25,6 +25,7 @@ SOURCES = (
     "LICENSE",
     "docs/credits.md",
     "tests/packages.txt",
+    "docs/packages.txt",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,8 @@ import numpy as np
 
 from segdemo.datatypes import InputError
 from segdemo.regular_files import real_path
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 5
 
@@ -24,6 +27,22 @@ def hold_out(
     held = set(rng.permutation(len(items))[:count].tolist())
     kept = [item for index, item in enumerate(items) if index not in held]
     return kept, [items[index] for index in sorted(held)]
+
+
+def clamp_held_out(count: int, total: int) -> int:
+    """Return how many of `total` items to hold out: `count`, and at most half; warns for less.
+
+    0 for a single item: there is nothing to measure on then.
+    """
+    clamped = min(count, total // 2)
+    if clamped < count:
+        logger.warning(
+            "%d of %d images are held out to validate on, not %d: at most half are",
+            clamped,
+            total,
+            count,
+        )
+    return clamped
 
 
 def check_apart(training: Sequence[Path], validation: Sequence[Path]) -> None:

@@ -12,8 +12,9 @@ from huggingface_hub import HfApi
 from safetensors.torch import save_file
 
 from segdemo.checkpoints.card import ModelCard, write_card
-from segdemo.checkpoints.files import DIFFUSERS_STEM, PHOTO_FEATURES
+from segdemo.checkpoints.files import DIFFDIS_LORA, DIFFUSERS_STEM, PHOTO_FEATURES
 from segdemo.datatypes import InputError
+from segdemo.diffdis.lora import save_lora, without_lora
 from segdemo.diffdis.parameter_names import official_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
@@ -40,7 +41,8 @@ def write_model(
         raise InputError(f"--export_precision {precision!r}: choose fp32 or fp16.")
     dtype = PRECISIONS[precision]
     shutil.rmtree(folder / "unet", ignore_errors=True)  # shards of an earlier export
-    _save_whole(pipeline.unet, folder / "unet", dtype)
+    shutil.rmtree(folder / DIFFDIS_LORA, ignore_errors=True)  # likewise
+    _save_whole(without_lora(pipeline.unet), folder / "unet", dtype)
     autoencoder = copy.deepcopy(pipeline.autoencoder).cpu()
     if dtype != autoencoder.dtype:
         autoencoder = autoencoder.to(dtype)
@@ -54,6 +56,14 @@ def write_model(
         strip_local_paths(folder / PHOTO_FEATURES / "config.json")
     null_text = pipeline.null_text.detach().float().cpu().contiguous()
     save_file({"null_text": null_text}, folder / "null_text.safetensors")
+    write_card(card, folder)
+
+
+def write_lora(unet: DiffDISUNet, card: ModelCard, folder: Path) -> None:
+    """Write a folder that the app opens: a LoRA and `segdemo.json`, which names its model."""
+    for part in ("unet", "vae", "scheduler", PHOTO_FEATURES):  # of an earlier export of all weights
+        shutil.rmtree(folder / part, ignore_errors=True)
+    save_lora(unet, folder / DIFFDIS_LORA)
     write_card(card, folder)
 
 

@@ -7,15 +7,20 @@ import difflib
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import diffusers
+import transformers
 import yaml
 from transformers import HfArgumentParser
 
 from segdemo.datatypes import InputError
 from segdemo.regular_files import read_regular
 from segdemo.terminal import print_any_text
+from training.loop.settings import Settings
+from training.run_lock import one_run
 
 ARGPARSE_OPTIONS = frozenset(
     (
@@ -100,9 +105,11 @@ def run_program(
 
     run: gets one object of each class of settings; None from it is 0. presets: defaults by the
     value of --preset. --config names a YAML file of settings, such as a run's `settings.yaml`.
-    Options of the command line win over the file, and that over the preset.
+    Options of the command line win over the file, and that over the preset. No other run may use
+    the folder of settings that say so (`Settings.own_folder`).
     """
     print_any_text()
+    quiet_libraries()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = SettingsParser(settings, description=description)
     parser.set_defaults(**(defaults or {}))
@@ -114,13 +121,32 @@ def run_program(
         if early.config:
             parser.read_config(Path(early.config))
         *parsed, _ = parser.parse_args_into_dataclasses(argv, look_for_args_file=False)
-        return run(*parsed) or OK
+        with _folder_lock(parsed):
+            return run(*parsed) or OK
     except InputError as error:
         print(error, file=sys.stderr)
         return WRONG_USAGE
     except FloatingPointError as error:
         print(f"{error}; try --precision fp32 or a lower --learning_rate.", file=sys.stderr)
         return FAILED
+
+
+def quiet_libraries() -> None:
+    """Let diffusers and transformers say errors only, and draw no bars of their own.
+
+    Their notes on optional packages, number formats and shards are about their own insides.
+    """
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # says what it saved in shards
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
+def _folder_lock(parsed: list[Any]) -> AbstractContextManager[None]:
+    folders = [
+        Path(vars(s)["output_dir"]) for s in parsed if isinstance(s, Settings) and s.own_folder
+    ]
+    return one_run(folders[0]) if folders else nullcontext()
 
 
 def _early_parser() -> HfArgumentParser:

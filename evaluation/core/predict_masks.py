@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,13 @@ import torch
 from PIL import Image
 
 from evaluation.core.cli import model_settings
+from evaluation.core.models import mask_model
 from evaluation.core.row_file import Row
 from evaluation.core.runner import Sample, measure_all
 from evaluation.data.mask_pairs import Subset, image_folder, match
 from evaluation.data.validation import FileError
 from segdemo.assistant import AnnotationAssistant
+from segdemo.autoencoders import Autoencoder
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.checkpoints.registry import registered_source
 from segdemo.datatypes import FloatMap
@@ -58,7 +62,7 @@ def predict(
         ]
     if options.autoencoder:
         size, stamp = options.size or PAPER_SIZE, _stamp([locate_autoencoder(options.autoencoder)])
-        predict_one = round_trip(options.autoencoder, options.device, size)
+        predict_one = partial(through_autoencoder, options.autoencoder, options.device, size)
         note = f"autoencoder: {options.autoencoder}, at {size} pixels"
     else:
         assistant = AnnotationAssistant(options.model, options.device, options.precision)
@@ -66,50 +70,60 @@ def predict(
         note = f"model: {options.model}, {settings}"
         if options.round_trip:
             size = settings.size or assistant.native_size
-            predict_one = round_trip(options.model, options.device, size)
+            predict_one = partial(through_autoencoder, options.model, options.device, size)
         else:
-            predict_one = _segmenter(assistant, settings)
-
-    def write_mask(files: tuple[Path, Path]) -> Row:
-        image, target = files
-        write_png(to_grey(predict_one(image)), target)
-        return {}
-
+            model = options.model, options.device, options.precision
+            predict_one = partial(segment_file, model, settings)
     identity = (note, options.round_trip, stamp, options.precision)
-    for _ in measure_all(samples, write_mask, 1, options.output_dir, identity):
+    for _ in measure_all(
+        samples,
+        partial(write_mask, predict=predict_one),
+        options.workers,
+        options.output_dir,
+        identity,
+    ):
         pass
     return errors, note
 
 
-def _segmenter(assistant: AnnotationAssistant, settings: DiffDISSettings) -> Predict:
-    assistant.load()
-    return lambda file: assistant.segment(load_rgb(file), settings).mask
+def write_mask(files: tuple[Path, Path], predict: Predict) -> Row:
+    """Write the mask of an image file to another."""
+    image, target = files
+    write_png(to_grey(predict(image)), target)
+    return {}
 
 
-def round_trip(name: str, device: str, size: int) -> Predict:
-    """Return a function that sends a mask through an autoencoder at `size` pixels, in float32.
+def segment_file(model: tuple[str, str, str], settings: DiffDISSettings, file: Path) -> FloatMap:
+    """Segment an image file by (model, device, precision), loaded once a process."""
+    return mask_model(*model).segment(load_rgb(file), settings, edges=False).mask
 
-    name: of what `load_autoencoder` takes.
+
+def through_autoencoder(name: str, device: str, size: int, file: Path) -> FloatMap:
+    """Send a mask through an autoencoder at `size` pixels, in float32.
+
+    name: of what `load_autoencoder` takes; it is loaded once a process.
     """
-    autoencoder = load_autoencoder(name).to(pick_device(device))
+    autoencoder = _autoencoder(name, device)
+    mask = Image.fromarray(load_rgb(file)).convert("L")
+    square = np.asarray(mask.resize((size, size), Image.Resampling.BILINEAR), np.float32)
+    plane = torch.from_numpy(square / 127.5 - 1).to(autoencoder.device)  # (S, S)
+    with torch.inference_mode():
+        latents = encode_latents(autoencoder, plane.expand(1, 3, -1, -1))
+        decoded = decode_latents(autoencoder, latents)[0].mean(0)  # (S, S)
+    grey = (decoded.clip(-1, 1) + 1) / 2
+    return resize_map(grey.cpu().numpy(), (mask.height, mask.width))
 
-    def through_latents(file: Path) -> FloatMap:
-        mask = Image.fromarray(load_rgb(file)).convert("L")
-        square = np.asarray(mask.resize((size, size), Image.Resampling.BILINEAR), np.float32)
-        plane = torch.from_numpy(square / 127.5 - 1).to(autoencoder.device)  # (S, S)
-        with torch.inference_mode():
-            latents = encode_latents(autoencoder, plane.expand(1, 3, -1, -1))
-            decoded = decode_latents(autoencoder, latents)[0].mean(0)  # (S, S)
-        grey = (decoded.clip(-1, 1) + 1) / 2
-        return resize_map(grey.cpu().numpy(), (mask.height, mask.width))
 
-    return through_latents
+@functools.cache
+def _autoencoder(name: str, device: str) -> Autoencoder:
+    return load_autoencoder(name).to(pick_device(device))
 
 
 def _stamp_model(model: str) -> str:
     """Return a hash of a model's files and those of its base."""
     found = locate_diffdis(model)
     folders = [found.unet if found.unet.is_file() else found.folder]
+    folders += [found.lora] if found.lora else []
     if found.card.base and registered_source(found.card.base, "diffdis"):
         folders.append(locate_diffdis(found.card.base).folder)
     return _stamp(folders)

@@ -135,7 +135,7 @@ def measure_all(
     output_dir.mkdir(parents=True, exist_ok=True)
     with (
         RowFile(output_dir / PARTIAL) as rows,
-        tqdm(total=len(samples), file=sys.stderr) as progress,
+        tqdm(total=len(samples), unit="image", file=sys.stderr) as progress,
     ):
         todo = [(i, samples[i].payload) for i, key in enumerate(keys) if key not in rows]
         progress.update(len(samples) - len(todo))

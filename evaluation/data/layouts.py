@@ -9,6 +9,7 @@ from pathlib import Path
 from evaluation.data.files import read_list
 from evaluation.data.instance_readers import IdCoding
 from segdemo.datatypes import InputError
+from segdemo.plugins import added, plugins
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,18 @@ LAYOUTS = {
 }
 
 
+def layouts() -> dict[str, Layout]:
+    """Return the data sets by name, a plugin's last."""
+    return added(LAYOUTS, plugins().data_sets)
+
+
 PANOPTIC_SECTIONS = {"voc2012": "VOC2012", "coco2017": "COCO2017"}
 
 
 def find_truth(path: Path, dataset: str | None, subset: Path | None) -> TruthLocation:
     """Find a data set's truth; raises InputError, which lists where it was looked for.
 
-    path: the truth itself, or the root of a data set. dataset: one of `LAYOUTS`, or None for plain
+    path: the truth itself, or the root of a data set. dataset: one of `layouts`, or None for plain
     annotations. subset: a text with the names or ids wanted; the data set's own list by default.
     """
     if not path.exists():
@@ -129,7 +135,7 @@ def find_truth(path: Path, dataset: str | None, subset: Path | None) -> TruthLoc
     if dataset is None:
         names = None if subset is None else read_list(subset)
         return TruthLocation(path.stem if path.is_file() else path.name, path, names, "", "ids")
-    layout = LAYOUTS[dataset]
+    layout = layouts()[dataset]
     place = path
     if path.is_dir():
         below = [path / place for place in layout.places if (path / place).exists()]

@@ -22,11 +22,12 @@ from typing import get_args
 from evaluation.core.benchmark import check_output, exit_status, run
 from evaluation.core.cli import Parser, add_run
 from evaluation.data.corruption import Corruption
-from evaluation.data.layouts import LAYOUTS
+from evaluation.data.layouts import layouts
 from evaluation.metrics.instance_metrics import LABELS
 from evaluation.rip import instances, panoptic
 from segdemo.diffegg.settings import METRICS
 from segdemo.rip.settings import PRESETS
+from segdemo.settings import PRECISION_NAMES
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -63,7 +64,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "has an edge generator",
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="the images")
-    parser.add_argument("--dataset", choices=tuple(LAYOUTS), help="for layout and papers' rows")
+    parser.add_argument("--dataset", choices=tuple(layouts()), help="for layout and papers' rows")
     parser.add_argument("--subset", type=Path, metavar="FILE", help="names or image ids wanted")
     parser.add_argument("--iou", nargs="+", choices=tuple(LABELS), default=["segm"])
     parser.add_argument("--preset", choices=tuple(PRESETS), default="robust", help="of RIP")
@@ -78,7 +79,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0, help="of --damage")
     parser.add_argument("--device", default="auto", help="for a backbone")
-    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--precision", choices=PRECISION_NAMES, default="fp32")
     add_run(parser)
     return parser.parse_args(argv)
 

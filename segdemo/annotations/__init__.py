@@ -23,6 +23,7 @@ from segdemo.annotations.file_names import check_distinct
 from segdemo.annotations.folders import (
     LABEL_SUFFIXES,
     annotation_files,
+    plugin_suffixes,
     read_label_images,
     unpack,
 )
@@ -36,6 +37,7 @@ from segdemo.annotations.panoptic import read_panoptic, write_panoptic
 from segdemo.annotations.voc import is_voc, read_voc
 from segdemo.annotations.yolo import NAME_FILES, read_yolo, write_yolo
 from segdemo.datatypes import Front, InputError, InstanceMasks, RGBImage
+from segdemo.plugins import added, call_plugin, plugins
 from segdemo.regular_files import open_regular
 
 MaskFormat = Literal[
@@ -53,6 +55,7 @@ __all__ = [
     "Instances",
     "MaskFormat",
     "MasksRead",
+    "mask_formats",
     "read_masks",
     "write_masks",
 ]
@@ -102,7 +105,7 @@ def read_masks(
 def write_masks(
     masks_by_name: Mapping[str, InstanceMasks] | Mapping[str, InstanceRuns],
     path: Path,
-    mask_format: MaskFormat,
+    mask_format: str,
     images: Mapping[str, RGBImage] | None = None,
     front: Front = "smaller",
     stuff: Collection[str] = (),
@@ -138,9 +141,37 @@ def write_masks(
         case "cutouts":
             write_cutouts(found, path, images or {}, omissions)
         case _:
-            known = ", ".join(get_args(MaskFormat))
-            raise InputError(f"{mask_format} is not a mask format: choose one of {known}.")
+            return _write_by_plugin(found, path, mask_format)
     return omissions.sentences()
+
+
+def mask_formats() -> tuple[str, ...]:
+    """Return the names of all formats that can be written, a plugin's last."""
+    more = [name for name, kind in plugins().mask_formats.items() if kind.write]
+    return tuple(added(dict.fromkeys(get_args(MaskFormat)), dict.fromkeys(more)))
+
+
+def _write_by_plugin(found: AsRuns, path: Path, mask_format: str) -> list[str]:
+    kind = plugins().mask_formats.get(mask_format)
+    if kind is None or kind.write is None:
+        known = ", ".join(mask_formats())
+        raise InputError(f"{mask_format} is not a mask format: choose one of {known}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    decoded = {name: masks.decoded() for name, masks in found.items()}
+    return call_plugin(mask_format, kind.write, decoded, path)
+
+
+def _read_by_plugin(path: Path, file: str, collector: MaskCollector) -> bool:
+    """Read a file by the plugin that knows its ending; returns whether there is one."""
+    suffix = Path(file).suffix.lower()
+    for kind in plugins().mask_formats.values():
+        if kind.suffix == suffix and kind.read is not None:
+            for name, masks in call_plugin(file, kind.read, path).items():
+                if (key := collector.key(name, file)) is not None:
+                    collector.make_room(key, masks.size, len(masks), file)
+                    collector.add(key, InstanceRuns.of(masks), file)
+            return True
+    return False
 
 
 def _read_folder(
@@ -157,8 +188,9 @@ def _read_folder(
         texts = [path for path in texts if _is_wanted(path, folder, collector)]
     arrays = [path for path in others if path.suffix.lower() in (".npz", ".npy")]
     jsons = [path for path in others if path.suffix.lower() == ".json"]
+    foreign = [path for path in others if path.suffix.lower() in plugin_suffixes()]
     before = len(collector.found)
-    for chosen in (jsons, texts, arrays):
+    for chosen in (foreign, jsons, texts, arrays):
         if _read_files(chosen, folder, collector, classes) or len(collector.found) > before:
             return
     if images:
@@ -213,6 +245,8 @@ def _read_file(
     suffix = Path(file).suffix.lower()
     with open_regular(path) as stream:
         start = stream.read(8)
+    if _read_by_plugin(path, file, collector):
+        return
     if suffix == ".txt":
         read_yolo(path, folder, stem, collector, file)
     elif suffix == ".npz" or start.startswith(b"\x93NUMPY"):

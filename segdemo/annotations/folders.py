@@ -18,6 +18,7 @@ from segdemo.annotations.label_images import (
 from segdemo.annotations.notes import ReadingNotes
 from segdemo.datatypes import InputError
 from segdemo.files import ZIP_ERRORS, unpack_zip
+from segdemo.plugins import plugins
 
 LABEL_SUFFIXES = frozenset((".png", ".tif", ".tiff", ".bmp", ".gif"))
 OTHERS = frozenset((".json", ".txt", ".npz", ".npy"))
@@ -44,7 +45,7 @@ def unpack(archive: Path, file: str, folder: Path, notes: ReadingNotes) -> None:
         path = PureWindowsPath(name)
         if path.anchor or ".." in path.parts:
             raise InputError(f"{file} holds {name}, which leads out of the archive: pack it again.")
-    known = LABEL_SUFFIXES | OTHERS | LISTS
+    known = LABEL_SUFFIXES | OTHERS | LISTS | plugin_suffixes()
     wanted = tuple(name for name in names if PureWindowsPath(name).suffix.lower() in known)
     if not wanted:
         raise InputError(f"{file} holds no masks: put PNG, JSON, TXT, NPZ or NPY files into it.")
@@ -56,12 +57,18 @@ def unpack(archive: Path, file: str, folder: Path, notes: ReadingNotes) -> None:
             notes.leave_out(file, entry, reason or sentence)
 
 
+def plugin_suffixes() -> frozenset[str]:
+    """Return the endings of files that plugins read."""
+    return frozenset(kind.suffix for kind in plugins().mask_formats.values() if kind.read)
+
+
 def annotation_files(folder: Path) -> list[Path]:
     """List a folder's annotation files, sorted, recursively; hidden ones are skipped."""
+    known = LABEL_SUFFIXES | OTHERS | plugin_suffixes()
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in LABEL_SUFFIXES | OTHERS
+        if path.suffix.lower() in known
         and path.is_file()
         and not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
     )

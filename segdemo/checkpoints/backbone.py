@@ -28,6 +28,7 @@ from segdemo.checkpoints.files import (
 )
 from segdemo.checkpoints.locate import PARTS, SINGLE_FILE, download, locate, locate_base
 from segdemo.checkpoints.registry import registered_source
+from segdemo.plugins import plugins
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ PIPELINES = {
 """The text-to-image models that are understood, by the class that `model_index.json` names."""
 
 ENCODER_FAMILY = "encoder"
+PLUGIN_FAMILY = "plugin"
+"""Of what another package loads by itself."""
 ENCODERS = {
     "vit": "ViTModel",  # DINO's
     "dinov2": "Dinov2Model",
@@ -146,10 +149,12 @@ class BackboneFiles:
 
 
 def locate_backbone(name: str) -> BackboneFiles:
-    """Find a backbone by registered name, folder, file or Hub id, all weights there.
+    """Find a backbone by registered name, plugin's name, folder, file or Hub id, all weights there.
 
     Downloads from the Hub where that is meant, never a pickle. Raises CheckpointError.
     """
+    if name in plugins().backbones:
+        return BackboneFiles(name, Path(), PLUGIN_FAMILY, Path(), 0, "see the plugin")
     source = locate(name, "backbone")
     return _in_file(source, name) if source.is_file() else _in_folder(source, name)
 

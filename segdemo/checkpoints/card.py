@@ -19,7 +19,7 @@ MAX_NATIVE_SIZE = 4096
 MAX_TIMESTEP = 999
 
 CARD_SETTINGS = {
-    "segment": ("augment", "mirror", "second_look", "follow", "second_opinion"),
+    "segment": ("augment", "mirror", "second_look", "follow", "second_opinion", "share"),
     "trace": ("size", "fixed_timestep"),
 }
 """Which settings a card may bring, by its entry."""
@@ -33,11 +33,12 @@ class ModelCard:
     quality: measured figures and their command; "iou" holds one by data set. noise: standard
     deviation of the noise that DiffDIS' one step starts from; 1 in the paper, 0 starts from its
     mean. first_answer: the network whose saliency map the step starts from in place of noise, and
-    whose features the U-Net sees; empty: none. segment: which switches of `DiffDISSettings` suit
-    the model. trace: values of
-    `TraceSettings` that suit it better than the paper's, by name. edge_training: what its edge
+    whose features the U-Net sees; empty: none. first_answer_share: of that map in the mask.
+    segment: which switches of `DiffDISSettings` suit the model. trace: values of `TraceSettings`
+    that suit it better than the paper's, by name. edge_training: what its edge
     generator, if it has one, was trained on, in a few words for the page and the command line;
-    empty: not stated.
+    empty: not stated. lora_of: registered name or Hub id of the DiffDIS model to which the folder's
+    LoRA is added; empty: the folder holds a whole model.
     """
 
     name: Line
@@ -48,9 +49,11 @@ class ModelCard:
     training: dict[str, Any] = field(default_factory=dict)
     noise: Annotated[float, Field(ge=0, le=10)] = 1.0
     first_answer: Literal["", "u2netp"] = ""
+    first_answer_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     segment: dict[str, bool] = field(default_factory=dict)
     trace: dict[str, int] = field(default_factory=dict)
     edge_training: Line = ""
+    lora_of: Line = ""
 
     @field_validator("quality")
     @classmethod

@@ -61,6 +61,22 @@ class AutoencoderConfig(NetworkConfig):
     mid_block_add_attention: bool = True
 
 
+class TinyAutoencoderConfig(NetworkConfig):
+    """`AutoencoderTiny` of diffusers."""
+
+    in_channels: Literal[3] = 3
+    out_channels: Literal[3] = 3
+    encoder_block_out_channels: Widths = Field(default=[64, 64, 64, 64])
+    decoder_block_out_channels: Widths = Field(default=[64, 64, 64, 64])
+    num_encoder_blocks: Counts = Field(default=[1, 3, 3, 3])
+    num_decoder_blocks: Counts = Field(default=[3, 3, 3, 1])
+    latent_channels: Annotated[int, Field(ge=1, le=256)] = 4
+    upsampling_scaling_factor: Literal[2] = 2
+    act_fn: Word = "relu"
+    upsample_fn: Word = "nearest"
+    scaling_factor: Scale = 1.0
+
+
 class CompactAutoencoderConfig(NetworkConfig):
     """`segdemo.compact_autoencoder`."""
 
@@ -135,6 +151,7 @@ SCHEMAS: dict[str, type[NetworkConfig]] = {
     "PixArtTransformer2DModel": PixArtConfig,
     "T5EncoderModel": T5Config,
     "AutoencoderKL": AutoencoderConfig,
+    "AutoencoderTiny": TinyAutoencoderConfig,
     "CompactAutoencoder": CompactAutoencoderConfig,
     "CLIPTextModel": TextEncoderConfig,
     "CLIPTextModelWithProjection": TextEncoderConfig,

@@ -16,6 +16,7 @@ DIFFUSERS_STEM = "diffusion_pytorch_model"
 TRANSFORMERS_STEM = "model"
 PHOTO_FEATURES = "photo_features"  # a folder beside the networks that see them
 ADAPTER = "adapter"
+DIFFDIS_LORA = "lora"
 LORA_FILE = "pytorch_lora_weights.safetensors"  # diffusers' name
 PEFT_FILE = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"

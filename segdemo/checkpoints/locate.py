@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 from segdemo.checkpoints.card import CARD
 from segdemo.checkpoints.files import (
     ADAPTER,
+    DIFFDIS_LORA,
     DIFFUSERS_STEM,
     EDGE_GENERATOR,
     LORA_FILE,
@@ -43,12 +44,14 @@ NOUNS: dict[Kind, str] = {
     "backbone": "backbone",
     "features": "features",
     "prompter": "prompter",
+    "autoencoder": "autoencoder",
 }
 CHOICES: dict[Kind, str] = {
     "diffdis": "a folder, a .safetensors file or a Hub id",
     "backbone": "a folder, a .safetensors file or a Hub id",
     "features": "a folder with a ViT as transformers saves it or a Hub id",
     "prompter": "a folder with a SAM, SAM 2 or EdgeTAM as transformers saves it or a Hub id",
+    "autoencoder": "a folder as diffusers saves it or a Hub id such as madebyollin/taesd",
 }
 SINGLE_FILE = "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)"
 """Makes a folder of a single file, or of a pickle that one trusts."""
@@ -94,7 +97,11 @@ _SHARED = ("README.md", CARD, NULL_TEXT, "scheduler/*.json")
 PARTS: dict[Kind, Parts] = {
     "features": Parts({"": TRANSFORMERS_STEM}, (PREPARATION,)),
     "prompter": Parts({"": TRANSFORMERS_STEM}, (PREPARATION,)),
-    "diffdis": Parts(dict.fromkeys(("unet", "vae", PHOTO_FEATURES), DIFFUSERS_STEM), _SHARED),
+    "autoencoder": Parts({"": DIFFUSERS_STEM}),
+    "diffdis": Parts(
+        dict.fromkeys(("unet", "vae", PHOTO_FEATURES), DIFFUSERS_STEM),
+        (*_SHARED, *(f"{DIFFDIS_LORA}/{name}" for name in (PEFT_FILE, PEFT_CONFIG))),
+    ),
     "backbone": Parts(
         dict.fromkeys(
             ("prior", "unet", "transformer", "vae", EDGE_GENERATOR, PHOTO_FEATURES), DIFFUSERS_STEM
@@ -127,7 +134,8 @@ def locate(name: str, kind: Kind) -> Path:
     if HUB_ID.fullmatch(str(source)):
         return download_parts(str(source), PARTS[kind])
     registered = ", ".join(registered_names(kind))
-    raise CheckpointError(f"No {NOUNS[kind]} {name!r}: give one of {registered}, {CHOICES[kind]}.")
+    choices = f"one of {registered}, {CHOICES[kind]}" if registered else CHOICES[kind]
+    raise CheckpointError(f"No {NOUNS[kind]} {name!r}: give {choices}.")
 
 
 def locate_base(base: str, folder: Path, kind: Kind, parts: Parts) -> Path:
@@ -209,7 +217,7 @@ def _single_file(file: Path, kind: Kind) -> Path:
         raise pickle_error(file, f"to a folder where you trust it ({SINGLE_FILE})")
     if file.suffix in PICKLES:
         raise pickle_error(file)
-    if kind in ("features", "prompter"):
+    if kind in ("features", "prompter", "autoencoder"):
         raise CheckpointError(f"{file} is a single file: give the folder that holds it.")
     if file.suffix != ".safetensors":
         raise CheckpointError(f"{file} is not a .safetensors file: give {CHOICES[kind]}.")

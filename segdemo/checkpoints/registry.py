@@ -12,10 +12,10 @@ OFFICIAL_LICENCE = (
     "DiffDIS weights by their authors (code MIT); SD-Turbo parts under the Stability AI licence"
 )
 
-Kind = Literal["diffdis", "backbone", "features", "prompter"]
+Kind = Literal["diffdis", "backbone", "features", "prompter", "autoencoder"]
 """What weights are for: DiffDIS' network, a denoiser whose attention DiffEGG reads, patch features
-of a vision transformer for the base methods of instance segmentation, or what answers boxes and
-clicks."""
+of a vision transformer for the base methods of instance segmentation, what answers boxes and
+clicks, or an autoencoder in place of a model's own."""
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,22 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from segdemo.settings import AUTO_PRECISION, PRECISION_HELP, PRECISION_NAMES
 
-def add_files(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
+
+def add_files(
+    parser: argparse.ArgumentParser, inputs: str = "+", output_required: bool = True
+) -> None:
     """Add INPUT... and --output_dir; inputs: how many there must be, as `nargs`."""
     parser.add_argument(
         "inputs", nargs=inputs, type=Path, metavar="INPUT", help="photo, or folder with photos"
     )
     parser.add_argument(
-        "--output_dir", type=Path, required=True, metavar="OUT", help="folder for the results"
+        "--output_dir",
+        type=Path,
+        required=output_required,
+        metavar="OUT",
+        help="folder for the results",
     )
 
 
@@ -25,28 +33,21 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("fp32", "bf16", "fp16"),
-        default="fp32",
-        help="number format of the network (default: %(default)s)",
+        choices=PRECISION_NAMES,
+        default=AUTO_PRECISION,
+        help=f"{PRECISION_HELP} (default: %(default)s)",
     )
 
 
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add --workers."""
+def add_autoencoder(parser: argparse.ArgumentParser) -> None:
+    """Add --autoencoder."""
     parser.add_argument(
-        "--workers",
-        type=_count,
-        default=1,
-        metavar="N",
-        help="processes that share the photos, each with its own model (default: %(default)s)",
+        "--autoencoder",
+        default="",
+        metavar="FOLDER|HUB",
+        help="in place of the model's own: a smaller one for the same latents, such as "
+        "madebyollin/taesd (diffusers' AutoencoderTiny) for Stable Diffusion's (default: its own)",
     )
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
 
 
 def add_settings(

@@ -13,7 +13,7 @@ from segdemo.batch import FileStatus, Handler
 from segdemo.commands.digests import file_digest
 from segdemo.commands.progress import report_progress
 from segdemo.commands.resumable_run import LOCK, ResultStore, ResumableRun, delete_unfinished
-from segdemo.commands.workers import Load, map_images
+from segdemo.commands.workers import Engine, Load
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.files import ImageFile
 from segdemo.terminal import printable
@@ -28,7 +28,7 @@ def run_in_folder(
     image_files: Sequence[ImageFile],
     output_dir: Path,
     load: Load,
-    workers: int,
+    engine: Engine,
 ) -> int:
     """Process all images that an earlier run has not finished; returns the exit code.
 
@@ -52,7 +52,7 @@ def run_in_folder(
         rest = [one for one in image_files if one.stem not in done]
         earlier = (FileStatus(one.name, True, "finished before", 0, ()) for one in finished)
         statuses: Iterator[FileStatus] = chain(
-            earlier, map_images(rest, Recording(load, run.store, output_dir), workers)
+            earlier, engine.map_images(rest, Recording(load, run.store, output_dir))
         )
         return report_progress(statuses, len(image_files), output_dir)
 

@@ -15,7 +15,7 @@ from segdemo.annotations.cutouts import ImagesByName
 from segdemo.batch import FileStatus, Handler
 from segdemo.commands.progress import report_progress
 from segdemo.commands.resumable_run import ResultStore, ResumableRun, StoredMasks
-from segdemo.commands.workers import map_images
+from segdemo.commands.workers import Engine
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.files import ImageFile
 from segdemo.terminal import printable
@@ -46,7 +46,7 @@ class MaskRun:
         self,
         output: Path,
         mask_format: MaskFormat,
-        workers: int,
+        engine: Engine,
         stuff: Collection[str] = (),
     ) -> int:
         """Make and write masks of all images; returns the exit code.
@@ -60,7 +60,7 @@ class MaskRun:
             resumed = self._find_finished()
             finished: set[str] = set()
             try:
-                statuses = self._process(resumed, workers, finished)
+                statuses = self._process(resumed, engine, finished)
                 status = report_progress(statuses, len(self.image_files), output)
                 if finished:
                     self._write(finished, output, mask_format, stuff)
@@ -98,13 +98,13 @@ class MaskRun:
         return same
 
     def _process(
-        self, resumed: Sequence[ImageFile], workers: int, finished: set[str]
+        self, resumed: Sequence[ImageFile], engine: Engine, finished: set[str]
     ) -> Iterator[FileStatus]:
         """Yield the outcomes of all images; adds the stems of those with masks to `finished`."""
         stems = {one.stem for one in resumed}
         rest = [one for one in self.image_files if one.stem not in stems]
         earlier = (FileStatus(one.name, True, "resumed", 0, ()) for one in resumed)
-        now = map_images(rest, Storing(self.work, self.run.store), workers)
+        now = engine.map_images(rest, Storing(self.work, self.run.store))
         for image_file, status in zip([*resumed, *rest], chain(earlier, now), strict=True):
             if status.succeeded:
                 finished.add(image_file.stem)

@@ -16,18 +16,25 @@ from segdemo.terminal import printable
 DONE, SOME_FAILED, STOPPED = 0, 1, 130  # argparse leaves by 2 on wrong usage
 
 
-def report_progress(statuses: Iterator[FileStatus], total: int, output_dir: Path) -> int:
-    """Print a line for each image, a progress bar and the outcome; returns the exit code."""
-    with tqdm(total=total, unit="image", disable=None) as bar:
-        failed = []
+def report_progress(
+    statuses: Iterator[FileStatus], total: int | None, output_dir: Path | str
+) -> int:
+    """Print a line for each image, a progress bar and the outcome; returns the exit code.
+
+    The bar has images per second and the time left. total: None where it is known at the end only.
+    """
+    with tqdm(total=total, unit="image", disable=None, smoothing=0.1) as bar:
+        failed: list[FileStatus] = []
+        count = 0
         for status in statuses:
+            count += 1
             if status.succeeded:
                 line = f"{status.name}: {status.message}, {status.seconds:.1f} s"
                 bar.write(printable(line))
             else:
                 failed.append(status)
             bar.update()
-    return _report(failed, total, output_dir)
+    return _report(failed, count if total is None else total, output_dir)
 
 
 class FailFastError(Exception):
@@ -56,7 +63,7 @@ def fail_fast(handle: Handler) -> Handler:
     return handle_or_stop
 
 
-def _report(failed: Sequence[FileStatus], total: int, output_dir: Path) -> int:
+def _report(failed: Sequence[FileStatus], total: int, output_dir: Path | str) -> int:
     """Print the outcome, one line a failed image; returns the exit code."""
     print(f"{total - len(failed)} of {total} done, results in {printable(str(output_dir))}")
     if not failed:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from segdemo.annotations import MaskFormat
+from segdemo.annotations import mask_formats
 from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.commands.arguments import fraction
@@ -58,7 +58,7 @@ def _add_export(actions: Any) -> None:
     parser = actions.add_parser("export", help="write its masks in one format, split if wanted")
     parser.add_argument("output", type=Path, metavar="OUT", help="folder to write, a new one")
     parser.add_argument(
-        "--format", choices=get_args(MaskFormat), default="coco", help="default: %(default)s"
+        "--format", choices=mask_formats(), default="coco", help="default: %(default)s"
     )
     parser.add_argument(
         "--states",

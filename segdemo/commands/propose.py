@@ -6,18 +6,19 @@ import argparse
 from dataclasses import Field, asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from segdemo.annotations import MaskFormat
+from segdemo.annotations import mask_formats
 from segdemo.checkpoints.registry import DEFAULT_BACKBONE, DEFAULT_MODEL
-from segdemo.commands.arguments import add_device, add_workers, fraction, given
-from segdemo.commands.digests import file_digest, model_digest
+from segdemo.commands.arguments import add_autoencoder, add_device, fraction, given
+from segdemo.commands.digests import file_digest, model_digest, precision_used
+from segdemo.commands.engines import add_engine, chosen_engine
 from segdemo.commands.mask_run import MakeMasks, MaskRun, part_folder
 from segdemo.commands.output import check_output
 from segdemo.commands.resumable_run import ResumableRun
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.files import ImageFile, find_images
-from segdemo.uis.methods import METHODS
+from segdemo.uis.methods import methods
 
 
 def add_propose(verbs: Any) -> None:
@@ -34,11 +35,11 @@ def add_propose(verbs: Any) -> None:
     parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="INPUT")
     parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="what to write")
     parser.add_argument(
-        "--format", choices=get_args(MaskFormat), default="coco", help="default: %(default)s"
+        "--format", choices=mask_formats(), default="coco", help="default: %(default)s"
     )
     parser.add_argument(
         "--method",
-        choices=("diffdis", *METHODS),
+        choices=("diffdis", *methods()),
         default="diffdis",
         help="default: %(default)s",
     )
@@ -53,13 +54,14 @@ def add_propose(verbs: Any) -> None:
         "--features",
         default="",
         metavar="FOLDER|HUB",
-        help=f"{', '.join(METHODS)}: a ViT as transformers saves it, such as "
+        help=f"{', '.join(methods())}: a ViT as transformers saves it, such as "
         "facebook/dino-vitb8 or facebook/dinov2-base",
     )
     parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|FOLDER|FILE|HUB")
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE, metavar="NAME|FOLDER|HUB")
     add_device(parser)
-    add_workers(parser)
+    add_autoencoder(parser)
+    add_engine(parser)
     parser.add_argument(
         "--threshold",
         type=fraction,
@@ -74,7 +76,7 @@ def add_propose(verbs: Any) -> None:
 def _add_method_settings(parser: argparse.ArgumentParser) -> None:
     """Add a flag for every setting of a method; those of one name share it."""
     shared: dict[str, dict[str, Field[Any]]] = {}
-    for method, entry in METHODS.items():
+    for method, entry in methods().items():
         for field in fields(entry.settings):
             shared.setdefault(field.name, {})[method] = field
     for name, by_method in shared.items():
@@ -90,9 +92,9 @@ def _add_method_settings(parser: argparse.ArgumentParser) -> None:
 
 def _method_settings(arguments: argparse.Namespace) -> Any:
     """Build the method's settings, None for diffdis; raises InputError for another's flags."""
-    method = METHODS.get(arguments.method)
+    method = methods().get(arguments.method)
     own = {field.name for field in fields(method.settings)} if method else set()
-    others = {field.name for entry in METHODS.values() for field in fields(entry.settings)} - own
+    others = {field.name for entry in methods().values() for field in fields(entry.settings)} - own
     foreign = sorted(others & vars(arguments).keys())
     if foreign:
         raise InputError(f"--method {arguments.method} has no --{foreign[0]}: leave it out.")
@@ -116,12 +118,13 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
             arguments.backbone,
             arguments.device,
             arguments.precision,
+            arguments.autoencoder,
             arguments.threshold,
             _method_settings(arguments),
         )
         run = ResumableRun(folder, work.named())
         return MaskRun(image_files, work, run).execute(
-            arguments.output, arguments.format, arguments.workers
+            arguments.output, arguments.format, chosen_engine(arguments)
         )
     except InputError as error:
         parser.error(str(error))
@@ -138,21 +141,23 @@ class ProposeWork:
     backbone: str
     device: str
     precision: str
+    autoencoder: str
     threshold: float
     settings: Any
 
     def named(self) -> dict[str, Any]:
         """Return what masks depend on beside the photos, as JSON holds it."""
         models = {"features": self.features}
-        if self.method not in METHODS:
+        if self.method not in methods():
             models = {"model": self.model}
             if self.edges == "diffegg":
                 models["backbone"] = self.backbone
+            models["autoencoder"] = self.autoencoder
         return {
             "method": self.method,
             **models,
             **{f"files of {name}": model_digest(value) for name, value in models.items()},
-            "precision": self.precision,
+            "precision": precision_used(self.precision, self.device),
             **(asdict(self.settings) if self.settings else {}),
             **({} if self.settings else {"edges": self.edges, "threshold": self.threshold}),
         }
@@ -166,9 +171,14 @@ class ProposeWork:
         from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
         assistant = AnnotationAssistant(
-            self.model, self.device, self.precision, self.backbone, self.features
+            self.model,
+            self.device,
+            self.precision,
+            self.backbone,
+            self.features,
+            autoencoder=self.autoencoder,
         )
-        if self.method in METHODS:
+        if self.method in methods():
             assistant.load_features()
         else:
             assistant.load()

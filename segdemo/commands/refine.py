@@ -9,16 +9,17 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from segdemo.annotations import MaskFormat
+from segdemo.annotations import MaskFormat, mask_formats
 from segdemo.annotations.class_list import ClassList
 from segdemo.annotations.classes import CLASS_NAMES
 from segdemo.annotations.file_names import check_distinct
 from segdemo.annotations.notes import sentences
 from segdemo.annotations.points import read_points
 from segdemo.checkpoints.registry import DEFAULT_BACKBONE
-from segdemo.commands.arguments import add_device, add_workers
+from segdemo.commands.arguments import add_autoencoder, add_device
+from segdemo.commands.engines import add_engine, chosen_engine
 from segdemo.commands.mask_run import MaskRun, part_folder
 from segdemo.commands.output import check_output
 from segdemo.commands.progress import DONE, SOME_FAILED
@@ -53,7 +54,7 @@ def add_refine(verbs: Any) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="PATH", help="what to write")
     parser.add_argument(
         "--format",
-        choices=get_args(MaskFormat),
+        choices=mask_formats(),
         help="default: coco, with --semantic panoptic",
     )
     parser.add_argument(
@@ -80,7 +81,8 @@ def add_refine(verbs: Any) -> None:
     parser.set_defaults(preset=None)
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE, metavar="NAME|FOLDER|HUB")
     add_device(parser)
-    add_workers(parser)
+    add_autoencoder(parser)
+    add_engine(parser)
     parser.set_defaults(run=partial(_run, parser))
 
 
@@ -98,7 +100,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         for sentence in sentences(notes):
             print(printable(sentence), file=sys.stderr)
         status = MaskRun(image_files, work, run).execute(
-            arguments.output, mask_format, arguments.workers, work.masks.stuff
+            arguments.output, mask_format, chosen_engine(arguments), work.masks.stuff
         )
         left_out = any(note.left_out for note in notes)
         return status or (SOME_FAILED if left_out else DONE)
@@ -135,7 +137,9 @@ def _plan(
     edges = (
         EdgeFiles(arguments.edges)
         if arguments.edges
-        else BackboneEdges(arguments.backbone, arguments.device, arguments.precision)
+        else BackboneEdges(
+            arguments.backbone, arguments.device, arguments.precision, arguments.autoencoder
+        )
     )
     folder = part_folder(arguments.output)
     image_files = find_images(arguments.images, folder)

@@ -219,14 +219,17 @@ class EdgeFiles:
 class BackboneEdges:
     """Edge maps that a diffusion model draws; see `EdgeProvider`."""
 
-    def __init__(self, backbone: str, device: str, precision: str) -> None:
+    def __init__(self, backbone: str, device: str, precision: str, autoencoder: str = "") -> None:
         """Load nothing yet."""
         self._backbone, self._device, self._precision = backbone, device, precision
+        self._autoencoder = autoencoder
         self.settings: Mapping[str, Any] = {
             "edges": "by a backbone",
             "backbone": backbone,
             "files of the backbone": model_digest(backbone),
             "precision": precision,
+            "autoencoder": autoencoder,
+            "files of the autoencoder": model_digest(autoencoder),
         }
 
     def digest(self, image_file: ImageFile) -> str:
@@ -238,7 +241,10 @@ class BackboneEdges:
         from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
         assistant = AnnotationAssistant(
-            device=self._device, precision=self._precision, backbone=self._backbone
+            device=self._device,
+            precision=self._precision,
+            backbone=self._backbone,
+            autoencoder=self._autoencoder,
         )
         assistant.load_backbone()
         return lambda image_file, image: assistant.edges(image).probability

@@ -44,16 +44,19 @@ def add_trace(verbs: Any) -> None:
         "without guidance, and trace it on the way, to OUT/<words of the prompt>/ with "
         "generated.png",
     )
-    add_trace_flags(parser, inputs="*")
+    add_trace_flags(parser)
     parser.set_defaults(run=partial(_run, parser))
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from segdemo.trace_files import TraceFiles  # half a second: it brings matplotlib
 
-    if (arguments.generate is None) == (not arguments.inputs):
+    photos = arguments.inputs or arguments.shards
+    if (arguments.generate is None) == (not photos):
         parser.error("give photos or --generate PROMPT, one of both.")
     if arguments.generate is not None:
+        if arguments.output_dir is None:
+            parser.error("--generate needs --output_dir.")
         return _generate(parser, arguments)
 
     def results(stem: str) -> TraceFiles:
@@ -73,7 +76,7 @@ def _generate(parser: argparse.ArgumentParser, arguments: argparse.Namespace) ->
         TraceSettings(**chosen)  # complains before anything is loaded
         folder = arguments.output_dir / (words or "no-prompt")
         create_folder(folder)
-        model = arguments.device, arguments.precision, arguments.backbone
+        model = arguments.device, arguments.precision, arguments.backbone, arguments.autoencoder
         assistant, settings = open_assistant(model, chosen)
         assistant.load_backbone()
         trace, image = assistant.generate(arguments.generate, settings)

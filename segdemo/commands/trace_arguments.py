@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from segdemo.batch import Handler
 from segdemo.checkpoints.registry import DEFAULT_BACKBONE
-from segdemo.commands.arguments import add_device, add_files, add_settings, add_workers, given
+from segdemo.commands.arguments import (
+    add_autoencoder,
+    add_device,
+    add_files,
+    add_settings,
+    given,
+)
 from segdemo.commands.digests import model_digest
+from segdemo.commands.engines import add_engine, add_shards, check_shards, chosen_engine
 from segdemo.commands.folder_run import run_in_folder
 from segdemo.commands.inputs import create_folder, list_images
 from segdemo.commands.progress import FailFastError, fail_fast
+from segdemo.commands.shard_run import run_shards
 from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.diffegg.settings import TraceSettings
@@ -27,12 +35,9 @@ MakeHandle = Callable[["AnnotationAssistant", TraceSettings, str, Path], Handler
 """From the model, its settings, the threshold rule and the output folder to what is done."""
 
 
-def add_trace_flags(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
-    """Add images, backbone, device, threshold rule and every field of `TraceSettings`.
-
-    inputs: how many images there must be, as `nargs`.
-    """
-    add_files(parser, inputs)
+def add_trace_flags(parser: argparse.ArgumentParser) -> None:
+    """Add images, backbone, device, threshold rule and every field of `TraceSettings`."""
+    add_files(parser, inputs="*", output_required=False)
     parser.add_argument(
         "--backbone",
         default=DEFAULT_BACKBONE,
@@ -43,6 +48,7 @@ def add_trace_flags(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
         "PeakKL (default: %(default)s)",
     )
     add_device(parser)
+    add_autoencoder(parser)
     add_settings(
         parser,
         TraceSettings,
@@ -58,7 +64,8 @@ def add_trace_flags(parser: argparse.ArgumentParser, inputs: str = "+") -> None:
         help=f"Thresholds of the edge score. {sentences}".replace("%", "%%")
         + " (default: %(default)s)",
     )
-    add_workers(parser)
+    add_engine(parser)
+    add_shards(parser)
 
 
 def timestep_or_peak(text: str) -> int | None:
@@ -85,36 +92,43 @@ def run_on_images(
     try:
         chosen = given(arguments, TraceSettings)
         TraceSettings(**chosen)  # complains before anything is loaded
-        image_files = list_images(arguments.inputs, output_dir, results)
-        create_folder(output_dir)
         settings = {
             "backbone": arguments.backbone,
             "files of the backbone": model_digest(arguments.backbone),
             "precision": arguments.precision,
+            "autoencoder": arguments.autoencoder,
+            "files of the autoencoder": model_digest(arguments.autoencoder),
             "rule": arguments.rule,
             **chosen,
         }
-        model = arguments.device, arguments.precision, arguments.backbone
-        load = partial(_load, make_handle, model, chosen, arguments.rule, output_dir)
-        return run_in_folder(verb, settings, image_files, output_dir, load, arguments.workers)
+        model = arguments.device, arguments.precision, arguments.backbone, arguments.autoencoder
+        load_into = partial(partial, _load, make_handle, model, chosen, arguments.rule)
+        if check_shards(arguments):
+            return run_shards(verb, settings, arguments, load_into)
+        image_files = list_images(arguments.inputs, output_dir, results)
+        create_folder(output_dir)
+        load, engine = load_into(output_dir), chosen_engine(arguments)
+        return run_in_folder(verb, settings, image_files, output_dir, load, engine)
     except (InputError, FailFastError) as error:
         parser.error(str(error))
 
 
 def open_assistant(
-    model: tuple[str, str, str], chosen: Mapping[str, Any]
+    model: tuple[str, str, str, str], chosen: Mapping[str, Any]
 ) -> tuple[AnnotationAssistant, TraceSettings]:
-    """Return the assistant of (device, precision, backbone) and its settings with the chosen."""
+    """Return the assistant of (device, precision, backbone, autoencoder), and its settings."""
     from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
 
-    device, precision, backbone = model
-    assistant = AnnotationAssistant(device=device, precision=precision, backbone=backbone)
+    device, precision, backbone, autoencoder = model
+    assistant = AnnotationAssistant(
+        device=device, precision=precision, backbone=backbone, autoencoder=autoencoder
+    )
     return assistant, replace(assistant.trace_defaults, **chosen)
 
 
 def _load(
     make_handle: MakeHandle,
-    model: tuple[str, str, str],
+    model: tuple[str, str, str, str],
     chosen: Mapping[str, Any],
     rule: str,
     output_dir: Path,

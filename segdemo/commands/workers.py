@@ -1,4 +1,4 @@
-"""One function over many images, here or in processes that share nothing but files."""
+"""One function over many images: here, in processes that share nothing but files, or elsewhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 from segdemo.batch import FileStatus, Handler, process_images
 from segdemo.datatypes import InputError
@@ -27,30 +29,39 @@ top level. Whatever runs it elsewhere needs no more than this and the images.
 """
 
 
-def map_images(image_files: Sequence[ImageFile], load: Load, workers: int) -> Iterator[FileStatus]:
-    """Process images, each in one of so many processes; yields their outcomes in order.
+class Engine(Protocol):
+    """Where images are processed."""
 
-    With one worker all happens in this process. Raises what `load` raises, and InputError where a
-    worker dies.
-    """
-    workers = min(workers, len(image_files))
-    if workers <= 1:
-        if image_files:
-            yield from process_images(image_files, load())
-        return
-    with _threads_divided(workers):
-        pool = ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), _start, initargs=(load,)
-        )
-        try:
-            yield from _in_order(pool, image_files, workers * QUEUE_LENGTH)
-        except BrokenProcessPool as error:
-            raise InputError(
-                "A worker died, most likely because memory ran out: start again with fewer "
-                "--workers; what is finished is kept."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def map_images(self, image_files: Sequence[ImageFile], load: Load) -> Iterator[FileStatus]:
+        """Process images; yields their outcomes in order. Raises what `load` raises."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """So many processes of this machine; 1: this process itself."""
+
+    count: int
+
+    def map_images(self, image_files: Sequence[ImageFile], load: Load) -> Iterator[FileStatus]:
+        """See `Engine`; raises InputError where a process dies."""
+        workers = min(self.count, len(image_files))
+        if workers <= 1:
+            if image_files:
+                yield from process_images(image_files, load())
+            return
+        with _threads_divided(workers):
+            pool = ProcessPoolExecutor(
+                workers, multiprocessing.get_context("spawn"), _start, initargs=(load,)
+            )
+            try:
+                yield from _in_order(pool, image_files, workers * QUEUE_LENGTH)
+            except BrokenProcessPool as error:
+                raise InputError(
+                    "A worker died, most likely because memory ran out: start again with fewer "
+                    "--workers; what is finished is kept."
+                ) from error
+            finally:
+                pool.shutdown(cancel_futures=True)
 
 
 def _in_order(

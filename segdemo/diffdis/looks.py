@@ -43,11 +43,14 @@ def look_again(image: RGBImage, first: SegmentationResult, look: Look) -> Segmen
         return first
     second = look(window.cut(image), window.cut(first.mask))
     size = (image.shape[0], image.shape[1])
-    mask, edge = (
-        (whole + window.placed(part, size)) * np.float32(0.5)
-        for whole, part in ((first.mask, second.mask), (first.edge, second.edge))
-    )
-    return replace(first, mask=mask, edge=edge)
+
+    def mean(whole: FloatMap, part: FloatMap) -> FloatMap:
+        return (whole + window.placed(part, size)) * np.float32(0.5)
+
+    mask = mean(first.mask, second.mask)
+    if first.edge is None:
+        return replace(first, mask=mask)
+    return replace(first, mask=mask, edge=mean(first.edge, second.known_edge))
 
 
 def refine_window(

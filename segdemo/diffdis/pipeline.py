@@ -13,10 +13,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, ModelMixin
+from diffusers import DDPMScheduler
 from torch.nn import functional as F
 
-from segdemo.compact_autoencoder import CompactAutoencoder
+from segdemo.autoencoders import Autoencoder
 from segdemo.datatypes import FloatMap, InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.denoising import LAST_TIMESTEP, find_denoising
 from segdemo.diffdis.looks import look_again, refine_window
@@ -27,6 +27,7 @@ from segdemo.diffusion import (
     ancestral_step,
     ddim_step,
     decode_latents,
+    decoded_in_tiles,
     encode_latents,
     predict_clean,
     square_tensor,
@@ -34,8 +35,12 @@ from segdemo.diffusion import (
 from segdemo.guided_filter import follow_outlines
 from segdemo.images import mask_contour, resize_map
 from segdemo.photo_features import PhotoFeatures
+from segdemo.precision import cast
 from segdemo.subject import load_subject_network, predict_saliency
 from segdemo.u2netp import U2NetP
+
+LARGEST_WHOLE = 1024 // 8
+"""Side of the largest latents that are decoded whole; of larger ones, in tiles."""
 
 SALIENCY_WEIGHT = np.float32(2 / 3)
 """U2NetP's share in the mean that `second_opinion` takes; chosen on validation photos."""
@@ -75,19 +80,36 @@ AUGMENTED = tuple(
 """The six augmentations at test time, in the official order."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What the U-Net is shown of one image: its latents, and what `look` returns."""
+
+    latents: torch.Tensor
+    pyramid: tuple[torch.Tensor, ...]
+    start: torch.Tensor | None
+    given: bool  # whether the start is of an answer that the caller gave
+
+    def mirrored(self) -> _Seen:
+        """Return the same of the mirrored image, but for what tells left from right."""
+        pyramid = tuple(level.flip(-1) for level in self.pyramid)
+        start = None if self.start is None else self.start.flip(-1)
+        return _Seen(self.latents.flip(-1), pyramid, start, self.given)
+
+
 class DiffDISPipeline:
     """A DiffDIS U-Net with its autoencoder, noise schedule and constant text embedding."""
 
     def __init__(
         self,
         unet: DiffDISUNet,
-        autoencoder: AutoencoderKL | CompactAutoencoder,
+        autoencoder: Autoencoder,
         scheduler: DDPMScheduler,
         null_text: torch.Tensor,
         native_size: int,
         photo_features: PhotoFeatures | None = None,
         noise: float = 1.0,
         saliency: U2NetP | None = None,
+        first_answer_share: float = 0.0,
     ) -> None:
         """Put the parts together; null_text is the empty prompt's embedding, (1, n, D).
 
@@ -96,6 +118,7 @@ class DiffDISPipeline:
         each sample. The members of an ensemble always start from drawn noise.
         photo_features: for a network that was made to see them, no other. saliency: for a network
         whose one step starts from this one's answer, and that sees its features.
+        first_answer_share: of that answer in the mask, averaged in latents.
         """
         self.unet = unet.eval()
         self.autoencoder = autoencoder.eval()
@@ -105,6 +128,7 @@ class DiffDISPipeline:
         self.noise = noise
         self.photo_features = photo_features.eval() if photo_features is not None else None
         self.saliency = saliency.eval() if saliency is not None else None
+        self.first_answer_share = first_answer_share
 
     @property
     def device(self) -> torch.device:
@@ -116,22 +140,22 @@ class DiffDISPipeline:
         """How many maps the network gives of an image: mask and edge, or the mask alone."""
         return 2 if self.unet.config.edge_task else 1
 
-    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> DiffDISPipeline:
+    def to(
+        self,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        autoencoder: torch.dtype | None = None,
+    ) -> DiffDISPipeline:
         """Move everything to a device and a precision; returns itself.
 
-        With float16 the autoencoder stays in float32, because Stable Diffusion's overflows in half
-        precision; the one step to the clean latent is float32 always.
+        autoencoder: its precision, by default the same. In place of float16 it takes float32,
+        because Stable Diffusion's overflows in half precision; the one step to the clean latent is
+        float32 always.
         """
-        # asking for the type it already has makes diffusers print a warning about nothing
-        networks: list[tuple[ModelMixin, torch.dtype]] = [
-            (self.unet, dtype),
-            (self.autoencoder, torch.float32 if dtype == torch.float16 else dtype),
-        ]
-        networks += [
-            (net, dtype) for net in (self.photo_features, self.saliency) if net is not None
-        ]
-        for network, wanted in networks:
-            network.to(*((device,) if network.dtype == wanted else (device, wanted)))
+        latents = autoencoder or dtype
+        cast(self.autoencoder, device, torch.float32 if latents == torch.float16 else latents)
+        for network in filter(None, (self.unet, self.photo_features, self.saliency)):
+            cast(network, device, dtype)
         self.null_text = self.null_text.to(device)
         return self
 
@@ -224,10 +248,11 @@ class DiffDISPipeline:
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Decode to one channel in [0, 1]: mean of the colours, clipped; (B, 8h, 8w).
 
-        One item at a time: at 1024 pixels this halves the peak memory.
+        One item at a time: at 1024 pixels this halves the peak memory. Larger ones in tiles.
         """
-        decoded = torch.cat([decode_latents(self.autoencoder, item) for item in latents.split(1)])
-        return (decoded.mean(1).clip(-1, 1) + 1) / 2  # (B, 8h, 8w)
+        with decoded_in_tiles(self.autoencoder, latents, LARGEST_WHOLE):
+            items = [decode_latents(self.autoencoder, item) for item in latents.split(1)]
+        return (torch.cat(items).mean(1).clip(-1, 1) + 1) / 2  # (B, 8h, 8w)
 
     # Prediction of an image -----------------------------------------------------------------------
 
@@ -237,20 +262,43 @@ class DiffDISPipeline:
         noise: torch.Tensor,
         ancestral: torch.Generator | None = None,
         answer: torch.Tensor | None = None,
+        edges: bool = True,
     ) -> torch.Tensor:
         """Run one pass on an image (1, 3, H, W), with as many steps as the network is made for.
 
         noise: (2, 4, H/8, W/8), mask's and edge's; of (1, ..) one serves both. ancestral: see
         `denoise_steps`. answer: see `look`.
-        Returns mask and edge, (2, H, W) in [0, 1], not stretched. A network that was trained
-        without the edge task gets the band along its mask's outline as edge.
+        Returns mask and edge, (2, H, W) in [0, 1], not stretched, or the mask alone, (1, H, W). A
+        network that was trained without the edge task gets the band along its mask's outline as
+        edge.
         """
-        latents, (pyramid, start) = self.encode(images), self.look(images, answer)
-        noisy = (noise if start is None else start + noise).expand(self.tasks, -1, -1, -1)
+        clean = self._clean(self._see(images, answer), noise, ancestral)
+        return self._decode_maps(clean, edges)
+
+    def _see(self, images: torch.Tensor, answer: torch.Tensor | None) -> _Seen:
+        """Encode an image (1, 3, H, W), and look at it; see `look`."""
+        return _Seen(self.encode(images), *self.look(images, answer), given=answer is not None)
+
+    def _clean(
+        self, seen: _Seen, noise: torch.Tensor, ancestral: torch.Generator | None
+    ) -> torch.Tensor:
+        """Take all steps of one image; returns the clean latents of its tasks, (tasks, C, h, w).
+
+        The first answer has its share in the mask's, unless the caller gave another.
+        """
+        noisy = noise if seen.start is None else seen.start + noise
+        noisy = noisy.expand(self.tasks, -1, -1, -1)
         timesteps = find_denoising(self.unet.config.denoising).test
-        clean = self.denoise_steps(latents, pyramid, noisy, timesteps, ancestral)
-        maps = self.decode(clean)
-        return maps if self.tasks == 2 else torch.cat([maps, _outline(maps)])  # (2, H, W)
+        clean = self.denoise_steps(seen.latents, seen.pyramid, noisy, timesteps, ancestral)
+        if seen.start is not None and not seen.given:
+            mask = torch.lerp(clean[:1], seen.start.float(), self.first_answer_share)
+            clean = torch.cat([mask, clean[1:]])
+        return clean  # (tasks, C, h, w)
+
+    def _decode_maps(self, clean: torch.Tensor, edges: bool) -> torch.Tensor:
+        """Decode the latents (tasks, 4, h, w) of one image to what `predict` returns."""
+        maps = self.decode(clean if edges else clean[:1])
+        return torch.cat([maps, _outline(maps)]) if edges and self.tasks == 1 else maps
 
     def predict_averaged(
         self,
@@ -260,17 +308,19 @@ class DiffDISPipeline:
         after_pass: Callable[[], None] = lambda: None,
         ancestral: torch.Generator | None = None,
         answer: torch.Tensor | None = None,
+        edges: bool = True,
     ) -> tuple[torch.Tensor, tuple[float, float]]:
         """Average passes over augmented copies of an image (1, 3, S, S), each stretched by itself.
 
         noises: see `predict`, one for each copy. answer: see `look`. Returns the mean maps
-        (2, S, S) and the range of the masks before stretching.
+        (2, S, S), of the mask alone (1, S, S), and the range of the masks before stretching.
         """
         side = images.shape[-1]
         maps, lows, highs = [], [], []
         for augmentation, noise in zip(augmentations, noises, strict=True):
             varied = None if answer is None else augmentation.apply(answer)
-            raw = self.predict(augmentation.apply(images), noise, ancestral, varied)  # (2, s, s)
+            image = augmentation.apply(images)
+            raw = self.predict(image, noise, ancestral, varied, edges)  # (2, s, s)
             lows.append(float(raw[0].min()))
             highs.append(float(raw[0].max()))
             maps.append(augmentation.undo(stretch(raw)[None], side)[0])  # (2, S, S)
@@ -278,16 +328,48 @@ class DiffDISPipeline:
         mean_range = (sum(lows) / len(lows), sum(highs) / len(highs))
         return torch.stack(maps).mean(0), mean_range
 
+    def predict_shared(
+        self,
+        images: torch.Tensor,
+        augmentations: Sequence[Augmentation],
+        noises: Sequence[torch.Tensor],
+        after_pass: Callable[[], None] = lambda: None,
+        ancestral: torch.Generator | None = None,
+        answer: torch.Tensor | None = None,
+        edges: bool = True,
+    ) -> tuple[torch.Tensor, tuple[float, float]]:
+        """Do as `predict_averaged` in less time: encode each size once, decode once.
+
+        What a mirrored pass sees are mirrored latents and features, as if the networks before the
+        U-Net did not tell left from right; clean latents are averaged in place of stretched maps.
+        """
+        side = images.shape[-1]
+        known: dict[int, _Seen] = {}
+        passes = []
+        for augmentation, noise in zip(augmentations, noises, strict=True):
+            size = augmentation.size(side)
+            if size not in known:
+                varied = None if answer is None else _resized(answer, size)
+                known[size] = self._see(_resized(images, size), varied)
+            seen = known[size].mirrored() if augmentation.flip else known[size]
+            clean = self._clean(seen, noise, ancestral)  # (tasks, 4, s/8, s/8)
+            passes.append(augmentation.undo(clean, side // 8))
+            after_pass()
+        raw = self._decode_maps(torch.stack(passes).mean(0), edges)  # (2, S, S)
+        return stretch(raw), (float(raw[0].min()), float(raw[0].max()))
+
     @torch.inference_mode()
     def __call__(
         self,
         image: RGBImage,
         settings: DiffDISSettings | None = None,
         progress: Progress | None = None,
+        edges: bool = True,
     ) -> SegmentationResult:
         """Segment one image of any size; maps come back at its size.
 
-        Raises InputError where the network's answer is not a number.
+        edges: whether to decode the edge map, which takes as long as the mask. Raises InputError
+        where the network's answer is not a number.
         """
         settings = settings or DiffDISSettings()
         looks = 1 + settings.second_look
@@ -297,7 +379,7 @@ class DiffDISPipeline:
                 if progress:
                     progress(index * total + done, looks * total)
 
-            return self._look(part, settings, passes_done, answer)
+            return self._look(part, settings, passes_done, answer, edges)
 
         result = look(image, 0, None)
         if settings.second_look:
@@ -324,7 +406,7 @@ class DiffDISPipeline:
         settings = settings or DiffDISSettings()
 
         def look(part: RGBImage, answer: FloatMap) -> SegmentationResult:
-            result = self._look(part, settings, lambda done, total: None, answer)
+            result = self._look(part, settings, lambda done, total: None, answer, edges=False)
             if settings.follow:
                 result = replace(result, mask=follow_outlines(result.mask, part))
             return result
@@ -337,6 +419,7 @@ class DiffDISPipeline:
         settings: DiffDISSettings,
         progress: Progress,
         answer: FloatMap | None = None,
+        edges: bool = True,
     ) -> SegmentationResult:
         """Look once at an image (H, W, 3). answer: what the step starts from, see `look`."""
         side = settings.size or self.native_size
@@ -349,6 +432,7 @@ class DiffDISPipeline:
             augmentations = AUGMENTED
         generator = torch.Generator().manual_seed(settings.seed)
         ancestral = generator if settings.sampler == "ddpm" else None
+        predict = self.predict_shared if settings.share else self.predict_averaged
         scale = self.noise
         if settings.ensemble > 1:  # members differ by their noise
             scale = ENSEMBLE_NOISE if self.saliency else 1.0
@@ -366,8 +450,8 @@ class DiffDISPipeline:
                 scale * self._draw_noise(augmentation.size(side) // 8, settings.noise, generator)
                 for augmentation in augmentations
             ]
-            maps, mask_range = self.predict_averaged(
-                square, augmentations, noises, after_pass, ancestral, start
+            maps, mask_range = predict(
+                square, augmentations, noises, after_pass, ancestral, start, edges
             )
             members.append(maps)
             ranges.append(mask_range)
@@ -411,21 +495,21 @@ def combine(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _result(
     members: torch.Tensor, mask_range: tuple[float, float], size: tuple[int, int]
 ) -> SegmentationResult:
-    """Merge predictions (E, 2, S, S) and bring them to the image's (height, width)."""
+    """Merge predictions (E, 2, S, S), of the mask alone (E, 1, S, S), at (height, width)."""
     if not torch.isfinite(members).all():
         raise InputError(
             "The model's output has values that are not finite: its weights are damaged, or half "
             "precision overflowed; try --precision fp32."
         )
-    if len(members) == 1:
-        (mask, edge), uncertainty = members[0], None
-    else:
-        mask, doubt = combine(members[:, 0])
-        edge, _ = combine(members[:, 1])
-        uncertainty = resize_map(doubt.cpu().numpy(), size)
+    maps, uncertainty = members[0], None
+    if len(members) > 1:
+        merged = [combine(members[:, task]) for task in range(members.shape[1])]
+        maps = torch.stack([values for values, _ in merged])
+        uncertainty = resize_map(merged[0][1].cpu().numpy(), size)
+    resized = [resize_map(values.cpu().numpy(), size) for values in maps]
     return SegmentationResult(
-        mask=resize_map(mask.cpu().numpy(), size),
-        edge=resize_map(edge.cpu().numpy(), size),
+        mask=resized[0],
+        edge=resized[1] if len(resized) > 1 else None,
         mask_range=mask_range,
         uncertainty=uncertainty,
     )

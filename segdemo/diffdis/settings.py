@@ -82,6 +82,14 @@ class DiffDISSettings:
         label="Second look",
     )
 
+    share: bool = setting(
+        False,
+        "Of several passes, encode each size once, a mirrored pass seeing mirrored latents and "
+        "features, and average before decoding once: much faster than the official way, whose "
+        "masks it comes close to.",
+        label="Share encoding and decoding",
+    )
+
     def __post_init__(self) -> None:
         """Check the ranges; raises InputError."""
         if self.size % SIDE_MULTIPLE or not 0 <= self.size <= LARGEST_SIDE:

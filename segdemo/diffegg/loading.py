@@ -16,11 +16,13 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
+from segdemo.autoencoders import find_autoencoder
 from segdemo.checkpoints.backbone import (
     ENCODER_FAMILY,
     OWN_FAMILY,
     OWN_PARTS,
     PIPELINES,
+    PLUGIN_FAMILY,
     BackboneFiles,
 )
 from segdemo.checkpoints.files import (
@@ -55,6 +57,7 @@ from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.prompts import PIPELINE_USES, encode, image_prompt, pipeline_around
 from segdemo.diffegg.settings import LAST_TIMESTEP
 from segdemo.photo_features import PhotoFeatures
+from segdemo.plugins import call_plugin, plugins
 
 NETWORKS: dict[str, Any] = {
     kind.__name__: kind
@@ -74,14 +77,17 @@ WITH_VARIANCE = ("PixArtAlphaPipeline",)
 
 
 def load_diffegg(
-    files: BackboneFiles, device: torch.device, dtype: torch.dtype = torch.float32
+    files: BackboneFiles,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    autoencoder: str = "",
 ) -> DiffEGGPipeline:
     """Load a located backbone and what was trained for it; raises CheckpointError.
 
     The adapter takes the precision of the network; the edge generator, which is small, stays in
-    float32.
+    float32. autoencoder: one in place of the backbone's, see `find_autoencoder`.
     """
-    backbone = load_backbone(files, device, dtype)
+    backbone = load_backbone(files, device, dtype, autoencoder)
     if files.adapter is not None:
         load_adapter(backbone, files.adapter)
     if files.edge_generator is None:
@@ -97,12 +103,17 @@ def load_backbone(
     files: BackboneFiles,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    stand_in: str = "",
 ) -> Backbone:
     """Load a located backbone without what was added to it; raises CheckpointError.
 
     The network takes the wanted precision. The autoencoder stays in float32 always: it runs once an
     image, and Stable Diffusion's overflows in float16. Text encoders are gone when this returns.
+    stand_in: an autoencoder in place of the model's own, see `find_autoencoder`; a vision
+    transformer has none, and it is not looked at.
     """
+    if files.family == PLUGIN_FAMILY:
+        return call_plugin(files.name, plugins().backbones[files.name], device, dtype)
     if files.family == ENCODER_FAMILY:
         network = load_vision(files.network, dtype).to(device)
         colors = read_color_statistics(files.folder)
@@ -119,6 +130,8 @@ def load_backbone(
         pipeline = _load_single_file(files)
         network = pipeline.components[files.network.name].to(dtype)
         autoencoder = pipeline.vae
+    if stand_in:
+        autoencoder = find_autoencoder(stand_in, autoencoder.config.latent_channels)
     _check_channels(files, network.config, autoencoder.config.latent_channels)
     if files.family == OWN_FAMILY:
         encoded = EncodedPrompt(

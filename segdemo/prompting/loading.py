@@ -8,6 +8,8 @@ from segdemo.checkpoints.card import CARD, read_card
 from segdemo.checkpoints.files import CheckpointError, read_color_statistics, read_json
 from segdemo.checkpoints.loading import load_frozen
 from segdemo.checkpoints.locate import locate
+from segdemo.plugins import call_plugin, plugins
+from segdemo.precision import channels_last
 from segdemo.prompting.interface import Prompter
 from segdemo.prompting.network import PromptedU2Net
 from segdemo.prompting.predictor import EmbeddedPrompter
@@ -15,18 +17,21 @@ from segdemo.prompting.segment_anything import NETWORKS, SegmentAnythingPrompter
 
 
 def load_prompter(name: str, device: torch.device, dtype: torch.dtype = torch.float32) -> Prompter:
-    """Load by registered name, folder or Hub id, such as facebook/sam-vit-base.
+    """Load by registered name, plugin's name, folder or Hub id, such as facebook/sam-vit-base.
 
     Of a Hub id the weights are downloaded unless they are in the cache, never a pickle. Raises
     CheckpointError.
     """
+    if name in plugins().prompters:
+        return call_plugin(name, plugins().prompters[name], device, dtype)
     folder = locate(name, "prompter")
     content = read_json(folder / "config.json")
     if content.get("_class_name") == PromptedU2Net.__name__:
         card = read_card(folder, name) if (folder / CARD).exists() else None
         network = load_frozen(PromptedU2Net, folder, dtype)
         side = {} if card is None else {"side": card.native_size}
-        return EmbeddedPrompter(network.to(device), **side)
+        channels_last(network.to(device), device)
+        return EmbeddedPrompter(network, **side)
     kind = str(content.get("model_type"))
     if kind not in NETWORKS:
         raise CheckpointError(

@@ -57,7 +57,7 @@ class Handover:
             session, index = self._opened(token, kept.photo, kept.name)
             picture = session.image(index)
             _add_instance(picture, result.binary(HARD if limit is None else limit))
-            picture.set_edges(result.edge, "diffdis", "DiffDIS")
+            picture.set_edges(result.known_edge, "diffdis", "DiffDIS")
             note = "The mask is here, with its edge."
             return self._shown(session, index, note)
 

@@ -14,12 +14,14 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from segdemo.ui.events import THREADS
+from segdemo.ui.request_log import RequestLog
 from segdemo.ui.same_origin import SameOrigin
 from segdemo.ui.theme import CSS, THEME
 
 HOST = "127.0.0.1"
 PORTS = range(7860, 7960)  # Gradio's
 LEAVING_SECONDS = 2  # for answers under way when the server ends
+HEALTH = "/health"
 
 Admit = Callable[[str, str], Awaitable[bool]]
 """Whether a password is a name's."""
@@ -38,6 +40,11 @@ def page_options() -> dict[str, Any]:
     }
 
 
+def health() -> dict[str, str]:
+    """Say that the server answers, without a password; models may still be loading."""
+    return {"status": "ok"}
+
+
 class PageServer:
     """The page on an address of its own.
 
@@ -51,28 +58,35 @@ class PageServer:
         host: str | None = None,
         port: int | None = None,
         admit: Admit | None = None,
+        root_path: str = "",
     ) -> None:
         """Take the address; who calls already waits until `run`. Raises OSError, OverflowError.
 
         host, port: by default GRADIO_SERVER_NAME or this machine only, and GRADIO_SERVER_PORT or
-        the first that is free of `PORTS`. admit: asks for a name and a password.
+        the first that is free of `PORTS`. admit: asks for a name and a password. root_path:
+        the path below which a proxy shows the page, such as /segdemo, or the whole address.
         """
         self.host = host or os.environ.get("GRADIO_SERVER_NAME") or HOST
         named = port if port is not None else os.environ.get("GRADIO_SERVER_PORT")
         self._listener = _listen(self.host, PORTS if named is None else [int(named)])
         self.port = int(self._listener.getsockname()[1])
+        bare = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        bare.get(HEALTH)(health)  # before the page, which answers every other path
         app = gr.mount_gradio_app(
-            FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+            bare,
             demo,
             "/",
             self.host,
             self.port,
             auth=admit,
+            root_path=root_path or None,
             **page_options(),
         )
         self._server = uvicorn.Server(
             uvicorn.Config(
-                SameOrigin(app), log_level="warning", timeout_graceful_shutdown=LEAVING_SECONDS
+                RequestLog(SameOrigin(app)),
+                log_level="warning",
+                timeout_graceful_shutdown=LEAVING_SECONDS,
             )
         )
 
@@ -97,7 +111,7 @@ def launch(demo: gr.Blocks, admit: Admit | None = None, **options: Any) -> str:
         auth=admit,
         max_threads=THREADS,
         share=False,
-        app_kwargs={"middleware": [Middleware(SameOrigin)]},
+        app_kwargs={"middleware": [Middleware(RequestLog), Middleware(SameOrigin)]},
         **page_options(),
         **options,
     )

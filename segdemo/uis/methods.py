@@ -1,4 +1,4 @@
-"""The base methods by name: adding one is one entry here. No PyTorch."""
+"""The base methods by name: adding one is one entry here, or a plugin. No PyTorch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
+from segdemo.plugins import added, plugins
 from segdemo.uis.maskcut import MaskCutSettings, cut_patches
 from segdemo.uis.patch_masks import BoolMask, enlarge_masks
 from segdemo.uis.promerge import ProMergeSettings, prompt_and_merge
@@ -40,6 +41,11 @@ METHODS = {
 }
 
 
+def methods() -> dict[str, Method]:
+    """Return the base methods, a plugin's last."""
+    return added(METHODS, plugins().uis_methods)
+
+
 def find_objects(
     method: str,
     keys: npt.NDArray[np.float32],
@@ -50,7 +56,7 @@ def find_objects(
 
     settings: of the method's class; None is the paper's. Raises InputError where it is another's.
     """
-    chosen = METHODS[method]
+    chosen = methods()[method]
     settings = chosen.settings() if settings is None else settings
     if not isinstance(settings, chosen.settings):
         raise InputError(f"{chosen.title} needs {chosen.settings.__name__}.")

@@ -109,7 +109,7 @@ def test_measuring_takes_them_unless_told_otherwise(
         out = tmp_path / f"out{len(flags)}"
         assert measure([*options, *flags, "--output_dir", str(out)]) == 0
         settings = DiffDISSettings(**(SUITS | changes), size=128 if flags else 0)
-        expected = AnnotationAssistant(str(folder), device="cpu").segment(image, settings)
+        expected = AnnotationAssistant(str(folder), "cpu", "fp32").segment(image, settings)
         written = np.asarray(Image.open(out / "predictions" / "set" / "cat.png"))
         np.testing.assert_array_equal(written, to_grey(expected.mask))
         assert f"{settings}" in (out / "results.md").read_text()

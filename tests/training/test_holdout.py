@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from segdemo.datatypes import InputError
-from training.holdout import check_apart, hold_out
+from training.holdout import check_apart, clamp_held_out, hold_out
 
 
 def test_items_are_split_by_the_seed_alone() -> None:
@@ -30,3 +30,8 @@ def test_a_picture_on_both_sides_is_named_whether_linked_or_copied(tmp_path: Pat
     for name, own in (("copy", "a"), ("link", "b"), ("a", "a")):
         with pytest.raises(InputError, match=rf"{name}.* {own}|/{own}\. Remove"):
             check_apart(training, [tmp_path / "c", tmp_path / name])
+
+
+@pytest.mark.parametrize(("wanted", "total", "held"), [(16, 10, 5), (2, 10, 2), (1, 1, 0)])
+def test_a_small_set_is_split_rather_than_refused(wanted: int, total: int, held: int) -> None:
+    assert clamp_held_out(wanted, total) == held

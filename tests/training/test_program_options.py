@@ -1,10 +1,16 @@
 """Settings become options of a command line: every program's, whatever their metadata holds."""
 
+import logging
+from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
 
+import diffusers
 import pytest
+import transformers
+from diffusers import UNet2DConditionModel
 
+from segdemo.checkpoints.registry import ASSETS
 from segdemo.datatypes import InputError
 from training.diffdis.settings import DiffDISTraining
 from training.diffegg.settings import DiffEGGSettings
@@ -17,6 +23,13 @@ from training.small.compact.autoencoder import AutoencoderSettings
 from training.small.compact.prompting import PromptingSettings
 from training.small.compact.subject import SubjectSettings
 from training.small.settings import SmallSettings
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run where programs may make their folders."""
+    monkeypatch.chdir(tmp_path)
+
 
 PROGRAMS = [
     DiffDISTraining,
@@ -36,7 +49,7 @@ def test_every_setting_has_an_option_with_help_and_every_number_a_range(
     settings: type[Settings],
 ) -> None:
     text, types = SettingsParser(settings).format_help(), get_type_hints(settings)
-    for name, entry in settings.__dataclass_fields__.items():
+    for name, entry in ((entry.name, entry) for entry in fields(settings)):
         assert f"--{name}" in text
         assert entry.metadata["help"]
         if types[name] in (int, float, list[int], list[float]):
@@ -88,3 +101,30 @@ def test_a_config_that_does_not_work_is_one_sentence(
     assert run_program(lambda settings: None, SmallSettings, arguments, None) == 2
     error = capsys.readouterr().err
     assert sentence in error and "Traceback" not in error and error.count("\n") == 1
+
+
+def test_two_programs_do_not_write_to_one_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--material_dir", "m", "--output_dir", str(tmp_path / "run")]
+    second: list[int] = []
+
+    def first(settings: Settings) -> None:
+        second.append(run_program(lambda settings: None, SmallSettings, arguments, None))
+
+    assert run_program(first, SmallSettings, arguments, None) == 0
+    assert second == [2] and "Another run is writing to" in capsys.readouterr().err
+
+
+def test_libraries_say_nothing_of_their_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def load(settings: Settings) -> None:
+        UNet2DConditionModel.from_pretrained(ASSETS / "small" / "prior")  # four shards, half floats
+        logging.getLogger("huggingface_hub.serialization").warning("saved in 4 shards")
+        for library in (diffusers, transformers):
+            library.utils.logging.get_logger(f"{library.__name__}.x").warning("torchvision")
+            list(library.utils.logging.tqdm(range(2)))
+
+    assert run_program(load, SmallSettings, ["--material_dir", "m"], None) == 0
+    assert capfd.readouterr() == ("", "")

@@ -19,7 +19,7 @@ from segdemo.checkpoints.locate import HUB_ID, download
 from segdemo.checkpoints.registry import registered_source
 from segdemo.datatypes import InputError
 from segdemo.diffdis.denoising import ONE_STEP
-from segdemo.diffdis.loading import SD_TURBO_SCHEDULE, assemble, load_unet
+from segdemo.diffdis.loading import SD_TURBO_SCHEDULE, assemble, load_network
 from segdemo.diffdis.parameter_names import our_name
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import BDE_CONFIG, DiffDISUNet
@@ -80,7 +80,7 @@ def load_base(name: str, ablation: Ablation, start: str, seed: int) -> BaseModel
             pipeline.scheduler = _one_step_scheduler(backbone.folder)
         return BaseModel(pipeline, name, files.card.licence, {})
     files = locate_diffdis(name)
-    unet = _adapted(load_unet(files.unet), ablation, start)
+    unet = _adapted(load_network(files), ablation, start)
     return BaseModel(assemble(files, unet), name, files.card.licence, files.card.segment)
 
 

@@ -136,7 +136,7 @@ class PairLatents:
     ) -> None:
         """Encode the pairs that are not stored yet."""
         missing = [pair for pair in pairs if self.item(pair) not in self.cache]
-        for pair in tqdm(missing, desc="encoding", disable=quiet or not missing):
+        for pair in tqdm(missing, desc="encoding", disable=quiet or not missing or None):
             planes = read_planes(pair)
             both = [squash(p, self.size, self.stretched) for p in (planes, flipped(planes))]
             batch = torch.stack([torch.from_numpy(values) for values in both])  # (2, 5, S, S)

@@ -80,7 +80,7 @@ def check_pairs(pairs: list[ImageMaskPair], report: Path, quiet: bool = False) -
     new = [pair for pair, key in zip(pairs, keys, strict=True) if key not in known]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         done = pool.map(problems_of, new)
-        found = tqdm(done, total=len(new), desc="checking", disable=quiet or not new)
+        found = tqdm(done, total=len(new), desc="checking", disable=quiet or not new or None)
         fresh = {
             _fingerprint(pair): [f"{problem.file}\n{problem.sentence}" for problem in problems]
             for pair, problems in zip(new, found, strict=True)

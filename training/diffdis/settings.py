@@ -97,6 +97,19 @@ class DiffDISTraining(LoopSettings):
         False, "Start from the generative prior of a folder that training.small exported."
     )
     from_scratch: bool = setting(False, "Start from random weights; the autoencoder stays.")
+    rank: int = setting(
+        0,
+        "Rank of a LoRA in all attention, which is trained alone, and its alpha; 0: all weights "
+        "are trained. For a base model that is a DiffDIS model, such as official.",
+        minimum=0,
+        maximum=1024,
+    )
+    merge_lora: bool = setting(
+        False,
+        "Export whole weights in place of the LoRA alone; so it is also where the base model is a "
+        "folder of this machine.",
+        may_change=True,
+    )
     no_edge: bool = setting(False, "Ablation: no edge task, hence no interaction.")
     interaction: str = setting(
         "dbia",
@@ -135,6 +148,8 @@ class DiffDISTraining(LoopSettings):
             )
         if self.from_prior and self.from_scratch:
             raise InputError("--from_prior and --from_scratch exclude each other.")
+        if self.rank and (self.from_prior or self.from_scratch):
+            raise InputError("--rank: what begins untrained needs more than a LoRA: leave it out.")
         if not (self.epochs or self.minutes) and self.max_steps >= NO_LIMIT:
             raise InputError("No end: give --epochs, --minutes or --max_steps.")
         DiffDISSettings(size=self.image_size)

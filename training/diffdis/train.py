@@ -13,10 +13,11 @@ from accelerate import Accelerator
 
 from segdemo.checkpoints.card import ModelCard
 from segdemo.datatypes import InputError
+from segdemo.diffdis.lora import add_lora, keep_statistics
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffusion import pick_device
 from training.data_problems import report_problems
-from training.diffdis.base import BaseModel, load_base
+from training.diffdis.base import BaseModel, is_stable_diffusion, load_base
 from training.diffdis.data import PairBatch, PairBatches
 from training.diffdis.latents import (
     CachedBatches,
@@ -37,13 +38,13 @@ from training.diffdis.pairs import (
 )
 from training.diffdis.settings import DiffDISTraining
 from training.diffdis.validation import Validation, panels_of
-from training.holdout import check_apart, hold_out
+from training.holdout import check_apart, clamp_held_out, hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.sampling import BatchIndex
 from training.loop.settings import NO_LIMIT
 from training.loop.trainer import Losses, Task, build_accelerator, train_loop
-from training.model_card import push, write_model, write_readme
+from training.model_card import push, write_lora, write_model, write_readme
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,14 @@ def train(settings: DiffDISTraining) -> RunFiles:
     data = read_data(settings, folder, accelerator)
     start = "scratch" if settings.from_scratch else "prior" if settings.from_prior else "trained"
     base = load_base(settings.base_model, settings.ablation, start, settings.first_seed)
+    if settings.rank:
+        if is_stable_diffusion(settings.base_model):
+            raise InputError(
+                f"--rank: {settings.base_model} is no DiffDIS model, of whose layers some begin "
+                "untrained: leave it out, or start from official."
+            )
+        torch.manual_seed(settings.first_seed)
+        add_lora(base.pipeline.unet, settings.rank)
     pipeline = base.pipeline.to(accelerator.device)
     if settings.gradient_checkpointing:
         pipeline.unet.enable_gradient_checkpointing()
@@ -76,7 +85,7 @@ def train(settings: DiffDISTraining) -> RunFiles:
     task = Task(
         model=pipeline.unet,
         make=_maker(settings, data.training, pipeline, accelerator),
-        losses=DiffDISLosses(pipeline, settings.precision),
+        losses=DiffDISLosses(pipeline, settings.precision, settings.rank > 0),
         validate=Validation(
             pipeline,
             data.validation,
@@ -131,27 +140,35 @@ def read_data(settings: DiffDISTraining, folder: Path, accelerator: Accelerator)
 def hold_out_share(
     pairs: list[ImageMaskPair], settings: DiffDISTraining
 ) -> tuple[list[ImageMaskPair], list[ImageMaskPair]]:
-    """Split pairs by `validation_share`; raises InputError for one that leaves a side empty."""
-    share = settings.validation_share
-    count = round(len(pairs) * share) or 1
-    if not 0 < share < 1 or count >= len(pairs):
+    """Split pairs by `validation_share`: at least one is held out, at most half.
+
+    Raises InputError for a single pair, which cannot be split.
+    """
+    if len(pairs) < 2:
         raise InputError(
-            f"--validation_share {share} of {len(pairs)} pairs leaves none on one side: choose "
-            "another, or give --validation_dir."
+            f"{settings.data_dir} has one usable pair: give another one to validate on, or "
+            "--validation_dir."
         )
+    count = clamp_held_out(round(len(pairs) * settings.validation_share) or 1, len(pairs))
     return hold_out(pairs, count, np.random.default_rng([settings.validation_seed, 3]))
 
 
 @dataclass(frozen=True)
 class DiffDISLosses:
-    """The losses of a batch, which is encoded first where it holds images."""
+    """The losses of a batch, which is encoded first where it holds images.
+
+    lora: a LoRA alone is trained.
+    """
 
     pipeline: DiffDISPipeline
     precision: str
+    lora: bool = False
 
     def __call__(self, batch: PairBatch | EncodedBatch, index: BatchIndex) -> Losses:
         """Return the losses of mask and edge."""
         device = self.pipeline.device
+        if self.lora:
+            keep_statistics(self.pipeline.unet)
         if isinstance(batch, PairBatch):
             # Stable Diffusion's autoencoder overflows in half precision
             enabled = self.precision == "bf16"
@@ -179,7 +196,10 @@ def export(settings: DiffDISTraining, base: BaseModel, data: Data, files: RunFil
             load_trained_state(base.pipeline.unet, state["average"]["values"])
         target = files.folder / name
         card = _card(settings, base, data, rows[index], rows[0])
-        write_model(base.pipeline, card, target, settings.export_precision)
+        if settings.rank and not settings.merge_lora and is_public(settings.base_model):
+            write_lora(base.pipeline.unet, replace(card, lora_of=settings.base_model), target)
+        else:
+            write_model(base.pipeline, card, target, settings.export_precision)
         write_readme(target, card, rows, panels_of(files.folder, index + 1))
     base.pipeline.unet.load_state_dict(end)
     if settings.push_to_hub:
@@ -265,6 +285,11 @@ def _card(
 
 def _figures(row: dict[str, float]) -> dict[str, float]:
     return {"max_f": round(row["max_f"], 4), "mae": round(row["mae"], 5)}
+
+
+def is_public(name: str) -> bool:
+    """Whether others find a model by its name: a registered one, or on the Hub."""
+    return not Path(name).expanduser().exists()
 
 
 def _public_name(name: str) -> str:

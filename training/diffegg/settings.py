@@ -20,6 +20,15 @@ class DiffEGGSettings(LoopSettings):
     pseudo_edges: str = required(
         "Folder that training.pseudo_edges wrote for these images.", may_change=True
     )
+    validation_pictures: str = setting(
+        "",
+        "Folder of other images to validate on; none: some of --pictures are held out. With "
+        "--validation_pseudo_edges and --validate_steps.",
+        may_change=True,
+    )
+    validation_pseudo_edges: str = setting(
+        "", "Folder of what training.pseudo_edges wrote for those.", may_change=True
+    )
     output_dir: str = setting("runs/diffegg", "Where everything goes.", may_change=True)
     backbone: str = setting(
         "small",
@@ -138,6 +147,8 @@ class DiffEGGSettings(LoopSettings):
             side = getattr(self, name)
             if side % SIDE_MULTIPLE:
                 raise InputError(f"--{name} {side}: give a multiple of {SIDE_MULTIPLE}, or 0.")
+        if bool(self.validation_pictures) != bool(self.validation_pseudo_edges):
+            raise InputError("--validation_pictures and --validation_pseudo_edges go together.")
         if self.features == "attention" and (
             self.more_layers or self.edge_size not in (0, self.size)
         ):

@@ -35,7 +35,7 @@ from training.diffegg.export import ANNOTATED, is_public, write_edge_model
 from training.diffegg.model import DiffEGGModel, EdgeLosses
 from training.diffegg.settings import DiffEGGSettings
 from training.diffegg.validation import EdgeValidation
-from training.holdout import check_apart, hold_out
+from training.holdout import check_apart, clamp_held_out, hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles, read_rows
 from training.loop.trainer import Task, build_accelerator, train_loop
@@ -46,7 +46,15 @@ logger = logging.getLogger(__name__)
 
 EXPORT, BEST = "export", "best"
 CHANNELS, SMALL_CHANNELS = 256, 64
-PATHS = ("pictures", "pseudo_edges", "output_dir", "backbone", "device")
+PATHS = (
+    "pictures",
+    "pseudo_edges",
+    "validation_pictures",
+    "validation_pseudo_edges",
+    "output_dir",
+    "backbone",
+    "device",
+)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -183,18 +191,23 @@ def _data(settings: DiffEGGSettings) -> tuple[list[EdgePair], list[EdgePair]]:
     folder = Path(settings.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     found = find_edge_pairs(Path(settings.pictures), Path(settings.pseudo_edges), settings.rule)
-    report_problems(found.problems, settings.allow_problems, folder / "problems.txt")
+    problems, other = list(found.problems), None
+    if settings.validation_pictures and settings.validate_steps:
+        images, edges = settings.validation_pictures, settings.validation_pseudo_edges
+        other = find_edge_pairs(Path(images), Path(edges), settings.rule)
+        problems += other.problems
+    report_problems(problems, settings.allow_problems, folder / "problems.txt")
     if not found.pairs:
         raise InputError("No image is left to train on.")
     if found.without:
         logger.info("%d images have no pseudo-edges yet and are left out", found.without)
-    count = settings.validation_count if settings.validate_steps else 0
-    if count >= len(found.pairs):
-        raise InputError(
-            f"--validation_count {count} of {len(found.pairs)} images leaves none to train on."
-        )
+    wanted = settings.validation_count if settings.validate_steps else 0
     rng = np.random.default_rng([settings.validation_seed, 4])
-    training, held = hold_out(found.pairs, count, rng)
+    if other is not None:
+        training, held = found.pairs, hold_out(other.pairs, wanted, rng)[1]
+    else:
+        count = clamp_held_out(wanted, len(found.pairs))
+        training, held = hold_out(found.pairs, count, rng)
     check_apart([pair.image for pair in training], [pair.image for pair in held])
     return training, held
 

@@ -21,6 +21,7 @@ class Display:
     def __init__(self, step: int, images_per_step: int, shown: bool) -> None:
         """Start at a step. shown: False for processes that stay silent."""
         self._first, self._images, self._shown = step, images_per_step, shown
+        self._said = step  # of the last line
         self._start = self._last = time.monotonic()
         self._context = ExitStack()
         self._bar: tqdm[object] | None = None
@@ -42,14 +43,14 @@ class Display:
         """Show the last step."""
         if self._bar is not None:
             self._bar.close()
-        elif step > self._first:
+        elif step > self._said:
             self._line(step, step)
         self._context.close()
 
     def _line(self, step: int, total: int) -> None:
         if not self._shown:
             return
-        self._last = time.monotonic()
+        self._last, self._said = time.monotonic(), step
         left = (total - step) * (self._last - self._start) / max(1, step - self._first) / 60
         parts = [f"step {step} of {total}", self._pace(step), f"{left:.0f} min left" * (left >= 1)]
         logger.info(", ".join(filter(None, parts)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -33,7 +33,12 @@ def required(help: str, **more: Any) -> Any:  # noqa: A002
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of every program's settings."""
+    """Base of every program's settings.
+
+    own_folder: whether only one run at a time may use their `output_dir`.
+    """
+
+    own_folder: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check ranges and choices; raises InputError."""
@@ -87,6 +92,8 @@ def same_as(settings: Any, name: str, **changes: Any) -> Any:
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings(Settings):
     """How long, how fast and how safely; shared by all programs that train."""
+
+    own_folder = True
 
     minutes: float = setting(
         0.0,

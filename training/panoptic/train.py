@@ -14,7 +14,7 @@ from accelerate import PartialState
 from segdemo.datatypes import InputError
 from segdemo.diffusion import pick_device
 from training.data_problems import report_problems
-from training.holdout import hold_out
+from training.holdout import clamp_held_out, hold_out
 from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles
 from training.loop.trainer import Task, build_accelerator, train_loop
@@ -110,11 +110,7 @@ def _data(
                 f"{settings.annotations} lacks: give both the same categories."
             )
         return found, found.images, hold_out(true.images, count, rng)[1]
-    if count >= len(found.images):
-        raise InputError(
-            f"--validation_count {count} of {len(found.images)} images leaves none to train on."
-        )
-    return found, *hold_out(found.images, count, rng)
+    return found, *hold_out(found.images, clamp_held_out(count, len(found.images)), rng)
 
 
 def _export(model: PanopticModel, run: RunFiles, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +16,6 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
-from segdemo.assistant import PRECISIONS
 from segdemo.checkpoints.backbone import locate_backbone
 from segdemo.datatypes import InputError, RGBImage
 from segdemo.diffegg.loading import load_backbone
@@ -24,6 +24,7 @@ from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.diffegg.settings import TraceSettings
 from segdemo.diffusion import pick_device
 from segdemo.files import write_json
+from segdemo.precision import DTYPES
 from training.loop.signals import catch_sigterm
 from training.pseudo_edges.files import (
     SUMMARY,
@@ -67,7 +68,7 @@ def make_pseudo_edges(settings: PseudoEdgeSettings) -> dict[str, Any]:
     finally:
         state.wait_for_everyone()
     check_folder(output_dir, fixed)
-    backbone = load_backbone(files, state.device, PRECISIONS[settings.precision])
+    backbone = load_backbone(files, state.device, DTYPES[settings.precision])
     scorer = _Scorer(DiffEGGPipeline(backbone), tracing, settings)
     with catch_sigterm() as stop_requested:
 
@@ -138,7 +139,7 @@ def _process_images(
         total=share,
         unit="image",
         bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
-        mininterval=1,
+        mininterval=1 if sys.stderr.isatty() else 60,  # in a file, once a minute
         disable=not state.is_main_process,
     ) as bar:
         for position, source in enumerate(islice(images, settings.count or None)):

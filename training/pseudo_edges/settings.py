@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from segdemo.assistant import PRECISIONS
 from segdemo.checkpoints.backbone import BackboneFiles
 from segdemo.datatypes import InputError
 from segdemo.diffegg.pseudo_edge import RULES
 from segdemo.diffegg.settings import TraceSettings
+from segdemo.precision import DTYPES
 from segdemo.settings import setting
 from training.loop.settings import Settings, required, same_as
 
@@ -19,6 +19,8 @@ RULES_HELP = " ".join(f"{rule}: {text}" for rule, text in RULES.items())
 @dataclass(frozen=True, kw_only=True)
 class PseudoEdgeSettings(Settings):
     """Which images, which model, how its attention is read, and for how long."""
+
+    own_folder = True
 
     pictures: list[str] = required(  # noqa: RUF009
         "A folder; a text list of paths; or tar archives, also as a quoted pattern such as "
@@ -48,7 +50,7 @@ class PseudoEdgeSettings(Settings):
         "Model whose attention is read: small (embedded), or the folder or Hub id of any that "
         "`segdemo trace --help` names.",
     )
-    precision: str = setting("fp32", "Number format of the network.", choices=tuple(PRECISIONS))
+    precision: str = setting("fp32", "Number format of the network.", choices=tuple(DTYPES))
     device: str = setting(
         "auto", "auto: what accelerate finds.", choices=("auto", "cpu"), may_change=True
     )

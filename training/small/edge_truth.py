@@ -2,7 +2,9 @@
 
     python -m training.small.edge_truth --material_dir train_mix --scenes runs/small/scenes \
         --output_dir runs/truth
-    python -m training.diffegg --pictures runs/truth/pictures --pseudo_edges runs/truth/edges ...
+    python -m training.diffegg --pictures runs/truth/pictures --pseudo_edges runs/truth/edges \
+        --validation_pictures runs/truth/validation/pictures \
+        --validation_pseudo_edges runs/truth/validation/edges ...
 
 DiffEGG itself needs no labels: its stage 1 (`training.pseudo_edges`) reads edges from attention.
 Where a model is too small for its attention to show instances, outlines of labelled instances, of
@@ -29,7 +31,13 @@ from segdemo.settings import setting
 from training.loop.settings import Settings, required
 from training.program import run_program
 from training.small.scenes.compose import compose_crowd
-from training.small.scenes.material import IGNORED_INSTANCE, Material
+from training.small.scenes.material import (
+    IGNORED_INSTANCE,
+    VALIDATION_SHARE,
+    Material,
+    in_validation,
+    list_material,
+)
 from training.small.scenes.store import SceneStore
 from training.stored_edges import TRUTH, StoredEdge, write_edge
 
@@ -46,18 +54,23 @@ CROWD_SIZE = 320  # pixels
 class EdgeTruthSettings(Settings):
     """Which images with known edges, and where they go."""
 
+    own_folder = True
+
     material_dir: str = required("Folder of training/README.md's material.")
     scenes: str = setting("", "Folder of scenes that training.small composed; or none.")
     scene_count: int = setting(3000, "How many of them, from the first.", minimum=0)
     crowd_count: int = setting(0, "Scenes of many objects that touch, composed here.", minimum=0)
     photo_parts: int = setting(
         0,
-        "Crops of each labelled photo, around objects that touch if there are any. They are images "
-        "of their own: do not hold out images for validation with them.",
+        "Crops of each labelled photo, around objects that touch if there are any.",
         minimum=0,
     )
     seed: int = setting(0, "Seed of crowds and crops.", minimum=0)
-    output_dir: str = setting("runs/truth", "Gets pictures/ and edges/ for training.diffegg.")
+    output_dir: str = setting(
+        "runs/truth",
+        "Gets pictures/ and edges/ for training.diffegg, and the same in validation/ of sources "
+        "that are in none of the others.",
+    )
 
 
 def instance_edges(labels: npt.NDArray[np.integer]) -> FloatMap:
@@ -107,11 +120,12 @@ def crop_window(labels: npt.NDArray[np.integer], rng: np.random.Generator) -> tu
 
 def write_truth(settings: EdgeTruthSettings) -> int:
     """Write all images with their edges; returns how many. Raises InputError."""
-    target = Path(settings.output_dir)
     count = 0
-    for name, image, score in tqdm(_known(settings), unit="image", disable=None):
+    for known in tqdm(_known(settings), unit="image", disable=None):
+        name, image, score = known.name, known.image, known.score
         if score.max() <= UPPER:
             continue  # nothing can be learned without an edge
+        target = Path(settings.output_dir) / ("validation" if known.validation else "")
         image_file = target / "pictures" / f"{name}.png"
         image_file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(image_file)
@@ -129,43 +143,66 @@ def main(argv: list[str] | None = None) -> int:
     return run_program(run, EdgeTruthSettings, argv, __doc__)
 
 
-def _known(settings: EdgeTruthSettings) -> Iterator[tuple[str, RGBImage, FloatMap]]:
-    """Yield name, image (H, W, 3) and edge score (H, W) of all images."""
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """An image (H, W, 3) with its edge score (H, W), for validation or for training."""
+
+    name: str
+    image: RGBImage
+    score: FloatMap
+    validation: bool
+
+
+def _known(settings: EdgeTruthSettings) -> Iterator[_Known]:
+    """Yield all images."""
     material = Path(settings.material_dir)
-    crowds = _crowds(material, settings)
+    crowds = [_crowds(material, settings, validation) for validation in (False, True)]
     for labels in _truths(material / "coco" / "instances"):
         image = load_rgb(_picture(material / "coco" / "images", labels.stem))
-        instances = np.array(Image.open(labels), np.int64)
-        yield f"coco/{labels.stem}", image, instance_edges(instances)
+        instances, kept = np.array(Image.open(labels), np.int64), in_validation(labels)
+        yield _Known(f"coco/{labels.stem}", image, instance_edges(instances), kept)
         rng = np.random.default_rng([settings.seed, zlib.crc32(labels.stem.encode())])
         for part in range(settings.photo_parts):
             window = crop_window(instances, rng)
-            yield f"coco/{labels.stem}-{part}", image[window], instance_edges(instances[window])
+            edges = instance_edges(instances[window])
+            yield _Known(f"coco/{labels.stem}-{part}", image[window], edges, kept)
     for drawn in _truths(material / "photos_bsds_boundaries"):
         image = load_rgb(_picture(material / "photos_bsds", drawn.stem))
         score = np.asarray(Image.open(drawn).convert("L"), np.float32) / np.float32(255)
-        yield f"bsds/{drawn.stem}", image, score
-    yield from crowds
+        yield _Known(f"bsds/{drawn.stem}", image, score, in_validation(drawn))
+    for side in crowds:
+        yield from side
     if settings.scenes:
-        scenes = SceneStore.open(Path(settings.scenes)).head(settings.scene_count)
+        yield from _scenes(Path(settings.scenes), settings.scene_count)
+
+
+def _scenes(folder: Path, count: int) -> Iterator[_Known]:
+    """Yield composed scenes, and those beside them whose sources they do not show."""
+    kept = folder.with_name("validation")
+    stores = [(SceneStore.open(folder).head(count), False)]
+    if kept.is_dir():
+        stores.append((SceneStore.open(kept), True))
+    else:
+        logger.warning("%s shows photos of the validation as well: compose it again", folder)
+    for scenes, validation in stores:
         for index in range(len(scenes)):
             image, labels = np.array(scenes.images[index]), scenes.instances[index]
-            yield f"scenes/{index:05d}", image, instance_edges(labels)
+            yield _Known(f"scenes/{index:05d}", image, instance_edges(labels), validation)
 
 
-def _crowds(
-    material: Path, settings: EdgeTruthSettings
-) -> Iterator[tuple[str, RGBImage, FloatMap]]:
-    """Compose crowds; raises InputError at once where material is missing."""
-    if not settings.crowd_count:
+def _crowds(material: Path, settings: EdgeTruthSettings, validation: bool) -> Iterator[_Known]:
+    """Compose crowds of one side; raises InputError at once where material is missing."""
+    count = settings.crowd_count // (VALIDATION_SHARE if validation else 1)
+    files = list_material(material, validation) if count else None
+    if files is None or not files.has_subjects:
         return iter(())
-    read = Material(material)
+    read = Material(files)
     scenes = (
         compose_crowd(read, CROWD_SIZE, np.random.default_rng([settings.seed, 1, index]))
-        for index in range(settings.crowd_count)
+        for index in range(count)
     )
     return (
-        (f"crowds/{index:05d}", scene.image, instance_edges(scene.instances))
+        _Known(f"crowds/{index:05d}", scene.image, instance_edges(scene.instances), validation)
         for index, scene in enumerate(scenes)
     )
 

@@ -6,8 +6,9 @@
         --bsds BSDS500 --renders my_renders
 
 Stamps, emoji and silhouettes come from Debian's and npm's own clients (`apt-get download`,
-`npm pack`). Photographs come from git checkouts that you make; the program ends with the commands
-for what is still missing. Parts that are there already are left alone. `training/README.md` lists
+`npm pack`), renders from `training.small.render`. Photographs come from git checkouts that you
+make; the program ends with the commands for what is still missing, without which `training.small`
+runs as well. Parts that are there already are left alone. `training/README.md` lists
 sources and licences; `material_names.json` beside this file lists the images that are used.
 """
 
@@ -52,8 +53,8 @@ GIT_SOURCES = {  # part -> (repository, commit) of each checkout
     "bsds": [("BIDS/BSDS500", "a04b7c6c3a9f0ace74bf205c72a43d32e1c72722")],
 }
 RENDERS_ADVICE = """\
-Render 3D models (ours: Debian's sweethome3d-furniture) on a transparent ground, 448 px,
-  and give the folder of RGBA images: --renders DIR"""
+pip install vtk && python -m training.small.render --output_dir renders
+  then: --renders renders"""
 NAMES_FILE = Path(__file__).with_name("material_names.json")
 
 
@@ -71,10 +72,8 @@ def chosen_names(source: str) -> list[str]:
 def fetch_stamps(folder: Path) -> int:
     """Download Debian's Tux Paint stamps and write the photographic ones; return their count."""
     with tempfile.TemporaryDirectory() as temporary:
-        _run(["apt-get", "download", STAMPS_PACKAGE], temporary)
-        package = next(Path(temporary).glob("*.deb"))
-        _run(["dpkg-deb", "--extract", str(package), "unpacked"], temporary)
-        stamps = Path(temporary, "unpacked", "usr", "share", "tuxpaint", "stamps")
+        unpacked = download_debian(STAMPS_PACKAGE, temporary)
+        stamps = unpacked / "usr" / "share" / "tuxpaint" / "stamps"
         return convert_cutouts([stamps / name for name in chosen_names("stamps")], folder, 512)
 
 
@@ -94,6 +93,14 @@ def fetch_icons(target: Path) -> int:
         icons = _member(tar, "package/icons.json")
     target.write_bytes(gzip.compress(icons, mtime=0))
     return len(json.loads(icons)["icons"])
+
+
+def download_debian(package: str, temporary: str) -> Path:
+    """Download and unpack a Debian package; returns the folder, inside `temporary`."""
+    _run(["apt-get", "download", package], temporary)
+    file = next(Path(temporary).glob("*.deb"))
+    _run(["dpkg-deb", "--extract", str(file), "unpacked"], temporary)
+    return Path(temporary, "unpacked")
 
 
 def _npm_package(package: str, temporary: str) -> tarfile.TarFile:
@@ -137,6 +144,8 @@ class Part:
 @dataclass(frozen=True, kw_only=True)
 class FetchSettings(Settings):
     """Where the material goes, and folders of what packages do not have."""
+
+    own_folder = True
 
     output_dir: str = required("Folder of the material.")
     ccp: str = setting("", "Checkout of Clothing Co-Parsing.")
@@ -192,32 +201,50 @@ def _advice(part: str) -> str:
 
 
 def fetch_material(parts: list[Part]) -> list[Part]:
-    """Make every part that is missing and has a source; return those that are still missing."""
+    """Make every part that is missing and has a source; return those that are still missing.
+
+    What cannot be made is a message, and the other parts are made all the same.
+    """
     for part in parts:
         if part.make is None or part.path.exists():
             continue
-        unfinished = part.path.with_name(f"{part.path.name}.part")  # an interrupted part is redone
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished)
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        count = part.make(unfinished)
-        if count == 0:
-            raise InputError(f"{part.path.name}: the given folder holds none of its images.")
-        unfinished.rename(part.path)
-        logger.info("%s: %d images", part.path, count)
+        try:
+            _make(part, part.make)
+        except InputError as error:
+            logger.error("%s: %s", part.path, error)
     return [part for part in parts if not part.path.exists()]
 
 
+def _make(part: Part, make: Callable[[Path], int]) -> None:
+    """Write a part, whole or not at all; raises InputError."""
+    unfinished = part.path.with_name(f"{part.path.name}.part")  # an interrupted part is redone
+    if unfinished.is_dir():
+        shutil.rmtree(unfinished)
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    count = make(unfinished)
+    if count == 0:
+        raise InputError("the given folder holds none of its images.")
+    unfinished.rename(part.path)
+    logger.info("%s: %d images", part.path, count)
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run the program; returns its exit code, FAILED where parts are missing."""
+    """Run the program; returns its exit code, FAILED where a part could not be made."""
     return run_program(_run_parts, FetchSettings, argv, __doc__)
 
 
 def _run_parts(settings: FetchSettings) -> int:
     missing = fetch_material(list_parts(settings))
+    failed = [part for part in missing if part.make is not None]
     for part in missing:
-        print(f"Still missing: {part.path}\n  {part.hint}")
-    return FAILED if missing else OK
+        if part.make is None:
+            print(f"Still missing: {part.path}, which takes these commands:\n  {part.hint}")
+    if len(missing) < len(list_parts(settings)):
+        print(
+            f"What is there suffices to begin: python -m training.small --material_dir "
+            f"{settings.output_dir} --output_dir runs/small --preset smoke"
+        )
+    return FAILED if failed else OK
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ class SceneLatents:
             raise _outdated(folder)
         self._cache, self._folder = LatentCache(folder), folder
         mixed = np.load(folder / MIXED)  # (N,) True where CutMix pasted a box
-        self.plain = np.flatnonzero(~mixed)
+        plain = np.flatnonzero(~mixed)
+        self.plain = plain if len(plain) else np.arange(len(mixed))  # of few scenes, all may be
         self._count = len(mixed)
 
     def __len__(self) -> int:

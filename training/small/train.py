@@ -12,6 +12,8 @@ import torch
 from accelerate import PartialState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
+from segdemo.checkpoints.card import CARD
+from segdemo.checkpoints.files import read_json
 from segdemo.diffdis.denoising import LAST_TIMESTEP
 from segdemo.diffdis.loading import load_unet, save_unet
 from segdemo.diffdis.noise import pyramid_noise
@@ -21,6 +23,7 @@ from segdemo.diffusion import pick_device
 from segdemo.photo_features import PhotoFeatures
 from training.diffdis.latents import EncodedBatch
 from training.diffdis.losses import PixelTargets, diffdis_losses
+from training.loop.checkpoints import read_rows
 from training.loop.sampling import BatchIndex
 from training.loop.trainer import (
     Losses,
@@ -30,6 +33,7 @@ from training.loop.trainer import (
     train_loop,
 )
 from training.photo_weights import imagenet_features
+from training.progress import is_complete, items_done
 from training.small.autoencoder import (
     autoencoder_batch,
     autoencoder_losses,
@@ -40,8 +44,10 @@ from training.small.export import export_imagenet, export_pure
 from training.small.latents import SceneBatch, SceneLatents, encode_scenes, regularize
 from training.small.networks import build_null_text, build_prior, build_scheduler
 from training.small.prior import prior_losses
+from training.small.scenes.material import list_material
 from training.small.scenes.store import SceneStore, compose_store
 from training.small.settings import TIME_WEIGHTS, SmallSettings
+from training.small.validation import SceneValidation
 
 logger = logging.getLogger(__name__)
 
@@ -73,15 +79,24 @@ def train_autoencoder(settings: SmallSettings, device: torch.device) -> None:
 
 
 def compose_scenes(settings: SmallSettings, device: torch.device) -> None:
-    """Write `scenes/`."""
-    compose_store(
-        Path(settings.material_dir),
-        Path(settings.output_dir) / "scenes",
-        settings.scene_count,
-        settings.image_size,
-        settings.seed,
-        settings.workers,
-    )
+    """Write `scenes/`, and `validation/` of sources that are in none of the others."""
+    folder, material = Path(settings.output_dir), Path(settings.material_dir)
+    kept = settings.validation_count and not _composed_of_all(folder)
+    if kept and not list_material(material, validation=True).has_subjects:
+        logger.warning("%s is too small to keep anything of it for validation", material)
+        kept = False
+    stores = {"scenes": (list_material(material, False if kept else None), settings.scene_count)}
+    if kept:
+        validation = list_material(material, validation=True)
+        stores = {"validation": (validation, settings.validation_count)} | stores
+    for name, (files, count) in stores.items():
+        size, seed, workers = settings.image_size, settings.seed, settings.workers
+        compose_store(files, folder / name, count, size, seed, workers)
+
+
+def _composed_of_all(folder: Path) -> bool:
+    """Whether the scenes of a run were begun without keeping anything for validation."""
+    return items_done(folder / "scenes") > 0 and not (folder / "validation").exists()
 
 
 def write_latents(settings: SmallSettings, device: torch.device) -> None:
@@ -137,7 +152,15 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
     if settings.photo_features and not unet.config.photo_widths:
         unet = unet.with_photo_features(PhotoFeatures().condition_widths)
     latents.check(unet)
-    pipeline = _pipeline(settings, unet, device)
+    validation = None
+    if is_complete(folder / "validation"):
+        features = imagenet_features() if settings.photo_features else None
+        pipeline = _pipeline(settings, unet, device, features)
+        validation = SceneValidation(
+            pipeline, SceneStore.open(folder / "validation"), settings.precision
+        )
+    else:
+        pipeline = _pipeline(settings, unet, device)
 
     def make(index: BatchIndex) -> SceneBatch:
         return latents.batch(index.items(len(latents), settings.batch_size))
@@ -153,7 +176,7 @@ def train_diffdis(settings: SmallSettings, device: torch.device) -> None:
         pixels = PixelTargets(batch.pixels, settings.pixel_weight, rng)
         return diffdis_losses(pipeline, encoded, pixels if settings.pixel_weight else None)
 
-    task = Task(pipeline.unet, make, losses, batch_size=settings.batch_size)
+    task = Task(pipeline.unet, make, losses, validation, batch_size=settings.batch_size)
     train_loop(task, folder / "diffdis_run", settings.of_stage("diffdis"), device)
     if PartialState().is_main_process:
         _record(settings, "diffdis", "diffdis_run", device)
@@ -219,8 +242,8 @@ def _pipeline(
 
 def _initial_weights(settings: SmallSettings, part: str) -> Path | None:
     """Return the folder of a part of the run that this one starts from, if there is one."""
-    folder = Path(settings.start_from) / part
-    return folder if settings.start_from and folder.exists() else None
+    folder = settings.earlier / part if settings.earlier else None
+    return folder if folder and folder.exists() else None
 
 
 def _record(settings: SmallSettings, stage: str, run: str, device: torch.device) -> None:
@@ -231,17 +254,25 @@ def _record(settings: SmallSettings, stage: str, run: str, device: torch.device)
     hyperparameters = {
         k: v for k, v in asdict(settings).items() if k not in ("material_dir", "output_dir")
     }
-    if settings.start_from:
-        hyperparameters["start_from"] = _history(Path(settings.start_from))
-    history = _history(folder) | {
-        stage: {"settings": hyperparameters, "hardware": _hardware(device), "last_log_row": last}
-    }
+    if settings.earlier:
+        hyperparameters["start_from"] = _history(settings.earlier)
+    entry = {"settings": hyperparameters, "hardware": _hardware(device), "last_log_row": last}
+    if validations := read_rows(folder / run):
+        entry["validation"] = {
+            "before": validations[0],
+            "after": validations[-1],
+            "scenes": "composed of photos and cut-outs that are in no training scene",
+        }
+    history = _history(folder) | {stage: entry}
     (folder / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
 
 
 def _history(folder: Path) -> dict[str, object]:
-    file = folder / HISTORY
-    return dict(json.loads(file.read_text())) if file.exists() else {}
+    if (folder / HISTORY).exists():
+        return dict(json.loads((folder / HISTORY).read_text()))
+    if (folder / CARD).exists():  # a finished model
+        return dict(read_json(folder / CARD).get("training", {}).get("history", {}))
+    return {}
 
 
 def _hardware(device: torch.device) -> str:

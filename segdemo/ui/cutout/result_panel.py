@@ -65,7 +65,7 @@ class ResultPanel:
         doubt = result.uncertainty
         shown = None if doubt is None else preview(to_grey(reduced(doubt)), "uncertainty.jpg")
         return self.show_mask(kept, threshold) | {
-            self.edge: preview(to_grey(reduced(result.edge)), "edge.jpg"),
+            self.edge: preview(to_grey(reduced(result.known_edge)), "edge.jpg"),
             self.uncertainty: gr.update(value=shown, visible=doubt is not None),
             self.uncertainty_note: NO_UNCERTAINTY if doubt is None else UNCERTAINTY,
             self.status: summary,

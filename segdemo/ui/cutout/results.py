@@ -104,7 +104,7 @@ def keep(segmented: Segmented) -> KeptResult:
     np.savez(
         folder / "maps.npz",
         mask=result.mask,
-        edge=result.edge,
+        edge=result.known_edge,
         mask_range=np.array(result.mask_range),
         uncertainty=nothing if result.uncertainty is None else result.uncertainty,
     )
@@ -170,7 +170,7 @@ def _write(segmented: Segmented, kind: Kind, threshold: float | None, folder: Pa
     mask = result.mask if threshold is None else result.binary(threshold).astype(np.float32)
     pixels = {
         "mask": lambda: to_grey(mask),
-        "edge": lambda: to_grey(result.edge),
+        "edge": lambda: to_grey(result.known_edge),
         "cutout": lambda: cut_out(segmented.image, mask),
     }[kind]()
     path = folder / f"{segmented.stem}_{kind}.png"

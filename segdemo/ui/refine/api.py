@@ -164,7 +164,7 @@ def edges_by(assistant: AnnotationAssistant, image: RGBImage, source: str) -> Ed
         case "diffegg":
             return assistant.edges(image)
         case "diffdis":
-            return EdgeMap(assistant.segment(image).edge, "diffdis")
+            return EdgeMap(assistant.segment(image).known_edge, "diffdis")
         case "gradient":
             return gradient_edges(image)
         case other if other in assistant.other_edge_sources:

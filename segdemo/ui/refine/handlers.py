@@ -31,11 +31,11 @@ from segdemo.ui.refine.messages import (
 from segdemo.ui.refine.opening import PHOTO, add_masks, open_files
 from segdemo.ui.uploads import Upload
 from segdemo.ui.waiting import Place, follow
-from segdemo.uis.methods import METHODS
+from segdemo.uis.methods import methods
 
 PROPOSALS = [
     ["diffdis", "DiffDIS mask, cut by the edges"],
-    *([name, f"{method.title} with a DINO model"] for name, method in METHODS.items()),
+    *([name, f"{method.title} with a DINO model"] for name, method in methods().items()),
 ]
 EDGE_WORDS = {"diffdis": "DiffDIS", "gradient": "gradient"}
 

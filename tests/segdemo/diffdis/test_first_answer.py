@@ -74,6 +74,27 @@ def test_the_step_starts_from_the_answer_and_sees_its_features(pipeline: DiffDIS
         assert not torch.allclose(pipeline.predict(images, quiet), other)
 
 
+def test_the_first_answer_has_its_share_in_the_mask(
+    pipeline: DiffDISPipeline, image: RGBImage
+) -> None:
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    quiet = torch.zeros(1, 16, 8, 8)
+    with torch.no_grad():
+        own = pipeline.predict(images, quiet)
+        start = pipeline.look(images)[1]
+        assert start is not None
+        try:
+            pipeline.first_answer_share = 1.0
+            mask, edge = pipeline.predict(images, quiet)
+            given = pipeline.predict(images, quiet, answer=torch.zeros(1, 1, 64, 64))
+        finally:
+            pipeline.first_answer_share = 0.0
+        torch.testing.assert_close(mask, pipeline.decode(start)[0])
+        torch.testing.assert_close(edge, own[1])
+        alone = pipeline.predict(images, quiet, answer=torch.zeros(1, 1, 64, 64))
+        torch.testing.assert_close(given, alone)
+
+
 def test_there_is_no_noise_but_in_an_ensemble(pipeline: DiffDISPipeline, image: RGBImage) -> None:
     first, second = (pipeline(image, DiffDISSettings(size=64, seed=seed)) for seed in (0, 1))
     np.testing.assert_array_equal(first.mask, second.mask)

@@ -162,3 +162,22 @@ def test_a_taken_port_is_refused_and_the_next_is_found() -> None:
 def test_which_addresses_only_this_machine_reaches() -> None:
     assert all(map(is_local, ["localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]"]))
     assert not any(map(is_local, ["0.0.0.0", "::", "192.168.0.5", "example.org"]))
+
+
+def test_health_needs_no_password_and_the_log_names_the_request_alone(tmp_path, caplog):
+    accounts = tmp_path / "accounts"
+    accounts.write_text(password_line("ada", "lovelace1815") + "\n")
+    server = PageServer(small_page(), admit=Accounts.read(accounts).admit, root_path="/tools")
+    caplog.set_level("DEBUG", "segdemo.requests")
+    with running(server) as url:
+        with urllib.request.urlopen(f"{url}health") as answer:
+            assert json.load(answer) == {"status": "ok"}
+            assert len(answer.headers["X-Request-ID"]) == 8
+        given = {"X-Request-ID": "from-the-proxy", "Cookie": "access-token=secret"}
+        assert asked(url, given, "GET", "gradio_api/file=/tmp/ada.jpg?session=abc")[0] == 401
+        assert asked(url, given, "GET", "health")[1]["x-request-id"] == "from-the-proxy"
+        odd = {"X-Request-ID": "two words"}
+        assert asked(url, odd, "GET", "health")[1]["x-request-id"] != "two words"
+    said = [record.getMessage() for record in caplog.records]
+    assert said[1].startswith("request from-the-proxy: GET /gradio_api/file 401, ")
+    assert not any(word in line for line in said for word in ("ada", "abc", "secret", "127.0"))

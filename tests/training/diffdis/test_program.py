@@ -13,12 +13,17 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from segdemo.assistant import AnnotationAssistant
-from segdemo.checkpoints.card import ModelCard
+from segdemo.checkpoints.card import ModelCard, write_card
+from segdemo.checkpoints.diffdis import locate_diffdis
+from segdemo.checkpoints.files import CheckpointError
+from segdemo.checkpoints.locate import PARTS
+from segdemo.checkpoints.registry import WEIGHTS, Weights
 from segdemo.datatypes import InputError
 from segdemo.diffdis.loading import load_unet
+from segdemo.diffdis.lora import add_lora, merge_lora, save_lora
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.images import load_rgb
@@ -40,6 +45,7 @@ from training.diffdis.noise import NoiseSampler
 from training.diffdis.pairs import find_pairs
 from training.diffdis.settings import PRESETS, DiffDISTraining
 from training.diffdis.train import DiffDISLosses, rate_scale, read_data, train
+from training.loop.average import load_trained_state
 from training.loop.checkpoints import RunFiles
 from training.loop.sampling import BatchIndex
 from training.loop.settings import LoopSettings
@@ -340,7 +346,6 @@ def test_a_model_that_cannot_be_uploaded_is_not_lost(
         (["--image_size", "100"], "multiple of 64"),
         (["--from_prior", "--from_scratch"], "exclude"),
         (["--data_dir", "absent"], "does not exist"),
-        (["--validation_share", "0.99"], "leaves none on one side"),
     ],
 )
 def test_wrong_usage(
@@ -385,3 +390,53 @@ def test_dis_vd_beside_dis_tr_is_what_is_validated_on(settings: DiffDISTraining)
     overlapping = replace(changed, validation_dir=str(root / "DIS-TR"))
     with pytest.raises(InputError, match="trained on as well"):
         read_data(overlapping, folder, accelerator)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_lora_is_trained_alone_and_opens_alone_or_merged(
+    merged: bool, settings: DiffDISTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(settings.base_model)
+    monkeypatch.setitem(WEIGHTS, "tiny", Weights(source, ("diffdis",), "tiny"))
+    options = {"base_model": "tiny", "rank": 2, "merge_lora": merged, "ema_decay": 0.0}
+    files = train(replace(settings, max_steps=3, **options))
+    weights = torch.load(files.latest or "", weights_only=True)["model"]
+    assert any("lora_A" in name for name in weights)
+    buffers = dict(load_unet(source / "unet").named_buffers())
+    assert all("lora_" in name or name in buffers for name in weights)
+    export = files.folder / "export"
+    assert (export / "lora").is_dir() != merged and (export / "unet").is_dir() == merged
+    trained, base = (load_base(str(f), Ablation(), "trained", 0) for f in (export, source))
+    changed = {
+        name
+        for name, value in trained.pipeline.unet.state_dict().items()
+        if not torch.equal(value, base.pipeline.unet.state_dict()[name])
+    }
+    assert changed and all("attn" in name and "to_" in name for name in changed)
+    model = base.pipeline.unet
+    add_lora(model, 2)
+    load_trained_state(model, weights)
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    expected = base.pipeline(image, DiffDISSettings(size=64)).mask
+    assistant = AnnotationAssistant(str(export), device="cpu", precision="fp32")
+    found = assistant.segment(image, DiffDISSettings(size=64))
+    np.testing.assert_allclose(found.mask, expected, atol=2e-5)  # of merging in float32
+
+
+def test_a_lora_that_does_not_fit_is_one_sentence(tiny: Path, tmp_path: Path) -> None:
+    unet = load_unet(tiny / "unet")
+    add_lora(unet, 2)
+    save_lora(unet, tmp_path / "lora")
+    file = tmp_path / "lora" / "adapter_model.safetensors"
+    written = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "lora").iterdir()}
+    assert written <= set(PARTS["diffdis"].patterns())  # which come from the Hub
+    weights = load_file(file)
+    name = min(weights)
+    save_file({**weights, name: torch.zeros(2, 3)}, file)
+    with pytest.raises(CheckpointError, match="does not fit the network"):
+        merge_lora(load_unet(tiny / "unet"), tmp_path / "lora")
+    write_card(ModelCard("alone", "MIT", lora_of=str(tiny)), tmp_path)
+    with pytest.raises(CheckpointError, match="'lora_of' should be the registered name"):
+        locate_diffdis(str(tmp_path))
+    with pytest.raises(InputError, match="begins untrained needs more than a LoRA"):
+        DiffDISTraining(data_dir="d", rank=4, from_scratch=True)

@@ -12,7 +12,6 @@ import pytest
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.card import ModelCard, write_card
-from segdemo.checkpoints.registry import ASSETS
 from segdemo.datatypes import InputError
 from segdemo.diffegg.edge_generator import EdgeGenerator
 from segdemo.diffegg.features import photo_levels
@@ -49,7 +48,7 @@ def test_the_variant_with_imagenet_features_borrows_the_rest_from_the_embedded_m
         SmallSettings(
             material_dir=str(material_dir),
             output_dir=str(tmp_path / "run"),
-            start_from=str(ASSETS / "small"),
+            start_from="small",
             photo_features=True,
             edge_model=str(tmp_path / "edges"),
             working_size=128,

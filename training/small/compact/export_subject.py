@@ -38,6 +38,7 @@ MORE_DATA = {
         "as their collections say"
     ),
 }
+FIRST_ANSWER_SHARE = 0.5
 SEGMENT = {"mirror": True, "second_look": True, "second_opinion": True}
 """Chosen on scenes and photos that were kept back from training."""
 
@@ -79,6 +80,7 @@ def export(settings: ExportSettings) -> None:
         },
         noise=0.0,
         first_answer="u2netp",
+        first_answer_share=FIRST_ANSWER_SHARE,
         segment=SEGMENT,
     )
     write_card(card, folder)

@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from segdemo.datatypes import InputError
-
-VALIDATION_SHARE = 20  # one source in this many is kept for validation
+from training.small.scenes.material import in_validation
 
 
 @dataclass(frozen=True)
@@ -50,20 +47,6 @@ class CompactMaterial:
     def masks(self) -> list[Path]:
         """All files of masks."""
         return [pair.labels for pair in self.people + self.subjects + self.pseudo]
-
-
-def in_validation(path: Path) -> bool:
-    """Return whether a file is kept for validation: a function of its source photo's name.
-
-    Files made from one source (a photo and its mask, renders of one model from several sides, a
-    photo that two collections hold) are on the same side.
-    """
-    source = re.sub(r"^(ccp_rest_|ccp_)", "", path.stem)
-    source = re.sub(r"_\d$", "", source)  # renders: the last number is the side they are seen from
-    if source.isdigit():
-        source = str(int(source))  # collections pad COCO's and CCP's numbers differently
-    digest = hashlib.sha256(source.encode()).digest()
-    return int.from_bytes(digest[:4], "big") % VALIDATION_SHARE == 0
 
 
 def find_material(data_dir: Path, validation: bool) -> CompactMaterial:

@@ -33,14 +33,7 @@ class SceneMaterial(Material):
 
     def __init__(self, files: CompactMaterial) -> None:
         """List the files by what they are in a scene."""
-        if files.icons is None:
-            self.kinds = {kind: share for kind, share in KINDS.items() if kind != "silhouette"}
-            self.silhouettes = []
-        else:
-            self.kinds = KINDS
-            self.silhouettes = load_silhouettes(files.icons)
-        total = sum(self.kinds.values())
-        self.kinds = {kind: share / total for kind, share in self.kinds.items()}
+        self.silhouettes = load_silhouettes(files.icons) if files.icons else []
         self.cutouts = {
             kind: CutoutFiles([f for f in files.cutouts if f.parent.name == f"cutouts_{kind}"])
             for kind in ("photo", "3d", "emoji3d")
@@ -48,6 +41,7 @@ class SceneMaterial(Material):
         self.people = [LabelledPhoto(pair.image, pair.labels) for pair in files.people]
         self.photos = [LabelledPhoto(pair.image, pair.labels) for pair in files.instances]
         self.backgrounds = files.backgrounds
+        self.kinds = self.kinds_present(KINDS)
 
 
 class CutoutFiles(Sequence[Image.Image]):

@@ -11,6 +11,7 @@ weights with the best validation.
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,14 +25,16 @@ from segdemo.diffdis.loading import load_unet, save_unet
 from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet
 from segdemo.diffusion import decode_latents, pick_device
+from segdemo.precision import fastest_precision
 from segdemo.settings import setting
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 from training.loop.sampling import BatchIndex
 from training.loop.settings import PRECISIONS, LoopSettings, same_as
 from training.loop.trainer import Losses, Task, train_loop
 from training.program import run_program
+from training.run_lock import one_run
 from training.small.compact.material import find_material
-from training.small.compact.precision import fastest_precision, loop_settings
+from training.small.compact.precision import loop_settings
 from training.small.compact.scene_material import SceneMaterial
 from training.small.compact.subject_store import (
     SubjectBatch,
@@ -49,6 +52,8 @@ BOUNDARY = 9  # pixels across
 @dataclass(frozen=True)
 class SubjectSettings(LoopSettings):
     """Scenes, network and regularisation."""
+
+    own_folder = False  # its stages may run side by side: each has a lock of its own
 
     data_dir: str = setting("material", "Holds train_mix/ and photos2/.", may_change=True)
     output_dir: str = setting("runs/subject", "Folder of the run.", may_change=True)
@@ -182,6 +187,13 @@ def train(settings: SubjectSettings) -> None:
     unknown = set(settings.stages) - set(STAGES)
     if unknown:
         raise InputError(f"No stage {sorted(unknown)[0]!r}: choose from {', '.join(STAGES)}.")
+    with ExitStack() as locks:
+        for stage in settings.stages:
+            locks.enter_context(one_run(Path(settings.output_dir), stage))
+        _run_stages(settings)
+
+
+def _run_stages(settings: SubjectSettings) -> None:
     device = pick_device(settings.device)
     torch.manual_seed(settings.first_seed)
     saliency = U2NetP.from_pretrained(U2NETP_WEIGHTS, torch_dtype=torch.float32).eval()

@@ -1,4 +1,7 @@
-"""Backgrounds of pasted objects: gradients, and photographs with hardly any subject."""
+"""Backgrounds of pasted objects: gradients, and photographs with hardly any subject.
+
+Where the material has no photographs, coloured noise of several scales stands for them.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,8 @@ def background(material: Material, size: int, rng: np.random.Generator) -> Image
 
 def background_crop(material: Material, size: int, rng: np.random.Generator) -> Image.Image:
     """Return a random window of a random plain photograph."""
+    if not material.backgrounds:
+        return _noise(size, rng)
     return random_crop(
         Image.open(material.backgrounds[rng.integers(len(material.backgrounds))]), size, rng
     )
@@ -38,6 +43,9 @@ def calm_crop(material: Material, size: int, most: float, rng: np.random.Generat
     """Find a window of a labelled photograph of which objects cover less than the share `most`."""
     for _ in range(4):
         pool = material.photos if rng.random() < 0.7 else material.people
+        pool = pool or material.photos or material.people
+        if not pool:
+            break
         photo = pool[rng.integers(len(pool))]
         things = np.asarray(Image.open(photo.labels)) > 0
         height, width = things.shape
@@ -49,3 +57,13 @@ def calm_crop(material: Material, size: int, most: float, rng: np.random.Generat
                 image = Image.open(photo.image).convert("RGB").crop(window)
                 return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return background_crop(material, size, rng)
+
+
+def _noise(size: int, rng: np.random.Generator) -> Image.Image:
+    """Return random colours at four scales, each finer one weaker than the one before."""
+    total = np.zeros((size, size, 3), np.float32)
+    for octave in range(4):
+        side = min(size, 2 << (2 * octave))
+        coarse = Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8))
+        total += np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC)) / 2.0**octave
+    return Image.fromarray((total / total.max() * 255).astype(np.uint8))

@@ -42,9 +42,9 @@ class Scene:
 def compose_scene(material: Material, size: int, rng: np.random.Generator) -> Scene:
     """Make one scene of `size` x `size` pixels: half composites, half labelled photographs."""
     kind = rng.random()
-    if kind < 0.12:
+    if kind < 0.12 and material.people:
         return _photo_scene(person(material, rng), size, rng)
-    if kind < 0.52:
+    if kind < 0.52 and material.photos:
         photo = instance_photo(material, rng)
         if photo is not None:
             return _photo_scene(photo, size, rng)
@@ -58,7 +58,8 @@ def compose_crowd(material: Material, size: int, rng: np.random.Generator) -> Sc
     behind them holds no objects, whose edges would be missing in the truth.
     """
     canvas = jitter_colors(calm_crop(material, size, 0.02, rng), rng, strength=0.3)
-    kind = str(rng.choice(CROWDING)) if rng.random() < 0.5 else None
+    kinds = [kind for kind in CROWDING if kind in material.kinds]
+    kind = str(rng.choice(kinds)) if kinds and rng.random() < 0.5 else None
     count, longest = int(rng.integers(3, 10)), rng.uniform(0.25, 0.6)
     return _finished(paste_objects(material, canvas, count, longest, kind, rng), rng)
 

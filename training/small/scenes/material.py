@@ -1,10 +1,16 @@
-"""The material of scenes; `training/README.md` lists its sources."""
+"""The material of scenes; `training/README.md` lists its sources.
+
+Some of it is kept for validation, by its source, so that nothing of a photo is on both sides.
+"""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
-from collections.abc import Sequence
+import logging
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +20,8 @@ from fontTools.svgLib.path import parse_path
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from segdemo.datatypes import InputError
+
+logger = logging.getLogger(__name__)
 
 LONGEST_CUTOUT = 320  # pixels; scenes are 256 to 384 px wide, so more would be thrown away
 IGNORED_INSTANCE = 65535
@@ -26,6 +34,10 @@ KINDS = {
     "silhouette": 0.07,
 }
 """What is pasted, and how often."""
+CUTOUTS = ("photo", "3d", "emoji3d")
+ICONS = "game-icons.json.gz"
+PARTS = (*(f"cutouts_{kind}" for kind in CUTOUTS), "ccp/images", "coco/images", "photos_bsds")
+VALIDATION_SHARE = 20  # one source in this many is kept for validation
 
 
 @dataclass(frozen=True)
@@ -36,20 +48,101 @@ class LabelledPhoto:
     labels: Path
 
 
-class Material:
-    """The material of scenes; decoded once, shared by forked workers."""
+def in_validation(path: Path) -> bool:
+    """Return whether a file is kept for validation: a function of its source photo's name.
 
-    def __init__(self, folder: Path) -> None:
-        """Read `folder`; raises InputError when a part of it is missing."""
-        self.kinds = KINDS
+    Files made from one source (a photo and its mask, renders of one model from several sides, a
+    photo that two collections hold) are on the same side.
+    """
+    source = re.sub(r"^(ccp_rest_|ccp_)", "", path.stem)
+    source = re.sub(r"_\d$", "", source)  # renders: the last number is the side they are seen from
+    if source.isdigit():
+        source = str(int(source))  # collections pad COCO's and CCP's numbers differently
+    digest = hashlib.sha256(source.encode()).digest()
+    return int.from_bytes(digest[:4], "big") % VALIDATION_SHARE == 0
+
+
+@dataclass(frozen=True)
+class MaterialFiles:
+    """The files of a folder of material, or of one side of it; what is missing is empty.
+
+    icons: the archive of silhouettes, None also where only what is kept for validation is listed.
+    """
+
+    cutouts: Mapping[str, list[Path]]
+    people: list[LabelledPhoto]
+    photos: list[LabelledPhoto]
+    backgrounds: list[Path]
+    icons: Path | None
+
+    @property
+    def has_subjects(self) -> bool:
+        """Whether there is anything that a scene could show."""
+        return bool(self.people or self.photos or self.icons or any(self.cutouts.values()))
+
+
+def list_material(folder: Path, validation: bool | None = None) -> MaterialFiles:
+    """List a folder's files; raises InputError where it holds nothing of the material.
+
+    validation: True for the side that is kept for validation, False for the other, None for both.
+    A part that is missing is warned of.
+    """
+    found = {part: _files(folder / part, validation) for part in PARTS}
+    icons = folder / ICONS
+    missing = [part for part in PARTS if not (folder / part).is_dir()]
+    missing += [] if icons.is_file() else [ICONS]
+    if len(missing) > len(PARTS):
+        raise InputError(
+            f"{folder} holds nothing of the material ({', '.join(missing)}): run python -m "
+            f"training.small.fetch --output_dir {folder}."
+        )
+    if missing and not validation:
+        logger.warning(
+            "%s lacks %s: scenes are composed without; training.small.fetch says how to get it",
+            folder,
+            ", ".join(missing),
+        )
+    return MaterialFiles(
+        cutouts={kind: found[f"cutouts_{kind}"] for kind in CUTOUTS},
+        people=_labelled(found["ccp/images"], folder / "ccp" / "masks"),
+        photos=_labelled(found["coco/images"], folder / "coco" / "instances"),
+        backgrounds=found["photos_bsds"],
+        icons=icons if icons.is_file() and not validation else None,
+    )
+
+
+class Material:
+    """The material of scenes; decoded once, shared by forked workers.
+
+    kinds: what is pasted, and how often, of what is there.
+    """
+
+    def __init__(self, files: MaterialFiles) -> None:
+        """Read the files; raises InputError where they hold nothing to paste."""
         self.cutouts: dict[str, Sequence[Image.Image]] = {
-            kind: [load_cutout(path) for path in _files(folder / f"cutouts_{kind}")]
-            for kind in ("photo", "3d", "emoji3d")
+            kind: [load_cutout(path) for path in paths] for kind, paths in files.cutouts.items()
         }
-        self.silhouettes = load_silhouettes(folder / "game-icons.json.gz")
-        self.people = _labelled(folder / "ccp" / "images", folder / "ccp" / "masks")
-        self.photos = _labelled(folder / "coco" / "images", folder / "coco" / "instances")
-        self.backgrounds = _files(folder / "photos_bsds")
+        self.silhouettes = load_silhouettes(files.icons) if files.icons else []
+        self.people, self.photos, self.backgrounds = files.people, files.photos, files.backgrounds
+        self.kinds = self.kinds_present(KINDS)
+
+    def kinds_present(self, shares: Mapping[str, float]) -> dict[str, float]:
+        """Return the shares of what there is any of, with a sum of 1; raises InputError."""
+        pools: dict[str, Sequence[object]] = {
+            **self.cutouts,
+            "person": self.people,
+            "thing": self.photos,
+            "silhouette": self.silhouettes,
+        }
+        kept = {kind: share for kind, share in shares.items() if pools.get(kind)}
+        if not kept:
+            raise InputError(
+                "The material holds nothing to compose scenes of: see training/README.md."
+            )
+        if len(kept) == len(shares):
+            return kept
+        total = sum(kept.values())
+        return {kind: share / total for kind, share in kept.items()}
 
 
 def draw_silhouette(outline: str, size: int) -> Image.Image:
@@ -84,15 +177,14 @@ def _bezier(control: list[tuple[float, float]], steps: int = 8) -> list[tuple[fl
     return curve
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, validation: bool | None) -> list[Path]:
     files = sorted(path for path in folder.glob("*") if path.is_file())
-    if not files:
-        raise InputError(f"{folder} holds no files: unpack the training material there.")
-    return files
+    return [path for path in files if validation is None or in_validation(path) == validation]
 
 
-def _labelled(images: Path, labels: Path) -> list[LabelledPhoto]:
-    return [LabelledPhoto(path, labels / f"{path.stem}.png") for path in _files(images)]
+def _labelled(images: list[Path], labels: Path) -> list[LabelledPhoto]:
+    found = [LabelledPhoto(path, labels / f"{path.stem}.png") for path in images]
+    return [photo for photo in found if photo.labels.is_file()]
 
 
 def load_cutout(path: Path) -> Image.Image:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.lib.format import open_memmap
 from segdemo.datatypes import InputError
 from training.progress import is_complete, items_done, note_progress
 from training.small.scenes.compose import compose_scene
-from training.small.scenes.material import Material
+from training.small.scenes.material import Material, MaterialFiles
 
 CHUNK = 256  # scenes a worker composes at a time, and the unit of resuming
 
@@ -45,16 +47,16 @@ class SceneStore:
 
 
 def compose_store(
-    material_dir: Path, folder: Path, count: int, size: int, seed: int, workers: int
+    files: MaterialFiles, folder: Path, count: int, size: int, seed: int, workers: int
 ) -> None:
     """Compose `count` scenes into `folder`; a killed run goes on where it stopped.
 
-    Raises InputError when a part of the material is missing.
+    Raises InputError where there is nothing to compose of.
     """
     global _material
     done = items_done(folder)
     if done < count:
-        _material = Material(material_dir)  # before the workers are forked: they share it
+        _material = Material(files)  # before the workers are forked: they share it
     folder.mkdir(parents=True, exist_ok=True)
     shapes = {"images": (count, size, size, 3), "masks": (count, size, size)}
     shapes["instances"] = shapes["masks"]
@@ -65,7 +67,7 @@ def compose_store(
     }
     starts = range(done, count, CHUNK)
     tasks = [(seed, start, min(start + CHUNK, count), size) for start in starts]
-    with ProcessPoolExecutor(workers, get_context("fork")) as pool:
+    with ProcessPoolExecutor(workers, get_context("fork"), _end_with_parent) as pool:
         for (_, start, end, _), scenes in zip(tasks, pool.map(_compose_chunk, tasks), strict=True):
             for name, array in zip(shapes, scenes, strict=True):
                 arrays[name][start:end] = array
@@ -74,6 +76,18 @@ def compose_store(
 
 
 _material: Material | None = None  # while scenes are composed
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when its parent is killed, whose lock it would keep."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _compose_chunk(task: tuple[int, int, int, int]) -> tuple[npt.NDArray[np.uint8], ...]:

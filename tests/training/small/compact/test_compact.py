@@ -16,9 +16,10 @@ from segdemo.diffdis.loading import load_unet
 from segdemo.prompting.network import PromptedU2Net
 from training.small.compact import autoencoder, export_subject, kept_photos, prompting, subject
 from training.small.compact.crops import CropSource
-from training.small.compact.material import find_material, in_validation
+from training.small.compact.material import find_material
 from training.small.compact.prompt_data import PromptBatch, corrected
 from training.small.compact.subject_store import SubjectStore
+from training.small.scenes.material import in_validation
 
 LEARNT, KEPT = 1, 46
 """Numbers on either side of the split."""
