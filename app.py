@@ -6,9 +6,10 @@
     python app.py --make-password ada >> accounts
     python app.py --host 0.0.0.0 --auth accounts
 
-What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_BACKBONE,
-SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_AUTOENCODER, SEGDEMO_DEVICE, SEGDEMO_PRECISION,
-SEGDEMO_SESSIONS, SEGDEMO_KEEP, SEGDEMO_ROOT_PATH, SEGDEMO_AUTH and SEGDEMO_PROJECT.
+What is used and kept can be given by the environment too: SEGDEMO_MODEL, SEGDEMO_MODELS (with
+spaces between), SEGDEMO_BACKBONE, SEGDEMO_FEATURES, SEGDEMO_PROMPTER, SEGDEMO_AUTOENCODER,
+SEGDEMO_DEVICE, SEGDEMO_PRECISION, SEGDEMO_SESSIONS, SEGDEMO_KEEP, SEGDEMO_ROOT_PATH,
+SEGDEMO_AUTH and SEGDEMO_PROJECT.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from segdemo.settings import AUTO_PRECISION, PRECISION_HELP, PRECISION_NAMES
 from segdemo.terminal import print_any_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from segdemo.assistant import AnnotationAssistant
     from segdemo.projects.project import Project
@@ -76,6 +77,14 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         default=environment.get("SEGDEMO_MODEL", DEFAULT_MODEL),
         help=f"{', '.join(registered_names('diffdis'))}, a folder, a .safetensors file or a Hub id "
         "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        metavar="MODEL",
+        default=environment.get("SEGDEMO_MODELS", "").split(),
+        help="models that visitors choose from and compare, the first is chosen at the start; "
+        "--model is then not used (default: only --model)",
     )
     parser.add_argument(
         "--backbone",
@@ -174,6 +183,7 @@ def build_assistant(
     prompter: str = DEFAULT_PROMPTER,
     autoencoder: str = "",
     compiled: bool = False,
+    others: Sequence[str] = (),
 ) -> AnnotationAssistant:
     """Build the assistant; on ZeroGPU Spaces each call of a model borrows the GPU.
 
@@ -187,7 +197,16 @@ def build_assistant(
     from segdemo.assistant import AnnotationAssistant
 
     assistant = AnnotationAssistant(
-        model, device, precision, backbone, features, gpu, prompter, autoencoder, compiled
+        model,
+        device,
+        precision,
+        backbone,
+        features,
+        gpu,
+        prompter,
+        autoencoder,
+        compiled,
+        others,
     )
     if gpu is not None:  # it wants the weights placed at start
         loads = [assistant.load, assistant.load_backbone, assistant.load_prompter]
@@ -255,8 +274,9 @@ def main(argv: list[str] | None = None) -> int:
             print(make_password(arguments.make_password))
             return 0
         admit = None if arguments.auth is None else Accounts.read(arguments.auth).admit
+        model, *others = arguments.models or [arguments.model]
         assistant = build_assistant(
-            arguments.model,
+            model,
             arguments.device,
             arguments.precision,
             arguments.backbone,
@@ -264,6 +284,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.prompter,
             arguments.autoencoder,
             arguments.compile,
+            others,
         )
         keep = arguments.keep
         store = SessionStore(arguments.sessions, None if keep is None else keep * DAY)

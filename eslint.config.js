@@ -31,7 +31,7 @@ export default [
   {
     // joined to one script
     files: ["segdemo/ui/**/trace_view/*.js"],
-    rules: { "no-undef": "off", "no-unused-vars": ["error", { varsIgnorePattern: "^draw" }] },
+    rules: { "no-undef": "off", "no-unused-vars": ["error", { varsIgnorePattern: "^(draw|watch)" }] },
   },
   { files: ["tests/editor/*.js"], languageOptions: { globals: globals.node } },
 ];

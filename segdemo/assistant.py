@@ -25,6 +25,7 @@ from segdemo.datatypes import (
     AttentionTrace,
     EdgeMap,
     EdgeSource,
+    FloatMap,
     InputError,
     InstanceMasks,
     Progress,
@@ -68,6 +69,7 @@ class AnnotationAssistant:
         prompter: str = DEFAULT_PROMPTER,
         autoencoder: str = "",
         compiled: bool = False,
+        others: Sequence[str] = (),
     ) -> None:
         """Find the models and the device; nothing is loaded yet.
 
@@ -77,8 +79,8 @@ class AnnotationAssistant:
         DINOv2 ViT, a folder or a Hub id, looked for when first needed. gpu: `spaces.GPU` where
         calls borrow a GPU. prompter: what answers boxes and clicks: a registered name, a folder or
         a Hub id, looked for when first needed. autoencoder: one in place of the models' own, a
-        folder or a Hub id. compiled: let PyTorch compile what segments. Raises InputError
-        (CheckpointError for the model).
+        folder or a Hub id. compiled: let PyTorch compile what segments. others: further models
+        that `segment` can be asked for by name. Raises InputError (CheckpointError for the models).
         """
         self._dtype = exact_dtype(precision)  # of all but what segments
         self._precision = precision
@@ -86,9 +88,12 @@ class AnnotationAssistant:
         self._compiled = compiled
         self._device = pick_device(device)
         self._files: DiffDISFiles = locate_diffdis(model)
+        self._models = {model: self._files} | {
+            name: locate_diffdis(name) for name in others if name != model
+        }
         self._backbone_name = backbone
         self._features_name = features
-        self._diffdis: DiffDISPipeline | None = None
+        self._diffdis: dict[str, DiffDISPipeline] = {}  # by the name of the model
         self._diffegg: dict[str, DiffEGGPipeline] = {}  # by the name of the backbone
         self._features: PatchFeatures | None = None
         self._prompter_name = prompter
@@ -98,9 +103,18 @@ class AnnotationAssistant:
         self._gate.guard(self)
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that segment, the default first."""
+        return tuple(self._models)
+
+    @property
     def native_size(self) -> int:
         """Side in pixels that the model was trained at."""
-        return self._files.card.native_size
+        return self.native_size_of()
+
+    def native_size_of(self, model: str = "") -> int:
+        """Return the side in pixels that one of `models` was trained at; raises InputError."""
+        return self._files_of(model).card.native_size
 
     @property
     def device_name(self) -> str:
@@ -108,9 +122,18 @@ class AnnotationAssistant:
         return str(self._device)
 
     @property
+    def model_name(self) -> str:
+        """Return what the default model calls itself."""
+        return self._files.card.name
+
+    @property
     def description(self) -> str:
         """Return one line: which model, how good it was measured to be, and its licence."""
-        card = self._files.card
+        return self.description_of()
+
+    def description_of(self, model: str = "") -> str:
+        """Return the line of one of `models`, see `description`; raises InputError."""
+        card = self._files_of(model).card
         figures = card.quality.get("iou", {})
         measured = ", ".join(f"{subset} {value:.2f}" for subset, value in figures.items())
         quality = f"measured IoU {measured}" if measured else "quality not measured"
@@ -124,7 +147,11 @@ class AnnotationAssistant:
     @property
     def segment_defaults(self) -> DiffDISSettings:
         """The settings that suit the model: the paper's, but for what its card says."""
-        chosen: dict[str, Any] = dict(self._files.card.segment)
+        return self.segment_defaults_of()
+
+    def segment_defaults_of(self, model: str = "") -> DiffDISSettings:
+        """Return the settings that suit one of `models`; raises InputError."""
+        chosen: dict[str, Any] = dict(self._files_of(model).card.segment)
         return DiffDISSettings(**chosen)
 
     def load(self) -> None:
@@ -139,9 +166,30 @@ class AnnotationAssistant:
         settings: DiffDISSettings | None = None,
         progress: Progress | None = None,
         edges: bool = True,
+        model: str = "",
     ) -> SegmentationResult:
-        """Find the subject of a picture; see `DiffDISPipeline.__call__`."""
-        return self._loaded_diffdis()(image, settings or self.segment_defaults, progress, edges)
+        """Find the subject of a picture; see `DiffDISPipeline.__call__`.
+
+        model: one of `models` in place of the default; raises InputError for others.
+        """
+        settings = settings or self.segment_defaults_of(model)
+        return self._loaded_diffdis(model)(image, settings, progress, edges)
+
+    @model_call
+    def refine_window(
+        self,
+        image: RGBImage,
+        mask: FloatMap,
+        box: npt.NDArray[np.floating],
+        settings: DiffDISSettings | None = None,
+        model: str = "",
+    ) -> FloatMap:
+        """Look again at a box of an image; see `DiffDISPipeline.refine_window`.
+
+        model: see `segment`.
+        """
+        settings = settings or self.segment_defaults_of(model)
+        return self._loaded_diffdis(model).refine_window(image, mask, box, settings)
 
     @property
     def edge_source(self) -> EdgeSource:
@@ -339,12 +387,21 @@ class AnnotationAssistant:
             )
         return self._diffegg[files.name]
 
-    def _loaded_diffdis(self) -> DiffDISPipeline:
-        if self._diffdis is None:
-            self._diffdis = load_diffdis(
-                self._files, self._device, self._precision, self._autoencoder, self._compiled
+    def _files_of(self, model: str) -> DiffDISFiles:
+        if not model:
+            return self._files
+        if model not in self._models:
+            raise InputError(f"Model {model[:40]!r}: choose one of {', '.join(self._models)}.")
+        return self._models[model]
+
+    def _loaded_diffdis(self, model: str = "") -> DiffDISPipeline:
+        """Load a model once, by default the first."""
+        files, name = self._files_of(model), model or self.models[0]
+        if name not in self._diffdis:
+            self._diffdis[name] = load_diffdis(
+                files, self._device, self._precision, self._autoencoder, self._compiled
             )
-        return self._diffdis
+        return self._diffdis[name]
 
 
 def _edge_source(files: BackboneFiles) -> EdgeSource:

@@ -33,8 +33,6 @@ SETTLE = 1500  # milliseconds until the page's animations have ended
 def cut_out(page: Page) -> int:
     """Cut out an example; returns how many pixels of the page's height to show."""
     page.get_by_role("button", name=f"Example photo {EXAMPLE}").first.click()
-    page.locator("#photo img").wait_for()
-    page.get_by_role("button", name="Segment", exact=True).click()
     expect(page.locator("#run-status")).to_contain_text("px")
     return _bottom(page.get_by_role("button", name="Download mask").bounding_box()) + 80
 

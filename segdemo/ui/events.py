@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -46,6 +47,26 @@ TOKEN_OF_BROWSER = """
   return [token, ...inputs];
 }
 """
+
+
+SCROLL = """
+(id, needsImage) => {
+  if (needsImage && !document.querySelector(`#${needsImage} img`)) return;
+  const place = document.getElementById(id), box = place.getBoundingClientRect();
+  const seen = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0);
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (seen < box.height / 2) place.scrollIntoView({ behavior: calm ? "auto" : "smooth" });
+}
+"""
+
+
+def scroll_to(elem_id: str, needs_image: str = "") -> str:
+    """Return a script that scrolls to what appeared there, where less than half of it is in view.
+
+    needs_image: the id of what has to show an image, else nothing appeared.
+    """
+    return f"() => ({SCROLL})({json.dumps(elem_id)}, {json.dumps(needs_image)})"
+
 
 SAY_STOPPING = '() => "Stopping after the current pass ..."'
 
@@ -100,38 +121,47 @@ def wire_run(
     inputs: set[Any],
     outputs: Iterable[Any],
     needs_result: tuple[gr.State, Iterable[Any]] | None = None,
+    meanwhile: Iterable[gr.Button] = (),
     **options: Any,
-) -> None:
+) -> Any:
     """Connect a button that starts `work`, and one that stops it.
 
     buttons: Start and Stop; one of them can be pressed at a time. stop: the session's StopSignal.
     status: says that work is stopping. needs_result: a state, and the buttons that can be pressed
-    while it holds something. options: of the event that works. Uploads reach `work` as Gradio's
-    records, not opened.
+    while it holds something. meanwhile: buttons that cannot be pressed while it works; those of
+    them that need a result get that back, all others can be pressed afterwards. options: of the
+    event that works. Uploads reach `work` as Gradio's records, not opened. Returns the event that
+    works.
     """
     start, halt = buttons
     result, dependent = needs_result or (None, ())
+    dependent, meanwhile = list(dependent), list(meanwhile)
 
     def arm(signal: StopSignal) -> Updates:
         signal.clear()
-        return {start: gr.update(interactive=False), halt: gr.update(interactive=True)}
+        return {
+            **dict.fromkeys([start, *meanwhile], gr.update(interactive=False)),
+            halt: gr.update(interactive=True),
+        }
 
     def reset_buttons(*kept: object) -> Updates:
         there = gr.update(interactive=any(one is not None for one in kept))
         return {
-            start: gr.update(interactive=True),
+            **dict.fromkeys([start, *meanwhile], gr.update(interactive=True)),
             halt: gr.update(interactive=False),
             **dict.fromkeys(dependent, there),
         }
 
-    run = start.click(arm, stop, list(buttons), **QUIET).then(
+    run = start.click(arm, stop, [*buttons, *meanwhile], **QUIET).then(
         work, inputs, list(outputs), preprocess=False, api_visibility="private", **options
     )
-    finally_(run, reset_buttons, result, [*buttons, *dependent], **QUIET)
+    changed = dict.fromkeys([*buttons, *meanwhile, *dependent])  # each once
+    finally_(run, reset_buttons, result, list(changed), **QUIET)
     # said by the browser first: an answer of the server could arrive after the run's last line
     halt.click(None, None, status, js=SAY_STOPPING, **QUIET).then(
         StopSignal.press, stop, None, **QUIET
     )
+    return run
 
 
 def finally_(event: Any, *arguments: Any, **options: Any) -> None:

@@ -6,7 +6,11 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent.parent / "assets" / "examples"
 
-PHOTOS = sorted(_FOLDER.glob("*.jpg"))
+# those with the best masks first
+_FIRST = ("scarlet_macaw", "polar_bear", "sheep", "dog")
+PHOTOS = sorted(
+    _FOLDER.glob("*.jpg"), key=lambda photo: ([*_FIRST, photo.stem].index(photo.stem), photo.stem)
+)
 INSTANCE_CHECK = [_FOLDER / "instances" / name for name in ("hens.jpg", "hens_instances.png")]
 """An image, its label map."""
 MERGED_MASKS = [

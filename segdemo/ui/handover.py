@@ -11,9 +11,12 @@ import numpy.typing as npt
 
 from segdemo.datatypes import EdgeMap, InputError, Labels
 from segdemo.diffegg.pseudo_edge import edge_map
+from segdemo.edge_files import read_edge_map
 from segdemo.editing.image import EditedImage
 from segdemo.editing.seeds import new_ids
 from segdemo.editing.sessions import Session, SessionStore
+from segdemo.images import load_rgb
+from segdemo.ui.cutout.batch import BatchPanel, BatchResult
 from segdemo.ui.cutout.options import read_threshold
 from segdemo.ui.cutout.results import KeptResult, result_of
 from segdemo.ui.cutout.tab import CutoutTab
@@ -61,6 +64,23 @@ class Handover:
             note = "The mask is here, with its edge."
             return self._shown(session, index, note)
 
+    def send_batch_result(
+        self, token: str, results: list[BatchResult], picked: int | None
+    ) -> Updates:
+        """Send the chosen result of a batch as one instance, with its edge."""
+        with user_errors():
+            if picked is None or not 0 <= picked < len(results):
+                raise InputError("Choose a cut-out first: click one.")
+            result = results[picked]
+            if not result.mask.exists():
+                raise InputError("These results were deleted after a long pause: segment again.")
+            session, index = self._opened(token, result.photo, result.name.rsplit("/", 1)[-1])
+            picture = session.image(index)
+            _add_instance(picture, load_rgb(result.mask)[..., 0] > 255 * HARD)
+            edge = read_edge_map(result.edge, picture.size)
+            picture.set_edges(edge.probability, "diffdis", "DiffDIS")
+            return self._shown(session, index, "The mask is here, with its edge.")
+
     def send_edge(self, token: str, kept: KeptTrace | None, chosen: Chosen, rule: str) -> Updates:
         """Send the edge of the step that is looked at."""
         with user_errors():
@@ -84,13 +104,22 @@ class Handover:
         return session, index
 
 
-def wire_handover(handover: Handover, cutout: CutoutTab, inspect: InspectTab) -> None:
+def wire_handover(
+    handover: Handover, cutout: CutoutTab, inspect: InspectTab, batch: BatchPanel
+) -> None:
     """Connect the buttons that send."""
     outputs, token = handover.outputs, handover.token
     options = cutout.options
     cutout.send.click(
         handover.send_mask,
         [token, cutout.kept, options.soft, options.threshold],
+        outputs,
+        js=TOKEN_OF_BROWSER,
+        **PRIVATE,
+    )
+    batch.send.click(
+        handover.send_batch_result,
+        [token, batch.results, batch.picked],
         outputs,
         js=TOKEN_OF_BROWSER,
         **PRIVATE,

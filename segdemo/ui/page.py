@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -30,20 +31,22 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
     """
     with gr.Blocks(title="segdemo", analytics_enabled=False, delete_cache=CACHE_SECONDS) as demo:
         gr.Markdown(
-            f"# segdemo\nRuns on {assistant.device_name} · {assistant.description}",
+            f"# segdemo\n{assistant.model_name} on {assistant.device_name} · "
+            "[what it is and how good](#help)",
             elem_id="header",
         )
         with gr.Tabs() as tabs:
             with gr.Tab("Cut out"):
                 cutout = build_cutout_tab(assistant)
-                build_batch_panel(assistant, cutout.options)
+                batch = build_batch_panel(assistant, cutout.options)
             with gr.Tab("Inspect"):
                 inspect = build_inspect_tab(assistant)
             with gr.Tab("Refine", id=REFINE):
                 refine = build_refine_tab(assistant, store)
             with gr.Tab("Help"):
-                gr.Markdown(help_text(assistant.seed_matters))
-        wire_handover(Handover(store, refine, tabs), cutout, inspect)
+                descriptions = [assistant.description_of(name) for name in assistant.models]
+                gr.Markdown(help_text(assistant.seed_matters, descriptions))
+        wire_handover(Handover(store, refine, tabs), cutout, inspect, batch)
         demo.load(None, js=HELP_READERS)
     # No bound: it would count runs that wait for models, and then refuse an editor's events
     demo.max_threads = THREADS
@@ -51,6 +54,11 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
     return demo
 
 
-def help_text(seed_matters: bool) -> str:
-    """Return the help, which advises another seed only where that changes the mask."""
-    return HELP.replace("{SEED_ADVICE}", SEED_ADVICE if seed_matters else "")
+def help_text(seed_matters: bool, models: Sequence[str]) -> str:
+    """Return the help, which advises another seed only where that changes the mask.
+
+    models: a line about each of those that segment.
+    """
+    listed = "\n".join(f"- {model}" for model in models)
+    advice = SEED_ADVICE if seed_matters else ""
+    return HELP.replace("{MODELS}", listed).replace("{SEED_ADVICE}", advice)

@@ -11,8 +11,12 @@ from segdemo.ui.events import PRIVATE, QUIET
 from segdemo.ui.uploads import Upload, shown_version
 
 
-def photo_field(label: str, height: int, elem_id: str) -> gr.Image:
+def photo_field(
+    label: str, height: int, elem_id: str, webcam: bool = False, visible: bool = True
+) -> gr.Image:
     """Lay out the photo, which is checked as it arrives.
+
+    webcam: whether a camera can take it; the browser asks for permission.
 
     Handlers take the file as it came, with `preprocess=False`: Gradio would open it itself, with
     errors of its own.
@@ -20,7 +24,8 @@ def photo_field(label: str, height: int, elem_id: str) -> gr.Image:
     photo = gr.Image(
         type="filepath",
         image_mode=None,
-        sources=["upload", "clipboard"],
+        sources=["upload", "clipboard", *(["webcam"] if webcam else [])],
+        visible=visible,
         label=label,
         height=height,
         buttons=["fullscreen"],

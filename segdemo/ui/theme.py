@@ -32,7 +32,8 @@ THEME = gr.themes.Default(
 
 CSS = """
 .gradio-container {
-  width: 100% !important; max-width: 1240px !important; margin: 0 auto !important;
+  width: 100% !important; max-width: clamp(1240px, 81vw, 1560px) !important;
+  margin: 0 auto !important;
 }
 /* photos want room: an open editor has the window's width, and in focus mode all of it */
 .gradio-container:has([role="tabpanel"]:not([style*="none"]) .bench:not([hidden])) {
@@ -59,6 +60,7 @@ html:has(.mask-editor.focus-mode) { overflow: hidden; }
 .gallery-item .container.gallery img {
   width: 100% !important; max-width: none !important; height: 100%; object-fit: cover;
 }
+@media (min-width: 1000px) { #trace-curves { position: sticky; top: 8px; align-self: flex-start; } }
 #run-status { min-height: 1.6rem; }
 #run-status p { margin: 0; font-variant-numeric: tabular-nums; }
 button:not(.label-wrap) { min-height: 32px; min-width: 32px; }
@@ -76,7 +78,8 @@ button.label-wrap { min-height: 32px; align-items: center; }
 @media (max-width: 480px) {
   #photo, #compare, #mask, #edge, #cutout, #uncertainty { height: 270px !important; }
   .gallery:has(> .gallery-item) { grid-template-columns: repeat(3, minmax(0, 1fr)); }
-  #results button[role="tab"] { padding-left: 7px; padding-right: 7px; font-size: 0.85rem; }
+  #results button[role="tab"] { padding-inline: 4px; font-size: 0.78rem; flex: none; }
+  #results .tab-container { overflow-x: auto; }
 }
 button[role="tab"].selected { color: var(--primary-700) !important; }
 .dark button[role="tab"].selected { color: var(--primary-300) !important; }
@@ -95,6 +98,11 @@ HELP_READERS = """
     }
   };
   nameExamples();
+  document.querySelector('#header a[href="#help"]')?.addEventListener("click", (event) => {
+    event.preventDefault();
+    [...document.querySelectorAll('button[role="tab"]')]
+      .find((tab) => tab.textContent.trim() === "Help")?.click();
+  });
   new MutationObserver(nameExamples).observe(document.body, { childList: true, subtree: true });
   for (const id of ["run-status", "batch-status"]) {
     const line = document.getElementById(id);

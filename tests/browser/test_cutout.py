@@ -60,9 +60,7 @@ def download(page: Page, button: str) -> tuple[str, bytes]:
 
 
 def test_an_example_is_segmented_and_its_files_are_downloaded(page: Page) -> None:
-    page.get_by_role("button", name="Example photo dog.jpg").click()
-    page.locator("#photo img").wait_for()
-    segment(page)
+    page.get_by_role("button", name="Example photo dog.jpg").click()  # which also runs it
     expect(page.locator("#run-status")).to_contain_text("64 px, 1 pass, cpu")
     page.get_by_role("tab", name="Mask").click()
     expect(page.locator("#mask img")).to_be_visible()
@@ -80,6 +78,66 @@ def test_an_example_is_segmented_and_its_files_are_downloaded(page: Page) -> Non
         "dog_segdemo.zip",
         ["dog_cutout.png", "dog_edge.png", "dog_mask.png"],
     )
+
+    page.get_by_role("tab", name="Cut-out").click()
+    shown = page.locator("#cutout img").get_attribute("src")
+    page.get_by_label("number input for Clear up to").fill("0.6")
+    page.get_by_label("number input for Clear up to").press("Tab")
+    expect(page.locator("#cutout img")).not_to_have_attribute("src", shown or "")
+    page.get_by_role("button", name="Background, trim and format").click()
+    page.get_by_label("Trim to the subject").check()
+    page.locator("#finishing").get_by_label("Photo", exact=True).check()
+    page.locator("#background-photo input[type=file]").set_input_files(EXAMPLE)
+    page.locator("#background-photo img").wait_for()
+    page.get_by_label("JPEG", exact=True).check()
+    name, content = download(page, "Download cut-out")
+    cutout = Image.open(io.BytesIO(content))
+    assert (name, cutout.format, cutout.mode) == ("dog_cutout.jpg", "JPEG", "RGB")
+    assert cutout.size <= width_height
+
+
+def draw_window(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag over the cut-out; corners as fractions of its sides."""
+    box = page.locator("#window-view img").bounding_box()
+    assert box is not None
+    corners = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    page.mouse.move(*corners[1], steps=3)
+    page.mouse.up()
+
+
+def test_a_cut_out_is_touched_up_and_that_is_taken_back(page: Page, tmp_path: Path) -> None:
+    choose(page, write_photo(tmp_path / "red.png"))
+    segment(page)
+    page.get_by_role("tab", name="Touch up").click()
+    look = page.get_by_role("button", name="Look closer", exact=True)
+    look.click()
+    expect(page.get_by_test_id("toast-body")).to_contain_text("Draw a window first")
+    expect(look).to_be_enabled()
+    masks = [np.asarray(Image.open(io.BytesIO(download(page, "Download mask")[1])))]
+    draw_window(page, (0.2, 0.2), (0.8, 0.8))
+    expect(page.locator("#window-view")).to_contain_text("Press Look closer")
+    for count in ("1 change so far", "2 changes so far"):
+        look.click()
+        expect(page.locator("#run-status")).to_contain_text(count)
+    masks.append(np.asarray(Image.open(io.BytesIO(download(page, "Download mask")[1]))))
+    assert (masks[0] != masks[1]).any()
+    assert (masks[0][:8] == masks[1][:8]).all()  # above the window
+    page.locator("#window-view .stage").focus()
+    page.keyboard.press("Delete")
+    page.keyboard.press("Enter")
+    expect(page.locator("#window-view .box")).to_be_visible()
+    page.get_by_role("button", name="Brush: add").click()
+    draw_window(page, (0.1, 0.1), (0.3, 0.1))
+    expect(page.locator("#run-status")).to_contain_text("3 changes so far")
+    painted = np.asarray(Image.open(io.BytesIO(download(page, "Download mask")[1])))
+    assert painted[6, 18] == 255
+    for count in ("2 changes so far", "1 change so far", "0 changes so far"):
+        page.get_by_role("button", name="Undo", exact=True).click()
+        expect(page.locator("#run-status")).to_contain_text(count)
+    back = np.asarray(Image.open(io.BytesIO(download(page, "Download mask")[1])))
+    np.testing.assert_array_equal(back, masks[0])
 
 
 def test_the_threshold_redraws_without_another_run(page: Page, tmp_path: Path) -> None:
@@ -172,12 +230,16 @@ def test_a_batch_goes_on_past_a_bad_file(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#batch-status")).to_contain_text("2 of 3 done, 1 failed")
     expect(page.locator("#batch-table")).to_contain_text("failed")
 
+    page.locator("#batch-gallery button").nth(1).click()
     name, content = download(page, "Download all results")
     names = sorted(zipfile.ZipFile(io.BytesIO(content)).namelist())
     assert name == "segdemo_results.zip"
     assert names == [
         f"{stem}_{kind}.png" for stem in ("one", "two (2)") for kind in ("cutout", "edge", "mask")
     ]
+    page.get_by_role("button", name="Send the chosen one to Refine").click()
+    expect(page.get_by_role("tab", name="Refine")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#mask-editor .said")).to_contain_text("The mask is here")
 
 
 def test_two_sessions_do_not_see_each_other(
@@ -215,6 +277,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     phone.get_by_role("button", name="Segment", exact=True).wait_for()
     choose(phone, write_photo(tmp_path / "red.png"))
     segment(phone)
+    expect(phone.locator("#compare")).to_be_in_viewport(ratio=0.5)
     open_advanced(phone)
     phone.get_by_text("Many photos at once").click()
     phone.locator("#batch-table").wait_for()

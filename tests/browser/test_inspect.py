@@ -129,6 +129,27 @@ def test_keys_choose_a_pair_and_the_last_one_counts(traced: Page) -> None:
     edge_timestep(traced, 199)
 
 
+def test_a_click_on_a_cell_shows_where_it_looks(traced: Page) -> None:
+    view = traced.locator("#trace-view")
+    attention = view.locator(".attention")
+    expect(attention).to_be_hidden()
+    view.locator(".large").click()
+    expect(attention).to_be_visible()
+    expect(view.locator(".cell-words")).to_contain_text("where the marked cell looks")
+    before = attention.evaluate("canvas => canvas.toDataURL()")
+    view.locator(".strip button").nth(7).click()  # the same cell at another step
+    traced.wait_for_function(
+        "before => document.querySelector('#trace-view .attention').toDataURL() !== before",
+        arg=before,
+    )
+    view.locator(".frame").last.focus()
+    marked = view.locator(".cell").last.get_attribute("style")
+    traced.keyboard.press("ArrowLeft")
+    expect(view.locator(".cell").last).not_to_have_attribute("style", marked or "")
+    traced.keyboard.press("Escape")
+    expect(attention).to_be_hidden()
+
+
 def test_hovering_tells_the_pair_and_its_gap(traced: Page) -> None:
     pairs(traced).nth(2).hover()
     expect(traced.locator("#trace-view .tip")).to_contain_text("799 → 699: gap")
@@ -220,6 +241,14 @@ def test_a_pinned_run_stays_beside_the_next(tab: Page, tmp_path: Path) -> None:
     run(tab)
     expect(pairs(tab)).to_have_count(3)
     expect(tab.locator("#trace-view .gaps .line.pinned")).to_have_count(1)
+    held = tab.locator("#trace-view .held-strip button")
+    expect(held).to_have_count(10)
+    held.nth(2).click()  # two steps side by side, of two runs
+    photo, beside = tab.locator("#trace-view .photo"), tab.get_by_label("Shown beside the step")
+    expect(photo).to_have_attribute("alt", "Attention as colours, pinned: t = 799")
+    expect(photo).to_have_js_property("complete", True)
+    beside.select_option("t = 50")
+    expect(photo).to_have_attribute("alt", "Attention as colours, t = 50")
     tab.get_by_role("button", name="Unpin").click()
     expect(tab.locator("#trace-view .gaps .line.pinned")).to_have_count(0)
 

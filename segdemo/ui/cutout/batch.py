@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.batch import FileStatus, segment_files
@@ -18,7 +19,7 @@ from segdemo.files import ImageFile
 from segdemo.images import SUFFIXES
 from segdemo.ui.cutout.options import Options
 from segdemo.ui.errors import Stopped, user_errors, without_folders
-from segdemo.ui.events import MODEL_RUNS, StopSignal, Updates, wire_run
+from segdemo.ui.events import IN_ORDER, MODEL_RUNS, StopSignal, Updates, wire_run
 from segdemo.ui.kept_files import RESULT_SECONDS, download_folder, new_folder, pack
 from segdemo.ui.photo_field import run_and_stop
 from segdemo.ui.uploads import FAILED, Rows, Upload, collect
@@ -27,6 +28,7 @@ from segdemo.ui.waiting import Place, follow
 HEADERS = ["File", "Status", "Details"]
 WAITING, RUNNING, DONE = "waiting", "running", "done"
 STOPPED = "stopped"
+THUMBNAIL_SIDE = 240  # pixels
 READY = "Add photos, then press Segment all. The settings under *Advanced* apply."
 
 
@@ -37,6 +39,7 @@ def segment_many(
     threshold: float | None,
     stop: StopSignal,
     folder: Path,
+    model: str = "",
 ) -> Generator[BatchProgress, None, None]:
     """Segment files one by one into `folder`, yielding how far it is before and after each.
 
@@ -49,7 +52,7 @@ def segment_many(
         for status in segment_files(
             images,
             folder / "results",
-            lambda image: assistant.segment(image, settings, stop.checked),
+            lambda image: assistant.segment(image, settings, stop.checked, model=model),
             threshold,
         ):
             progress.add(status)
@@ -57,6 +60,26 @@ def segment_many(
     except Stopped:
         progress.stop()
         yield progress
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """An image of a batch with its files."""
+
+    name: str
+    photo: Path
+    mask: Path
+    edge: Path
+    cutout: Path
+
+    def thumbnail(self) -> Path:
+        """Return a small copy of the cut-out beside it, made when first asked for."""
+        path = self.cutout.with_suffix(".thumbnail.webp")
+        if not path.exists():
+            with Image.open(self.cutout) as cutout:
+                cutout.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+                cutout.save(path, quality=80)
+        return path
 
 
 class BatchProgress:
@@ -68,6 +91,7 @@ class BatchProgress:
         place: where the next image is in the line for the models.
         """
         self.statuses: list[FileStatus] = []
+        self._images = images
         self._names = [image.name for image in images]
         self._notes = notes
         self._stopped = False
@@ -80,6 +104,15 @@ class BatchProgress:
     def stop(self) -> None:
         """Take note that no more will follow."""
         self._stopped = True
+
+    @property
+    def results(self) -> list[BatchResult]:
+        """Return what succeeded so far."""
+        return [
+            BatchResult(image.name, image.path, *status.files)
+            for image, status in zip(self._images, self.statuses, strict=False)
+            if status.files is not None
+        ]
 
     @property
     def rows(self) -> Rows:
@@ -131,13 +164,17 @@ class BatchPanel:
     files: gr.File
     status: gr.Markdown
     table: gr.Dataframe
+    gallery: gr.Gallery
     archive: gr.DownloadButton
+    send: gr.Button
     stop: gr.State
     folder: gr.State
+    results: gr.State
+    picked: gr.State
 
 
-def build_batch_panel(assistant: AnnotationAssistant, options: Options) -> None:
-    """Lay out the panel below the tab and wire it."""
+def build_batch_panel(assistant: AnnotationAssistant, options: Options) -> BatchPanel:
+    """Lay out the panel below the tab and wire it; `send` is for who takes a result on."""
     with gr.Accordion("Many photos at once", open=False, elem_id="batch"):
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
@@ -163,21 +200,49 @@ def build_batch_panel(assistant: AnnotationAssistant, options: Options) -> None:
                     max_height=300,
                     elem_id="batch-table",
                 )
-                archive = gr.DownloadButton(
-                    "Download all results", size="md", interactive=False, elem_id="take-batch"
-                )
+                with gr.Row():
+                    archive = gr.DownloadButton(
+                        "Download all results", size="md", interactive=False, elem_id="take-batch"
+                    )
+                    send = gr.Button(
+                        "Send the chosen one to Refine",
+                        size="md",
+                        interactive=False,
+                        elem_id="send-batch",
+                    )
+        gallery = gr.Gallery(
+            label="Cut-outs: choose one",
+            columns=6,
+            height="auto",
+            allow_preview=False,
+            object_fit="contain",
+            interactive=False,
+            buttons=[],
+            visible=False,
+            elem_id="batch-gallery",
+        )
     folder = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard_folder)
-    panel = BatchPanel(files, status, table, archive, gr.State(StopSignal()), folder)
+    panel = BatchPanel(
+        *(files, status, table, gallery, archive, send),
+        *(gr.State(StopSignal()), folder, gr.State([]), gr.State(None)),
+    )
     wire_run(
         buttons,
         panel.stop,
         status,
         functools.partial(run_batch, assistant, options, panel),
         {files, *options.all, panel.stop, folder},
-        [table, archive, status, folder],
+        [table, gallery, archive, send, status, folder, panel.results, panel.picked],
         show_progress="hidden",
         **MODEL_RUNS,
     )
+    gallery.select(pick, None, [panel.picked, send], **IN_ORDER)
+    return panel
+
+
+def pick(event: gr.SelectData) -> tuple[int, Any]:
+    """Note which result was chosen."""
+    return int(event.index), gr.update(interactive=True)
 
 
 def run_batch(
@@ -189,17 +254,22 @@ def run_batch(
     """Segment what was uploaded; the table grows, and at the end there is a zip."""
     with user_errors():
         settings = options.settings.read(values)
-        threshold = options.read_threshold(values)
+        threshold, model = options.read_threshold(values), str(values[options.model] or "")
         discard_folder(values[panel.folder])
         folder = new_folder()
         yield {
             panel.folder: folder,
             panel.archive: gr.update(value=None, interactive=False),
+            panel.send: gr.update(interactive=False),
+            panel.gallery: gr.update(value=None, visible=False),
+            panel.results: [],
+            panel.picked: None,
         }
+        shown = 0
         uploads, progress = values[panel.files] or [], None
 
         def work(signal: StopSignal) -> Generator[BatchProgress, None, None]:
-            return segment_many(assistant, uploads, settings, threshold, signal, folder)
+            return segment_many(assistant, uploads, settings, threshold, signal, folder, model)
 
         for news in follow(work, values[panel.stop]):
             if isinstance(news, BatchProgress):
@@ -207,7 +277,16 @@ def run_batch(
             elif progress and news:
                 progress.place = news
             if progress and news:
-                yield {panel.table: progress.rows, panel.status: progress.line}
+                updates = {panel.table: progress.rows, panel.status: progress.line}
+                results = progress.results
+                if len(results) > shown:
+                    shown = len(results)
+                    thumbnails = [(str(one.thumbnail()), one.name) for one in results]
+                    updates |= {
+                        panel.gallery: gr.update(value=thumbnails, visible=True),
+                        panel.results: results,
+                    }
+                yield updates
             else:
                 yield gr.skip()
         archive = progress and pack_results(progress.statuses, folder)

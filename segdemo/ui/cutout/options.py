@@ -10,8 +10,11 @@ import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.diffdis.settings import DiffDISSettings
+from segdemo.ui.errors import user_errors
+from segdemo.ui.events import QUIET
 from segdemo.ui.forms import Form, build_field, read_number
 
+Choices = list[tuple[str, int]]
 WORKING_SIZES = (256, 320, 384, 448, 512, 640, 768, 896, 1024)
 
 
@@ -19,6 +22,7 @@ WORKING_SIZES = (256, 320, 384, 448, 512, 640, 768, 896, 1024)
 class Options:
     """The advanced panel's fields."""
 
+    model: gr.Dropdown
     settings: Form[DiffDISSettings]
     soft: gr.Checkbox
     threshold: gr.Slider
@@ -26,7 +30,7 @@ class Options:
     @property
     def all(self) -> set[Any]:
         """Return the components."""
-        return {*self.settings.components.values(), self.soft, self.threshold}
+        return {self.model, *self.settings.components.values(), self.soft, self.threshold}
 
     def read_threshold(self, values: Mapping[Any, object]) -> float | None:
         """Return None for a soft mask, else the threshold in [0, 1]; raises InputError."""
@@ -39,13 +43,27 @@ def read_threshold(soft: object, threshold: object) -> float | None:
 
 
 def build_options(assistant: AnnotationAssistant) -> Options:
-    """Lay out the advanced panel; each field explains itself in the settings' own words."""
-    defaults = assistant.segment_defaults
-    sizes = [(f"{side} px", side) for side in WORKING_SIZES]
-    sizes.insert(0, (f"Model's own ({assistant.native_size} px)", 0))
+    """Lay out the models to choose from, where there are several, and the advanced panel.
+
+    Each field explains itself in the settings' own words.
+    """
+    defaults, names = assistant.segment_defaults, assistant.models
+    model = gr.Dropdown(
+        list(names),
+        value=names[0],
+        label="Model",
+        visible=len(names) > 1,
+        info="Choosing one sets the fields under Advanced to what suits it.",
+        elem_id="model",
+    )
+
+    def size_choices(name: str) -> Choices:
+        own = (f"Model's own ({assistant.native_size_of(name)} px)", 0)
+        return [own, *((f"{side} px", side) for side in WORKING_SIZES)]
+
     with gr.Accordion("Advanced", open=False):
         with gr.Row():
-            size = build_field(defaults, "size", label="Working size", choices=sizes)
+            size = build_field(defaults, "size", label="Working size", choices=size_choices(""))
             seed = build_field(defaults, "seed")
         ensemble = build_field(defaults, "ensemble", component=gr.Slider, minimum=1, maximum=8)
         with gr.Row():
@@ -83,4 +101,12 @@ def build_options(assistant: AnnotationAssistant) -> Options:
         "mirror": mirror,
         "second_look": second_look,
     }
-    return Options(Form(defaults, named), soft, threshold)
+
+    def suit(name: str) -> dict[Any, Any]:
+        with user_errors():
+            suited = assistant.segment_defaults_of(name)
+            updates = {field: gr.update(value=getattr(suited, key)) for key, field in named.items()}
+            return updates | {size: gr.update(value=suited.size, choices=size_choices(name))}
+
+    model.input(suit, model, list(named.values()), **QUIET)
+    return Options(model, Form(defaults, named), soft, threshold)

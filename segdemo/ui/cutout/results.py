@@ -19,10 +19,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.cutouts import WHITE, Finish, over_background
 from segdemo.datatypes import FloatMap, InputError, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.files import write_png
-from segdemo.images import cut_out, load_rgb, to_grey
+from segdemo.images import load_rgb, to_grey
 from segdemo.ui.kept_files import download_folder, file_stem, new_folder, pack
 from segdemo.ui.uploads import Upload, upload_name
 
@@ -31,19 +32,25 @@ PREVIEW_QUALITY = 90
 CHECKER_SIDE = 16  # pixels
 CHECKERS = 246, 214  # grey values
 
+MAPS, MASK = "maps.npz", "mask.npy"  # the mask apart: a window changes it alone
+
 Kind = Literal["mask", "edge", "cutout"]
 KINDS: tuple[Kind, ...] = ("mask", "edge", "cutout")
 
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """An image with its maps. summary: one line, such as "256 px, 1 pass, cpu, 1.4 s"."""
+    """An image with its maps.
+
+    summary: one line, such as "256 px, 1 pass, cpu, 1.4 s". model: see `segment_upload`.
+    """
 
     path: Path
     name: str
     image: RGBImage
     result: SegmentationResult
     summary: str
+    model: str = ""
 
     @property
     def stem(self) -> str:
@@ -56,7 +63,7 @@ class KeptResult:
     """A result while it is shown.
 
     folder: holds the full maps. photo: the upload. image, mask: previews of one size, (h, w, 3) in
-    0 to 255 and (h, w) in [0, 1].
+    0 to 255 and (h, w) in [0, 1]. model: see `segment_upload`.
     """
 
     folder: Path
@@ -66,6 +73,7 @@ class KeptResult:
     found_something: bool
     image: RGBImage
     mask: FloatMap
+    model: str = ""
 
 
 def segment_upload(
@@ -73,8 +81,9 @@ def segment_upload(
     upload: Upload | None,
     settings: DiffDISSettings,
     progress: Progress,
+    model: str = "",
 ) -> Segmented:
-    """Run the model on an upload; raises InputError."""
+    """Run a model on an upload, by default the assistant's first; raises InputError."""
     if upload is None:
         raise InputError("There is no photo yet: drop one, paste one, or click an example.")
     name = upload_name(upload)
@@ -88,13 +97,15 @@ def segment_upload(
         progress(done, total)
 
     started = time.perf_counter()
-    result = assistant.segment(image, settings, counted)
+    result = assistant.segment(image, settings, counted, model=model)
     seconds = time.perf_counter() - started
-    size = settings.size or assistant.native_size
+    size = settings.size or assistant.native_size_of(model)
     count = "1 pass" if passes == 1 else f"{passes} passes"
     summary = f"{size} px, {count}, {assistant.device_name}, {seconds:.1f} s"
     summary = ". ".join([summary, *changes])
-    return Segmented(Path(upload["path"]), name, image, result, summary)
+    if len(assistant.models) > 1:
+        summary = f"{model or assistant.models[0]}: {summary}"
+    return Segmented(Path(upload["path"]), name, image, result, summary, model)
 
 
 def keep(segmented: Segmented) -> KeptResult:
@@ -102,12 +113,12 @@ def keep(segmented: Segmented) -> KeptResult:
     result, folder = segmented.result, new_folder()
     nothing = np.empty(0, np.float32)
     np.savez(
-        folder / "maps.npz",
-        mask=result.mask,
+        folder / MAPS,
         edge=result.known_edge,
         mask_range=np.array(result.mask_range),
         uncertainty=nothing if result.uncertainty is None else result.uncertainty,
     )
+    write_mask(folder, result.mask)
     return KeptResult(
         folder,
         segmented.path,
@@ -116,19 +127,28 @@ def keep(segmented: Segmented) -> KeptResult:
         result.found_something,
         reduced(segmented.image),
         reduced(result.mask),
+        segmented.model,
     )
 
 
 def result_of(kept: KeptResult) -> SegmentationResult:
     """Read a result back; raises InputError when it or its image is gone after a long pause."""
-    if not (kept.folder / "maps.npz").exists() or not kept.photo.exists():
+    if not (kept.folder / MAPS).exists() or not kept.photo.exists():
         raise InputError("This result was deleted after a long pause: press Segment again.")
-    with np.load(kept.folder / "maps.npz") as maps:
+    with np.load(kept.folder / MAPS) as maps:
         low, high = maps["mask_range"].tolist()
         uncertainty = maps["uncertainty"]
         return SegmentationResult(
-            maps["mask"], maps["edge"], (low, high), uncertainty if uncertainty.size else None
+            np.load(kept.folder / MASK),
+            maps["edge"],
+            (low, high),
+            uncertainty if uncertainty.size else None,
         )
+
+
+def write_mask(folder: Path, mask: FloatMap) -> None:
+    """Write the mask of a kept result; those before it are replaced."""
+    np.save(folder / MASK, mask)
 
 
 def discard(kept: KeptResult | None) -> None:
@@ -140,16 +160,16 @@ def discard(kept: KeptResult | None) -> None:
 # Downloads ----------------------------------------------------------------------------------------
 
 
-def write_download(kept: KeptResult, kind: Kind, threshold: float | None) -> Path:
-    """Write one PNG of the image's size; threshold: None for a soft mask. Raises InputError."""
+def write_download(kept: KeptResult, kind: Kind, finish: Finish) -> Path:
+    """Write one file: mask and edge are PNGs of the image's size. Raises InputError."""
     segmented = _restored(kept)
-    return _write(segmented, kind, threshold, download_folder())
+    return _write(segmented, kind, finish, download_folder())
 
 
-def write_all_downloads(kept: KeptResult, threshold: float | None) -> Path:
+def write_all_downloads(kept: KeptResult, finish: Finish) -> Path:
     """Write all files of a result as one zip, the uncertainty among them where there is one."""
     segmented, folder = _restored(kept), download_folder()
-    files = write_files(segmented, threshold, folder)
+    files = write_files(segmented, finish, folder)
     uncertainty = segmented.result.uncertainty
     if uncertainty is not None:
         files.append(folder / f"{segmented.stem}_uncertainty.png")
@@ -160,21 +180,18 @@ def write_all_downloads(kept: KeptResult, threshold: float | None) -> Path:
     return archive
 
 
-def write_files(segmented: Segmented, threshold: float | None, folder: Path) -> list[Path]:
-    """Write mask, edge and cut-out as PNGs of the image's size; returns them in this order."""
-    return [_write(segmented, kind, threshold, folder) for kind in KINDS]
+def write_files(segmented: Segmented, finish: Finish, folder: Path) -> list[Path]:
+    """Write mask and edge as PNGs of the image's size, and the cut-out; returns them in order."""
+    return [_write(segmented, kind, finish, folder) for kind in KINDS]
 
 
-def _write(segmented: Segmented, kind: Kind, threshold: float | None, folder: Path) -> Path:
-    result = segmented.result
-    mask = result.mask if threshold is None else result.binary(threshold).astype(np.float32)
-    pixels = {
-        "mask": lambda: to_grey(mask),
-        "edge": lambda: to_grey(result.known_edge),
-        "cutout": lambda: cut_out(segmented.image, mask),
-    }[kind]()
-    path = folder / f"{segmented.stem}_{kind}.png"
-    write_png(pixels, path)
+def _write(segmented: Segmented, kind: Kind, finish: Finish, folder: Path) -> Path:
+    result, name = segmented.result, f"{segmented.stem}_{kind}"
+    if kind == "cutout":
+        return finish.write(segmented.image, result.mask, folder, name)
+    path = folder / f"{name}.png"
+    shown = finish.levels.apply(result.mask) if kind == "mask" else result.known_edge
+    write_png(to_grey(shown), path)
     return path
 
 
@@ -197,18 +214,15 @@ def preview(pixels: npt.NDArray[np.uint8], name: str) -> dict[str, Any]:
     return {"path": name, "orig_name": name, "url": f"data:image/jpeg;base64,{encoded}"}
 
 
-def mask_preview(kept: KeptResult, threshold: float | None) -> FloatMap:
-    """Return the mask (h, w) that is shown: soft, or cut at a threshold."""
-    return kept.mask if threshold is None else (kept.mask > threshold).astype(np.float32)
-
-
-def cutout_preview(kept: KeptResult, threshold: float | None) -> npt.NDArray[np.uint8]:
-    """Return the subject over a checkerboard, (h, w, 3)."""
-    alpha = mask_preview(kept, threshold)[..., None]  # (h, w, 1)
+def cutout_preview(kept: KeptResult, finish: Finish) -> npt.NDArray[np.uint8]:
+    """Return the subject over its background, else over a checkerboard, (h, w, 3); not trimmed."""
     rows, columns = (np.arange(side) // CHECKER_SIDE for side in kept.mask.shape)
     light = (rows[:, None] + columns) % 2 == 0  # (h, w)
-    ground = np.where(light, *CHECKERS).astype(np.float32)[..., None]  # (h, w, 1)
-    return np.rint(ground + alpha * (kept.image - ground)).astype(np.uint8)
+    checkers = np.where(light, *CHECKERS).astype(np.uint8)  # (h, w)
+    ground = finish.background
+    if ground is None:
+        ground = WHITE if finish.file_format == "jpeg" else np.dstack([checkers] * 3)
+    return over_background(kept.image, finish.levels.apply(kept.mask), ground)
 
 
 def reduced(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

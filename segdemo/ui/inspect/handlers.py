@@ -34,7 +34,13 @@ from segdemo.ui.inspect.traces import (
     export_trace,
     trace_photo,
 )
-from segdemo.ui.inspect.values import curves_value, edge_value, pinned_curve, summary
+from segdemo.ui.inspect.values import (
+    curves_value,
+    discard_pinned,
+    edge_value,
+    pinned_run,
+    summary,
+)
 from segdemo.ui.kept_files import new_folder
 from segdemo.ui.uploads import Upload, served, upload_name
 from segdemo.ui.waiting import Place, follow
@@ -59,6 +65,13 @@ class ThresholdEvent(gr.EventData):
     lower: float
     upper: float
     by_hand: bool
+
+
+class CellEvent(gr.EventData):
+    """A cell was clicked: x and y in [0, 1) of the photo's sides, or None where it is left."""
+
+    x: float | None
+    y: float | None
 
 
 class DrawingEvent(gr.EventData):
@@ -139,7 +152,8 @@ class InspectHandlers:
     @property
     def result_inputs(self) -> set[Any]:
         """What handlers of a finished or running trace take."""
-        return {self._state.kept, self._right.rule, self._state.chosen}
+        state = self._state
+        return {state.kept, self._right.rule, state.chosen, state.pinned}
 
     def run(self, values: Values) -> Iterator[Updates]:
         """Trace the image and show every step as it comes; on Stop those that are there stay."""
@@ -166,6 +180,7 @@ class InspectHandlers:
                     kept = news
                     if len(kept.curve.timesteps) == 1:
                         chosen.cuts.clear()
+                        chosen.mark(None, None)
                     yield self._shown(values, kept)
                     if previous is not None:  # only now: a run that fails at once removes nothing
                         discard_trace(previous)
@@ -181,8 +196,21 @@ class InspectHandlers:
     def look_at_step(self, values: Values, event: StepEvent) -> Updates:
         """Note which step is looked at, and show its edge."""
         with user_errors():
-            values[self._state.chosen].pick(None if event.follow else int(event.timestep))
-            return {self._right.edge: self._edge(values)}
+            chosen = values[self._state.chosen]
+            chosen.pick(None if event.follow else int(event.timestep))
+            shown = {self._right.edge: self._edge(values)}
+            return shown if chosen.cell is None else shown | self._view(values)
+
+    def look_at_cell(self, values: Values, event: CellEvent) -> Updates:
+        """Show where a cell looks, at the step that is looked at."""
+        with user_errors():
+            values[self._state.chosen].mark(event.x, event.y)
+            return self._view(values)
+
+    def _view(self, values: Values) -> Updates:
+        state = self._state
+        value = curves_value(values[state.kept], values[state.pinned], values[state.chosen])
+        return {self._right.view: value}
 
     def set_thresholds(self, values: Values, event: ThresholdEvent) -> None:
         """Note thresholds that were moved, or that the rule's are back; the browser shows them."""
@@ -200,22 +228,26 @@ class InspectHandlers:
             note = RULES[values[self._right.rule]]
             return {self._right.edge: self._edge(values), self._right.rule_note: note}
 
-    def pin(self, kept: KeptTrace | None) -> Updates:
-        """Keep this run's curve in the chart beside later ones."""
+    def pin(self, values: Values) -> Updates:
+        """Keep this run's curve and pictures beside later ones."""
         with user_errors():
+            kept, state = values[self._state.kept], self._state
             if kept is None:
                 raise InputError("There is no run to pin yet: press Run first.")
-            pinned = pinned_curve(kept)
+            pinned = pinned_run(kept)
+            discard_pinned(values[state.pinned])
             return {
-                self._right.view: curves_value(kept, pinned),
+                self._right.view: curves_value(kept, pinned, values[state.chosen]),
                 self._state.pinned: pinned,
                 self._right.unpin: gr.update(interactive=True),
             }
 
-    def unpin(self, kept: KeptTrace | None) -> Updates:
-        """Remove the pinned curve from the chart."""
+    def unpin(self, values: Values) -> Updates:
+        """Remove the pinned run."""
+        discard_pinned(values[self._state.pinned])
+        kept, chosen = values[self._state.kept], values[self._state.chosen]
         return {
-            self._right.view: curves_value(kept, None),
+            self._right.view: curves_value(kept, None, chosen),
             self._state.pinned: None,
             self._right.unpin: gr.update(interactive=False),
         }
@@ -259,7 +291,7 @@ class InspectHandlers:
         layers = "\n".join([self._assistant.backbone_description, *kept.layers])
         edge = edge_value(kept, values[self._state.chosen], values[self._right.rule])
         return {
-            self._right.view: curves_value(kept, values[self._state.pinned]),
+            **self._view({**values, self._state.kept: kept}),
             self._right.edge: edge,
             self._left.status: self._line(kept),
             self._right.layers: layers,

@@ -43,9 +43,11 @@ def build_trace_options() -> Form[TraceSettings]:
         # without its number: the model may be on the Hub, and is looked for when first needed
         sizes = [("Model's own", 0), *((f"{side} px", side) for side in SIZES)]
         named: dict[str, Any] = {"timesteps": timesteps}
-        for entry in FIELDS[1:]:
-            changes = {"choices": sizes} if entry.name == "size" else {}
-            named[entry.name] = build_field(defaults, entry.name, **changes)
+        for first in range(1, len(FIELDS), 2):
+            with gr.Row():
+                for entry in FIELDS[first : first + 2]:
+                    changes = {"choices": sizes} if entry.name == "size" else {}
+                    named[entry.name] = build_field(defaults, entry.name, **changes)
     gr.on([number.input for number in grid], spaced_text, grid, timesteps, **QUIET)
     return Form(defaults, named, {"timesteps": read_timesteps})
 

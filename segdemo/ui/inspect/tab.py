@@ -9,7 +9,16 @@ import gradio as gr
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.diffegg.pseudo_edge import RULES
-from segdemo.ui.events import IN_ORDER, LIGHT, MODEL_RUNS, StopSignal, wire_download, wire_run
+from segdemo.ui.events import (
+    IN_ORDER,
+    LIGHT,
+    MODEL_RUNS,
+    QUIET,
+    StopSignal,
+    scroll_to,
+    wire_download,
+    wire_run,
+)
 from segdemo.ui.examples import INSTANCE_CHECK, PHOTOS
 from segdemo.ui.inspect.api import build_trace_api
 from segdemo.ui.inspect.handlers import (
@@ -24,6 +33,7 @@ from segdemo.ui.inspect.options import build_trace_options
 from segdemo.ui.inspect.threshold_chart import threshold_chart
 from segdemo.ui.inspect.trace_view import trace_view
 from segdemo.ui.inspect.traces import Chosen, discard_trace
+from segdemo.ui.inspect.values import discard_pinned
 from segdemo.ui.kept_files import RESULT_SECONDS
 from segdemo.ui.photo_field import photo_field, run_and_stop
 from segdemo.ui.status_line import status_line
@@ -59,20 +69,20 @@ class InspectTab:
 
 def build_inspect_tab(assistant: AnnotationAssistant) -> InspectTab:
     """Lay out the tab and wire it."""
+    gr.Markdown(INTRODUCTION)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=4, min_width=320):
-            left = _build_left()
-        with gr.Column(scale=7, min_width=320):
-            right = _build_right()
+        left = _build_left()
+    with gr.Row(equal_height=False):
+        right = _build_right()
     state = InspectState(
         gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard_trace),
-        gr.State(None, time_to_live=RESULT_SECONDS),
+        gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard_pinned),
         gr.State(None, time_to_live=RESULT_SECONDS),
         gr.State(StopSignal()),
         gr.State(Chosen()),
     )
     handlers = InspectHandlers(assistant, left, right, state)
-    wire_run(
+    run = wire_run(
         left.buttons,
         state.stop,
         left.status,
@@ -83,6 +93,7 @@ def build_inspect_tab(assistant: AnnotationAssistant) -> InspectTab:
         show_progress="hidden",
         **MODEL_RUNS,
     )
+    run.success(None, None, None, js=scroll_to("trace-view"), **QUIET)
     left.photo.change(
         handlers.new_photo,
         [left.photo, state.stop],
@@ -99,20 +110,26 @@ def build_inspect_tab(assistant: AnnotationAssistant) -> InspectTab:
 def _wire_result(handlers: InspectHandlers, right: InspectResult, state: InspectState) -> None:
     """Connect what a finished or running trace lets one do; no model runs."""
     inputs = handlers.result_inputs
-    right.view.pick(handlers.look_at_step, inputs, right.edge, **IN_ORDER)
+    right.view.pick(handlers.look_at_step, inputs, [right.edge, right.view], **IN_ORDER)
+    right.view.cell(handlers.look_at_cell, inputs, right.view, **IN_ORDER)
     right.edge.cut(handlers.set_thresholds, {state.chosen}, None, **IN_ORDER)
     right.rule.change(handlers.change_rule, inputs, [right.edge, right.rule_note], **LIGHT)
     pinning = [right.view, state.pinned, right.unpin]
-    right.pin.click(handlers.pin, state.kept, pinning, **LIGHT)
-    right.unpin.click(handlers.unpin, state.kept, pinning, **LIGHT)
+    right.pin.click(handlers.pin, inputs, pinning, **LIGHT)
+    right.unpin.click(handlers.unpin, inputs, pinning, **LIGHT)
     for kind, button in right.downloads.items():
         wire_download(button, functools.partial(handlers.export, kind), inputs)
 
 
 def _build_left() -> InspectInput:
-    """Lay out photo, buttons, examples, settings and the instance check."""
-    gr.Markdown(INTRODUCTION)
-    photo = photo_field("Photo to inspect", 280, "trace-photo")
+    """Lay out the photo, and beside it buttons, examples, settings and the instance check."""
+    with gr.Column(scale=5, min_width=320):
+        photo = photo_field("Photo to inspect", 280, "trace-photo")
+    with gr.Column(scale=6, min_width=320):
+        return _build_beside(photo)
+
+
+def _build_beside(photo: gr.Image) -> InspectInput:
     buttons = run_and_stop("Run", "trace-run", "trace-stop")
     status = status_line(READY, "trace-status")
     gr.Examples(
@@ -148,12 +165,17 @@ def _build_left() -> InspectInput:
 
 
 def _build_right() -> InspectResult:
-    """Lay out the curve, the edge and the downloads, empty."""
-    view = trace_view("trace-view")
-    with gr.Row():
-        pin_run = gr.Button("Pin this run", size="md", interactive=False, min_width=120)
-        unpin_run = gr.Button("Unpin", size="md", interactive=False, min_width=90)
-    gr.Markdown(HONESTY, elem_id="honesty")
+    """Lay out the curve, and beside it the edge and the downloads, empty."""
+    with gr.Column(scale=6, min_width=320, elem_id="trace-curves"):
+        view = trace_view("trace-view")
+        with gr.Row():
+            pin_run = gr.Button("Pin this run", size="md", interactive=False, min_width=120)
+            unpin_run = gr.Button("Unpin", size="md", interactive=False, min_width=90)
+    with gr.Column(scale=5, min_width=320, elem_id="trace-edges"):
+        return _build_edges(view, pin_run, unpin_run)
+
+
+def _build_edges(view: gr.HTML, pin_run: gr.Button, unpin_run: gr.Button) -> InspectResult:
     gr.Markdown("### Edges from the shown step (EdgeKL)")
     rule = gr.Dropdown(
         list(RULES), value="paper", label="Threshold rule", elem_id="rule", info=None
@@ -173,6 +195,7 @@ def _build_right() -> InspectResult:
             for kind, label in labels.items()
         }
         send = gr.Button("Send edge to Refine", size="md", min_width=130, elem_id="send-edge")
+    gr.Markdown(HONESTY, elem_id="honesty")
     with gr.Accordion("Model and layers that were averaged", open=False):
         layers = gr.Textbox(
             "",

@@ -69,7 +69,8 @@ class Chosen:
     """Which step and thresholds a session looks at; the running trace reads what clicks write.
 
     timestep: the one to show, or None to follow PeakKL. picked: a person chose it, not the model's
-    own settings. cuts: by timestep, (lower, upper) where they were set by hand.
+    own settings. cuts: by timestep, (lower, upper) where they were set by hand. cell: the place
+    whose attention is shown, x and y in [0, 1) of the photo's sides, or None.
     """
 
     def __init__(self) -> None:
@@ -77,6 +78,16 @@ class Chosen:
         self.timestep: int | None = None
         self.picked = False
         self.cuts: dict[int, tuple[float, float]] = {}
+        self.cell: tuple[float, float] | None = None
+
+    def mark(self, x: float | None, y: float | None) -> None:
+        """Show where a place looks, or none; raises InputError for one beside the photo."""
+        if x is None or y is None:
+            self.cell = None
+        elif 0 <= x < 1 and 0 <= y < 1:
+            self.cell = x, y
+        else:
+            raise InputError("Click inside the photo to see a cell's attention.")
 
     def cut(self, timestep: int, lower: float, upper: float) -> None:
         """Set a step's thresholds by hand; raises InputError for what is no pair of numbers."""
@@ -139,8 +150,9 @@ def trace_photo(
 
 
 def _keep(step: AttentionStep, folder: Path, index: int) -> None:
-    """Write one step; its picture as a PNG of one pixel a cell, small enough to show at once."""
+    """Write one step; its pictures as PNGs of one pixel a cell, small enough to show at once."""
     Image.fromarray(step.picture).save(_picture(folder, index))
+    Image.fromarray(_score_picture(step.edge_score)).save(_edge_picture(folder, index))
     np.savez(
         _arrays(folder, index),
         picture=step.picture,
@@ -149,8 +161,19 @@ def _keep(step: AttentionStep, folder: Path, index: int) -> None:
     )
 
 
+def _score_picture(score: FloatMap) -> npt.NDArray[np.uint8]:
+    """Return a score (h, w) as grey, white at the highest of all but the top 0.5 %."""
+    top = max(float(np.quantile(score, 0.995)), 1e-12)
+    # the square root, as in the chart of thresholds: most scores are small
+    return np.rint(255 * np.sqrt((score / top).clip(0, 1))).astype(np.uint8)
+
+
 def _picture(folder: Path, index: int) -> Path:
     return folder / f"step_{index:03d}.png"
+
+
+def _edge_picture(folder: Path, index: int) -> Path:
+    return folder / f"edge_{index:03d}.png"
 
 
 def photo_of(kept: KeptTrace) -> Path:
@@ -158,9 +181,24 @@ def photo_of(kept: KeptTrace) -> Path:
     return kept.folder / PHOTO
 
 
-def picture_of(kept: KeptTrace, index: int) -> Path:
-    """Return a step's colours as a PNG of one pixel a cell."""
-    return _picture(kept.folder, index)
+def pictures_in(folder: Path, count: int) -> tuple[list[Path], list[Path]]:
+    """Return the colours and the edge scores of the first steps, PNGs of one pixel a cell."""
+    return (
+        [_picture(folder, index) for index in range(count)],
+        [_edge_picture(folder, index) for index in range(count)],
+    )
+
+
+def copy_pictures(kept: KeptTrace) -> Path:
+    """Copy the steps' pictures to a folder of their own; raises InputError when they are gone."""
+    folder = new_folder()
+    try:
+        for group in pictures_in(kept.folder, len(kept.curve.timesteps)):
+            for picture in group:
+                shutil.copyfile(picture, folder / picture.name)
+    except OSError as error:
+        raise InputError(TIDIED) from error
+    return folder
 
 
 def _arrays(folder: Path, index: int) -> Path:
@@ -175,6 +213,21 @@ def score_of(kept: KeptTrace, index: int) -> FloatMap:
             return score
     except OSError as error:
         raise InputError(TIDIED) from error
+
+
+def attention_of(kept: KeptTrace, index: int, place: tuple[float, float]) -> FloatMap:
+    """Return where a cell looks at a step, (k, k) with mass 1.
+
+    place: x and y in [0, 1) of the photo's sides. Raises InputError when the step is gone.
+    """
+    try:
+        with np.load(_arrays(kept.folder, index)) as arrays:
+            attention = arrays["attention"]  # (h, w, k, k)
+    except OSError as error:
+        raise InputError(TIDIED) from error
+    height, width = attention.shape[:2]
+    found: FloatMap = attention[int(place[1] * height), int(place[0] * width)].astype(np.float32)
+    return found
 
 
 def restored(kept: KeptTrace) -> AttentionTrace:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import base64
 import secrets
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from segdemo.datatypes import AttentionTrace, PseudoEdge
 from segdemo.diffegg.pseudo_edge import pseudo_edge
 from segdemo.ui.inspect.options import settings_words
-from segdemo.ui.inspect.traces import Chosen, KeptTrace, photo_of, picture_of, score_of
+from segdemo.ui.inspect.traces import (
+    Chosen,
+    KeptTrace,
+    attention_of,
+    copy_pictures,
+    photo_of,
+    pictures_in,
+    score_of,
+)
 from segdemo.ui.uploads import served
 from segdemo.visualize import LABEL_COLOURS, NATS
 
@@ -22,18 +34,27 @@ _LABEL_NAMES = {
 
 
 @dataclass(frozen=True)
-class PinnedCurve:
-    """A run's curve that stays in the chart beside later ones."""
+class PinnedRun:
+    """A run that stays beside later ones: its curve, and its pictures in a folder of their own."""
 
     name: str
+    folder: Path
+    aspect: float
     timesteps: tuple[int, ...]
     gaps: tuple[float, ...]
     ratios: tuple[float | None, ...]
 
 
-def pinned_curve(kept: KeptTrace) -> PinnedCurve:
-    """Take what the chart needs of a run that is to stay in it."""
-    return PinnedCurve(_run_name(kept), kept.curve.timesteps, kept.curve.gaps, kept.ratios)
+def pinned_run(kept: KeptTrace) -> PinnedRun:
+    """Take what the page needs of a run that is to stay; raises InputError when it is gone."""
+    curve, folder = kept.curve, copy_pictures(kept)
+    return PinnedRun(_run_name(kept), folder, kept.aspect, curve.timesteps, curve.gaps, kept.ratios)
+
+
+def discard_pinned(pinned: PinnedRun | None) -> None:
+    """Delete a pinned run's pictures."""
+    if pinned is not None:
+        shutil.rmtree(pinned.folder, ignore_errors=True)
 
 
 def summary(trace: KeptTrace | AttentionTrace, device: str, seconds: float) -> str:
@@ -53,11 +74,17 @@ def summary(trace: KeptTrace | AttentionTrace, device: str, seconds: float) -> s
     return ", ".join(parts) + f". PeakKL chooses timestep {trace.curve.peak_timestep}."
 
 
-def curves_value(kept: KeptTrace | None, pinned: PinnedCurve | None) -> dict[str, Any] | None:
-    """Return the value of `trace_view`: the run as far as it has come, and the pinned curve."""
+def curves_value(
+    kept: KeptTrace | None, pinned: PinnedRun | None, chosen: Chosen | None = None
+) -> dict[str, Any] | None:
+    """Return the value of `trace_view`: the run as far as it has come, and the pinned one.
+
+    chosen: whose marked cell's attention is shown, at the step that is looked at.
+    """
     if kept is None:
         return None
     curve = kept.curve
+    pictures, edges = pictures_in(kept.folder, len(curve.timesteps))
     kept_of_pair = 1 if kept.settings.keep == "clean" else 0
     run = {
         "key": kept.folder.name,
@@ -73,9 +100,31 @@ def curves_value(kept: KeptTrace | None, pinned: PinnedCurve | None) -> dict[str
         "kept_of_pair": kept_of_pair,
         "aspect": round(kept.aspect, 4),
         "photo": served(photo_of(kept)),
-        "pictures": [served(picture_of(kept, i)) for i in range(len(curve.timesteps))],
+        "pictures": [served(picture) for picture in pictures],
+        "edges": [served(edge) for edge in edges],
     }
-    return {"run": run, "pinned": pinned and _pinned_value(pinned)}
+    return {
+        "run": run,
+        "pinned": pinned and _pinned_value(pinned),
+        "cell": _cell_value(kept, chosen),
+    }
+
+
+def _cell_value(kept: KeptTrace, chosen: Chosen | None) -> dict[str, Any] | None:
+    """Return the attention of the cell that is marked, from its lowest to its highest value."""
+    if chosen is None or chosen.cell is None:
+        return None
+    index = chosen.step_of(kept.curve)
+    attention = attention_of(kept, index, chosen.cell)
+    low = attention.min()
+    shown = np.rint(255 * (attention - low) / max(float(attention.max() - low), 1e-12))
+    return {
+        "place": chosen.cell,
+        "timestep": kept.curve.timesteps[index],
+        "rows": shown.shape[0],
+        "columns": shown.shape[1],
+        "attention": base64.b64encode(shown.astype(np.uint8).tobytes()).decode(),
+    }
 
 
 def edge_value(kept: KeptTrace | None, chosen: Chosen, rule: str) -> dict[str, Any] | None:
@@ -117,9 +166,14 @@ def _run_name(kept: KeptTrace) -> str:
     return f"{kept.name}, {settings_words(kept.settings)}"
 
 
-def _pinned_value(pinned: PinnedCurve) -> dict[str, Any]:
+def _pinned_value(pinned: PinnedRun) -> dict[str, Any]:
+    pictures, edges = pictures_in(pinned.folder, len(pinned.timesteps))
     return {
+        "key": pinned.folder.name,
         "name": pinned.name,
+        "aspect": round(pinned.aspect, 4),
+        "pictures": [served(picture) for picture in pictures if picture.exists()],
+        "edges": [served(edge) for edge in edges if edge.exists()],
         "timesteps": list(pinned.timesteps),
         "gaps": list(pinned.gaps),
         "ratios": list(pinned.ratios),

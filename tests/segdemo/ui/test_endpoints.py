@@ -35,6 +35,7 @@ def test_only_the_named_endpoints_are_public(client: Client) -> None:
         "/edges",
         "/prompt",
         "/refine",
+        "/refine_window",
         "/segment",
         "/segment_batch",
         "/trace",
@@ -181,3 +182,27 @@ def test_grey_that_is_stretched_is_told_with_the_result(client: Client, tmp_path
     assert told in info["summary"]
     table, *_ = client.predict([photo], api_name="/segment_batch")
     assert told in table["data"][0][2]
+
+
+def test_a_window_is_looked_at_again_and_the_rest_of_the_mask_stays(
+    client: Client, photo: Path, tmp_path: Path
+) -> None:
+    given = tmp_path / "mask.png"
+    Image.fromarray(np.full((90, 60), 51, np.uint8)).save(given)
+    files = {"photo": handle_file(str(photo)), "mask": handle_file(str(given))}
+    file, info = client.predict(**files, box=[10, 20, 50, 70], api_name="/refine_window")
+    mask = np.asarray(Image.open(file))
+    assert (Path(file).name, info) == ("red box_mask.png", {"name": "red box.jpg"})
+    outside = np.ones(mask.shape, bool)
+    outside[20:70, 10:50] = False
+    assert (mask[outside] == 51).all()
+    assert (mask[~outside] != 51).any()
+
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "small.png")
+    for change, sentence in (
+        ({"box": [1, 2, 3]}, "A box is four numbers"),
+        ({"box": [1, 1, 4, 4]}, "draw a larger one"),
+        ({"mask": handle_file(str(tmp_path / "small.png"))}, r"small\.png is 9 x 9, red box\.jpg"),
+    ):
+        with pytest.raises(AppError, match=sentence):
+            client.predict(**(files | {"box": [0, 0, 60, 90]} | change), api_name="/refine_window")

@@ -29,7 +29,13 @@ from segdemo.ui.inspect.traces import (
     score_of,
     trace_photo,
 )
-from segdemo.ui.inspect.values import curves_value, edge_value, pinned_curve, rule_words
+from segdemo.ui.inspect.values import (
+    curves_value,
+    discard_pinned,
+    edge_value,
+    pinned_run,
+    rule_words,
+)
 from segdemo.ui.uploads import Upload
 
 READERS = {"timesteps": read_timesteps}
@@ -197,11 +203,51 @@ class TestKept:
         picture = Image.open(run["pictures"][0]["path"])
         assert picture.size == score_of(kept, 0).shape[::-1]
 
-    def test_a_pinned_curve_stays_beside_another(self, kept: KeptTrace) -> None:
-        value = curves_value(kept, pinned_curve(kept))
+    def test_a_pinned_run_keeps_its_pictures_when_its_trace_is_gone(
+        self, assistant: AnnotationAssistant, photo: np.ndarray, kept: KeptTrace
+    ) -> None:
+        *_, other = trace_photo(assistant, photo, upload("beach.jpg"), STEPS)
+        pinned = pinned_run(other)
+        discard_trace(other)
+        value = curves_value(kept, pinned)
         assert value is not None
-        assert value["pinned"]["gaps"] == list(kept.curve.gaps)
-        assert value["pinned"]["name"] == "my beach.jpg, 3 steps 900 to 100"
+        assert value["pinned"]["gaps"] == list(other.curve.gaps)
+        assert value["pinned"]["name"] == "beach.jpg, 3 steps 900 to 100"
+        for kind in ("pictures", "edges"):
+            sizes = [Image.open(one["path"]).size for one in value["pinned"][kind]]
+            assert sizes == [score_of(kept, 0).shape[::-1]] * 3
+        discard_pinned(pinned)
+        again = curves_value(kept, pinned)
+        assert again is not None and again["pinned"]["pictures"] == []
+        with pytest.raises(InputError, match="press Run again"):
+            pinned_run(other)
+
+    def test_a_marked_cell_shows_its_own_attention_at_the_shown_step(self, kept: KeptTrace) -> None:
+        chosen = Chosen()
+        chosen.pick(500)
+        chosen.mark(0.4, 0.8)
+        value = curves_value(kept, None, chosen)
+        assert value is not None
+        cell, attention = value["cell"], restored(kept).steps[1].attention
+        height, width = attention.shape[:2]
+        wanted = attention[int(0.8 * height), int(0.4 * width)].astype(np.float32)
+        shown = np.frombuffer(base64.b64decode(cell["attention"]), np.uint8)
+        assert (cell["timestep"], cell["rows"], cell["columns"]) == (500, *wanted.shape)
+        stretched = (wanted - wanted.min()) / (wanted.max() - wanted.min())
+        np.testing.assert_allclose(shown / 255, stretched.ravel(), atol=0.003)
+        chosen.mark(None, None)
+        assert (curves_value(kept, None, chosen) or {})["cell"] is None
+        with pytest.raises(InputError, match="inside the photo"):
+            chosen.mark(1.0, 0.5)
+
+    def test_edge_pictures_are_brightest_where_the_score_is_highest(self, kept: KeptTrace) -> None:
+        value = curves_value(kept, None)
+        assert value is not None
+        picture = np.asarray(Image.open(value["run"]["edges"][2]["path"]))
+        score = score_of(kept, 2)
+        assert picture.ravel()[score.argmax()] == 255
+        order = score.ravel().argsort()
+        assert (np.diff(picture.ravel()[order].astype(int)) >= 0).all()
 
     def test_the_edge_is_the_shown_steps_and_its_score_arrives_exactly(
         self, kept: KeptTrace

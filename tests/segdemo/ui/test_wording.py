@@ -10,6 +10,8 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.ui.page import help_text
 from segdemo.ui.refine.handlers import edge_sources
 
+MODELS = ["tiny, not measured"]
+
 
 @pytest.mark.parametrize(
     ("backbone", "origin", "diffegg"),
@@ -40,6 +42,7 @@ def test_a_page_opens_without_looking_for_a_backbone_of_the_hub(tmp_path: Path):
 def test_help_advises_another_seed_only_where_it_changes_the_mask():
     assert not AnnotationAssistant(device="cpu").seed_matters  # starts from the noise's mean
     assert AnnotationAssistant("small", device="cpu").seed_matters
-    assert "another **seed**" in help_text(True)
-    assert "Try an **ensemble**" in help_text(False)
-    assert "{" not in help_text(True)
+    assert "- tiny, not measured\n" in help_text(True, MODELS)
+    assert "another **seed**" in help_text(True, MODELS)
+    assert "Try an **ensemble**" in help_text(False, MODELS)
+    assert "{" not in help_text(True, MODELS)

@@ -141,5 +141,9 @@ export function finishOutline(erase, snapped = state.tool === "lasso") {
 }
 
 export function start() {
-  on("image", () => { [wire, wireOf] = [null, null]; });
+  on("image", () => {
+    [wire, wireOf] = [null, null];
+    Object.assign(drafts, { outline: null, reach: [], line: [], seeds: [] }); // of the photo before
+    emit("tool");
+  });
 }

@@ -2,10 +2,9 @@
 // Which step is shown, and everything that follows from it.
 const find = (selector) => element.querySelector(selector);
 const gapsPlot = find(".gaps"), ratiosPlot = find(".ratios"), tip = find(".tip");
-const strip = find(".strip"), said = find(".said"), follow = find(".follow");
+const said = find(".said"), follow = find(".follow");
 const choice = { follow: true, timestep: null, picked: false };
 let places = []; // of the pairs, in pixels
-let stripRun = null;
 const TELL_PAUSE = 150; // milliseconds
 let telling = 0, lastTold = -TELL_PAUSE;
 
@@ -40,7 +39,7 @@ function draw() {
   ratiosPlot.toggleAttribute("hidden", !checked);
   if (checked) drawRatios(ratiosPlot, value, shown);
   drawLegend(value);
-  drawPictures(value, shown);
+  drawPictures(find, value, shown, pick, draw);
   follow.setAttribute("aria-checked", String(choice.follow));
   follow.querySelector(".state").textContent = choice.follow ? "on" : "off";
 }
@@ -59,49 +58,6 @@ function drawLegend(value) {
       return item;
     })
   );
-}
-
-function drawPictures(value, shown) {
-  const run = value.run, aspect = String(run.aspect);
-  if (stripRun !== run.key) {
-    strip.replaceChildren();
-    stripRun = run.key;
-  }
-  for (let i = strip.children.length; i < run.pictures.length; i++) {
-    strip.append(stripButton(run.pictures[i].url, run.timesteps[i], aspect));
-  }
-  [...strip.children].forEach((button, i) => {
-    button.setAttribute("aria-pressed", String(i === shown));
-    const peak = i === run.peak && run.peak_pair >= 0;
-    button.querySelector(".badge").textContent = peak ? "◆ peak" : "";
-  });
-  // scrollIntoView would move the page as well
-  const button = strip.children[shown], middle = button.offsetLeft + button.offsetWidth / 2;
-  strip.scrollLeft = middle - strip.clientWidth / 2;
-  const photo = find(".photo"), large = find(".large");
-  show(photo, run.photo.url, aspect);
-  show(large, run.pictures[shown].url, aspect);
-  const words = "timestep " + run.timesteps[shown];
-  large.alt = "Attention at " + words + " as colours, one square a cell";
-  const peak = shown === run.peak && run.peak_pair >= 0;
-  find(".large-caption").textContent = "Attention at " + words + (peak ? " ◆ PeakKL's choice" : "");
-}
-
-function show(image, url, aspect) {
-  image.style.aspectRatio = aspect;
-  if (image.getAttribute("src") !== url) image.setAttribute("src", url);
-}
-
-function stripButton(url, timestep, aspect) {
-  const button = document.createElement("button"), image = document.createElement("img");
-  button.type = "button";
-  image.alt = "";
-  show(image, url, aspect);
-  const badge = document.createElement("span");
-  badge.className = "badge";
-  button.append(image, document.createTextNode("t = " + timestep), badge);
-  button.addEventListener("click", () => pick([...strip.children].indexOf(button)));
-  return button;
 }
 
 function pick(step) {
@@ -178,9 +134,14 @@ follow.addEventListener("click", () => {
   tell();
 });
 
+watchFrames(find, () => props.value, draw, (place) => trigger("cell", place));
+
 new ResizeObserver(draw).observe(find(".plots"));
+let drawn = "";
 watch("value", () => {
-  said.textContent = "";
+  const run = props.value?.run, now = run ? run.key + " " + run.timesteps.length : "";
+  if (now !== drawn) said.textContent = ""; // a cell's attention leaves what was said of a step
+  drawn = now;
   draw();
 });
 draw();
