@@ -43,12 +43,6 @@ WEIGHTS = {
         ("diffdis", "backbone"),
         "embedded, as small, with features trained on ImageNet in DiffDIS and the edge generator",
     ),
-    "compact": Weights(
-        ASSETS / "compact",
-        ("diffdis",),
-        "embedded, one step from U2NetP's answer in small latents, trained by "
-        "training/small/compact/subject.py",
-    ),
     "official": Weights(
         "qianyu1217/diffdis", ("diffdis",), "released DiffDIS U-Net over SD-Turbo", OFFICIAL_LICENCE
     ),
