@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 import zipfile
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ LONGEST_STEM = 180  # bytes; file systems allow 255, and endings are added
 RESULT_SECONDS = 3600.0
 LONGEST_KEPT = 86400.0  # seconds, for what no session holds
 
+_root_lock = threading.Lock()
 _locks: list[IO[str]] = []  # open, and so held, until the process ends
 
 
@@ -54,8 +56,18 @@ def _delete_abandoned() -> None:
 
 
 @functools.cache
-def _root() -> tempfile.TemporaryDirectory[str]:
+def _cached_root() -> tempfile.TemporaryDirectory[str]:
     return process_folder()
+
+
+def _root() -> tempfile.TemporaryDirectory[str]:
+    """Return this process's folder, made once.
+
+    Of two threads that ask first at once, `cache` would run both and forget one folder, which is
+    then deleted with what has been put into it.
+    """
+    with _root_lock:
+        return _cached_root()
 
 
 def new_folder() -> Path:

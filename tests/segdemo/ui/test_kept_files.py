@@ -37,3 +37,21 @@ def test_a_killed_servers_folder_is_deleted_at_the_next_start_and_no_other(
     with process_folder() as new:
         assert not left.exists() and Path(living.name).is_dir() and Path(new).is_dir()
     living.cleanup()
+
+
+def test_threads_that_ask_first_at_once_share_one_folder(tmp_path: Path):
+    script = (
+        "import threading\n"
+        "from segdemo.ui.kept_files import new_folder\n"
+        "start, made = threading.Barrier(8), []\n"
+        "def ask():\n"
+        "    start.wait()\n"
+        "    made.append(new_folder())\n"
+        "threads = [threading.Thread(target=ask) for _ in range(8)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "assert all(folder.is_dir() for folder in made)\n"
+        "assert len({folder.parent for folder in made}) == 1\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
