@@ -293,7 +293,9 @@ def test_a_model_with_photo_features_is_written_whole_and_with_what_suits_it(
     card = ModelCard("seeing", "MIT", native_size=64, base=None, segment={"follow": True})
     write_model(seeing, card, tmp_path / "export")
     image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
-    found = AnnotationAssistant(str(tmp_path / "export"), device="cpu").segment(image)
+    found = AnnotationAssistant(str(tmp_path / "export"), device="cpu", precision="fp32").segment(
+        image
+    )
     wanted = seeing(image, DiffDISSettings(follow=True))
     np.testing.assert_allclose(found.mask, wanted.mask, atol=1e-4)
     base = load_base(str(tmp_path / "export"), Ablation(), "trained", 0)
