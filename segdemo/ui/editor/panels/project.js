@@ -4,6 +4,7 @@ import { call } from "../sync/payloads.js";
 import { about, saver, settled } from "../sync/saving.js";
 import { element, props } from "../view/page.js";
 import { emit, find, on, setStatus, state } from "../view/state.js";
+import { canvas } from "../view/viewport.js";
 
 export const NAME_KEY = "segdemo-annotator";
 const KEEP = 40000; // milliseconds between two messages that the open image is still in work
@@ -116,6 +117,8 @@ export function start() {
     askName();
     showProgress();
     list();
+    // what was pressed is gone with the name's form: the tools' keys work at once
+    if (inProject() && document.activeElement === document.body) canvas.focus({ preventScroll: true });
   });
   on("queue", showProgress);
   find(".project-filter").addEventListener("change", () => list(0));
