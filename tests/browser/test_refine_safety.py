@@ -83,7 +83,10 @@ def test_a_late_greeting_does_not_close_what_was_opened_since(page: Page, tmp_pa
     expect(said(page)).to_contain_text("first.png: 240 x 160")
     assert not held  # there was nothing to greet with
     page.reload(wait_until="domcontentloaded")
-    open_tab(page)
+    with page.expect_request(
+        lambda r: bool(join.search(r.url)) and '"greeting"' in (r.post_data or "")
+    ):
+        open_tab(page)
     page.get_by_role("button", name="Open photos and masks").wait_for()
     open_files(page, [second], [write_coco(second, merged_masks())], [])
     expect(said(page)).to_contain_text("second.png: 240 x 160, 2 instances.")

@@ -23,9 +23,13 @@ from segdemo.prompting.prompts import Prompt
 from tests.segdemo.uis.vits import write_vit
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+MASK = np.zeros((40, 50), np.float32)
 STEPS = TraceSettings(timesteps=(500, 100))
 VERBS: dict[str, Callable[[AnnotationAssistant], Any]] = {
     "segment": lambda assistant: assistant.segment(IMAGE),
+    "refine_window": lambda assistant: assistant.refine_window(
+        IMAGE, MASK, np.array([5, 5, 30, 30])
+    ),
     "trace": lambda assistant: list(assistant.trace(IMAGE, STEPS)),
     "generate": lambda assistant: assistant.generate("a cat", STEPS),
     "edges": lambda assistant: assistant.edges(IMAGE, STEPS),
@@ -71,8 +75,10 @@ class Lent:
 
 
 def _public_verbs() -> set[str]:
+    """Return the methods that run a model; `.._of` tells what a model's card says."""
     found = inspect.getmembers(AnnotationAssistant, inspect.isfunction)
-    return {name for name, _ in found if not name.startswith(("_", "load"))}
+    names = {name for name, _ in found if not name.startswith(("_", "load"))}
+    return {name for name in names if not name.endswith("_of")}
 
 
 @pytest.fixture
@@ -92,7 +98,7 @@ def test_on_a_space_every_verb_runs_its_models_on_a_borrowed_gpu(
     assert not lent.calls  # weights are loaded before a GPU is there
     ran: list[bool] = []
     networks = (
-        assistant._diffdis.unet,
+        assistant._loaded_diffdis().unet,
         assistant._loaded_diffegg().backbone.network,
         assistant._features._network,
         assistant._prompter.network.encoder[0],

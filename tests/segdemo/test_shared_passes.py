@@ -43,7 +43,7 @@ def test_one_pass_that_shares_is_the_plain_pass(assistant):
 
 def test_shared_passes_encode_each_size_once_and_decode_once(assistant):
     assistant.load()
-    autoencoder = assistant._diffdis.autoencoder
+    autoencoder = assistant._loaded_diffdis().autoencoder
     counts = {"encoder": 0, "decoder": 0}
     hooks = [
         getattr(autoencoder, name).register_forward_hook(
@@ -64,7 +64,7 @@ def test_shared_passes_encode_each_size_once_and_decode_once(assistant):
 
 def test_large_latents_are_decoded_in_tiles_and_small_ones_whole(assistant, monkeypatch):
     assistant.load()
-    pipeline = assistant._diffdis
+    pipeline = assistant._loaded_diffdis()
     latents = torch.randn(1, 4, 24, 24, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         whole = pipeline.decode(latents)

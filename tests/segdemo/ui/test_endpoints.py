@@ -50,7 +50,7 @@ def test_only_the_named_endpoints_are_public(client: Client) -> None:
         "soft",
         "threshold",
         "follow",
-    ] + ["second_opinion", "noise", "sampler", "mirror", "second_look"]
+    ] + ["second_opinion", "noise", "sampler", "mirror", "second_look", "share"]
     names = [parameter["parameter_name"] for parameter in endpoints["/trace"]["parameters"]]
     assert names == ["photo", "timesteps", "size", "seed", "layers", "edge_timestep", "rule"]
 
