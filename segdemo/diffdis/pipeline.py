@@ -17,11 +17,13 @@ from diffusers import DDPMScheduler
 from torch.nn import functional as F
 
 from segdemo.autoencoders import Autoencoder
-from segdemo.datatypes import FloatMap, InputError, Progress, RGBImage, SegmentationResult
+from segdemo.datatypes import FloatMap, Progress, RGBImage, SegmentationResult
+from segdemo.diffdis.augmentations import AUGMENTED, MIRRORED, PLAIN, Augmentation, resized
 from segdemo.diffdis.denoising import LAST_TIMESTEP, find_denoising
 from segdemo.diffdis.looks import look_again, refine_window
+from segdemo.diffdis.maps import merge_members, outline, stretch
 from segdemo.diffdis.noise import pyramid_noise, shared_noise
-from segdemo.diffdis.settings import SIDE_MULTIPLE, DiffDISSettings
+from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.diffdis.unet import DiffDISUNet, task_labels
 from segdemo.diffusion import (
     ancestral_step,
@@ -33,7 +35,7 @@ from segdemo.diffusion import (
     square_tensor,
 )
 from segdemo.guided_filter import follow_outlines
-from segdemo.images import mask_contour, resize_map
+from segdemo.images import resize_map
 from segdemo.photo_features import PhotoFeatures
 from segdemo.precision import cast
 from segdemo.subject import load_subject_network, predict_saliency
@@ -45,39 +47,8 @@ LARGEST_WHOLE = 1024 // 8
 SALIENCY_WEIGHT = np.float32(2 / 3)
 """U2NetP's share in the mean that `second_opinion` takes; chosen on validation photos."""
 
-
-@dataclass(frozen=True)
-class Augmentation:
-    """One way of looking at an image: mirrored or not, at a multiple of the working size."""
-
-    flip: bool
-    scale: float
-
-    def size(self, side: int) -> int:
-        """Return the scaled side, rounded to what the U-Net's three halvings allow."""
-        return max(1, round(side * self.scale / SIDE_MULTIPLE)) * SIDE_MULTIPLE
-
-    def apply(self, images: torch.Tensor) -> torch.Tensor:
-        """Mirror and scale square images (B, C, S, S)."""
-        side = images.shape[-1]
-        images = images.flip(-1) if self.flip else images
-        return _resized(images, self.size(side))
-
-    def undo(self, maps: torch.Tensor, side: int) -> torch.Tensor:
-        """Bring maps (B, C, s, s) of a varied image back to (B, C, side, side)."""
-        maps = _resized(maps, side)
-        return maps.flip(-1) if self.flip else maps
-
-
 ENSEMBLE_NOISE = 0.3
 """Standard deviation of what an ensemble's members add to an answer that they start from."""
-
-PLAIN: tuple[Augmentation, ...] = (Augmentation(flip=False, scale=1.0),)
-MIRRORED = (*PLAIN, Augmentation(flip=True, scale=1.0))
-AUGMENTED = tuple(
-    Augmentation(flip, scale) for flip in (False, True) for scale in (0.75, 1.0, 1.25)
-)
-"""The six augmentations at test time, in the official order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,7 +269,7 @@ class DiffDISPipeline:
     def _decode_maps(self, clean: torch.Tensor, edges: bool) -> torch.Tensor:
         """Decode the latents (tasks, 4, h, w) of one image to what `predict` returns."""
         maps = self.decode(clean if edges else clean[:1])
-        return torch.cat([maps, _outline(maps)]) if edges and self.tasks == 1 else maps
+        return torch.cat([maps, outline(maps)]) if edges and self.tasks == 1 else maps
 
     def predict_averaged(
         self,
@@ -349,8 +320,8 @@ class DiffDISPipeline:
         for augmentation, noise in zip(augmentations, noises, strict=True):
             size = augmentation.size(side)
             if size not in known:
-                varied = None if answer is None else _resized(answer, size)
-                known[size] = self._see(_resized(images, size), varied)
+                varied = None if answer is None else resized(answer, size)
+                known[size] = self._see(resized(images, size), varied)
             seen = known[size].mirrored() if augmentation.flip else known[size]
             clean = self._clean(seen, noise, ancestral)  # (tasks, 4, s/8, s/8)
             passes.append(augmentation.undo(clean, side // 8))
@@ -459,7 +430,7 @@ class DiffDISPipeline:
             sum(low for low, _ in ranges) / len(ranges),
             sum(high for _, high in ranges) / len(ranges),
         )
-        return _result(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
+        return merge_members(torch.stack(members), mean_range, (image.shape[0], image.shape[1]))
 
     def _draw_noise(self, side: int, kind: str, generator: torch.Generator) -> torch.Tensor:
         """Draw what a pass starts from, (tasks, C, side, side)."""
@@ -470,58 +441,3 @@ class DiffDISPipeline:
             seed = int(torch.randint(2**62, (), generator=generator))
             noise = pyramid_noise((self.tasks, channels, side, side), np.random.default_rng(seed))
         return noise.to(self.device)
-
-
-def stretch(maps: torch.Tensor) -> torch.Tensor:
-    """Stretch each (H, W) map to [0, 1] by its own extremes; a constant map stays as it is."""
-    low = maps.amin((-2, -1), keepdim=True)
-    span = maps.amax((-2, -1), keepdim=True) - low
-    return torch.where(span > 1e-6, (maps - low) / span.clamp_min(1e-6), maps)
-
-
-def combine(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Merge E predictions of one map by their per-pixel median (Marigold's ensembling, in effect).
-
-    maps: (E, H, W). Each is stretched, then their (lower) median; returns it stretched, and the
-    median absolute deviation relative to its range as uncertainty; both (H, W) in [0, 1].
-    """
-    aligned = stretch(maps)
-    median = aligned.median(0).values
-    deviation = (aligned - median).abs().median(0).values
-    span = (median.max() - median.min()).clamp_min(1e-6)
-    return stretch(median), (deviation / span).clip(0, 1)
-
-
-def _result(
-    members: torch.Tensor, mask_range: tuple[float, float], size: tuple[int, int]
-) -> SegmentationResult:
-    """Merge predictions (E, 2, S, S), of the mask alone (E, 1, S, S), at (height, width)."""
-    if not torch.isfinite(members).all():
-        raise InputError(
-            "The model's output has values that are not finite: its weights are damaged, or half "
-            "precision overflowed; try --precision fp32."
-        )
-    maps, uncertainty = members[0], None
-    if len(members) > 1:
-        merged = [combine(members[:, task]) for task in range(members.shape[1])]
-        maps = torch.stack([values for values, _ in merged])
-        uncertainty = resize_map(merged[0][1].cpu().numpy(), size)
-    resized = [resize_map(values.cpu().numpy(), size) for values in maps]
-    return SegmentationResult(
-        mask=resized[0],
-        edge=resized[1] if len(resized) > 1 else None,
-        mask_range=mask_range,
-        uncertainty=uncertainty,
-    )
-
-
-def _outline(maps: torch.Tensor) -> torch.Tensor:
-    """Return the band along the outline of a mask above 0.5, (1, H, W) of 0 and 1."""
-    subject = (maps[0] > 0.5).cpu().numpy().astype(np.uint8) * 255
-    return torch.from_numpy(mask_contour(subject) / np.float32(255))[None].to(maps)
-
-
-def _resized(maps: torch.Tensor, side: int) -> torch.Tensor:
-    if maps.shape[-1] == side:
-        return maps
-    return F.interpolate(maps, (side, side), mode="bilinear")

@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from segdemo.diffdis.augmentations import AUGMENTED
 from segdemo.diffdis.loading import OFFICIAL_CONFIG
+from segdemo.diffdis.maps import combine, stretch
 from segdemo.diffdis.parameter_names import official_name, our_name
-from segdemo.diffdis.pipeline import AUGMENTED, DiffDISPipeline, combine, stretch
+from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.unet import DiffDISUNet, task_labels
 from segdemo.images import load_rgb, resize_map, to_grey
 from tests.parity import FIXTURES, build_pipeline, build_unet, parity_folder, recipe_tensor
