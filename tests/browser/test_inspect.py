@@ -191,9 +191,10 @@ def test_thresholds_move_the_edge_at_once_and_the_rule_comes_back(traced: Page) 
     expect(note).to_contain_text("set by hand")
 
     before = traced.locator("#edge-chart .labels").evaluate("canvas => canvas.toDataURL()")
-    grip = traced.locator("#edge-chart .handle.lower .grip").bounding_box()
+    handle = traced.locator("#edge-chart .handle.lower .grip")
+    handle.hover()  # waits until the page around it stands still
+    grip = handle.bounding_box()
     assert grip is not None
-    traced.mouse.move(grip["x"] + 9, grip["y"] + 8)
     traced.mouse.down()
     traced.mouse.move(20, grip["y"] + 8, steps=3)
     during = traced.locator("#edge-chart .labels").evaluate("canvas => canvas.toDataURL()")
