@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -89,6 +91,7 @@ class PageServer:
                 timeout_graceful_shutdown=LEAVING_SECONDS,
             )
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
 
     @property
     def url(self) -> str:
@@ -124,6 +127,13 @@ def is_local(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a message of uvicorn is more than that open pages are left when the server ends."""
+    kind = record.exc_info[0] if record.exc_info else None
+    left = kind is not None and issubclass(kind, asyncio.CancelledError)
+    return not left and "timeout graceful shutdown" not in record.getMessage()
 
 
 def _listen(host: str, ports: range | list[int]) -> socket.socket:

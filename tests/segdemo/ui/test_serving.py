@@ -7,7 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import gradio as gr
@@ -181,3 +181,14 @@ def test_health_needs_no_password_and_the_log_names_the_request_alone(tmp_path, 
     said = [record.getMessage() for record in caplog.records]
     assert said[1].startswith("request from-the-proxy: GET /gradio_api/file 401, ")
     assert not any(word in line for line in said for word in ("ada", "abc", "secret", "127.0"))
+
+
+def test_an_open_page_leaves_no_traceback_when_the_server_ends(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with ExitStack() as left_open:
+        with running(PageServer(small_page())) as url:
+            answer = urllib.request.urlopen(f"{url}gradio_api/heartbeat/x")
+            assert left_open.enter_context(answer).status == 200
+    said = capfd.readouterr().err
+    assert "Traceback" not in said and "graceful" not in said
