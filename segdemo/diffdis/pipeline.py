@@ -345,16 +345,16 @@ class DiffDISPipeline:
         settings = settings or DiffDISSettings()
         looks = 1 + settings.second_look
 
-        def look(part: RGBImage, index: int, answer: FloatMap | None) -> SegmentationResult:
+        def look(part: RGBImage, index: int) -> SegmentationResult:
             def passes_done(done: int, total: int) -> None:
                 if progress:
                     progress(index * total + done, looks * total)
 
-            return self._look(part, settings, passes_done, answer, edges)
+            return self._look(part, settings, passes_done, edges=edges)
 
-        result = look(image, 0, None)
+        result = look(image, 0)
         if settings.second_look:
-            result = look_again(image, result, lambda part, answer: look(part, 1, None))
+            result = look_again(image, result, lambda part, answer: look(part, 1))
             if progress:
                 progress(1, 1)
         if settings.follow:
