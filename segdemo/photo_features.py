@@ -10,6 +10,7 @@ squeeze-and-excitation, ReLU6, the stem's width is not scaled.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -30,6 +31,8 @@ BLOCKS = (
 )
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, of values in [0, 1]."""
+
+PHOTO_FEATURES_WEIGHTS = Path(__file__).parent / "assets" / "small-imagenet" / "photo_features"
 
 
 class PhotoFeatures(ModelMixin, ConfigMixin):

@@ -2,7 +2,10 @@
 
 So the costly features at 1/1 and 1/2 are computed once an image window, and every further click
 costs about half of a pass. They keep U2NetP's weights; the block at full resolution on the way up,
-half of that network's work, gives way to three small convolutions.
+half of that network's work, gives way to three small convolutions. What the prompted half sees
+beside that, where a network is made for it: features of an ImageNet classifier, since few photos
+with instances cannot teach what objects are, and attention between the cells of its coarse levels,
+which carries a click to cells that look alike.
 """
 
 from __future__ import annotations
@@ -15,8 +18,12 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
+from segdemo.photo_features import PhotoFeatures
 from segdemo.prompting.prompts import CHANNELS
 from segdemo.u2netp import DEPTHS, DilatedBlock, PooledBlock, U2NetP, normalize
+
+PHOTO_SCALE = 1.5
+"""Side of what the classifier sees, relative to the window: it knows objects at its own scale."""
 
 IMAGE_BLOCKS = 2  # blocks of the encoder that do not see the prompt
 
@@ -34,9 +41,19 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, channels: int = 64, inner_channels: int = 16, head_channels: int = 16
+        self,
+        channels: int = 64,
+        inner_channels: int = 16,
+        head_channels: int = 16,
+        photo_widths: tuple[int, ...] = (),
+        attention_levels: tuple[int, ...] = (),
     ) -> None:
-        """Make one with random weights; the widths are U2NetP's and that of the head."""
+        """Make one with random weights.
+
+        The first three widths are U2NetP's and that of the head. photo_widths: of the photo
+        features at 1/4 .. 1/32, none for a network without them. attention_levels: which of the
+        encoder's prompted blocks, at 1/4 .. 1/32 and numbered from 0, attention follows.
+        """
         super().__init__()
         wide, inner = channels, inner_channels
         self.image_encoder = nn.ModuleList(
@@ -52,7 +69,12 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         )
         self.side = nn.ModuleList(nn.Conv2d(wide, 1, 3, padding=1) for _ in range(5))
         # one for the skip at 1/2 and one for the entrance of every block that sees the prompt
-        self.prompts = nn.ModuleList(_zero_convolution(wide) for _ in range(1 + len(self.encoder)))
+        self.prompts = nn.ModuleList(_zero_convolution(CHANNELS, wide, 3) for _ in range(1 + len(self.encoder)))
+        self.photo_in = nn.ModuleList(nn.Conv2d(width, 2 * wide, 1) for width in photo_widths)
+        self.photo_out = nn.ModuleList(
+            _zero_convolution(2 * wide, wide, 1) for _ in (self.encoder if photo_widths else ())
+        )
+        self.attention = nn.ModuleDict({str(level): _Attention(wide) for level in attention_levels})
         self.fine = nn.Conv2d(wide, head_channels, 1)
         self.coarse = nn.Conv2d(wide, head_channels, 1)
         self.head = nn.Sequential(
@@ -66,10 +88,19 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.head[-1].bias)
 
     @classmethod
-    def from_u2netp(cls, network: U2NetP) -> PromptedU2Net:
-        """Start from U2NetP's weights; prompts and head change nothing until they are trained."""
-        width, inner = network.config.channels, network.config.inner_channels
-        prompted = cls(width, inner)
+    def from_u2netp(
+        cls,
+        network: U2NetP,
+        photo_widths: tuple[int, ...] = (),
+        attention_levels: tuple[int, ...] = (),
+    ) -> PromptedU2Net:
+        """Start from U2NetP's weights; what is new changes nothing until it is trained."""
+        prompted = cls(
+            network.config.channels,
+            network.config.inner_channels,
+            photo_widths=photo_widths,
+            attention_levels=attention_levels,
+        )
         for own, theirs in (
             (prompted.image_encoder, network.encoder[:IMAGE_BLOCKS]),
             (prompted.encoder, network.encoder[IMAGE_BLOCKS:]),
@@ -79,25 +110,48 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
             own.load_state_dict(theirs.state_dict())
         return prompted
 
-    def encode(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Return the features of windows (B, 3, S, S) in [-1, 1] at 1/1 and 1/2."""
+    def extended(
+        self, photo_widths: tuple[int, ...], attention_levels: tuple[int, ...]
+    ) -> PromptedU2Net:
+        """Return this network with photo features and attention that change nothing yet."""
+        network = type(self).from_config(
+            self.config, photo_widths=photo_widths, attention_levels=attention_levels
+        )
+        network.load_state_dict(network.state_dict() | self.state_dict())
+        return network
+
+    def encode(
+        self, images: torch.Tensor, photo_features: PhotoFeatures | None = None
+    ) -> list[torch.Tensor]:
+        """Return what is known of windows (B, 3, S, S) in [-1, 1] before any prompt.
+
+        Own features at 1/1 and 1/2, then the photo features, where the network was made for them.
+        """
         first, second = self.image_encoder
         full = first(normalize(images))  # (B, C, S, S)
-        return [full, second(_pool(full))]
+        features = [full, second(_pool(full))]
+        if photo_features is not None:
+            side = round(PHOTO_SCALE * images.shape[-1])
+            features += photo_features(_resized(images, torch.Size((side, side))))
+        return features
 
     def forward(self, features: list[torch.Tensor], prompts: torch.Tensor) -> PromptOutput:
         """Find objects. prompts: (k * B, 4, S, S) for B windows, the k of a window together."""
         repeats = len(prompts) // len(features[0])
-        full, half = (values.repeat_interleave(repeats, 0) for values in features)
+        full, half, *photo = (values.repeat_interleave(repeats, 0) for values in features)
         levels = [F.avg_pool2d(prompts, 2)]  # 1/2, 1/4 .. 1/32
         for _ in self.encoder:
-            levels.append(F.avg_pool2d(levels[-1], 2, ceil_mode=True, count_include_pad=False))
+            levels.append(_average(levels[-1]))
+        seen = self._photo_levels(photo, levels[1].shape)
         skips = [half + self.prompts[0](levels[0])]
         hidden = half
-        for block, convolution, level in zip(
-            self.encoder, list(self.prompts)[1:], levels[1:], strict=True
+        for number, (block, convolution, level) in enumerate(
+            zip(self.encoder, list(self.prompts)[1:], levels[1:], strict=True)
         ):
-            hidden = block(_pool(hidden) + convolution(level))
+            given = _pool(hidden) + convolution(level)  # (kB, C, S / 4, S / 4) and coarser
+            hidden = block(given + seen[number] if seen else given)
+            if str(number) in self.attention:
+                hidden = self.attention[str(number)](hidden)
             skips.append(hidden)
 
         maps = [self.side[-1](hidden)]
@@ -107,15 +161,53 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
             hidden = block(torch.cat([_resized(hidden, skip.shape), skip], 1))
             maps.insert(0, side(hidden))
         coarse = [_resized(values, full.shape) for values in maps]  # (kB, 1, S, S) each
-        seen = [self.fine(full), _resized(self.coarse(hidden), full.shape), prompts]
-        return PromptOutput(coarse[0] + self.head(torch.cat(seen, 1)), coarse)
+        last = [self.fine(full), _resized(self.coarse(hidden), full.shape), prompts]
+        return PromptOutput(coarse[0] + self.head(torch.cat(last, 1)), coarse)
+
+    def _photo_levels(self, photo: list[torch.Tensor], shape: torch.Size) -> list[torch.Tensor]:
+        """Return what the photo features add at 1/4 .. 1/32; shape: of a map at 1/4."""
+        projected = [
+            _resized(convolution(values), shape)
+            for convolution, values in zip(self.photo_in, photo, strict=True)
+        ]  # (kB, 2 C, S / 4, S / 4) each
+        if not projected:
+            return []
+        levels = [torch.stack(projected).sum(0).relu()]
+        while len(levels) < len(self.photo_out):
+            levels.append(_average(levels[-1]))
+        return [
+            convolution(level) for convolution, level in zip(self.photo_out, levels, strict=True)
+        ]
 
 
-def _zero_convolution(width: int) -> nn.Conv2d:
-    convolution = nn.Conv2d(CHANNELS, width, 3, padding=1)
+class _Attention(nn.Module):
+    """Self-attention between the cells of a map (B, C, h, w), added to it."""
+
+    HEADS = 4
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.project = nn.Conv2d(width, 3 * width, 1)
+        self.out = _zero_convolution(width, width, 1)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        batch, width, height, breadth = values.shape
+        heads = self.project(self.norm(values)).reshape(batch, 3, self.HEADS, -1, height * breadth)
+        query, key, value = heads.transpose(-1, -2).unbind(1)  # (B, heads, h * w, C / heads)
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(-1, -2)
+        return values + self.out(mixed.reshape(batch, width, height, breadth))
+
+
+def _zero_convolution(width: int, out: int, kernel: int) -> nn.Conv2d:
+    convolution = nn.Conv2d(width, out, kernel, padding=kernel // 2)
     nn.init.zeros_(convolution.weight)
     nn.init.zeros_(convolution.bias)
     return convolution
+
+
+def _average(values: torch.Tensor) -> torch.Tensor:
+    return F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
 
 
 def _pool(values: torch.Tensor) -> torch.Tensor:

@@ -20,8 +20,14 @@ from training.small.scenes.material import IGNORED_INSTANCE
 SMALLEST_OBJECT = 400  # pixels
 SCENE_SIDE = 320
 SOURCES = {"instances": 0.55, "people": 0.07, "scene": 0.13, "crowd": 0.25}
-KINDS = {"box": 0.5, "click": 0.35, "clicks": 0.15}
-"""What is given first: a box, one click, or a box drawn badly with a click."""
+KINDS = {"box": 0.4, "click": 0.35, "clicks": 0.25}
+"""What is given first: a box, one click, or a click with a box that is wrong as a first look's."""
+
+BLURS = {"box": (0.03, 0.06), "clicks": (0.1, 0.25)}
+"""How far the sides of a box are off, relative to its sides: standard deviations to choose from."""
+
+FORGOTTEN_BOX = 0.5
+"""Share of corrections without the box: who only clicks never drew one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +100,9 @@ def example(
     rows, columns = np.flatnonzero(target.any(1)), np.flatnonzero(target.any(0))
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
     lengths = np.tile(box[2:] - box[:2], 2)
-    blur = 0.03 if kind == "box" else 0.1
+    blur = rng.choice(BLURS.get(kind, (0.0,)))
     drawn = box + rng.normal(0, blur, 4) * lengths * (rng.random() < 0.8)
+    drawn = np.concatenate([np.minimum(drawn[:2], drawn[2:]), np.maximum(drawn[:2], drawn[2:])])
     drawn[2:] = np.maximum(drawn[2:], drawn[:2] + 4)
     if kind == "click":
         window = _window_of_click(box, image.size, rng)
@@ -144,12 +151,14 @@ def corrected(batch: PromptBatch, found: torch.Tensor, rng: np.random.Generator)
     """Return the batch with one more click each, in the largest region that is wrong.
 
     found: (B, 1, S, S) in [0, 1], the answer to the prompts, which joins them. Where nothing is
-    wrong the prompt has no further click.
+    wrong the prompt has no further click. Some prompts lose their box.
     """
     side = batch.masks.shape[-1]
     prompts = batch.prompts.clone()
     prompts[:, 3:] = 2 * found - 1
     for index in range(len(prompts)):
+        if rng.random() < FORGOTTEN_BOX:
+            prompts[index, 0] = 0
         answer = (found[index, 0] > 0.5).numpy()
         truth = (batch.masks[index, 0] > 0.5).numpy()
         click = next_click(answer, truth, rng)

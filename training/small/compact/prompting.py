@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional as F
 
 from segdemo.diffusion import pick_device
+from segdemo.photo_features import PHOTO_FEATURES_WEIGHTS, PhotoFeatures
 from segdemo.prompting.network import PromptedU2Net, PromptOutput
 from segdemo.settings import setting
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
@@ -30,6 +31,8 @@ from training.small.compact.prompt_data import PromptBatch, corrected, prompt_ba
 from training.small.compact.scene_material import SceneMaterial
 
 COARSE_WEIGHT = 0.2  # of the loss of each coarser map
+SECOND_CORRECTION = 0.5  # share of the batches whose second answer follows two clicks
+ATTENTION_LEVELS = (1, 2)  # 1/8 and 1/16: 24 and 12 cells a side of a window of 192 pixels
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class PromptingSettings(LoopSettings):
     output_dir: str = setting("runs/prompting", "Folder of the run.", may_change=True)
     start_from: str = setting("", "Folder of a network to begin with.", may_change=True)
     device: str = setting("auto", "auto, cpu, cuda or mps.", may_change=True)
+    photo_features: bool = setting(
+        True, "Show the network what an ImageNet classifier sees, and give it attention."
+    )
     window_size: int = setting(160, "Side of the windows in pixels.", minimum=32, maximum=1024)
     batch_size: int = setting(6, "Windows a step.", minimum=1)
     validation_count: int = setting(48, "Windows of a validation.", minimum=1)
@@ -66,14 +72,21 @@ def output_loss(output: PromptOutput, masks: torch.Tensor) -> torch.Tensor:
 
 
 def prompting_losses(
-    network: PromptedU2Net, batch: PromptBatch, rng: np.random.Generator
+    network: PromptedU2Net,
+    batch: PromptBatch,
+    rng: np.random.Generator,
+    photo_features: PhotoFeatures | None = None,
 ) -> Losses:
-    """Return the losses of the first answers and of those after one correcting click."""
+    """Return the losses of the first answers and of those after one or two correcting clicks."""
     with torch.no_grad():
-        features = network.encode(batch.images)
+        features = network.encode(batch.images, photo_features)
     first = network(features, batch.prompts)
     found = first.logits.detach().float().sigmoid()
     again = corrected(batch, found, rng)
+    if rng.random() < SECOND_CORRECTION:
+        with torch.no_grad():
+            answer = network(features, again.prompts).logits.float().sigmoid()
+        again = corrected(again, answer, rng)
     second = network(features, again.prompts)
     losses = {"first": output_loss(first, batch.masks), "second": output_loss(second, batch.masks)}
     figures = {
@@ -99,6 +112,10 @@ def train(settings: PromptingSettings) -> None:
         network = PromptedU2Net.from_pretrained(settings.start_from)
     else:
         network = PromptedU2Net.from_u2netp(U2NetP.from_pretrained(U2NETP_WEIGHTS))
+    photo_features = None
+    if settings.photo_features:
+        photo_features = PhotoFeatures.from_pretrained(PHOTO_FEATURES_WEIGHTS).float().eval()
+        network = network.extended(tuple(photo_features.widths), ATTENTION_LEVELS)
     network.image_encoder.requires_grad_(False)
     material = SceneMaterial(find_material(data_dir, validation=False))
     kept = SceneMaterial(find_material(data_dir, validation=True))
@@ -109,11 +126,16 @@ def train(settings: PromptingSettings) -> None:
     best = -1.0
 
     def losses(batch: PromptBatch, index: BatchIndex) -> Losses:
-        return prompting_losses(network, batch, np.random.default_rng(index.torch_seed))
+        return prompting_losses(
+            network, batch, np.random.default_rng(index.torch_seed), photo_features
+        )
 
     def validate() -> dict[str, float]:
         nonlocal best
-        rows = [prompting_losses(network, b, np.random.default_rng(0)) for b in batches]
+        rows = [
+            prompting_losses(network, batch, np.random.default_rng(0), photo_features)
+            for batch in batches
+        ]
         names = ("iou", "corrected_iou", "loss")
         figures = {name: float(np.mean([float(row[name]) for row in rows])) for name in names}
         if figures["iou"] >= best:
