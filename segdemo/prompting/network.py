@@ -69,7 +69,9 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         )
         self.side = nn.ModuleList(nn.Conv2d(wide, 1, 3, padding=1) for _ in range(5))
         # one for the skip at 1/2 and one for the entrance of every block that sees the prompt
-        self.prompts = nn.ModuleList(_zero_convolution(CHANNELS, wide, 3) for _ in range(1 + len(self.encoder)))
+        self.prompts = nn.ModuleList(
+            _zero_convolution(CHANNELS, wide, 3) for _ in range(1 + len(self.encoder))
+        )
         self.photo_in = nn.ModuleList(nn.Conv2d(width, 2 * wide, 1) for width in photo_widths)
         self.photo_out = nn.ModuleList(
             _zero_convolution(2 * wide, wide, 1) for _ in (self.encoder if photo_widths else ())

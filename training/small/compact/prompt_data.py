@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from segdemo.prompting.clicks import next_click
-from segdemo.prompting.prompts import Prompt, prompt_map
+from segdemo.prompting.prompts import CHANNELS, Prompt, prompt_map
 from segdemo.windows import Window
 from training.small.compact.scene_material import SceneMaterial
 from training.small.scenes.compose import compose_crowd, compose_scene
@@ -18,10 +19,16 @@ from training.small.scenes.crops import jitter_colors
 from training.small.scenes.material import IGNORED_INSTANCE
 
 SMALLEST_OBJECT = 400  # pixels
-SCENE_SIDE = 320
+SCENE_SIDE = 384
 SOURCES = {"instances": 0.55, "people": 0.07, "scene": 0.13, "crowd": 0.25}
 KINDS = {"box": 0.4, "click": 0.35, "clicks": 0.25}
 """What is given first: a box, one click, or a click with a box that is wrong as a first look's."""
+
+DETAILS = 0.25
+"""Share of the examples with exact outlines that show a part of one, with a coarse mask of it.
+
+COCO's polygons are not exact, so "instances" have none.
+"""
 
 BLURS = {"box": (0.03, 0.06), "clicks": (0.1, 0.25)}
 """How far the sides of a box are off, relative to its sides: standard deviations to choose from."""
@@ -54,13 +61,16 @@ def prompt_batch(
     """Draw `count` windows of `side` x `side` pixels with a prompt each."""
     examples: list[Example] = []
     while len(examples) < count:
-        image, labels = _labelled_image(material, rng)
+        source = rng.choice(list(SOURCES), p=list(SOURCES.values()))
+        image, labels = _labelled_image(material, source, rng)
         ids, areas = np.unique(labels[labels > 0], return_counts=True)
         large = ids[areas >= SMALLEST_OBJECT]
         if large.size:
             chosen = rng.permutation(large)[: 1 if rng.random() < 0.5 else 2]
             for number in chosen:
-                examples.append(example(image, labels == number, side, rng))
+                precise = source != "instances" and rng.random() < DETAILS
+                make = detail if precise else example
+                examples.append(make(image, labels == number, side, rng))
     examples = examples[:count]
     images = np.stack([entry.image for entry in examples])
     masks = np.stack([entry.mask for entry in examples])
@@ -72,10 +82,9 @@ def prompt_batch(
 
 
 def _labelled_image(
-    material: SceneMaterial, rng: np.random.Generator
+    material: SceneMaterial, source: str, rng: np.random.Generator
 ) -> tuple[Image.Image, npt.NDArray[np.int64]]:
-    """Draw an image with its instances; 0 is background."""
-    source = rng.choice(list(SOURCES), p=list(SOURCES.values()))
+    """Draw an image of one of SOURCES with its instances; 0 is background."""
     if source in ("scene", "crowd"):
         compose = compose_scene if source == "scene" else compose_crowd
         scene = compose(material, SCENE_SIDE, rng)
@@ -118,8 +127,46 @@ def example(
             points = np.array([click[:2]]) * scale + (window.left, window.top)
             labels = np.array([True])
     prompt = Prompt(None if kind == "click" else drawn, points, labels)
-    pixels = np.asarray(jitter_colors(window.crop(image, side), rng, 0.2))
-    drawn_map = prompt_map(prompt, window, side)
+    return _finished(image, mask, window, prompt_map(prompt, window, side), rng)
+
+
+def detail(
+    image: Image.Image, target: npt.NDArray[np.bool_], side: int, rng: np.random.Generator
+) -> Example:
+    """Choose a window at an object's outline, and give the mask as a coarse answer has it."""
+    grown, shrunk = ndimage.binary_dilation(target), ndimage.binary_erosion(target)
+    rows, columns = np.nonzero(grown & ~shrunk)
+    index = rng.integers(len(rows))
+    length = float(np.sqrt(target.sum())) * rng.uniform(0.3, 1.0)
+    x, y = np.array([columns[index], rows[index]]) + rng.uniform(-0.3, 0.3, 2) * length
+    window = Window(x - length / 2, y - length / 2, x + length / 2, y + length / 2)
+    mask = _squashed(window, target, side)
+    drawn = np.zeros((CHANNELS, side, side), np.float32)
+    drawn[3] = 2 * _coarse(mask, rng) - 1
+    return _finished(image, mask, window, drawn, rng)
+
+
+def _coarse(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return a mask (S, S) from 0 to 1 without its fine parts, and wrong here and there."""
+    size = mask.shape[::-1]
+    cells = int(rng.integers(5, 24))
+    small = Image.fromarray(mask).resize((cells, cells), Image.Resampling.BOX)
+    soft = np.asarray(small.resize(size, Image.Resampling.BICUBIC), np.float32) / 255
+    noise = rng.normal(0, rng.uniform(0, 0.4), (cells, cells)).astype(np.float32)
+    soft = soft + np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC))
+    sharpness = rng.uniform(1, 6)  # from hazy to nearly hard
+    return np.clip((soft - 0.5) * sharpness + 0.5, 0, 1)
+
+
+def _finished(
+    image: Image.Image,
+    mask: npt.NDArray[np.uint8],
+    window: Window,
+    drawn_map: npt.NDArray[np.float32],
+    rng: np.random.Generator,
+) -> Example:
+    """Cut the window out, in other colours and sometimes mirrored."""
+    pixels = np.asarray(jitter_colors(window.crop(image, mask.shape[0]), rng, 0.2))
     if rng.random() < 0.5:
         pixels, mask, drawn_map = pixels[:, ::-1], mask[:, ::-1], drawn_map[..., ::-1]
     return Example(pixels, mask, drawn_map.copy())
