@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from segdemo.datatypes import RGBImage
+from segdemo.photo_features import PhotoFeatures
 from segdemo.prompting.interface import PromptedMask, check_prompt
 from segdemo.prompting.network import PromptedU2Net
 from segdemo.prompting.prompts import Prompt, prompt_map
@@ -27,12 +28,19 @@ class EmbeddedPrompter:
     """Answers prompts about one image at a time, like SAM's predictor.
 
     Clicks without a box are answered in two looks: at the image, then at the window around what
-    was found there. side: of the windows in pixels, a multiple of 32.
+    was found there. photo_features: for a network that was made to see them, no other. side: of the
+    windows in pixels, a multiple of 32.
     """
 
-    def __init__(self, network: PromptedU2Net, side: int = 192) -> None:
+    def __init__(
+        self,
+        network: PromptedU2Net,
+        photo_features: PhotoFeatures | None = None,
+        side: int = 192,
+    ) -> None:
         """Use a trained network."""
         self.network, self._side = network.eval(), side
+        self._photo_features = photo_features.eval() if photo_features is not None else None
         self._image: Image.Image | None = None
         self._features: dict[Window, list[torch.Tensor]] = {}
 
@@ -86,7 +94,7 @@ class EmbeddedPrompter:
             images = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]  # (1, 3, S, S)
             images = images.to(self.network.device, self.network.dtype)
             both = torch.cat([images, images.flip(-1)])  # as seen, and mirrored
-            self._features = {window: self.network.encode(both)}
+            self._features = {window: self.network.encode(both, self._photo_features)}
         drawn = torch.from_numpy(prompt_map(prompt, window, self._side))[None]
         drawn = drawn.to(self.network.device, self.network.dtype)  # (1, 4, S, S)
         logits = self.network(self._features[window], torch.cat([drawn, drawn.flip(-1)])).logits

@@ -43,8 +43,9 @@ def export(settings: ExportSettings) -> None:
     results = Path(settings.results)
     quality = measured(results, "evaluation.prompting") if settings.results else {}
     trained = load_frozen(PromptedU2Net, run / "network", torch.float16)
-    config = trained.config  # it names the folder of the run too
-    network = PromptedU2Net(config.channels, config.inner_channels, config.head_channels).half()
+    stored = dict(trained.config)  # it names the folder of the run too, by a private key
+    config = {name: value for name, value in stored.items() if not name.startswith("_")}
+    network = PromptedU2Net(**config).half()
     network.load_state_dict(trained.state_dict())
     network.save_pretrained(folder)
     (folder / "diffusion_pytorch_model.safetensors").chmod(0o644)

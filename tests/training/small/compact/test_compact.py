@@ -87,7 +87,7 @@ def test_prompting_trains_from_u2netp(data_dir: Path, tmp_path: Path) -> None:
 def test_missing_material_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert prompting.main(["--data_dir", str(tmp_path)]) == 2
+    assert prompting.main(["--data_dir", str(tmp_path), "--output_dir", str(tmp_path / "run")]) == 2
     assert "train_mix is missing" in capsys.readouterr().err
 
 
