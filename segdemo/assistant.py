@@ -44,6 +44,7 @@ from segdemo.model_gate import Borrow, ModelGate, model_call
 from segdemo.precision import exact_dtype
 from segdemo.prompting.interface import PromptedMask, Prompter
 from segdemo.prompting.loading import load_prompter
+from segdemo.prompting.predictor import EmbeddedPrompter
 from segdemo.prompting.prompts import Prompt
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
@@ -183,13 +184,19 @@ class AnnotationAssistant:
         box: npt.NDArray[np.floating],
         settings: DiffDISSettings | None = None,
         model: str = "",
+        by: str = "",
     ) -> FloatMap:
-        """Look again at a box of an image; see `DiffDISPipeline.refine_window`.
+        """Look again at a box of an image; see `window_refinement`.
 
-        model: see `segment`.
+        by: "model" or "prompter"; by default the model where it starts from the mask so far, else
+        the embedded prompter, which was trained to. model: see `segment`. Raises InputError.
         """
+        pipeline, prompter = self._loaded_diffdis(model), self._loaded_prompter()
+        by = by or ("model" if pipeline.saliency else "prompter")
+        if by == "prompter" and isinstance(prompter, EmbeddedPrompter):
+            return prompter.refine_window(image, mask, box)
         settings = settings or self.segment_defaults_of(model)
-        return self._loaded_diffdis(model).refine_window(image, mask, box, settings)
+        return pipeline.refine_window(image, mask, box, settings)
 
     @property
     def edge_source(self) -> EdgeSource:

@@ -20,7 +20,7 @@ from segdemo.autoencoders import Autoencoder
 from segdemo.datatypes import FloatMap, Progress, RGBImage, SegmentationResult
 from segdemo.diffdis.augmentations import AUGMENTED, MIRRORED, PLAIN, Augmentation, resized
 from segdemo.diffdis.denoising import LAST_TIMESTEP, find_denoising
-from segdemo.diffdis.looks import look_again, refine_window
+from segdemo.diffdis.looks import look_again
 from segdemo.diffdis.maps import merge_members, outline, stretch
 from segdemo.diffdis.noise import pyramid_noise, shared_noise
 from segdemo.diffdis.settings import DiffDISSettings
@@ -40,6 +40,7 @@ from segdemo.photo_features import PhotoFeatures
 from segdemo.precision import cast
 from segdemo.subject import load_subject_network, predict_saliency
 from segdemo.u2netp import U2NetP
+from segdemo.window_refinement import refine_window
 
 LARGEST_WHOLE = 1024 // 8
 """Side of the largest latents that are decoded whole; of larger ones, in tiles."""
@@ -373,14 +374,12 @@ class DiffDISPipeline:
         box: npt.NDArray[np.floating],
         settings: DiffDISSettings | None = None,
     ) -> FloatMap:
-        """Look again at a box of an image at the full working size; see `looks.refine_window`."""
+        """Look again at a box of an image at the full working size; see `window_refinement`."""
         settings = settings or DiffDISSettings()
 
-        def look(part: RGBImage, answer: FloatMap) -> SegmentationResult:
-            result = self._look(part, settings, lambda done, total: None, answer, edges=False)
-            if settings.follow:
-                result = replace(result, mask=follow_outlines(result.mask, part))
-            return result
+        def look(part: RGBImage, answer: FloatMap) -> FloatMap:
+            found = self._look(part, settings, lambda done, total: None, answer, edges=False).mask
+            return follow_outlines(found, part) if settings.follow else found
 
         return refine_window(image, mask, box, look)
 

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from segdemo.datatypes import RGBImage
+from segdemo.datatypes import FloatMap, RGBImage
 from segdemo.photo_features import PhotoFeatures
 from segdemo.prompting.interface import PromptedMask, check_prompt
 from segdemo.prompting.network import PromptedU2Net
 from segdemo.prompting.prompts import Prompt, prompt_map
+from segdemo.window_refinement import refine_window
 from segdemo.windows import Window
 
 MARGIN = 1.5
@@ -63,6 +64,23 @@ class EmbeddedPrompter:
         low, high = ((found > threshold).sum() for threshold in UNSURE)
         return PromptedMask(found, float(high / low) if low else 0.0)
 
+    @torch.inference_mode()
+    def refine_window(
+        self, image: RGBImage, mask: FloatMap, box: npt.NDArray[np.floating]
+    ) -> FloatMap:
+        """Look again at a box of an image, from the mask so far; see `window_refinement`.
+
+        The image need not be the one that prompts are about.
+        """
+
+        def look(part: RGBImage, answer: FloatMap) -> FloatMap:
+            photo = Image.fromarray(part)
+            window = Window.whole(photo.size)
+            found = self._answer(self._encode(photo, window), Prompt(mask=answer), window)
+            return window.paste_back(found, photo.size)
+
+        return refine_window(image, mask, box, look)
+
     def _look_twice(self, prompt: Prompt) -> npt.NDArray[np.float32]:
         """Find the window in the whole image, or in the answer so far, then look into it.
 
@@ -87,20 +105,29 @@ class EmbeddedPrompter:
         return np.concatenate([corners.min(0), corners.max(0)])
 
     def _look(self, prompt: Prompt, window: Window) -> npt.NDArray[np.float32]:
-        """Answer in one window; features of windows that were seen before are kept."""
+        """Answer in one window of the image; its features are kept for the next prompt."""
         assert self._image is not None
         if window not in self._features:
-            pixels = np.asarray(window.crop(self._image, self._side), np.float32)
-            images = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]  # (1, 3, S, S)
-            images = images.to(self.network.device, self.network.dtype)
-            both = torch.cat([images, images.flip(-1)])  # as seen, and mirrored
-            self._features = {window: self.network.encode(both, self._photo_features)}
+            self._features = {window: self._encode(self._image, window)}
+        found = self._answer(self._features[window], prompt, window)
+        return window.paste_back(found, self._image.size)
+
+    def _encode(self, image: Image.Image, window: Window) -> list[torch.Tensor]:
+        """Return the features of a window as it is, and mirrored."""
+        pixels = np.asarray(window.crop(image, self._side), np.float32)
+        images = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]  # (1, 3, S, S)
+        images = images.to(self.network.device, self.network.dtype)
+        return self.network.encode(torch.cat([images, images.flip(-1)]), self._photo_features)
+
+    def _answer(
+        self, features: list[torch.Tensor], prompt: Prompt, window: Window
+    ) -> npt.NDArray[np.float32]:
+        """Return the mask (S, S) of a window, the mean of the answers to both views."""
         drawn = torch.from_numpy(prompt_map(prompt, window, self._side))[None]
         drawn = drawn.to(self.network.device, self.network.dtype)  # (1, 4, S, S)
-        logits = self.network(self._features[window], torch.cat([drawn, drawn.flip(-1)])).logits
+        logits = self.network(features, torch.cat([drawn, drawn.flip(-1)])).logits
         plain, mirrored = logits.float().sigmoid()[:, 0].cpu()  # (S, S) each
-        mean = (plain + mirrored.flip(-1)) / 2
-        return window.paste_back(mean.numpy(), self._image.size)
+        return ((plain + mirrored.flip(-1)) / 2).numpy()
 
 
 def _parts_clicked(inside: npt.NDArray[np.bool_], prompt: Prompt) -> npt.NDArray[np.bool_]:
