@@ -98,8 +98,8 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
     ) -> PromptedU2Net:
         """Start from U2NetP's weights; what is new changes nothing until it is trained."""
         prompted = cls(
-            network.config.channels,
-            network.config.inner_channels,
+            channels=network.config.channels,
+            inner_channels=network.config.inner_channels,
             photo_widths=photo_widths,
             attention_levels=attention_levels,
         )

@@ -72,3 +72,17 @@ def test_a_click_after_an_empty_answer_looks_at_the_whole_image_again(
     expected = prompter.predict(click).mask
     assert expected.any()
     np.testing.assert_array_equal(prompter.predict(empty).mask, expected)
+
+
+def test_a_window_is_looked_at_again_from_the_mask_so_far(prompter: EmbeddedPrompter) -> None:
+    image = np.random.default_rng(4).integers(0, 255, (60, 90, 3), np.uint8)
+    mask = np.zeros((60, 90), np.float32)
+    mask[20:40, 30:60] = 1
+    box = np.array([20, 10, 60, 50])
+    refined = prompter.refine_window(image, mask, box)
+    outside = np.ones(mask.shape, bool)
+    outside[10:50, 20:60] = False
+    np.testing.assert_array_equal(refined[outside], mask[outside])
+    middle = np.s_[25:35, 35:45]
+    assert np.abs(refined - mask)[middle].max() > 0
+    assert not np.allclose(prompter.refine_window(image, 1 - mask, box)[middle], refined[middle])

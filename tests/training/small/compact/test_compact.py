@@ -13,8 +13,16 @@ from PIL import Image
 from segdemo.assistant import AnnotationAssistant
 from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffdis.loading import load_unet
+from segdemo.photo_features import PhotoFeatures
 from segdemo.prompting.network import PromptedU2Net
-from training.small.compact import autoencoder, export_subject, kept_photos, prompting, subject
+from training.small.compact import (
+    autoencoder,
+    export_subject,
+    kept_photos,
+    prompt_data,
+    prompting,
+    subject,
+)
 from training.small.compact.crops import CropSource
 from training.small.compact.material import find_material
 from training.small.compact.prompt_data import PromptBatch, corrected
@@ -82,6 +90,22 @@ def test_prompting_trains_from_u2netp(data_dir: Path, tmp_path: Path) -> None:
     assert prompting.main(arguments.split()) == 0
     trained = PromptedU2Net.from_pretrained(tmp_path / "network")
     assert trained.config.channels == 64
+    assert tuple(trained.config.photo_widths) == tuple(PhotoFeatures().widths)
+
+
+def test_a_detail_shows_an_outline_and_a_coarse_mask_of_it() -> None:
+    rng = np.random.default_rng(0)
+    target = np.zeros((120, 160), bool)
+    target[20:100, 30:90] = True
+    image = Image.fromarray(np.where(target, 200, 30).astype(np.uint8)).convert("RGB")
+    for _ in range(20):
+        found = prompt_data.detail(image, target, 32, rng)
+        inside = found.mask > 127
+        assert 0 < inside.mean() < 1
+        assert not found.prompt[:3].any()  # neither box nor clicks
+        assert ((found.image[..., 0] > 115) == inside).mean() > 0.9
+        known = found.prompt[3]
+        assert known[inside].mean() > known[~inside].mean()
 
 
 def test_missing_material_is_one_sentence(
@@ -96,6 +120,10 @@ def test_a_correction_adds_the_answer_and_a_click_where_it_is_wrong() -> None:
     masks[..., 5:25, 5:25] = 1
     found = torch.zeros(1, 1, 40, 40)
     batch = PromptBatch(torch.zeros(1, 3, 40, 40), masks, torch.zeros(1, 4, 40, 40))
+    batch.prompts[:, 0] = 1
+    rng = np.random.default_rng(0)
+    boxes = [bool(corrected(batch, found, rng).prompts[0, 0].any()) for _ in range(20)]
+    assert {True, False} == set(boxes)  # some go on without the box
     prompts = corrected(batch, found, np.random.default_rng(0)).prompts[0]
     assert (prompts[3] == -1).all()
     rows, columns = np.nonzero(prompts[1].numpy())

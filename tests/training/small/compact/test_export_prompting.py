@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from segdemo.checkpoints.card import read_card
+from segdemo.checkpoints.files import CheckpointError
+from segdemo.photo_features import PhotoFeatures
 from segdemo.prompting.loading import load_prompter
 from segdemo.prompting.network import PromptedU2Net
 from segdemo.prompting.prompts import Prompt
@@ -20,7 +22,11 @@ def test_a_run_is_exported_with_its_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, out, results = (tmp_path / name for name in ("run", "out", "results"))
-    PromptedU2Net(channels=8, inner_channels=4).save_pretrained(run / "network")
+    widths = tuple(PhotoFeatures().widths)
+    network = PromptedU2Net(
+        channels=8, inner_channels=4, photo_widths=widths, attention_levels=(2,)
+    )
+    network.save_pretrained(run / "network")
     (run / "validation.csv").write_text("step,iou,loss\n10,0.5,2\n20,0.6,1.5\n30,0.55,1\n")
     options = ["--run", str(run), "--output_dir", str(out), "--side", "64"]
     assert export_prompting.main([*options, "--results", str(results)]) == 2
@@ -37,3 +43,7 @@ def test_a_run_is_exported_with_its_figures(
     prompter = load_prompter(str(out), torch.device("cpu"))
     prompter.set_image(np.zeros((40, 60, 3), np.uint8))
     assert prompter.predict(Prompt(np.array([5, 5, 30, 30]))).mask.shape == (40, 60)
+
+    PromptedU2Net(channels=8, inner_channels=4, photo_widths=(1, 2, 3, 4)).save_pretrained(out)
+    with pytest.raises(CheckpointError, match=r"config\.json asks for photo features of \[1, 2, 3"):
+        load_prompter(str(out), torch.device("cpu"))
