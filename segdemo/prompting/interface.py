@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from segdemo.datatypes import InputError, RGBImage
+from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.prompting.prompts import Prompt
 
 
@@ -28,6 +28,16 @@ class Prompter(Protocol):
 
     def predict(self, prompt: Prompt) -> PromptedMask:
         """Return the mask of the object that a prompt means; raises InputError (`check_prompt`)."""
+
+
+@runtime_checkable
+class WindowRefiner(Protocol):
+    """What a prompter also is where it finds the details of a mask inside a window."""
+
+    def refine_window(
+        self, image: RGBImage, mask: FloatMap, box: npt.NDArray[np.floating]
+    ) -> FloatMap:
+        """Return the mask (H, W) looked at again inside a box; see `window_refinement`."""
 
 
 def check_prompt(prompt: Prompt, size: tuple[int, int] | None) -> None:
