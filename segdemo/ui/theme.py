@@ -98,7 +98,8 @@ HELP_READERS = """
     }
   };
   nameExamples();
-  document.querySelector('#header a[href="#help"]')?.addEventListener("click", (event) => {
+  document.getElementById("header")?.addEventListener("click", (event) => {
+    if (!event.target.closest('a[href="#help"]')) return;
     event.preventDefault();
     [...document.querySelectorAll('button[role="tab"]')]
       .find((tab) => tab.textContent.trim() === "Help")?.click();
