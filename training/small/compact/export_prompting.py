@@ -20,9 +20,12 @@ from segdemo.checkpoints.registry import DEFAULT_PROMPTER, registered_source
 from segdemo.prompting.network import PromptedU2Net
 from segdemo.settings import setting
 from training.program import run_program
-from training.small.compact.runs import best_validation, measured
+from training.small.compact.runs import MATERIAL, best_validation, measured, run_settings
 
-LICENCE = "weights Apache-2.0 (U2NetP's authors), trained further here"
+LICENCE = (
+    "weights Apache-2.0 (U2NetP's authors, https://github.com/xuebinqin/U-2-Net), trained further "
+    "here; ImageNet features Apache-2.0"
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class ExportSettings:
         str(registered_source(DEFAULT_PROMPTER, "prompter")), "Folder to write."
     )
     results: str = setting("", "Folder that evaluation.prompting wrote, for the card.")
+    hardware: str = setting("", "What it was trained on, for the card.")
     side: int = setting(192, "Side in pixels of the windows.", minimum=32, maximum=1024)
 
 
@@ -56,8 +60,11 @@ def export(settings: ExportSettings) -> None:
         base=None,
         quality=quality,
         training={
-            "program": "training.small.compact.prompting",
+            "recipe": "python -m training.small.compact.prompting",
+            "data": MATERIAL,
+            "settings": run_settings(run),
             "validation": best_validation(run, "iou"),
+            "hardware": settings.hardware,
         },
     )
     write_card(card, folder)

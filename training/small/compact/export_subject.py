@@ -24,19 +24,11 @@ from segdemo.diffdis.loading import LARGEST_SHARD, load_unet, save_unet
 from segdemo.settings import setting
 from training.model_card import strip_local_paths
 from training.program import run_program
-from training.small.compact.runs import best_validation, measured
-from training.small.export import DATA
+from training.small.compact.runs import MATERIAL, best_validation, measured
 from training.small.networks import build_null_text, build_scheduler
 
 NAME = "compact"
 LICENCE = "MIT (weights; U2NetP Apache-2.0); training data under the licences named in segdemo.json"
-MORE_DATA = {
-    "608 more photos of people, Clothing Co-Parsing": "Apache-2.0; the photos are third parties'",
-    "127 more photos of COCO": "annotations CC BY 4.0; each photo under its own Flickr licence",
-    "4,247 photos whose subjects U2NetP cut out: Caltech-101, clothing, TrashNet, groceries": (
-        "as their collections say"
-    ),
-}
 FIRST_ANSWER_SHARE = 0.5
 SEGMENT = {"mirror": True, "share": True, "second_look": True}
 """Chosen, as the share and the size, on scenes and photos that were kept back from training."""
@@ -73,7 +65,7 @@ def export(settings: ExportSettings) -> None:
         quality=_quality(settings.results),
         training={
             "recipe": "python -m training.small.compact.subject",
-            "data": DATA | MORE_DATA,
+            "data": MATERIAL,
             "validation": best_validation(run, "iou"),
             "hardware": settings.hardware,
         },

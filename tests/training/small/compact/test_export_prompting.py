@@ -27,6 +27,7 @@ def test_a_run_is_exported_with_its_figures(
         channels=8, inner_channels=4, photo_widths=widths, attention_levels=(2,)
     )
     network.save_pretrained(run / "network")
+    (run / "settings.yaml").write_text("seed: 3\ndata_dir: /somewhere\n")
     (run / "validation.csv").write_text("step,iou,loss\n10,0.5,2\n20,0.6,1.5\n30,0.55,1\n")
     options = ["--run", str(run), "--output_dir", str(out), "--side", "64"]
     assert export_prompting.main([*options, "--results", str(results)]) == 2
@@ -39,6 +40,7 @@ def test_a_run_is_exported_with_its_figures(
     card = read_card(out, "out")
     assert card.quality == measured
     assert card.training["validation"] == "step 20, iou 0.6, loss 1.5"
+    assert card.training["settings"] == {"seed": 3}
     assert str(tmp_path) not in (out / "config.json").read_text()
     prompter = load_prompter(str(out), torch.device("cpu"))
     prompter.set_image(np.zeros((40, 60, 3), np.uint8))
