@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import Any, NamedTuple
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -52,7 +52,7 @@ def items(text: str, lists: Collection[str]) -> Iterator[Item]:
         raise ValueError("more than one object")
 
 
-def _list_items(text: str, at: int, key: str) -> Iterator[Item]:
+def _list_items(text: str, at: int, key: str) -> Generator[Item, None, int]:
     """Yield the items of the list that begins at `at`; returns where it ends."""
     at = _skip(text, at + 1)
     if text[at : at + 1] == "]":
@@ -68,7 +68,9 @@ def _list_items(text: str, at: int, key: str) -> Iterator[Item]:
 
 def _skip(text: str, at: int) -> int:
     """Return where white space from `at` on ends."""
-    return _SPACE.match(text, at).end()
+    space = _SPACE.match(text, at)
+    assert space is not None  # it may be empty
+    return space.end()
 
 
 def _expect(text: str, at: int, sign: str) -> int:
