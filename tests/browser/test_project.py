@@ -79,7 +79,7 @@ def box_left_disc(page: Page) -> None:
 
 def trace_third_disc(page: Page) -> None:
     """Delete the third disc, which lacks a bite, and draw it along its edge with four clicks."""
-    page.keyboard.press("v")
+    Board(page).canvas.press("v")
     Board(page).click(210, 90)
     page.keyboard.press("Delete")
     page.keyboard.press("t")
@@ -140,8 +140,8 @@ def test_a_project_of_two_annotators_from_folder_to_export(
         open_tab(ada)
         expect(said(ada)).to_contain_text("Your work is as you left it.")
         assert areas(ada) == drawn
-        Board(ada).canvas.press("Control+z")
-        assert sorted(areas(ada)) == [3]
+        Board(ada).canvas.press("Control+z")  # what was done without the server is one step
+        assert areas(ada) == boxed
         Board(ada).canvas.press("Control+y")
         assert areas(ada) == drawn
 
