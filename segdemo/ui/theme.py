@@ -106,7 +106,8 @@ HELP_READERS = """
     for (const icon of document.querySelectorAll("footer img:not([alt=''])")) icon.alt = "";
   };
   name();
-  document.querySelector('#header a[href="#help"]')?.addEventListener("click", (event) => {
+  document.getElementById("header")?.addEventListener("click", (event) => {
+    if (!event.target.closest('a[href="#help"]')) return;
     event.preventDefault();
     [...document.querySelectorAll('button[role="tab"]')]
       .find((tab) => tab.textContent.trim() === "Help")?.click();
