@@ -4,11 +4,11 @@
     python -m benchmarks.precision_agreement --images BENCH --every 5 --precision bf16
     python -m benchmarks.precision_agreement --images BENCH --precision fp32 --rounded unet
 
-Each image is segmented both ways one after the other, with the settings that suit the model, and
-both masks are cut at 0.5. Prints a line for each folder: the mean IoU and the worst. Seconds are
-of the processor (all threads), so that what else runs on the machine counts little. 0 where the
-mean of all is at least 0.99 and the worst at least 0.97, else 1. --rounded puts single networks
-into bf16, whatever --precision does.
+Each image is segmented both ways one after the other, with the settings that suit the model unless
+flags of `segdemo segment` say otherwise, and both masks are cut at 0.5. Prints a line for each
+folder: the mean IoU and the worst. Seconds are of the processor (all threads), so that what else
+runs on the machine counts little. 0 where the mean of all is at least 0.99 and the worst at least
+0.97, else 1. --rounded puts single networks into bf16, whatever --precision does.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import torch
 
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.checkpoints.registry import DEFAULT_MODEL
+from segdemo.commands.arguments import add_settings, given
 from segdemo.datatypes import FloatMap, RGBImage
 from segdemo.diffdis.loading import load_diffdis
 from segdemo.diffdis.pipeline import DiffDISPipeline
@@ -72,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounded", nargs="+", choices=NETWORKS, default=[])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--every", type=int, default=1, help="take every n-th image")
+    add_settings(parser, DiffDISSettings)
     options = parser.parse_args(argv)
     plain, fast = (
         load_diffdis(locate_diffdis(options.model), pick_device(options.device), precision)
@@ -79,8 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     for name in options.rounded:
         getattr(fast, name).to(torch.bfloat16)
-    card: dict[str, Any] = dict(locate_diffdis(options.model).card.segment)
-    settings = DiffDISSettings(**card)
+    card = locate_diffdis(options.model).card.segment
+    chosen: dict[str, Any] = dict(card) | given(options, DiffDISSettings)
+    settings = DiffDISSettings(**chosen)
     seconds: tuple[list[float], list[float]] = ([], [])
     everything: list[float] = []
     for folder in options.images:
