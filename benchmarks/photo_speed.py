@@ -14,16 +14,19 @@ from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import FloatMap, InputError, RGBImage
+from segdemo.diffdis.pipeline import SALIENCY_WEIGHT
 from segdemo.diffdis.settings import DiffDISSettings
 from segdemo.files import find_images
 from segdemo.images import load_rgb, resize_map
+from segdemo.subject import load_subject_network, predict_saliency
 
 Way = Callable[[RGBImage], FloatMap]
 """From an image to its soft mask."""
 
 EARLIER_MODEL = "small-imagenet"
-EARLIER = DiffDISSettings(augment=True, follow=True, second_opinion=True)
-"""What commit 3e39107 did with a photo unless told otherwise: six passes in float32."""
+EARLIER = DiffDISSettings(augment=True, follow=True)
+"""What commit 3e39107 did with a photo unless told otherwise: six passes in float32, and U2NetP's
+opinion with mirrored looks."""
 PEER_SIDE = 1024
 PEER_MEAN = 128 / 255
 """IS-Net's own preprocessing: values in [0, 1] minus this."""
@@ -33,7 +36,13 @@ def earlier_way() -> Way:
     """Return commit 3e39107's way, by the code of today: the same network, passes and format."""
     assistant = AnnotationAssistant(EARLIER_MODEL, "cpu", "fp32")
     assistant.load()
-    return lambda image: assistant.segment(image, EARLIER).mask
+
+    def segment(image: RGBImage) -> FloatMap:
+        found = assistant.segment(image, EARLIER).mask
+        saliency = predict_saliency(image, load_subject_network(), mirrored=True)
+        return (1 - SALIENCY_WEIGHT) * found + SALIENCY_WEIGHT * saliency
+
+    return segment
 
 
 def present_way(model: str) -> Way:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -32,24 +32,26 @@ from segdemo.datatypes import (
     RGBImage,
     SegmentationResult,
 )
-from segdemo.diffdis.loading import load_diffdis
-from segdemo.diffdis.pipeline import DiffDISPipeline
 from segdemo.diffdis.settings import DiffDISSettings
-from segdemo.diffegg.generation import generate
-from segdemo.diffegg.loading import encode_prompt, has_text_encoder, load_diffegg
-from segdemo.diffegg.pipeline import DiffEGGPipeline
 from segdemo.diffegg.settings import TraceSettings
-from segdemo.diffusion import pick_device
 from segdemo.model_gate import Borrow, ModelGate, model_call
-from segdemo.precision import exact_dtype
 from segdemo.prompting.interface import PromptedMask, Prompter
-from segdemo.prompting.loading import load_prompter
 from segdemo.prompting.prompts import Prompt
 from segdemo.rip.settings import ROBUST, RIPSettings
 from segdemo.rip.subject import subject_parts
-from segdemo.settings import AUTO_PRECISION
-from segdemo.uis.features import PatchFeatures, load_features
+from segdemo.settings import AUTO_PRECISION, check_precision
 from segdemo.uis.methods import UISSettings, find_objects, methods
+
+if TYPE_CHECKING:
+    import torch
+
+    from segdemo.diffdis.pipeline import DiffDISPipeline
+    from segdemo.diffegg.pipeline import DiffEGGPipeline
+    from segdemo.loaded_models import LoadedModels
+    from segdemo.uis.features import PatchFeatures
+
+ALWAYS_THERE = ("auto", "cpu")
+"""Devices that need not be looked for."""
 
 ProposalEdges = Literal["diffegg", "diffdis"]
 """Whose edges cut the subject's mask: the backbone's, or those that come with the mask."""
@@ -82,22 +84,20 @@ class AnnotationAssistant:
         folder or a Hub id. compiled: let PyTorch compile what segments. others: further models
         that `segment` can be asked for by name. Raises InputError (CheckpointError for the models).
         """
-        self._dtype = exact_dtype(precision)  # of all but what segments
+        check_precision(precision)
+        if device not in ALWAYS_THERE:
+            _find_device(device)
+        self._wanted_device = device
         self._precision = precision
         self._autoencoder = autoencoder
         self._compiled = compiled
-        self._device = pick_device(device)
         self._files: DiffDISFiles = locate_diffdis(model)
         self._models = {model: self._files} | {
             name: locate_diffdis(name) for name in others if name != model
         }
         self._backbone_name = backbone
         self._features_name = features
-        self._diffdis: dict[str, DiffDISPipeline] = {}  # by the name of the model
-        self._diffegg: dict[str, DiffEGGPipeline] = {}  # by the name of the backbone
-        self._features: PatchFeatures | None = None
         self._prompter_name = prompter
-        self._prompter: Prompter | None = None
         self._prompted_image = b""  # hash of the image that the prompter has seen
         self._gate = ModelGate(gpu)
         self._gate.guard(self)
@@ -257,7 +257,7 @@ class AnnotationAssistant:
     @property
     def understands_prompts(self) -> bool:
         """Whether the backbone has a text encoder."""
-        return has_text_encoder(self._backbone_files)
+        return self._backbone_files.has_text_encoder
 
     @model_call
     def generate(
@@ -267,9 +267,7 @@ class AnnotationAssistant:
 
         prompt: words, without meaning unless `understands_prompts`.
         """
-        pipeline = self._loaded_diffegg()
-        encoded = encode_prompt(self._backbone_files, pipeline.backbone, prompt)
-        return generate(pipeline, self._sized(settings), encoded)
+        return self._loaded.generate(self._backbone_files, prompt, self._sized(settings))
 
     @model_call
     def edges(
@@ -291,7 +289,7 @@ class AnnotationAssistant:
         files = locate_backbone(source)
         settings = settings or TraceSettings(**files.trace)
         sized = replace(settings, size=settings.size or files.native_size)
-        return self._loaded_diffegg(files).edges(image, sized, rule)
+        return self._loaded.diffegg(files).edges(image, sized, rule)
 
     @model_call
     def attention_edges(
@@ -363,29 +361,33 @@ class AnnotationAssistant:
     def _patch_keys(self, image: RGBImage) -> npt.NDArray[np.float32]:
         return self._loaded_features().keys(image)
 
+    @cached_property
+    def _device(self) -> torch.device:
+        return _find_device(self._wanted_device)
+
+    @cached_property
+    def _loaded(self) -> LoadedModels:
+        """The models; to be touched by one thread at a time, behind the gate."""
+        from segdemo.loaded_models import LoadedModels  # seconds: it brings PyTorch and diffusers
+
+        return LoadedModels(self._device, self._precision, self._autoencoder, self._compiled)
+
     def _loaded_features(self) -> PatchFeatures:
         if not self._features_name:
             raise InputError(
                 "This method needs features: give a DINO ViT by --features FOLDER, a folder as "
                 "transformers saves it or a Hub id such as facebook/dino-vitb8."
             )
-        if self._features is None:
-            self._features = load_features(self._features_name, self._device, self._dtype)
-        return self._features
+        return self._loaded.features(self._features_name)
 
     def _loaded_prompter(self) -> Prompter:
-        if self._prompter is None:
-            self._prompter = load_prompter(self._prompter_name, self._device, self._dtype)
-        return self._prompter
+        return self._loaded.prompter(self._prompter_name)
 
-    def _loaded_diffegg(self, files: BackboneFiles | None = None) -> DiffEGGPipeline:
-        """Load a backbone once, by default the chosen one."""
-        files = files or self._backbone_files
-        if files.name not in self._diffegg:
-            self._diffegg[files.name] = load_diffegg(
-                files, self._device, self._dtype, self._autoencoder
-            )
-        return self._diffegg[files.name]
+    def _loaded_diffegg(self) -> DiffEGGPipeline:
+        return self._loaded.diffegg(self._backbone_files)
+
+    def _loaded_diffdis(self, model: str = "") -> DiffDISPipeline:
+        return self._loaded.diffdis(model or self.models[0], self._files_of(model))
 
     def _files_of(self, model: str) -> DiffDISFiles:
         if not model:
@@ -394,14 +396,11 @@ class AnnotationAssistant:
             raise InputError(f"Model {model[:40]!r}: choose one of {', '.join(self._models)}.")
         return self._models[model]
 
-    def _loaded_diffdis(self, model: str = "") -> DiffDISPipeline:
-        """Load a model once, by default the first."""
-        files, name = self._files_of(model), model or self.models[0]
-        if name not in self._diffdis:
-            self._diffdis[name] = load_diffdis(
-                files, self._device, self._precision, self._autoencoder, self._compiled
-            )
-        return self._diffdis[name]
+
+def _find_device(name: str) -> torch.device:
+    from segdemo.diffusion import pick_device  # seconds: it brings PyTorch
+
+    return pick_device(name)
 
 
 def _edge_source(files: BackboneFiles) -> EdgeSource:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler
 from PIL import Image
 
 from segdemo.datatypes import InputError, RGBImage
 
 if TYPE_CHECKING:
+    from diffusers import DDPMScheduler
+
     from segdemo.autoencoders import Autoencoder
 
 

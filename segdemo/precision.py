@@ -8,7 +8,7 @@ import shutil
 import torch
 
 from segdemo.datatypes import InputError
-from segdemo.settings import AUTO_PRECISION, PRECISION_NAMES
+from segdemo.settings import AUTO_PRECISION, check_precision
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -25,12 +25,6 @@ def fastest_precision(device: torch.device) -> str:
     else:
         fast = False
     return "bf16" if fast else "fp32"
-
-
-def check_precision(name: str) -> None:
-    """Raise InputError for a precision that does not exist."""
-    if name not in PRECISION_NAMES:
-        raise InputError(f"Precision {name!r}: choose one of {', '.join(PRECISION_NAMES)}.")
 
 
 def bulk_dtype(name: str, device: torch.device) -> torch.dtype:

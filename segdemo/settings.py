@@ -26,6 +26,12 @@ PRECISION_HELP = (
 )
 
 
+def check_precision(name: str) -> None:
+    """Raise InputError for a precision that does not exist."""
+    if name not in PRECISION_NAMES:
+        raise InputError(f"Precision {name!r}: choose one of {', '.join(PRECISION_NAMES)}.")
+
+
 def setting(
     default: Any,
     help: str,  # noqa: A002

@@ -1,4 +1,4 @@
-"""Saliency of a photo by U2NetP, in two passes: the whole image, then a crop around the subject."""
+"""Saliency of a photo by U2NetP, in two looks: the whole image, then a crop around the subject."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIDE = 320
 """Side in pixels of U2NetP's input: the size it was trained at."""
 
 MARGIN = 1.3
-"""Side of the second pass's crop, relative to the box around the first pass's mask."""
+"""Side of the second look's crop, relative to the box around the first look's mask."""
 
 
 @functools.cache
@@ -30,27 +30,33 @@ def load_subject_network() -> U2NetP:
 
 
 @torch.inference_mode()
-def predict_saliency(image: RGBImage, network: U2NetP) -> npt.NDArray[np.float32]:
+def predict_saliency(
+    image: RGBImage, network: U2NetP, mirrored: bool = False
+) -> npt.NDArray[np.float32]:
     """Return an image's saliency map, (H, W) in [0, 1].
 
-    The mean of a pass over the whole image and one over a crop around its mask, each also
-    mirrored.
+    The mean of a look at the whole image and one at a crop around its mask. mirrored: average each
+    with one at the mirrored image, for twice the time.
     """
     photo = Image.fromarray(image)
-    first = _predict_window(photo, Window.whole(photo.size), network)
+    first = _predict_window(photo, Window.whole(photo.size), network, mirrored)
     inside = first > 0.5
     if not inside.any():
         return first
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-    second = _predict_window(photo, Window.around(box, MARGIN), network)
+    second = _predict_window(photo, Window.around(box, MARGIN), network, mirrored)
     return (first + second) * np.float32(0.5)
 
 
-def _predict_window(photo: Image.Image, window: Window, network: U2NetP) -> npt.NDArray[np.float32]:
+def _predict_window(
+    photo: Image.Image, window: Window, network: U2NetP, mirrored: bool
+) -> npt.NDArray[np.float32]:
     """Return the saliency of one window pasted into the image; 0 outside; (H, W)."""
     pixels = np.asarray(window.crop(photo, SIDE), np.float32) / 127.5 - 1
     images = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(network.device)  # (1, 3, S, S)
-    logits = network(torch.cat([images, images.flip(-1)])).logits
-    plain, mirrored = logits.sigmoid()[:, 0]  # (S, S) each
-    return window.paste_back(((plain + mirrored.flip(-1)) / 2).cpu().numpy(), photo.size)
+    if mirrored:
+        images = torch.cat([images, images.flip(-1)])
+    plain, *flipped = network(images).logits.sigmoid()[:, 0]  # (S, S) each
+    found = (plain + flipped[0].flip(-1)) / 2 if flipped else plain
+    return window.paste_back(found.cpu().numpy(), photo.size)

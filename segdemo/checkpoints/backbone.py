@@ -147,6 +147,11 @@ class BackboneFiles:
     single: Path | None = None
     edge_training: str = ""
 
+    @property
+    def has_text_encoder(self) -> bool:
+        """Whether words mean anything to it; our own family has one constant prompt."""
+        return self.family in PIPELINES
+
 
 def locate_backbone(name: str) -> BackboneFiles:
     """Find a backbone by registered name, plugin's name, folder, file or Hub id, all weights there.

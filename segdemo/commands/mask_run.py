@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from segdemo.annotations import MaskFormat, write_masks
 from segdemo.annotations.cutouts import ImagesByName
-from segdemo.batch import FileStatus, Handler
-from segdemo.commands.progress import report_progress
-from segdemo.commands.resumable_run import ResultStore, ResumableRun, StoredMasks
+from segdemo.annotations.stored_runs import to_json
+from segdemo.commands.resumable_run import ResumableRun, StoredMasks
+from segdemo.commands.stored_run import MakeResult, StoredRun
 from segdemo.commands.workers import Engine
-from segdemo.datatypes import InputError, InstanceMasks, RGBImage
+from segdemo.datatypes import InstanceMasks, RGBImage
 from segdemo.files import ImageFile
 from segdemo.terminal import printable
 
@@ -49,110 +46,39 @@ class MaskRun:
         engine: Engine,
         stuff: Collection[str] = (),
     ) -> int:
-        """Make and write masks of all images; returns the exit code.
+        """Make and write masks of all images, see `StoredRun.execute`; returns the exit code.
 
-        Those that an earlier run has finished are not made again, which is printed, as is what the
-        format could not hold. stuff: names of classes without instances. Raises InputError where
-        nothing can be loaded or written, and while another run writes there; finished masks are
-        kept then.
+        What the format could not hold is printed. stuff: names of classes without instances.
         """
-        with self.run:
-            resumed = self._find_finished()
-            finished: set[str] = set()
-            try:
-                statuses = self._process(resumed, engine, finished)
-                status = report_progress(statuses, len(self.image_files), output)
-                if finished:
-                    self._write(finished, output, mask_format, stuff)
-            except KeyboardInterrupt:
-                if not self.run.store.is_empty:
-                    print(
-                        f"Finished photos are kept in {self.run.folder}: the same command "
-                        "resumes from there.",
-                        file=sys.stderr,
-                    )
-                raise
-        return status
 
-    def _find_finished(self) -> list[ImageFile]:
-        """Return the images that an earlier run has finished and that have not changed since."""
-        same: list[ImageFile] = []
-        changed = 0
-        for image_file in self.image_files:
-            earlier = self.run.store.fingerprint(image_file.stem)
-            if earlier is None:
-                continue
-            with suppress(InputError):  # reported with the others, when its turn comes
-                if self.work.fingerprint(image_file) == earlier:
-                    same.append(image_file)
-                else:
-                    changed += 1
-        if same or changed:
-            sentence = (
-                f"{len(same)} of {len(self.image_files)} photos are resumed from {self.run.folder}"
-            )
-            if changed:
-                verb = "is" if changed == 1 else "are"
-                sentence += f", {changed} changed since and {verb} done again"
-            print(printable(f"{sentence}."))
-        return same
-
-    def _process(
-        self, resumed: Sequence[ImageFile], engine: Engine, finished: set[str]
-    ) -> Iterator[FileStatus]:
-        """Yield the outcomes of all images; adds the stems of those with masks to `finished`."""
-        stems = {one.stem for one in resumed}
-        rest = [one for one in self.image_files if one.stem not in stems]
-        earlier = (FileStatus(one.name, True, "resumed", 0, ()) for one in resumed)
-        now = engine.map_images(rest, Storing(self.work, self.run.store))
-        for image_file, status in zip([*resumed, *rest], chain(earlier, now), strict=True):
-            if status.succeeded:
-                finished.add(image_file.stem)
-            yield status
-
-    def _write(
-        self,
-        finished: set[str],
-        output: Path,
-        mask_format: MaskFormat,
-        stuff: Collection[str],
-    ) -> None:
-        """Write all finished masks at once, and remove the run's folder."""
-        images = [one for one in self.image_files if one.stem in finished]
-        masks = StoredMasks(self.run.store, {one.name: one.stem for one in images})
-        photos = ImagesByName({one.name: one.path for one in images})
-        try:
+        def write(images: Sequence[ImageFile]) -> None:
+            masks = StoredMasks(self.run.store, {one.name: one.stem for one in images})
+            photos = ImagesByName({one.name: one.path for one in images})
             with self.run.publish(output) as draft:
                 sentences = write_masks(masks, draft, mask_format, photos, stuff=stuff)
-        except OSError as error:
-            raise InputError(
-                f"{output} cannot be written ({error.strerror}): make room and give the same "
-                f"command again; {self.run.folder} keeps what is finished."
-            ) from error
-        for sentence in sentences:
-            print(printable(sentence))
+            for sentence in sentences:
+                print(printable(sentence))
+
+        stored = StoredRun(self.image_files, MasksAsJSON(self.work), self.run)
+        return stored.execute(output, engine, write)
 
 
 @dataclass(frozen=True)
-class Storing:
-    """Makes masks of one image and stores them; a `Load`, see `workers`."""
+class MasksAsJSON:
+    """Masks as results that are stored; see `stored_run.ImageWork`."""
 
     work: MaskWork
-    store: ResultStore
 
-    def __call__(self) -> Handler:
-        """Load models; raises InputError."""
+    def fingerprint(self, image_file: ImageFile) -> str:
+        """See `MaskWork`."""
+        return self.work.fingerprint(image_file)
+
+    def load(self) -> MakeResult:
+        """Load models, once a worker; raises InputError."""
         make = self.work.load()
 
-        def handle(image_file: ImageFile, image: RGBImage) -> tuple[Iterable[Path], str]:
-            fingerprint = self.work.fingerprint(image_file)
+        def result(image_file: ImageFile, image: RGBImage) -> tuple[dict[str, Any], str]:
             found, sentence = make(image_file, image)
-            self.store.store_masks(image_file.stem, fingerprint, found)
-            return (), sentence
+            return to_json(found), sentence
 
-        return handle
-
-
-def part_folder(output: Path) -> Path:
-    """Return the folder that keeps what is finished until all is."""
-    return output.with_name(output.name + ".part")
+        return result

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from segdemo.checkpoints.registry import DEFAULT_PROMPTER
 from segdemo.commands.arguments import add_device
-from segdemo.commands.box_file import BoxFile, StoredAnswers
+from segdemo.commands.box_file import BoxFile
+from segdemo.commands.digests import model_digest
+from segdemo.commands.engines import add_engine, chosen_engine
 from segdemo.commands.output import check_output
-from segdemo.commands.progress import SOME_FAILED, report_progress
+from segdemo.commands.progress import SOME_FAILED
+from segdemo.commands.prompt_work import PromptWork, stored_answers
+from segdemo.commands.resumable_run import ResumableRun
+from segdemo.commands.stored_run import StoredRun, part_folder
 from segdemo.datatypes import InputError
-from segdemo.files import write_json
+from segdemo.files import ImageFile, write_json
 from segdemo.terminal import printable
 
 
@@ -23,8 +29,9 @@ def add_prompt(verbs: Any) -> None:
         "prompt",
         help="masks of objects whose boxes are known",
         description="Write COCO's JSON once more, with the mask of every annotation that has a "
-        "bbox and no segmentation. All else stays as it is. The same command resumes a run that "
-        "was stopped.",
+        "bbox and no segmentation. All else stays as it is. Finished photos are kept in "
+        "<output>.part until all are: the same command resumes a run that was stopped, or in which "
+        "photos failed.",
     )
     parser.add_argument(
         "--images", type=Path, nargs="+", required=True, metavar="INPUT", help="photo or folder"
@@ -46,34 +53,41 @@ def add_prompt(verbs: Any) -> None:
         "(default: %(default)s)",
     )
     add_device(parser)
+    add_engine(parser)
     parser.set_defaults(run=partial(_run, parser))
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     try:
-        if not StoredAnswers.exist(arguments.output):
-            check_output(arguments.output, "coco")
+        folder = part_folder(arguments.output)
         boxes = BoxFile.read(arguments.boxes, arguments.images, arguments.replace)
-        from segdemo.assistant import AnnotationAssistant  # seconds: it brings PyTorch
-
-        assistant = AnnotationAssistant(
-            device=arguments.device, precision=arguments.precision, prompter=arguments.prompter
+        run = ResumableRun(
+            folder,
+            {
+                "hash of the boxes": boxes.digest,
+                "replace": arguments.replace,
+                "prompter": arguments.prompter,
+                "files of the prompter": model_digest(arguments.prompter),
+                "precision": arguments.precision,
+            },
         )
-        assistant.load_prompter()
-        settings = [arguments.prompter, arguments.precision, arguments.replace]
-        with StoredAnswers(arguments.output, boxes.digest, settings) as stored:
-            statuses = boxes.answer(assistant.prompt, stored)
-            status = report_progress(statuses, len(boxes.image_files), arguments.output)
-            try:
-                write_json(boxes.filled(stored), arguments.output)
-            except OSError as error:
-                raise InputError(
-                    f"--output {arguments.output} cannot be written ({error.strerror}); the same "
-                    "command goes on from here."
-                ) from error
-            stored.done = not status
-        for sentence in boxes.problems:
+        if run.store.is_empty:  # else the output may hold what that run has finished
+            check_output(arguments.output, "coco")
+        work = PromptWork(boxes.boxes, arguments.prompter, arguments.device, arguments.precision)
+        problems = list(boxes.problems)
+
+        def write(image_files: Sequence[ImageFile]) -> None:
+            answers, unanswered = stored_answers(run.store, image_files)
+            problems.extend(unanswered)
+            write_json(boxes.filled(answers), arguments.output)
+            if len(image_files) == len(boxes.image_files):
+                run.discard()
+
+        status = StoredRun(boxes.image_files, work, run).execute(
+            arguments.output, chosen_engine(arguments), write
+        )
+        for sentence in problems:
             print(printable(sentence))
-        return status or (SOME_FAILED if boxes.problems else 0)
+        return status or (SOME_FAILED if problems else 0)
     except InputError as error:
         parser.error(str(error))

@@ -13,9 +13,10 @@ from segdemo.checkpoints.registry import DEFAULT_BACKBONE, DEFAULT_MODEL
 from segdemo.commands.arguments import add_autoencoder, add_device, fraction, given
 from segdemo.commands.digests import file_digest, model_digest, precision_used
 from segdemo.commands.engines import add_engine, chosen_engine
-from segdemo.commands.mask_run import MakeMasks, MaskRun, part_folder
+from segdemo.commands.mask_run import MakeMasks, MaskRun
 from segdemo.commands.output import check_output
 from segdemo.commands.resumable_run import ResumableRun
+from segdemo.commands.stored_run import part_folder
 from segdemo.datatypes import InputError, InstanceMasks, RGBImage
 from segdemo.files import ImageFile, find_images
 from segdemo.uis.methods import methods

@@ -20,13 +20,14 @@ from segdemo.annotations.points import read_points
 from segdemo.checkpoints.registry import DEFAULT_BACKBONE
 from segdemo.commands.arguments import add_autoencoder, add_device
 from segdemo.commands.engines import add_engine, chosen_engine
-from segdemo.commands.mask_run import MaskRun, part_folder
+from segdemo.commands.mask_run import MaskRun
 from segdemo.commands.output import check_output
 from segdemo.commands.progress import DONE, SOME_FAILED
 from segdemo.commands.refine_sources import BackboneEdges, ClassMaps, EdgeFiles, InstanceFiles
 from segdemo.commands.refine_work import RefineWork
 from segdemo.commands.resumable_run import ResumableRun
 from segdemo.commands.rip_arguments import add_rip
+from segdemo.commands.stored_run import part_folder
 from segdemo.datatypes import InputError
 from segdemo.files import ImageFile, find_images
 from segdemo.images import image_size

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from segdemo.annotations import InstanceRuns, Instances
-from segdemo.annotations.stored_runs import from_json, to_json
+from segdemo.annotations import InstanceRuns
+from segdemo.annotations.stored_runs import from_json
 from segdemo.datatypes import InputError
 from segdemo.files import write_json
 
@@ -41,10 +41,6 @@ class ResultStore:
         """Store the result of an image atomically; raises OSError. content: as JSON holds it."""
         write_json({"fingerprint": fingerprint, **content}, self.file(stem))
 
-    def store_masks(self, stem: str, fingerprint: str, found: Instances) -> None:
-        """Store an image's instances, exact to the pixel; raises OSError."""
-        self.store(stem, fingerprint, to_json(found))
-
     def content(self, stem: str) -> Mapping[str, Any]:
         """Return the result of a finished image, {} where it is missing or damaged."""
         with suppress(OSError, ValueError):
@@ -60,14 +56,16 @@ class ResultStore:
 
     def masks(self, stem: str) -> InstanceRuns:
         """Return the instances of a finished image; raises InputError where it is damaged."""
-        file = self.file(stem)
         try:
-            content = json.loads(file.read_bytes())
-            return from_json(content)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{file} is damaged: delete it and give the same command again."
-            ) from error
+            return from_json(self.content(stem))
+        except InputError as error:
+            raise self.damaged(stem) from error
+
+    def damaged(self, stem: str) -> InputError:
+        """Return the error to raise where the result of a finished image cannot be used."""
+        return InputError(
+            f"{self.file(stem)} is damaged: delete it and give the same command again."
+        )
 
     def file(self, stem: str) -> Path:
         """Return the path of an image's result."""
@@ -148,6 +146,10 @@ class ResumableRun:
             if os.path.lexists(place):
                 raise InputError(f"{place} exists by now: move it away and run again.")
             entry.rename(place)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove this folder: all results are where they belong."""
         shutil.rmtree(self.folder)
 
     def _earlier_settings(self) -> Mapping[str, Any]:

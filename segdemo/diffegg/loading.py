@@ -159,17 +159,12 @@ def encode_prompt(files: BackboneFiles, backbone: Backbone, prompt: str) -> Enco
     The text encoders are loaded for this call alone, since nothing else needs them. Raises
     CheckpointError.
     """
-    if not prompt or not has_text_encoder(files) or not isinstance(backbone, Denoiser):
+    if not prompt or not files.has_text_encoder or not isinstance(backbone, Denoiser):
         return None
     if files.single is not None:
         return encode(files, _load_single_file(files), prompt)
     pipeline = pipeline_around(files, backbone.network, backbone.autoencoder)
     return encode(files, pipeline, prompt)
-
-
-def has_text_encoder(files: BackboneFiles) -> bool:
-    """Say whether words mean anything to a backbone; our own family has one constant prompt."""
-    return files.family in PIPELINE_USES
 
 
 def _load_generator(folder: Path, backbone: Backbone) -> EdgeGenerator:

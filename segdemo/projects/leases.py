@@ -38,6 +38,7 @@ class Leases:
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         """Read and write a project's database. clock: seconds since 1970."""
         self._database, self._clock = database, clock
+        self._tokens: set[str] = set()  # of pages that this process serves
 
     def take(self, image: int, who: str, token: str) -> None:
         """Lease an image to a page; raises LeaseTakenError where somebody else has it."""
@@ -49,6 +50,7 @@ class Leases:
                 "INSERT OR REPLACE INTO leases (image, who, token, until) VALUES (?, ?, ?, ?)",
                 (image, who, token, self._clock() + SECONDS),
             )
+        self._tokens.add(token)
 
     def take_next(self, who: str, token: str, after: str = "") -> int | None:
         """Lease the next image that needs work and that nobody else has; None for no more.
@@ -88,6 +90,12 @@ class Leases:
             query, values = query + " AND image = ?", [token, str(image)]
         with self._database.writing() as write:
             write.execute(query, values)
+
+    def release_all(self) -> None:
+        """Give up what the pages of this process have open: nobody can edit by it any more."""
+        for token in self._tokens:
+            self.release(token)
+        self._tokens.clear()
 
     def holder(self, image: int) -> Lease | None:
         """Return who has an image now."""

@@ -225,8 +225,9 @@ class Project:
         return packed.getvalue()
 
     def close(self) -> None:
-        """Wait until results are written, and close the database."""
+        """Wait until results are written, free what is open here, and close the database."""
         self.edited.settle()
+        self.leases.release_all()
         self.database.close()
 
     def _recall(self, fresh: Mapping[str, ImageRecord]) -> None:

@@ -11,7 +11,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.editing.sessions import SessionStore
 from segdemo.ui.cutout.batch import build_batch_panel
 from segdemo.ui.cutout.tab import build_cutout_tab
-from segdemo.ui.events import THREADS
+from segdemo.ui.events import QUIET, THREADS
 from segdemo.ui.handover import REFINE, Handover, wire_handover
 from segdemo.ui.inspect.tab import build_inspect_tab
 from segdemo.ui.refine.tab import build_refine_tab
@@ -30,11 +30,7 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
     store: where annotators' sessions lie.
     """
     with gr.Blocks(title="segdemo", analytics_enabled=False, delete_cache=CACHE_SECONDS) as demo:
-        gr.Markdown(
-            f"# segdemo\n{assistant.model_name} on {assistant.device_name} · "
-            "[what it is and how good](#help)",
-            elem_id="header",
-        )
+        heading = gr.Markdown(heading_text(assistant.model_name), elem_id="header")
         with gr.Tabs() as tabs:
             with gr.Tab("Cut out"):
                 cutout = build_cutout_tab(assistant)
@@ -48,10 +44,22 @@ def build_demo(assistant: AnnotationAssistant, store: SessionStore) -> gr.Blocks
                 gr.Markdown(help_text(assistant.seed_matters, descriptions))
         wire_handover(Handover(store, refine, tabs), cutout, inspect, batch)
         demo.load(None, js=HELP_READERS)
+        # not before the page is there: to look for a device takes PyTorch, whose import takes long
+        demo.load(
+            lambda: heading_text(f"{assistant.model_name} on {assistant.device_name}"),
+            None,
+            heading,
+            **QUIET,
+        )
     # No bound: it would count runs that wait for models, and then refuse an editor's events
     demo.max_threads = THREADS
     demo.queue(max_size=None, default_concurrency_limit=AT_ONCE)
     return demo
+
+
+def heading_text(model: str) -> str:
+    """Return what the page is called and shows, and the way to the help, as Markdown."""
+    return f"# segdemo\n{model} · [what it is and how good](#help)"
 
 
 def help_text(seed_matters: bool, models: Sequence[str]) -> str:

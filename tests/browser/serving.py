@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -18,18 +19,25 @@ START_SECONDS = 240  # machines may train beside the tests
 class Server:
     """`app.py` on a free port, with tiny models.
 
-    folder: for its temporary files and sessions. project: a folder to open, or None.
+    folder: for its temporary files and sessions. project: a folder to open, or None. flags: more of
+    `app.py`'s.
     """
 
     def __init__(
-        self, diffdis: Path, backbone: Path, folder: Path, project: Path | None = None
+        self,
+        diffdis: Path,
+        backbone: Path,
+        folder: Path,
+        project: Path | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
-        self._models = ["--model", str(diffdis), "--backbone", str(backbone)]
-        self._models += [] if project is None else [str(project)]
+        self._arguments = ["--model", str(diffdis), "--backbone", str(backbone)]
+        self._arguments += [] if project is None else [str(project)]
+        self._arguments += flags
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -42,7 +50,7 @@ class Server:
         """Start, and wait for the page; fails if it does not answer within `patience` seconds."""
         with (self._folder / "server.log").open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "app.py", *self._models, "--port", str(self.port)],
+                [sys.executable, "app.py", *self._arguments, "--port", str(self.port)],
                 cwd=ROOT,
                 env={
                     **os.environ,

@@ -100,8 +100,8 @@ def test_on_a_space_every_verb_runs_its_models_on_a_borrowed_gpu(
     networks = (
         assistant._loaded_diffdis().unet,
         assistant._loaded_diffegg().backbone.network,
-        assistant._features._network,
-        assistant._prompter.network.encoder[0],
+        assistant._loaded_features()._network,
+        assistant._loaded_prompter().network.encoder[0],
     )
     for network in networks:
         network.register_forward_hook(lambda *_: ran.append(lent.inside))

@@ -75,21 +75,43 @@ def test_boxes_become_masks_and_what_gets_none_is_named(
     assert "annotation 6 has the image_id 9, which the list of images lacks" in said
 
 
-def test_a_run_that_was_stopped_goes_on(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_what_failed_is_done_by_the_same_command(
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "photos" / "b.png").write_bytes(b"broken")
     assert run(folder) == 1
-    assert (folder / "out.json.partial").exists()
+    assert "segmentation" in json.loads((folder / "out.json").read_text())["annotations"][0]
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(folder / "photos" / "b.png")
     with pytest.raises(SystemExit):
         run(folder, "--replace")
-    assert "other boxes or settings" in capsys.readouterr().err
+    assert "holds a run with replace False, not True" in capsys.readouterr().err
     run(folder)
-    assert not (folder / "out.json.partial").exists()
-    assert "done in an earlier run" in capsys.readouterr().out
+    assert not (folder / "out.json.part").exists()
+    assert "a.png: resumed" in capsys.readouterr().out
     content = json.loads((folder / "out.json").read_text())
     assert "segmentation" in content["annotations"][2]
+    with pytest.raises(SystemExit):
+        run(folder)
+    assert "out.json exists already" in capsys.readouterr().err
+
+
+def test_a_damaged_result_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "photos" / "b.png").write_bytes(b"broken")
+    run(folder)
+    stored = folder / "out.json.part" / "photos" / "a.json"
+    content = json.loads(stored.read_text())
+    stored.write_text(json.dumps({"fingerprint": content["fingerprint"]}))
+    with pytest.raises(SystemExit):
+        run(folder)
+    assert "a.json is damaged: delete it" in " ".join(capsys.readouterr().err.split())
+
+
+def test_two_workers_write_what_one_writes(folder: Path) -> None:
+    run(folder)
+    one = (folder / "out.json").read_bytes()
+    (folder / "out.json").unlink()
+    assert run(folder, "--workers", "2") == 1
+    assert (folder / "out.json").read_bytes() == one
 
 
 def test_what_is_no_file_of_boxes_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

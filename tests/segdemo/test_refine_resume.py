@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from segdemo.annotations import read_masks, write_masks
+from segdemo.annotations.stored_runs import to_json
 from segdemo.commands import refine_sources
 from segdemo.commands.resumable_run import ResumableRun, StoredMasks
 from segdemo.datatypes import InputError, InstanceMasks
@@ -235,7 +236,7 @@ def masks_of_all_kinds() -> dict[str, InstanceMasks]:
 def test_kept_masks_come_back_as_they_were(kind: str, tmp_path: Path) -> None:
     masks = masks_of_all_kinds()[kind]
     with ResumableRun(tmp_path / "part", {}) as kept:
-        kept.store.store_masks("sea/fish.v1", "12", masks)
+        kept.store.store("sea/fish.v1", "12", to_json(masks))
         assert kept.store.fingerprint("sea/fish.v1") == "12"
         back = StoredMasks(kept.store, {"fish": "sea/fish.v1"})["fish"].decoded()
     assert np.array_equal(back.masks, masks.masks)
@@ -248,7 +249,7 @@ def test_kept_masks_come_back_as_they_were(kind: str, tmp_path: Path) -> None:
 
 def test_damaged_masks_are_refused(tmp_path: Path) -> None:
     with ResumableRun(tmp_path / "part", {}) as kept:
-        kept.store.store_masks("a", "1", InstanceMasks.unscored((squares() > 0)[None]))
+        kept.store.store("a", "1", to_json(InstanceMasks.unscored((squares() > 0)[None])))
         file = tmp_path / "part" / "photos" / "a.json"
         file.write_text(file.read_text().replace('"size": [90', '"size": [91'))
         with pytest.raises(InputError, match=r"a\.json is damaged: delete it"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -19,6 +21,7 @@ from segdemo.datatypes import InputError
 from segdemo.ui.passwords import Accounts, password_line
 from segdemo.ui.serving import PageServer, is_local, launch
 
+ROOT = Path(__file__).parents[3]
 HELLO = json.dumps({"data": ["Ada"], "fn_index": 0, "session_hash": "x"}).encode()
 
 
@@ -52,6 +55,18 @@ def address(request: pytest.FixtureRequest) -> Iterator[str]:
     else:
         with running(PageServer(demo)) as url:
             yield url
+
+
+def test_the_page_is_built_without_pytorch(tmp_path: Path) -> None:
+    code = (
+        "import sys, app, pathlib\n"
+        "from segdemo.editing.sessions import SessionStore\n"
+        "from segdemo.ui.page import build_demo\n"
+        "assistant = app.build_assistant('small-imagenet', 'auto', 'auto')\n"
+        f"build_demo(assistant, SessionStore(pathlib.Path({str(tmp_path)!r}), None))\n"
+        "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def asked(
@@ -142,6 +157,8 @@ GOOD = password_line("ada", "x")
         (GOOD[:-30], "line 1 is not"),
         ("\udcff", "is not UTF-8"),
     ],
+    # salts are random, and tests in several processes must have the same names
+    ids="empty unnamed plain twice nameless odd huge short bytes".split(),
 )
 def test_a_bad_line_is_named_by_its_number(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "accounts"
