@@ -18,6 +18,7 @@ from segdemo.regular_files import read_regular
 
 BACKGROUND = "background"
 _LARGEST = 65_535  # what 16 bits hold
+_KEY = re.compile(r"\s*\tkey [1-9]$")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class ClassList:
 def read_class_names(path: Path) -> dict[int, str]:
     """Read one class a line: `number: name` in all lines, or names alone, which count from 1.
 
-    Names alone count from 0 where the first is `background`. Raises InputError.
+    Names alone count from 0 where the first is `background`. The keys that the mask editor writes
+    behind names are left out. Raises InputError.
     """
     try:
         text = read_regular(path).decode("utf-8-sig")
@@ -125,7 +127,7 @@ def read_class_names(path: Path) -> dict[int, str]:
 
 def parse_class_names(text: str, source: str) -> dict[int, str]:
     """Parse what `read_class_names` reads; source: what messages call it."""
-    lines = [line.strip() for line in text.strip().splitlines()]
+    lines = [_KEY.sub("", line.strip()) for line in text.strip().splitlines()]
     numbered = [re.fullmatch(r"(\d{1,5})\s*:\s*(.+)", line) for line in lines]
     if any(numbered):
         bad = [i for i, found in enumerate(numbered, 1) if not found]

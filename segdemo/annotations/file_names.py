@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
 from segdemo.datatypes import InputError
@@ -30,7 +31,7 @@ def name_forms(name: str) -> tuple[str, ...]:
     bare = without_suffix(whole)
     plain = unicodedata.normalize("NFC", unquote(whole)).casefold()
     plain = plain.split("?d=")[-1].split("?")[0]
-    return whole, bare, PurePosixPath(bare).name, PurePosixPath(without_suffix(plain)).name
+    return whole, bare, _last(bare), _last(without_suffix(plain))
 
 
 def without_hash(form: str) -> str:
@@ -69,8 +70,13 @@ def path_inside(folder: Path, name: str, file: str) -> Path:
 
 def without_suffix(name: str) -> str:
     """Return an image's name without its ending; dots elsewhere in it stay (`a.b`, `v1.2.jpg`)."""
-    path = PurePosixPath(name)
-    return name[: -len(path.suffix)] if path.suffix.lower() in SUFFIXES else name
+    bare, suffix = posixpath.splitext(name)
+    return bare if suffix.lower() in SUFFIXES else name
+
+
+def _last(path: str) -> str:
+    """Return a path's last part. `PurePosixPath.name` takes ten times as long."""
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def _parts(name: str) -> tuple[str, ...]:

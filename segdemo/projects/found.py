@@ -16,8 +16,9 @@ from segdemo.annotations.folders import LABEL_SUFFIXES
 from segdemo.annotations.stored_runs import from_json, to_json
 from segdemo.datatypes import InputError
 from segdemo.projects.board import MASKS_UNCOUNTED, Board, ImageRecord
-from segdemo.projects.coco_index import Box, boxes_of, count_masks, is_coco, masks_of, take_apart
+from segdemo.projects.coco_index import Box, boxes_of, masks_of, take_apart
 from segdemo.projects.database import Database, Row
+from segdemo.projects.json_items import decode_json
 from segdemo.projects.layout import LazySizes
 from segdemo.projects.results import read_own
 from segdemo.regular_files import read_regular
@@ -125,20 +126,22 @@ class FoundMasks:
     def _read(self, file: Path, path: str, names: Sequence[str]) -> _Source:
         """Read a file with masks of many images: COCO's is only taken apart."""
         try:
-            content = json.loads(read_regular(file))
-            if is_coco(content):
-                index = take_apart(content, names, path)
+            index = take_apart(decode_json(read_regular(file)), names, path)
+            if index is not None:
                 parts = {
-                    name: (COCO, part, count_masks(part), len(boxes_of(part, None)))
-                    for name, part in index.parts.items()
+                    name: _Part(COCO, _packed(part.text), part.masks, part.boxes)
+                    for name, part in index.parts()
                 }
-                return _Source(parts, list(index.said), index.categories)
+                return _Source(parts, index.said, index.categories)
             masks = read_masks(file, LazySizes(self._root, names), None, path)
         except InputError as error:
             return _Source({}, [str(error)])
         except (OSError, ValueError, RecursionError):
             return _Source({}, [f"{path} is damaged or not JSON: export it again."])
-        runs = {name: (RUNS, to_json(own), len(own), 0) for name, own in masks.runs.items()}
+        runs = {
+            name: _Part(RUNS, _packed(json.dumps(to_json(own))), len(own), 0)
+            for name, own in masks.runs.items()
+        }
         return _Source(runs, masks.sentences())
 
     def _keep(self, path: str, stamp: str, source: _Source, board: Board) -> None:
@@ -149,24 +152,39 @@ class FoundMasks:
                 "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)",
                 (path, stamp, "\n".join(source.said), json.dumps(source.shared)),
             )
-            for name, (kind, content, count, boxes) in source.parts.items():
-                record = known[name]
-                packed = zlib.compress(json.dumps(content).encode(), 1)
-                write.execute(
-                    "INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?)",
-                    (record.id, path, kind, packed, boxes),
-                )
-                if record.state == "new" and record.count == 0:
-                    board.set(record.id, count=count)
+            write.executemany(
+                "INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?)",
+                (
+                    (known[name].id, path, part.kind, part.content, part.boxes)
+                    for name, part in source.parts.items()
+                ),
+            )
+            for name, part in source.parts.items():
+                if known[name].state == "new" and known[name].count == 0:
+                    board.set(known[name].id, count=part.masks)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One image's masks. content: JSON, compressed. boxes: how many are without a mask."""
+
+    kind: str
+    content: bytes
+    masks: int
+    boxes: int
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A file's masks by image: (kind, content, masks, boxes). shared: by all of its images."""
+    """A file's masks by image. shared: by all of its images."""
 
-    parts: Mapping[str, tuple[str, Mapping[str, Any], int, int]]
-    said: list[str]
+    parts: Mapping[str, _Part]
+    said: Sequence[str]
     shared: Any = None
+
+
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode(errors="surrogatepass"), 1)
 
 
 def _unpacked(content: bytes) -> Any:

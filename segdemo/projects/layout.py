@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,7 +108,7 @@ def result_names(images: Sequence[str]) -> dict[str, str]:
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
+    return posixpath.splitext(name)[0]
 
 
 def _in_mask_folder(name: str) -> bool:

@@ -60,6 +60,7 @@ html:has(.mask-editor.focus-mode) { overflow: hidden; }
 .gallery-item .container.gallery img {
   width: 100% !important; max-width: none !important; height: 100%; object-fit: cover;
 }
+#trace-edges h2 { font-size: 1.05rem; margin: 0; }
 @media (min-width: 1000px) { #trace-curves { position: sticky; top: 8px; align-self: flex-start; } }
 #run-status { min-height: 1.6rem; }
 #run-status p { margin: 0; font-variant-numeric: tabular-nums; }
@@ -87,24 +88,31 @@ footer, footer button, footer a { color: var(--neutral-600) !important; }
 .dark footer, .dark footer button, .dark footer a { color: var(--neutral-300) !important; }
 """
 
-# A status line is read out when it changes, and an example's button has a name; Gradio has no
-# property for either.
+# A status line is read out when it changes, and what Gradio names wrongly or not at all gets the
+# name that its visible words give it; Gradio has no property for either.
 HELP_READERS = """
 () => {
-  const nameExamples = () => {
+  const name = () => {
     for (const button of document.querySelectorAll("button.gallery-item:not([aria-label])")) {
       const file = button.querySelector("img")?.src.split("/").pop();
       if (file) button.setAttribute("aria-label", "Example photo " + decodeURIComponent(file));
     }
+    for (const button of document.querySelectorAll("button[aria-dropeffect][aria-label]")) {
+      button.removeAttribute("aria-label");
+    }
+    for (const empty of document.querySelectorAll(".empty[aria-label]:not([role])")) {
+      empty.setAttribute("role", "img");
+    }
+    for (const icon of document.querySelectorAll("footer img:not([alt=''])")) icon.alt = "";
   };
-  nameExamples();
+  name();
   document.getElementById("header")?.addEventListener("click", (event) => {
     if (!event.target.closest('a[href="#help"]')) return;
     event.preventDefault();
     [...document.querySelectorAll('button[role="tab"]')]
       .find((tab) => tab.textContent.trim() === "Help")?.click();
   });
-  new MutationObserver(nameExamples).observe(document.body, { childList: true, subtree: true });
+  new MutationObserver(name).observe(document.body, { childList: true, subtree: true });
   for (const id of ["run-status", "batch-status"]) {
     const line = document.getElementById(id);
     line?.setAttribute("role", "status");

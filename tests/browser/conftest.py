@@ -21,6 +21,9 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # a camera that shows a test picture, and whose use is allowed without a question
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 ]
 
 
@@ -40,18 +43,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def app_url(
+def server(
     browser: Browser,
     tiny_diffdis_folder: Path,
     tiny_backbone_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[str]:
+) -> Iterator[Server]:
+    """The server of all tests; whoever kills it starts it again."""
     server = Server(tiny_diffdis_folder, tiny_backbone_folder, tmp_path_factory.mktemp("server"))
     try:
         server.start()
-        yield server.url
+        yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def app_url(server: Server) -> str:
+    return server.url
 
 
 @pytest.fixture(scope="session")

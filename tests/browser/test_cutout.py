@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.accessibility import assert_accessible
+
 pytestmark = pytest.mark.browser
 
 EXAMPLE = Path(__file__).parents[2] / "segdemo" / "assets" / "examples" / "dog.jpg"
@@ -302,6 +304,30 @@ def test_the_page_asks_nothing_of_other_servers(browser: Browser, app_url: str) 
     assert [url for url in asked if url.startswith("http") and not url.startswith(app_url)] == []
 
 
-def test_there_is_one_heading_and_the_status_is_announced(untouched: Page) -> None:
+def test_every_tab_is_accessible(untouched: Page) -> None:
     assert untouched.get_by_role("heading", level=1).all_inner_texts() == ["segdemo"]
     expect(untouched.locator("#run-status")).to_have_attribute("aria-live", "polite")
+    for tab, shown in (
+        ("Inspect", "#trace-run"),
+        ("Refine", "#mask-editor .mask-editor"),
+        ("Help", "#licences, h2"),
+        ("Cut out", "#segment"),
+    ):
+        untouched.get_by_role("tab", name=tab).click()
+        untouched.locator(shown).locator("visible=true").first.wait_for()
+        assert_accessible(untouched)
+
+
+def test_a_camera_takes_the_photo(page: Page) -> None:
+    photo = page.locator("#photo")
+    for name in ("Send mask to Refine", "Download mask"):
+        expect(page.get_by_role("button", name=name)).to_be_disabled()
+    photo.get_by_role("button", name="Capture from camera").click()
+    photo.get_by_text("Click to Access Webcam").click()
+    photo.get_by_role("button", name="capture photo").click()
+    expect(photo.locator("img")).to_be_visible()
+    segment(page)
+    _, content = download(page, "Download mask")
+    shown = photo.locator("img").evaluate("one => [one.naturalWidth, one.naturalHeight]")
+    assert list(Image.open(io.BytesIO(content)).size) == shown
+    expect(page.get_by_role("button", name="Send mask to Refine")).to_be_enabled()

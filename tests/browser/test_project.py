@@ -1,4 +1,4 @@
-"""The annotator's day: a folder of photos as a project, two annotators, a killed server, export."""
+"""The annotator's day: a folder as a project, boxes, live wire, RIP for all, two annotators."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from pycocotools.coco import COCO
 
 from segdemo.__main__ import main
-from segdemo.annotations import read_masks
+from tests.browser.accessibility import assert_accessible
 from tests.browser.conftest import PATIENCE
 from tests.browser.serving import Server
 from tests.browser.test_refine import (
-    HEIGHT,
-    WIDTH,
     Board,
     all_saved,
     areas,
     button,
     merged_masks,
     open_tab,
+    rows,
     said,
+    true_masks,
     write_coco,
     write_scene,
 )
@@ -54,15 +55,37 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def numbers(result: Path) -> set[int]:
+    return set(np.unique(np.asarray(Image.open(result))).tolist())
+
+
 def row(page: Page, name: str):
     return page.locator("#mask-editor .pictures li", has_text=name)
 
 
-def draw(page: Page, x: float, y: float) -> None:
-    """Paint a new instance."""
-    Board(page).canvas.press("n")
-    page.keyboard.press("b")
-    Board(page).drag((x - 12, y), (x + 12, y))
+AROUND = [(200, 54), (226, 80), (200, 106), (174, 80)]  # on the third disc's outline
+
+
+def box_left_disc(page: Page) -> None:
+    """Delete what covers the two discs that touch, and draw a box around the left one."""
+    Board(page).click(70, 80)
+    page.keyboard.press("Delete")
+    page.keyboard.press("i")
+    Board(page).drag((37, 47), (98, 113))
+    expect(said(page)).to_contain_text("Enter takes it")
+    page.keyboard.press("Enter")
+    expect(said(page)).to_contain_text("Drag or click for the next one")
+
+
+def trace_third_disc(page: Page) -> None:
+    """Delete the third disc, which lacks a bite, and draw it along its edge with four clicks."""
+    Board(page).canvas.press("v")
+    Board(page).click(210, 90)
+    page.keyboard.press("Delete")
+    page.keyboard.press("t")
+    for corner in (*AROUND, AROUND[0]):
+        Board(page).click(*corner)
+    page.keyboard.press("v")
 
 
 def test_a_project_of_two_annotators_from_folder_to_export(
@@ -71,8 +94,10 @@ def test_a_project_of_two_annotators_from_folder_to_export(
     folder = tmp_path / "discs"
     folder.mkdir()
     photos = [write_scene(folder, f"photo{number}.png") for number in range(4)]
-    write_coco(photos[0], merged_masks())
+    for photo in photos[::2]:
+        write_coco(photo, merged_masks())
     before = [photo.read_bytes() for photo in photos]
+    left, _, third = (int(mask.sum()) for mask in true_masks())
     server = Server(tiny_diffdis_folder, tiny_backbone_folder, tmp_path, folder)
     server.start()
     try:
@@ -81,38 +106,55 @@ def test_a_project_of_two_annotators_from_folder_to_export(
         expect(ada.locator("#mask-editor .place")).to_have_text("0 of 4 done")
         expect(row(ada, "photo0.png")).to_contain_text("2 instances")
         expect(row(ada, "photo1.png").locator("img")).to_be_visible()
-        draw(ada, 200, 30)
+        box_left_disc(ada)
         all_saved(ada)
+        boxed = areas(ada)
+        assert sorted(boxed) == [2, 3] and abs(boxed[3] - left) < 0.5 * left
         result = folder / "annotations" / "photo0.png"
         wait_for(result.exists)
-        wait_for(lambda: len(np.unique(np.asarray(Image.open(result)))) == 4)
+        wait_for(lambda: numbers(result) == {0, 2, 3})
+        ada.locator("#mask-editor .source").select_option("gradient")
+        button(ada, "Find").click()
+        expect(ada.locator("#mask-editor .edges-said")).to_have_text("(gradient)")
 
         bob = enter(browser, server.url, "Bob")  # never the same image
         expect(bob.locator("#mask-editor .pictures [aria-current]")).to_contain_text("photo1")
         expect(row(bob, "photo0.png")).to_contain_text("open: Ada")
         expect(row(bob, "photo0.png").get_by_role("button")).to_be_disabled()
+        bob.locator("#mask-editor .source").select_option("gradient")
+        bob.locator("#mask-editor .for-all summary").click()
+        bob.locator("#mask-editor .for-all-kind").select_option("rip")
+        button(bob, "Start").click()
+        expect(bob.locator("#mask-editor .tasks li")).to_contain_text("2 ready for you")
+        assert_accessible(bob)
 
         server.kill()
-        draw(ada, 40, 30)
+        trace_third_disc(ada)
         expect(ada.locator("#mask-editor .badge")).to_have_text("Not saved - retrying")
+        drawn = areas(ada)
+        assert sorted(drawn) == [3, 4] and abs(drawn[4] - third) < 0.06 * third
         server.start()
         all_saved(ada)
-        wait_for(lambda: len(np.unique(np.asarray(Image.open(result)))) == 5)
+        wait_for(lambda: numbers(result) == {0, 3, 4})
         ada.reload(wait_until="domcontentloaded")
         open_tab(ada)
         expect(said(ada)).to_contain_text("Your work is as you left it.")
-        drawn = areas(ada)
-        assert len(drawn) == 4
-        Board(ada).canvas.press("Control+z")
-        assert len(areas(ada)) == 3
+        assert areas(ada) == drawn
+        Board(ada).canvas.press("Control+z")  # what was done without the server is one step
+        assert areas(ada) == boxed
         Board(ada).canvas.press("Control+y")
         assert areas(ada) == drawn
 
+        button(ada, "Checked, next").click()  # photo1 is Bob's
+        expect(ada.locator("#mask-editor .review")).to_contain_text("split 1 into 2 parts")
+        expect(ada.locator("#mask-editor .pictures [aria-current]")).to_contain_text("photo2")
+        Board(ada).canvas.press("a")
+        expect(rows(ada)).to_have_count(3)
         button(ada, "Checked, next").click()
-        expect(said(ada)).to_contain_text("photo2.png")  # photo1 is Bob's
-        expect(ada.locator("#mask-editor .place")).to_have_text("1 of 4 done")
+        expect(said(ada)).to_contain_text("photo3.png")
+        expect(ada.locator("#mask-editor .place")).to_have_text("2 of 4 done")
         ada.get_by_label("Which images are listed").select_option("checked")
-        expect(ada.locator("#mask-editor .pictures li")).to_have_count(1)
+        expect(ada.locator("#mask-editor .pictures li")).to_have_count(2)
 
         bob.reload(wait_until="domcontentloaded")
         open_tab(bob)
@@ -122,20 +164,21 @@ def test_a_project_of_two_annotators_from_folder_to_export(
         bob.once("dialog", lambda dialog: dialog.accept("The left disc is two"))
         button(bob, "Send back").click()
         expect(bob.locator("#mask-editor .reviewer-said")).to_contain_text("The left disc is two")
-        bob.locator("#mask-editor .source").select_option("gradient")
-        bob.locator("#mask-editor .for-all summary").click()
-        button(bob, "Start").click()
-        ready = bob.locator("#mask-editor .tasks li")
-        expect(ready).to_contain_text("ready for you")
+        expect(bob.locator("#mask-editor .place")).to_have_text("1 of 4 done")
         button(bob, "Next to do").click()
         expect(said(bob)).to_contain_text("photo1.png")
-        expect(bob.locator("#mask-editor .edges-said")).to_have_text("(gradient)")
-        button(bob, "Checked, next").click()
-        expect(bob.locator("#mask-editor .place")).to_have_text("1 of 4 done")
     finally:
         server.stop()
 
     assert main(["project", str(folder), "export", str(tmp_path / "out"), "--all"]) == 0
-    read = read_masks(tmp_path / "out" / "all.json", {"photo0.png": (HEIGHT, WIDTH)})
-    assert sorted(read["photo0.png"].areas.tolist()) == sorted(drawn.values())
+    coco = COCO(str(tmp_path / "out" / "all.json"))
+    masks = {
+        entry["file_name"]: [
+            coco.annToMask(one).astype(bool) for one in coco.imgToAnns[entry["id"]]
+        ]
+        for entry in coco.imgs.values()
+    }
+    assert sorted(mask.sum() for mask in masks["photo0.png"]) == sorted(drawn.values())
+    mended = masks["photo2.png"]
+    assert len(mended) == 3 and min(map(np.sum, mended)) == merged_masks()[1].sum()
     assert [photo.read_bytes() for photo in photos] == before

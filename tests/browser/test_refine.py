@@ -755,20 +755,12 @@ def test_what_does_not_fit_is_said_and_the_rest_is_opened(page: Page, tmp_path: 
     assert "Traceback" not in page.inner_text("body")
 
 
-def test_edits_outlive_a_server_that_is_killed(
-    browser: Browser, tiny_diffdis_folder: Path, tiny_backbone_folder: Path, tmp_path: Path
-) -> None:
-    server = Server(tiny_diffdis_folder, tiny_backbone_folder, tmp_path)
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
+def test_edits_outlive_a_server_that_is_killed(page: Page, server: Server, tmp_path: Path) -> None:
+    open_tab(page)
+    open_scene(page, tmp_path)
+    said_before = len(server.log)
+    server.kill()
     try:
-        server.start()
-        page.goto(server.url, wait_until="domcontentloaded")
-        open_tab(page)
-        open_scene(page, tmp_path)
-        server.kill()
-
         board, badge = Board(page), page.locator("#mask-editor .badge")
         board.click(70, 80)
         page.keyboard.press("b")
@@ -776,27 +768,25 @@ def test_edits_outlive_a_server_that_is_killed(
         painted = areas(page)
         expect(badge).to_have_text("Not saved - retrying")
         expect(said(page)).to_contain_text("Your edits are kept here; trying again.")
-        server.start()
-        board.canvas.press("Control+s")
-        expect(said(page)).to_have_text("All changes are saved.")
-        expect(badge).to_have_text("Saved")
-        assert areas(page) == painted
-        assert painted[1] > int(merged_masks()[0].sum())
-        button(page, "Preview").click()
-        expect(page.locator("#mask-editor .proposals li")).not_to_have_count(0)
-        _, content = export(page, "This photo", "COCO JSON (RLE, exact)")
-        assert len(json.loads(content)["annotations"]) == len(painted)
-        page.get_by_role("button", name="Open photos and masks").click()
-        open_files(page, [write_scene(tmp_path, "more.png")], [], [])
-        expect(page.locator("#mask-editor .place")).to_have_text("2 of 2")
-        button(page, "Previous photo").click()
-        expect(said(page)).to_contain_text("discs.png: 240 x 160")
-
-        page.reload(wait_until="domcontentloaded")
-        open_tab(page)
-        expect(said(page)).to_contain_text("Your work is as you left it.")
-        assert areas(page) == painted
-        assert "Traceback" not in server.log
     finally:
-        context.close()
-        server.stop()
+        server.start()
+    board.canvas.press("Control+s")
+    expect(said(page)).to_have_text("All changes are saved.")
+    expect(badge).to_have_text("Saved")
+    assert areas(page) == painted
+    assert painted[1] > int(merged_masks()[0].sum())
+    button(page, "Preview").click()
+    expect(page.locator("#mask-editor .proposals li")).not_to_have_count(0)
+    _, content = export(page, "This photo", "COCO JSON (RLE, exact)")
+    assert len(json.loads(content)["annotations"]) == len(painted)
+    page.get_by_role("button", name="Open photos and masks").click()
+    open_files(page, [write_scene(tmp_path, "more.png")], [], [])
+    expect(page.locator("#mask-editor .place")).to_have_text("2 of 2")
+    button(page, "Previous photo").click()
+    expect(said(page)).to_contain_text("discs.png: 240 x 160")
+
+    page.reload(wait_until="domcontentloaded")
+    open_tab(page)
+    expect(said(page)).to_contain_text("Your work is as you left it.")
+    assert areas(page) == painted
+    assert "Traceback" not in server.log[said_before:]

@@ -231,3 +231,53 @@ def test_the_whole_way_fits_a_phone(browser: Browser, app_url: str, tmp_path: Pa
     assert name == "discs_coco.json"
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     context.close()
+
+
+def test_fingers_draw_zoom_and_move_on_a_tablet(
+    browser: Browser, app_url: str, tmp_path: Path
+) -> None:
+    context = browser.new_context(viewport={"width": 820, "height": 1180}, has_touch=True)
+    context.set_default_timeout(PATIENCE)
+    tablet = context.new_page()
+    tablet.goto(app_url, wait_until="domcontentloaded")
+    open_tab(tablet)
+    open_scene(tablet, tmp_path)
+    devtools = context.new_cdp_session(tablet)
+
+    def touch(*ways: list[tuple[float, float]]) -> None:
+        """Move a finger along each of the ways, all at once; places are the photo's."""
+        board = Board(tablet)
+        for number, places in enumerate(zip(*ways, strict=True)):
+            points = [
+                {"x": x, "y": y, "id": finger}
+                for finger, (x, y) in enumerate(board.place(*place) for place in places)
+            ]
+            kind = "touchMove" if number else "touchStart"
+            devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    before = areas(tablet)
+    tablet.touchscreen.tap(*Board(tablet).place(210, 90))
+    button(tablet, "Brush").tap()
+    touch([(210, 90), (220, 120), (230, 140)])
+    drawn = areas(tablet)
+    assert drawn[2] > before[2] + 300
+
+    # two fingers do not draw: they go apart around the middle, then to the left together
+    touch([(110, 80), (100, 80), (90, 80)], [(130, 80), (140, 80), (150, 80)])
+    assert areas(tablet) == drawn
+    button(tablet, "Select").tap()
+    tablet.touchscreen.tap(*Board(tablet).place(200, 80))
+    expect(said(tablet)).to_contain_text("Selected: 1 disc")
+    button(tablet, "Brush").tap()
+    touch([(230, 60), (130, 60), (30, 60)], [(230, 100), (130, 100), (30, 100)])
+    assert areas(tablet) == drawn
+    button(tablet, "Select").tap()
+    tablet.touchscreen.tap(*Board(tablet).place(200, 80))
+    expect(said(tablet)).to_contain_text("Selected: 2 disc")
+    button(tablet, "Box/Click").tap()
+    button(tablet, "Fit").tap()
+    touch([(37, 47), (70, 80), (98, 113)])
+    expect(said(tablet)).to_contain_text("Enter takes it")
+    expect(button(tablet, "Take")).to_be_visible()
+    context.close()

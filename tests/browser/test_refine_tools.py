@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.accessibility import assert_accessible
 from tests.browser.test_refine import (
     Board,
     all_saved,
@@ -48,6 +49,7 @@ def test_focus_mode_and_deciding_by_keys(page: Page, tmp_path: Path) -> None:
 
     button(page, "Preview").click()
     expect(review).to_contain_text("1 of 1: split 1 into 2 parts")
+    assert_accessible(page)
     parts = board.colour(80, 80), board.colour(120, 80)
     assert sum(abs(one - other) for one, other in zip(*parts, strict=True)) > 60
     expect(board.canvas).to_be_focused()
@@ -174,9 +176,21 @@ def test_cells_copies_classes_and_the_look(page: Page, tmp_path: Path) -> None:
     board.canvas.press("Control+z")
     expect(page.locator("#mask-editor .instances")).to_contain_text("ring")
     assert class_names(page) == ["ring", "ball", "square"]
+    page.get_by_label("Key of square").select_option("1")
+    expect(page.get_by_label("Key of ring")).to_have_value("3")
+    board.canvas.press("1")
+    expect(page.locator("#mask-editor .instances")).to_contain_text("square")
+    board.canvas.press("3")
     with page.expect_download() as saved:
         button(page, "Save labels file").click()
-    assert saved.value.path().read_text() == "3: ring\n4: ball\n7: square\n"
+    kept = saved.value.path().read_text()
+    assert kept == "3: ring\tkey 3\n4: ball\tkey 2\n7: square\tkey 1\n"
+    page.locator("#mask-editor .labels-file").set_input_files(
+        {"name": "keys.txt", "mimeType": "text/plain", "buffer": kept.replace("2", "8").encode()}
+    )
+    expect(said(page)).to_have_text("0 classes added from keys.txt. 1 key set.")
+    expect(page.get_by_label("Key of ball")).to_have_value("8")
+    assert_accessible(page)
     all_saved(page)
 
     page.get_by_label("Order of the instances").select_option("small")

@@ -144,6 +144,7 @@ def test_wrong_usage_is_told(
         ("background\nperson\ntraffic light\n", {0: "background", 1: "person", 2: "traffic light"}),
         ("3: sky\r\n0 : person\r\n", {3: "sky", 0: "person"}),
         ("\ufeffzebra: striped\n", {1: "zebra: striped"}),
+        ("3: sky\tkey 5\n7: key 2\n", {3: "sky", 7: "key 2"}),  # as the mask editor saves them
     ],
 )
 def test_class_names_come_with_numbers_or_without(

@@ -32,7 +32,10 @@ UNCERTAINTY = "Brighter means that the predictions of the ensemble disagreed mor
 
 @dataclass(frozen=True)
 class ResultPanel:
-    """Tabs, downloads, and the line near the button that starts."""
+    """Tabs, downloads, and the line near the button that starts.
+
+    send: takes the mask to another tab; it is laid out by who renders it.
+    """
 
     compare: gr.ImageSlider
     mask: gr.Image
@@ -49,6 +52,7 @@ class ResultPanel:
     status: gr.Markdown
     downloads: dict[Kind, gr.DownloadButton]
     download_all: gr.DownloadButton
+    send: gr.Button
 
     @property
     def images(self) -> list[Any]:
@@ -61,9 +65,10 @@ class ResultPanel:
         return [self.compare, self.mask, self.cutout, self.window]
 
     @property
-    def buttons(self) -> list[gr.DownloadButton]:
+    def buttons(self) -> list[gr.Button | gr.DownloadButton]:
         """Return the buttons that a result is needed for."""
-        return [*self.downloads.values(), self.download_all, self.look, self.compare_models]
+        downloads = [*self.downloads.values(), self.download_all]
+        return [*downloads, self.look, self.compare_models, self.send]
 
     @property
     def all(self) -> list[Any]:
@@ -168,10 +173,13 @@ def build_result_panel(status: gr.Markdown, models: Sequence[str] = ()) -> Resul
             kind: _download(f"Download {label}", f"take-{kind}") for kind, label in labels.items()
         }
         everything = _download("Download all", "take-all")
+    send = gr.Button(
+        "Send mask to Refine", size="md", interactive=False, elem_id="send-mask", render=False
+    )
     return ResultPanel(
         *(compare, mask, edge, cutout, unsure, note),
         *(window, look, undo, other, compare_models, two_models),
-        *(status, downloads, everything),
+        *(status, downloads, everything, send),
     )
 
 

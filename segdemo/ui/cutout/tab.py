@@ -74,7 +74,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         with gr.Column(scale=7, min_width=320):
             panel = build_result_panel(status, assistant.models)
             finishing = build_finishing(options)
-            send = gr.Button("Send mask to Refine", size="md", elem_id="send-mask")
+            panel.send.render()
     kept = gr.State(None, time_to_live=RESULT_SECONDS, delete_callback=discard)
     window = gr.State(None)
     stop = gr.State(StopSignal())  # copied for each session
@@ -139,7 +139,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
     forgotten.then(None, None, None, js=RUN_EXAMPLE, **QUIET)
     _wire_result(handlers, finishing, panel)
     build_segment_api(assistant)
-    return CutoutTab(options, kept, send)
+    return CutoutTab(options, kept, panel.send)
 
 
 def _wire_result(handlers: CutoutHandlers, finishing: Finishing, panel: ResultPanel) -> None:

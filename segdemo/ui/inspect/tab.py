@@ -89,7 +89,7 @@ def build_inspect_tab(assistant: AnnotationAssistant) -> InspectTab:
         handlers.run,
         handlers.run_inputs,
         [right.view, right.edge, left.status, right.layers, state.kept],
-        needs_result=(state.kept, [right.pin, *right.downloads.values()]),
+        needs_result=(state.kept, [right.pin, *right.downloads.values(), right.send]),
         show_progress="hidden",
         **MODEL_RUNS,
     )
@@ -176,7 +176,7 @@ def _build_right() -> InspectResult:
 
 
 def _build_edges(view: gr.HTML, pin_run: gr.Button, unpin_run: gr.Button) -> InspectResult:
-    gr.Markdown("### Edges from the shown step (EdgeKL)")
+    gr.Markdown("## Edges from the shown step (EdgeKL)")
     rule = gr.Dropdown(
         list(RULES), value="paper", label="Threshold rule", elem_id="rule", info=None
     )
@@ -194,7 +194,13 @@ def _build_edges(view: gr.HTML, pin_run: gr.Button, unpin_run: gr.Button) -> Ins
             )
             for kind, label in labels.items()
         }
-        send = gr.Button("Send edge to Refine", size="md", min_width=130, elem_id="send-edge")
+        send = gr.Button(
+            "Send edge to Refine",
+            size="md",
+            interactive=False,
+            min_width=130,
+            elem_id="send-edge",
+        )
     gr.Markdown(HONESTY, elem_id="honesty")
     with gr.Accordion("Model and layers that were averaged", open=False):
         layers = gr.Textbox(

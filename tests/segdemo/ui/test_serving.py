@@ -157,6 +157,8 @@ GOOD = password_line("ada", "x")
         (GOOD[:-30], "line 1 is not"),
         ("\udcff", "is not UTF-8"),
     ],
+    # salts are random, and tests in several processes must have the same names
+    ids="empty unnamed plain twice nameless odd huge short bytes".split(),
 )
 def test_a_bad_line_is_named_by_its_number(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "accounts"

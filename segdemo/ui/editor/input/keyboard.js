@@ -12,7 +12,7 @@ import {
 } from "./tools.js";
 import { openHelp } from "../panels/help.js";
 import { togglePanels, toggleFocusMode } from "../panels/focus_mode.js";
-import { chooseNthClass } from "../panels/classes.js";
+import { chooseClassByKey } from "../panels/classes.js";
 import { reviewKey } from "../panels/review.js";
 import { setBrushSize, toggleLook } from "../panels/toolbar.js";
 import { drafts, redraw } from "../view/drawing.js";
@@ -63,7 +63,7 @@ function handle(event) {
   const decides = event.shiftKey ? null : reviewKey(name);
   if (decides) return decides;
   if (WAYS[name]) return () => (event.shiftKey ? moveCursor : panBy)(...WAYS[name]);
-  if (/^[1-9]$/.test(name)) return () => chooseNthClass(Number(name));
+  if (/^[1-9]$/.test(name)) return () => chooseClassByKey(name);
   return KEYS[name] || null;
 }
 

@@ -11,7 +11,9 @@ import { className, emit, nameOf, on, select, selected, setStatus, state, timing
 import { view } from "../view/viewport.js";
 
 const BOX_PIXELS = 5; // on the page; what is dragged less far is a click
-let turn = 0; // counts questions, so that a late answer is not shown
+// Questions are counted, so that a late answer is not shown: those of drafts, and looks by hovering,
+// which end when the pointer leaves the canvas, as a finger does when it is lifted.
+let turn = 0, glance = 0;
 
 export function setCurrentClass(kind) {
   state.currentClass = kind;
@@ -107,14 +109,14 @@ export function hoverPrompt(point) {
 }
 
 async function lookAt([x, y]) {
-  const { width, height } = state.image.map, asked = ++turn;
+  const { width, height } = state.image.map, asked = ++glance;
   if (x < 0 || y < 0 || x >= width || y >= height || targetOf(null, [x, y])) return;
   looking = true;
   const answer = await timed({ ...about(), box: null, clicks: [[x, y, true]] });
   looking = false;
-  if (asked !== turn || drafts.prompt || state.tool !== "prompt" || !answer || answer.error) return;
+  if (asked !== glance || drafts.prompt || state.tool !== "prompt" || !answer || answer.error) return;
   const values = await unpackLabels(answer.labels);
-  if (asked === turn) showHovered({ box: answer.box, values });
+  if (asked === glance) showHovered({ box: answer.box, values });
 }
 
 function showHovered(mask) {
@@ -125,7 +127,7 @@ function showHovered(mask) {
 
 export function endHover() {
   clearTimeout(resting);
-  turn++;
+  glance++;
   if (drafts.hovered) showHovered(null);
 }
 

@@ -1,5 +1,6 @@
 // Colours that people with any colour vision can tell apart (Okabe and Ito), in three shades.
 import { MOST_ID } from "../core/label_map.js";
+import { Choices } from "./choices.js";
 import { state } from "./state.js";
 
 const HUES = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#0072b2", "#d55e00"];
@@ -16,27 +17,11 @@ export const PALETTE = SHADES.flatMap((shade) => HUES.map((hue) => shaded(hue, s
 
 export const APART = HUES.length; // the first colours, told apart at a glance
 
-const COLOURS_KEY = "segdemo-class-colours", NO_CLASS = [150, 156, 166];
-let chosen; // colours of classes by name, as this browser's user chose them
+const NO_CLASS = [150, 156, 166];
+export const classColours = new Choices("segdemo-class-colours");
 
-function chosenColours() {
-  try {
-    chosen ??= JSON.parse(localStorage.getItem(COLOURS_KEY)) || {};
-  } catch {
-    chosen = {}; // a private window, or not ours
-  }
-  return chosen;
-}
-
-export const classColour = (kind) => chosenColours()[state.classes[kind]]
+export const classColour = (kind) => classColours.of(state.classes[kind])
   || "#" + PALETTE[kind % PALETTE.length].map((one) => one.toString(16).padStart(2, "0")).join("");
-
-export function setClassColour(name, colour) {
-  chosenColours()[name] = colour;
-  try {
-    localStorage.setItem(COLOURS_KEY, JSON.stringify(chosen));
-  } catch { /* a private window: it lasts as long as the page */ }
-}
 
 export function colourOf(id) {
   if (state.look.byClass) {
