@@ -28,10 +28,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from PIL import Image
 
-from benchmarks.app_speed import ROOT, make_photo, seconds_until_page
+from benchmarks.app_speed import (
+    PATIENCE,
+    ROOT,
+    make_photo,
+    patient_client,
+    seconds_until_page,
+)
 from segdemo.editing.patches import pack
 from segdemo.editing.sessions import SessionStore
 from segdemo.ui.refine.opening import add_photo
@@ -93,7 +99,7 @@ def call_server(url: str, component: int, name: str, data: Any, session: str) ->
 
 def segment(url: str, photo: Path, load: Load) -> None:
     """Have a photo segmented again and again."""
-    client = Client(url, verbose=False)
+    client = patient_client(url)
     while not load.done.is_set():
         client.predict(handle_file(str(photo)), api_name="/segment")
         load.photos += 1
@@ -149,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         try:
             seconds_until_page(url, server, time.perf_counter())
+            patient_client(url).predict(handle_file(str(photo)), api_name="/segment")  # models load
             component = editor_component(url)
             threads = [
                 threading.Thread(
@@ -169,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             load.done.set()
             server.terminate()
-            server.wait(30)
+            server.wait(PATIENCE)
     for problem in load.problems[:3]:
         print(problem, file=sys.stderr)
     if len(load.acknowledged) < 2:
