@@ -41,8 +41,15 @@ def test_each_model_has_its_own_size_settings_and_mask(
     np.testing.assert_array_equal(masks[0], masks[1])
     assert (masks[1] != masks[2]).any()
     box = np.array([0, 0, 60, 40])
-    windows = [assistant.refine_window(image, masks[0], box, model=name) for name in ("", other)]
+    windows = [
+        assistant.refine_window(image, masks[0], box, model=name, by="model")
+        for name in ("", other)
+    ]
     assert (windows[0] != windows[1]).any()
+    # neither starts from a mask, so that unless told otherwise the prompter looks
+    by_prompter = assistant.refine_window(image, masks[0], box, by="prompter")
+    np.testing.assert_array_equal(assistant.refine_window(image, masks[0], box), by_prompter)
+    assert (by_prompter != windows[0]).any()
 
 
 def test_a_model_that_was_not_allowed_is_refused(two: tuple[AnnotationAssistant, str]) -> None:

@@ -75,10 +75,12 @@ def build_segment_api(assistant: AnnotationAssistant) -> None:
     def refine_window(
         photo: gr.FileData, mask: gr.FileData, box: list[float], settings: DiffDISSettings
     ) -> tuple[gr.FileData, dict[str, Any]]:
-        """Look again at a part of an image, at the full working size.
+        """Look again at a part of an image, from its mask so far.
 
-        mask: a grey image of the photo's size, such as `/segment` returns. box: left, top, right,
-        bottom in pixels. Returns the mask with the answer blended in (8-bit PNG), and its name.
+        A model that does not start from a mask leaves it to the prompter, for which the settings
+        mean nothing. mask: a grey image of the photo's size, such as `/segment` returns. box: left,
+        top, right, bottom in pixels. Returns the mask with the answer blended in (8-bit PNG), and
+        its name.
         """
         with user_errors():
             upload, given = received(photo), received(mask)
