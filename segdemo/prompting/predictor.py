@@ -84,12 +84,13 @@ class EmbeddedPrompter:
     def _look_twice(self, prompt: Prompt) -> npt.NDArray[np.float32]:
         """Find the window in the whole image, or in the answer so far, then look into it.
 
-        Without an answer so far, the box around what the first look found is part of the second
-        look's prompt: the network knows better what a box means than a click alone.
+        The box around that is part of the second look's prompt: the network knows better what a box
+        means than clicks alone.
         """
         assert self._image is not None and prompt.points is not None
         if prompt.mask is not None and (prompt.mask > 0.5).any():
-            return self._look(prompt, Window.around(self._box(prompt.mask > 0.5, prompt), MARGIN))
+            box = self._box(prompt.mask > 0.5, prompt)
+            return self._look(replace(prompt, box=box), Window.around(box, MARGIN))
         found = self._look(replace(prompt, mask=None), Window.whole(self._image.size))
         inside = found > min(0.5, float(found.max()) / 2)  # a faint answer counts too
         if not inside.any():
