@@ -324,6 +324,10 @@ def test_a_camera_takes_the_photo(page: Page) -> None:
         expect(page.get_by_role("button", name=name)).to_be_disabled()
     photo.get_by_role("button", name="Capture from camera").click()
     photo.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function(  # a photo is taken of what the video shows: something, by then
+        "() => document.querySelector('#photo video')?.videoWidth > 0"
+        " && document.querySelector('#photo video').currentTime > 0.2"
+    )
     photo.get_by_role("button", name="capture photo").click()
     expect(photo.locator("img")).to_be_visible()
     segment(page)

@@ -196,6 +196,7 @@ def test_health_needs_no_password_and_the_log_names_the_request_alone(tmp_path, 
         odd = {"X-Request-ID": "two words"}
         assert asked(url, odd, "GET", "health")[1]["x-request-id"] != "two words"
     said = [record.getMessage() for record in caplog.records]
+    said = [line for line in said if "heartbeat" not in line]  # a page of another test that closed
     assert said[1].startswith("request from-the-proxy: GET /gradio_api/file 401, ")
     assert not any(word in line for line in said for word in ("ada", "abc", "secret", "127.0"))
 
