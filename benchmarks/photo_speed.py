@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from segdemo.files import find_images
 from segdemo.images import load_rgb, resize_map
 from segdemo.subject import load_subject_network, predict_saliency
 
+Mask = npt.NDArray[np.bool_]
 Way = Callable[[RGBImage], FloatMap]
 """From an image to its soft mask."""
 
@@ -103,17 +104,23 @@ def time_in_turns(ways: Mapping[str, Way], image: RGBImage, repetitions: int) ->
     return timings
 
 
-def mean_iou(way: Way, folder: Path, every: int) -> tuple[float, int]:
-    """Return the mean IoU at 0.5 on `folder`/images and /masks (stems agree), and of how many."""
+def pairs(folder: Path, every: int) -> Iterator[tuple[RGBImage, Mask]]:
+    """Yield every n-th of `folder`/images that has a mask (H, W) of its stem in /masks, with it."""
     truths = {file.path.stem: file.path for file in find_images([folder / "masks"])}
-    values = []
     for file in find_images([folder / "images"])[::every]:
-        if file.path.stem not in truths:
-            continue
-        truth: npt.NDArray[np.bool_] = load_rgb(truths[file.path.stem])[..., 0] > 127
-        found = way(load_rgb(file.path)) > 0.5
-        union = int((found | truth).sum())
-        values.append(int((found & truth).sum()) / union if union else 1.0)
+        if file.path.stem in truths:
+            yield load_rgb(file.path), load_rgb(truths[file.path.stem])[..., 0] > 127
+
+
+def iou(found: Mask, truth: Mask) -> float:
+    """Return the overlap of two masks in [0, 1]; 1 for two that are empty."""
+    union = int((found | truth).sum())
+    return int((found & truth).sum()) / union if union else 1.0
+
+
+def mean_iou(way: Way, folder: Path, every: int) -> tuple[float, int]:
+    """Return the mean IoU at 0.5 on the `pairs` of a folder, and of how many."""
+    values = [iou(way(image) > 0.5, truth) for image, truth in pairs(folder, every)]
     return (statistics.fmean(values) if values else float("nan")), len(values)
 
 

@@ -19,14 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from benchmarks.photo_speed import Mask, iou, pairs
 from evaluation.metrics.dis import boundary_iou
 from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.registry import DEFAULT_MODEL, DEFAULT_PROMPTER
 from segdemo.datatypes import FloatMap
-from segdemo.files import find_images
-from segdemo.images import load_rgb
 
-Mask = npt.NDArray[np.bool_]
 THIN = 0.015  # radius of the disk, relative to the longer side
 LEAST_AREA = 2e-4  # of a thin part, relative to the image
 MOST_WINDOWS = 3  # a photo
@@ -59,19 +57,13 @@ def inside(mask: FloatMap, box: npt.NDArray[np.float64], truth: Mask) -> tuple[f
     left, top, right, bottom = box.astype(int)
     cut = np.s_[top:bottom, left:right]
     found, true = mask[cut] > 0.5, truth[cut]
-    union = int((found | true).sum())
-    return (int((found & true).sum()) / union if union else 1.0), boundary_iou(found, true)
+    return iou(found, true), boundary_iou(found, true)
 
 
 def measure(folder: Path, every: int, assistant: AnnotationAssistant) -> dict[str, list[float]]:
     """Return the values of every window: of each way its IoU and boundary IoU."""
-    truths = {file.path.stem: file.path for file in find_images([folder / "masks"])}
     values: dict[str, list[float]] = {}
-    for file in find_images([folder / "images"])[::every]:
-        if file.path.stem not in truths:
-            continue
-        image = load_rgb(file.path)
-        truth = load_rgb(truths[file.path.stem])[..., 0] > 127
+    for image, truth in pairs(folder, every):
         first = assistant.segment(image, edges=False).mask
         for box in thin_windows(truth):
             ways = {
@@ -80,8 +72,8 @@ def measure(folder: Path, every: int, assistant: AnnotationAssistant) -> dict[st
                 "prompter": assistant.refine_window(image, first, box, by="prompter"),
             }
             for way, mask in ways.items():
-                iou, boundary = inside(mask, box, truth)
-                values.setdefault(f"{way} IoU", []).append(iou)
+                overlap, boundary = inside(mask, box, truth)
+                values.setdefault(f"{way} IoU", []).append(overlap)
                 values.setdefault(f"{way} BIoU", []).append(boundary)
     return values
 
@@ -89,8 +81,8 @@ def measure(folder: Path, every: int, assistant: AnnotationAssistant) -> dict[st
 def main(argv: list[str] | None = None) -> int:
     """Print the means inside the windows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--truth", type=Path, required=True, help="Folder with images/, masks/.")
-    parser.add_argument("--every", type=int, default=1, help="Every so manieth photo.")
+    parser.add_argument("--truth", type=Path, required=True, help="folder with images/ and masks/")
+    parser.add_argument("--every", type=int, default=1, help="of --truth, every n-th photo")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--prompter", default=DEFAULT_PROMPTER)
     arguments = parser.parse_args(argv)
@@ -98,8 +90,8 @@ def main(argv: list[str] | None = None) -> int:
     values = measure(arguments.truth, arguments.every, assistant)
     count = len(values.get("first IoU", []))
     print(f"{count} windows")
-    for name, ofwindows in values.items():
-        print(f"{name:16}{statistics.fmean(ofwindows):8.3f}")
+    for name, measured in values.items():
+        print(f"{name:16}{statistics.fmean(measured):8.3f}")
     return 0 if count else 1
 
 

@@ -183,19 +183,20 @@ class AnnotationAssistant:
         box: npt.NDArray[np.floating],
         settings: DiffDISSettings | None = None,
         model: str = "",
-        by: str = "",
+        by: Literal["", "model", "prompter"] = "",
     ) -> FloatMap:
         """Look again at a box of an image; see `window_refinement`.
 
         by: "model" or "prompter"; by default the model where it starts from the mask so far, else
         the prompter where it refines windows. model: see `segment`. Raises InputError.
         """
-        pipeline, prompter = self._loaded_diffdis(model), self._loaded_prompter()
-        by = by or ("model" if pipeline.saliency else "prompter")
-        if by == "prompter" and isinstance(prompter, WindowRefiner):
-            return prompter.refine_window(image, mask, box)
+        by = by or ("model" if self._files_of(model).card.first_answer else "prompter")
+        if by == "prompter":
+            prompter = self._loaded_prompter()
+            if isinstance(prompter, WindowRefiner):
+                return prompter.refine_window(image, mask, box)
         settings = settings or self.segment_defaults_of(model)
-        return pipeline.refine_window(image, mask, box, settings)
+        return self._loaded_diffdis(model).refine_window(image, mask, box, settings)
 
     @property
     def edge_source(self) -> EdgeSource:

@@ -90,19 +90,10 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.head[-1].bias)
 
     @classmethod
-    def from_u2netp(
-        cls,
-        network: U2NetP,
-        photo_widths: tuple[int, ...] = (),
-        attention_levels: tuple[int, ...] = (),
-    ) -> PromptedU2Net:
-        """Start from U2NetP's weights; what is new changes nothing until it is trained."""
-        prompted = cls(
-            channels=network.config.channels,
-            inner_channels=network.config.inner_channels,
-            photo_widths=photo_widths,
-            attention_levels=attention_levels,
-        )
+    def from_u2netp(cls, network: U2NetP) -> PromptedU2Net:
+        """Start from U2NetP's weights; prompts and head change nothing until they are trained."""
+        width, inner = network.config.channels, network.config.inner_channels
+        prompted = cls(channels=width, inner_channels=inner)
         for own, theirs in (
             (prompted.image_encoder, network.encoder[:IMAGE_BLOCKS]),
             (prompted.encoder, network.encoder[IMAGE_BLOCKS:]),
@@ -141,9 +132,7 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         """Find objects. prompts: (k * B, 4, S, S) for B windows, the k of a window together."""
         repeats = len(prompts) // len(features[0])
         full, half, *photo = (values.repeat_interleave(repeats, 0) for values in features)
-        levels = [F.avg_pool2d(prompts, 2)]  # 1/2, 1/4 .. 1/32
-        for _ in self.encoder:
-            levels.append(_average(levels[-1]))
+        levels = _pyramid(F.avg_pool2d(prompts, 2), len(self.prompts))  # 1/2, 1/4 .. 1/32
         seen = self._photo_levels(photo, levels[1].shape)
         skips = [half + self.prompts[0](levels[0])]
         hidden = half
@@ -174,9 +163,7 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         ]  # (kB, 2 C, S / 4, S / 4) each
         if not projected:
             return []
-        levels = [torch.stack(projected).sum(0).relu()]
-        while len(levels) < len(self.photo_out):
-            levels.append(_average(levels[-1]))
+        levels = _pyramid(torch.stack(projected).sum(0).relu(), len(self.photo_out))
         return [
             convolution(level) for convolution, level in zip(self.photo_out, levels, strict=True)
         ]
@@ -208,8 +195,12 @@ def _zero_convolution(width: int, out: int, kernel: int) -> nn.Conv2d:
     return convolution
 
 
-def _average(values: torch.Tensor) -> torch.Tensor:
-    return F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
+def _pyramid(finest: torch.Tensor, count: int) -> list[torch.Tensor]:
+    """Return maps of the full, half .. size, averaged; the last cell may lie half outside."""
+    levels = [finest]
+    while len(levels) < count:
+        levels.append(F.avg_pool2d(levels[-1], 2, ceil_mode=True, count_include_pad=False))
+    return levels
 
 
 def _pool(values: torch.Tensor) -> torch.Tensor:

@@ -29,5 +29,5 @@ def test_only_what_lies_inside_counts() -> None:
     (box,) = thin_windows(truth)
     assert inside(found, box, truth) == (1.0, 1.0)
     found[98:102, 130:] = 0
-    iou, boundary = inside(found, box, truth)
-    assert 0 < iou < 1 and boundary < 1
+    overlap, boundary = inside(found, box, truth)
+    assert 0 < overlap < 1 and boundary < 1

@@ -256,6 +256,11 @@ def test_fingers_draw_zoom_and_move_on_a_tablet(
             devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
+    def assert_what_lies_there(instance: str) -> None:
+        button(tablet, "Select").tap()
+        tablet.touchscreen.tap(*Board(tablet).place(200, 80))
+        expect(said(tablet)).to_contain_text(f"Selected: {instance}")
+
     before = areas(tablet)
     tablet.touchscreen.tap(*Board(tablet).place(210, 90))
     button(tablet, "Brush").tap()
@@ -266,15 +271,11 @@ def test_fingers_draw_zoom_and_move_on_a_tablet(
     # two fingers do not draw: they go apart around the middle, then to the left together
     touch([(110, 80), (100, 80), (90, 80)], [(130, 80), (140, 80), (150, 80)])
     assert areas(tablet) == drawn
-    button(tablet, "Select").tap()
-    tablet.touchscreen.tap(*Board(tablet).place(200, 80))
-    expect(said(tablet)).to_contain_text("Selected: 1 disc")
+    assert_what_lies_there("1 disc")
     button(tablet, "Brush").tap()
     touch([(230, 60), (130, 60), (30, 60)], [(230, 100), (130, 100), (30, 100)])
     assert areas(tablet) == drawn
-    button(tablet, "Select").tap()
-    tablet.touchscreen.tap(*Board(tablet).place(200, 80))
-    expect(said(tablet)).to_contain_text("Selected: 2 disc")
+    assert_what_lies_there("2 disc")
     button(tablet, "Box/Click").tap()
     button(tablet, "Fit").tap()
     touch([(37, 47), (70, 80), (98, 113)])
