@@ -30,10 +30,15 @@ IMAGE_BLOCKS = 2  # blocks of the encoder that do not see the prompt
 
 @dataclass(frozen=True, eq=False)
 class PromptOutput:
-    """Logits of B prompts, (B, 1, S, S); coarse_logits: those of every coarser level, resized."""
+    """Logits of B prompts, (B, 1, S, S).
+
+    coarse_logits: those of every coarser level, resized. edge_logits: of the mask's edge
+    (`mask_contour`), None from a network without it.
+    """
 
     logits: torch.Tensor
     coarse_logits: list[torch.Tensor]
+    edge_logits: torch.Tensor | None
 
 
 class PromptedU2Net(ModelMixin, ConfigMixin):
@@ -47,12 +52,14 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         head_channels: int = 16,
         photo_widths: tuple[int, ...] = (),
         attention_levels: tuple[int, ...] = (),
+        edge: bool = False,
     ) -> None:
         """Make one with random weights.
 
         The first three widths are U2NetP's and that of the head. photo_widths: of the photo
         features at 1/4 .. 1/32, none for a network without them. attention_levels: which of the
-        encoder's prompted blocks, at 1/4 .. 1/32 and numbered from 0, attention follows.
+        encoder's prompted blocks, at 1/4 .. 1/32 and numbered from 0, attention follows. edge:
+        whether it answers with the mask's edge too.
         """
         super().__init__()
         wide, inner = channels, inner_channels
@@ -86,6 +93,7 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
             nn.ReLU(),
             nn.Conv2d(head_channels, 1, 3, padding=1),
         )
+        self.edge = nn.Conv2d(head_channels, 1, 3, padding=1) if edge else None
         nn.init.zeros_(self.head[-1].weight)
         nn.init.zeros_(self.head[-1].bias)
 
@@ -106,9 +114,12 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
     def extended(
         self, photo_widths: tuple[int, ...], attention_levels: tuple[int, ...]
     ) -> PromptedU2Net:
-        """Return this network with photo features and attention that change nothing yet."""
+        """Return this network with photo features and attention that change nothing yet.
+
+        It answers with an edge too, which is to be learnt.
+        """
         network = type(self).from_config(
-            self.config, photo_widths=photo_widths, attention_levels=attention_levels
+            self.config, photo_widths=photo_widths, attention_levels=attention_levels, edge=True
         )
         network.load_state_dict(network.state_dict() | self.state_dict())
         return network
@@ -153,7 +164,10 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
             maps.insert(0, side(hidden))
         coarse = [_resized(values, full.shape) for values in maps]  # (kB, 1, S, S) each
         last = [self.fine(full), _resized(self.coarse(hidden), full.shape), prompts]
-        return PromptOutput(coarse[0] + self.head(torch.cat(last, 1)), coarse)
+        *inner, outer = self.head
+        details = nn.Sequential(*inner)(torch.cat(last, 1))  # (kB, head channels, S, S)
+        edge = None if self.edge is None else self.edge(details)
+        return PromptOutput(coarse[0] + outer(details), coarse, edge)
 
     def _photo_levels(self, photo: list[torch.Tensor], shape: torch.Size) -> list[torch.Tensor]:
         """Return what the photo features add at 1/4 .. 1/32; shape: of a map at 1/4."""

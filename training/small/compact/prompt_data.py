@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
+from segdemo.images import mask_contour
 from segdemo.prompting.clicks import next_click
 from segdemo.prompting.prompts import CHANNELS, Prompt, prompt_map
 from segdemo.windows import Window
@@ -20,15 +21,17 @@ from training.small.scenes.material import IGNORED_INSTANCE
 
 SMALLEST_OBJECT = 400  # pixels
 SCENE_SIDE = 384
-SOURCES = {"instances": 0.55, "people": 0.07, "scene": 0.13, "crowd": 0.25}
+SOURCES = {"instances": 0.5, "people": 0.06, "subject": 0.1, "scene": 0.11, "crowd": 0.23}
+"""Where examples come from, and how often; subject: photos whose masks U2NetP made."""
+
+EXACT = ("people", "scene", "crowd")
+"""Sources whose outlines are exact: COCO's polygons and U2NetP's answers are not."""
+
 KINDS = {"box": 0.4, "click": 0.35, "clicks": 0.25}
 """What is given first: a box, one click, or a click with a box that is wrong as a first look's."""
 
 DETAILS = 0.25
-"""Share of the examples with exact outlines that show a part of one, with a coarse mask of it.
-
-COCO's polygons are not exact, so "instances" have none.
-"""
+"""Share of the examples with exact outlines that show a part of one, with a coarse mask of it."""
 
 BLURS = {"box": (0.03, 0.06), "clicks": (0.1, 0.25)}
 """How far the sides of a box are off, relative to its sides: standard deviations to choose from."""
@@ -39,10 +42,15 @@ FORGOTTEN_BOX = 0.5
 
 @dataclass(frozen=True, eq=False)
 class PromptBatch:
-    """B windows. images: (B, 3, S, S) in [-1, 1]; masks: (B, 1, S, S); prompts: (B, 4, S, S)."""
+    """B windows.
+
+    images: (B, 3, S, S) in [-1, 1]. masks, edges: (B, 1, S, S) in [0, 1]; the edges are the masks'
+    (`mask_contour`). prompts: (B, 4, S, S).
+    """
 
     images: torch.Tensor
     masks: torch.Tensor
+    edges: torch.Tensor
     prompts: torch.Tensor
 
 
@@ -68,15 +76,16 @@ def prompt_batch(
         if large.size:
             chosen = rng.permutation(large)[: 1 if rng.random() < 0.5 else 2]
             for number in chosen:
-                precise = source != "instances" and rng.random() < DETAILS
-                make = detail if precise else example
+                make = detail if source in EXACT and rng.random() < DETAILS else example
                 examples.append(make(image, labels == number, side, rng))
     examples = examples[:count]
     images = np.stack([entry.image for entry in examples])
     masks = np.stack([entry.mask for entry in examples])
+    edges = np.stack([mask_contour(mask) for mask in masks])
     return PromptBatch(
         torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1,
         torch.from_numpy(masks)[:, None].float() / 255,
+        torch.from_numpy(edges)[:, None].float() / 255,
         torch.from_numpy(np.stack([entry.prompt for entry in examples])),
     )
 
@@ -89,13 +98,18 @@ def _labelled_image(
         compose = compose_scene if source == "scene" else compose_crowd
         scene = compose(material, SCENE_SIDE, rng)
         return Image.fromarray(scene.image), scene.instances.astype(np.int64)
-    pool = material.photos if source == "instances" else material.people
+    pools = {
+        "instances": material.photos,
+        "people": material.people,
+        "subject": material.subjects,
+    }
+    pool = pools[source]
     pair = pool[rng.integers(len(pool))]
     image = Image.open(pair.image).convert("RGB")
     stored = Image.open(pair.labels)
-    if source == "people":
-        people = stored.convert("L").resize(image.size)
-        return image, (np.asarray(people) > 127).astype(np.int64)
+    if source != "instances":
+        mask = stored.convert("L").resize(image.size)
+        return image, (np.asarray(mask) > 127).astype(np.int64)
     labels = np.array(stored).astype(np.int64)
     labels[labels == IGNORED_INSTANCE] = 0
     return image, labels
@@ -214,4 +228,4 @@ def corrected(batch: PromptBatch, found: torch.Tensor, rng: np.random.Generator)
             point = Prompt(None, np.array([[x, y]]), np.array([positive]))
             disk = torch.from_numpy(prompt_map(point, Window.whole((side, side)), side))
             prompts[index, 1:3] = torch.maximum(prompts[index, 1:3], disk[1:3])
-    return PromptBatch(batch.images, batch.masks, prompts)
+    return replace(batch, prompts=prompts)

@@ -31,6 +31,7 @@ from training.small.compact.prompt_data import PromptBatch, corrected, prompt_ba
 from training.small.compact.scene_material import SceneMaterial
 
 COARSE_WEIGHT = 0.2  # of the loss of each coarser map
+EDGE_WEIGHT = 0.5  # of the edge's cross-entropy
 SECOND_CORRECTION = 0.5  # share of the batches whose second answer follows two clicks
 ATTENTION_LEVELS = (1, 2)  # 1/8 and 1/16: 24 and 12 cells a side of a window of 192 pixels
 
@@ -65,10 +66,14 @@ def map_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     return F.binary_cross_entropy_with_logits(logits, masks) + (1 - iou).mean()
 
 
-def output_loss(output: PromptOutput, masks: torch.Tensor) -> torch.Tensor:
-    """Return the loss of the final map and, with less weight, of the coarser ones."""
-    coarse = torch.stack([map_loss(values, masks) for values in output.coarse_logits])
-    return map_loss(output.logits, masks) + COARSE_WEIGHT * coarse.sum()
+def output_loss(output: PromptOutput, batch: PromptBatch) -> torch.Tensor:
+    """Return the loss of the final map and, with less weight, of the coarser ones and the edge."""
+    coarse = torch.stack([map_loss(values, batch.masks) for values in output.coarse_logits])
+    loss = map_loss(output.logits, batch.masks) + COARSE_WEIGHT * coarse.sum()
+    if output.edge_logits is None:
+        return loss
+    edge = F.binary_cross_entropy_with_logits(output.edge_logits.float(), batch.edges)
+    return loss + EDGE_WEIGHT * edge
 
 
 def prompting_losses(
@@ -88,7 +93,7 @@ def prompting_losses(
             answer = network(features, again.prompts).logits.float().sigmoid()
         again = corrected(again, answer, rng)
     second = network(features, again.prompts)
-    losses = {"first": output_loss(first, batch.masks), "second": output_loss(second, batch.masks)}
+    losses = {"first": output_loss(first, batch), "second": output_loss(second, batch)}
     figures = {
         "iou": mean_iou(found, batch.masks),
         "corrected_iou": mean_iou(second.logits.detach().sigmoid(), batch.masks),

@@ -40,6 +40,7 @@ class SceneMaterial(Material):
         } | {"masked": MaskedPhotos(files.pseudo)}
         self.people = [LabelledPhoto(pair.image, pair.labels) for pair in files.people]
         self.photos = [LabelledPhoto(pair.image, pair.labels) for pair in files.instances]
+        self.subjects = [LabelledPhoto(pair.image, pair.labels) for pair in files.pseudo]
         self.backgrounds = files.backgrounds
         self.kinds = self.kinds_present(KINDS)
 

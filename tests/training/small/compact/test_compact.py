@@ -119,7 +119,7 @@ def test_a_correction_adds_the_answer_and_a_click_where_it_is_wrong() -> None:
     masks = torch.zeros(1, 1, 40, 40)
     masks[..., 5:25, 5:25] = 1
     found = torch.zeros(1, 1, 40, 40)
-    batch = PromptBatch(torch.zeros(1, 3, 40, 40), masks, torch.zeros(1, 4, 40, 40))
+    batch = PromptBatch(torch.zeros(1, 3, 40, 40), masks, masks, torch.zeros(1, 4, 40, 40))
     batch.prompts[:, 0] = 1
     rng = np.random.default_rng(0)
     boxes = [bool(corrected(batch, found, rng).prompts[0, 0].any()) for _ in range(20)]
