@@ -52,14 +52,14 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         head_channels: int = 16,
         photo_widths: tuple[int, ...] = (),
         attention_levels: tuple[int, ...] = (),
-        edge: bool = False,
+        with_edge: bool = False,
     ) -> None:
         """Make one with random weights.
 
         The first three widths are U2NetP's and that of the head. photo_widths: of the photo
         features at 1/4 .. 1/32, none for a network without them. attention_levels: which of the
-        encoder's prompted blocks, at 1/4 .. 1/32 and numbered from 0, attention follows. edge:
-        whether it answers with the mask's edge too.
+        encoder's prompted blocks, at 1/4 .. 1/32 and numbered from 0, attention follows.
+        with_edge: whether it answers with the edge of the mask too.
         """
         super().__init__()
         wide, inner = channels, inner_channels
@@ -93,7 +93,7 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
             nn.ReLU(),
             nn.Conv2d(head_channels, 1, 3, padding=1),
         )
-        self.edge = nn.Conv2d(head_channels, 1, 3, padding=1) if edge else None
+        self.edge = nn.Conv2d(head_channels, 1, 3, padding=1) if with_edge else None
         nn.init.zeros_(self.head[-1].weight)
         nn.init.zeros_(self.head[-1].bias)
 
@@ -119,7 +119,7 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         It answers with an edge too, which is to be learnt.
         """
         network = type(self).from_config(
-            self.config, photo_widths=photo_widths, attention_levels=attention_levels, edge=True
+            self.config, photo_widths=photo_widths, attention_levels=attention_levels, with_edge=True
         )
         network.load_state_dict(network.state_dict() | self.state_dict())
         return network
