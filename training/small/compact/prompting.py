@@ -9,10 +9,10 @@ with the best validation.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -21,39 +21,46 @@ from segdemo.photo_features import PHOTO_FEATURES_WEIGHTS, PhotoFeatures
 from segdemo.prompting.network import PromptedU2Net, PromptOutput
 from segdemo.settings import setting
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
-from training.loop.sampling import BatchIndex
-from training.loop.settings import PRECISIONS, LoopSettings, same_as
-from training.loop.trainer import Losses, Task, train_loop
 from training.program import run_program
-from training.small.compact.material import find_material
-from training.small.compact.precision import loop_settings
-from training.small.compact.prompt_data import PromptBatch, corrected, prompt_batch
-from training.small.compact.scene_material import SceneMaterial
+from training.small.compact.prompt_data import PromptBatch
+from training.small.compact.prompter_training import Answer, PrompterSettings, train_prompter
 
 COARSE_WEIGHT = 0.2  # of the loss of each coarser map
 EDGE_WEIGHT = 0.5  # of the edge's cross-entropy
-SECOND_CORRECTION = 0.5  # share of the batches whose second answer follows two clicks
 ATTENTION_LEVELS = (1, 2)  # 1/8 and 1/16: 24 and 12 cells a side of a window of 192 pixels
 
 
 @dataclass(frozen=True)
-class PromptingSettings(LoopSettings):
-    """Sizes of the batches and where everything lies."""
+class PromptingSettings(PrompterSettings):
+    """What the network begins with and sees, beside what all prompters need."""
 
-    data_dir: str = setting("material", "Holds train_mix/ and photos2/.", may_change=True)
-    output_dir: str = setting("runs/prompting", "Folder of the run.", may_change=True)
     start_from: str = setting("", "Folder of a network to begin with.", may_change=True)
-    device: str = setting("auto", "auto, cpu, cuda or mps.", may_change=True)
     photo_features: bool = setting(
         True, "Show the network what an ImageNet classifier sees, and give it attention."
     )
-    window_size: int = setting(160, "Side of the windows in pixels.", minimum=32, maximum=1024)
-    batch_size: int = setting(6, "Windows a step.", minimum=1)
-    validation_count: int = setting(48, "Windows of a validation.", minimum=1)
-    learning_rate: float = same_as(LoopSettings, "learning_rate", default=5e-4)
-    precision: str = same_as(
-        LoopSettings, "precision", default="auto", choices=("auto", *PRECISIONS)
-    )
+
+
+@dataclass(frozen=True, eq=False)
+class DirectPrompter:
+    """U2NetP with prompts, which answers with the mask itself."""
+
+    network: PromptedU2Net
+    photo_features: PhotoFeatures | None
+
+    def look(self, batch: PromptBatch) -> Callable[[torch.Tensor], Answer]:
+        """Return what answers prompts for the windows of a batch."""
+        with torch.no_grad():
+            features = self.network.encode(batch.images, self.photo_features)
+
+        def answer(prompts: torch.Tensor) -> Answer:
+            output = self.network(features, prompts)
+            return Answer(output.logits.detach().float().sigmoid(), output_loss(output, batch))
+
+        return answer
+
+    def save(self, folder: Path) -> None:
+        """Write `network/`."""
+        self.network.save_pretrained(folder / "network")
 
 
 def map_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -76,42 +83,9 @@ def output_loss(output: PromptOutput, batch: PromptBatch) -> torch.Tensor:
     return loss + EDGE_WEIGHT * edge
 
 
-def prompting_losses(
-    network: PromptedU2Net,
-    batch: PromptBatch,
-    rng: np.random.Generator,
-    photo_features: PhotoFeatures | None = None,
-) -> Losses:
-    """Return the losses of the first answers and of those after one or two correcting clicks."""
-    with torch.no_grad():
-        features = network.encode(batch.images, photo_features)
-    first = network(features, batch.prompts)
-    found = first.logits.detach().float().sigmoid()
-    again = corrected(batch, found, rng)
-    if rng.random() < SECOND_CORRECTION:
-        with torch.no_grad():
-            answer = network(features, again.prompts).logits.float().sigmoid()
-        again = corrected(again, answer, rng)
-    second = network(features, again.prompts)
-    losses = {"first": output_loss(first, batch), "second": output_loss(second, batch)}
-    figures = {
-        "iou": mean_iou(found, batch.masks),
-        "corrected_iou": mean_iou(second.logits.detach().sigmoid(), batch.masks),
-    }
-    return {"loss": losses["first"] + losses["second"], **losses, **figures}
-
-
-def mean_iou(found: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Return the mean IoU at 0.5 of B maps (B, 1, S, S)."""
-    found, masks = found > 0.5, masks > 0.5
-    both, either = (found & masks).sum((1, 2, 3)), (found | masks).sum((1, 2, 3))
-    return (both / either.clamp_min(1)).mean()
-
-
 def train(settings: PromptingSettings) -> None:
     """Train the network; raises InputError for settings and material that do not work."""
     device = pick_device(settings.device)
-    folder, data_dir = Path(settings.output_dir), Path(settings.data_dir)
     torch.manual_seed(settings.first_seed)
     if settings.start_from:
         network = PromptedU2Net.from_pretrained(settings.start_from)
@@ -122,41 +96,7 @@ def train(settings: PromptingSettings) -> None:
         photo_features = PhotoFeatures.from_pretrained(PHOTO_FEATURES_WEIGHTS).float().eval()
         network = network.extended(tuple(photo_features.widths), ATTENTION_LEVELS)
     network.image_encoder.requires_grad_(False)
-    material = SceneMaterial(find_material(data_dir, validation=False))
-    kept = SceneMaterial(find_material(data_dir, validation=True))
-    batches = [
-        prompt_batch(kept, 8, settings.window_size, np.random.default_rng([7, index]))
-        for index in range(max(1, settings.validation_count // 8))
-    ]
-    best = -1.0
-
-    def losses(batch: PromptBatch, index: BatchIndex) -> Losses:
-        return prompting_losses(
-            network, batch, np.random.default_rng(index.torch_seed), photo_features
-        )
-
-    def validate() -> dict[str, float]:
-        nonlocal best
-        rows = [
-            prompting_losses(network, batch, np.random.default_rng(0), photo_features)
-            for batch in batches
-        ]
-        names = ("iou", "corrected_iou", "loss")
-        figures = {name: float(np.mean([float(row[name]) for row in rows])) for name in names}
-        if figures["iou"] >= best:
-            best = figures["iou"]
-            network.save_pretrained(folder / "network")
-        return figures
-
-    task = Task(
-        network,
-        lambda index: prompt_batch(material, settings.batch_size, settings.window_size, index.rng),
-        losses,
-        validate,
-        batch_size=settings.batch_size,
-    )
-    train_loop(task, folder, loop_settings(settings, device), device)
-    network.save_pretrained(folder / "network")
+    train_prompter(DirectPrompter(network, photo_features), settings, device)
 
 
 def main(argv: list[str] | None = None) -> int:
