@@ -20,6 +20,7 @@ from training.panoptic.settings import PanopticSettings
 from training.program import SettingsParser, run_program
 from training.pseudo_edges.settings import PseudoEdgeSettings
 from training.small.compact.autoencoder import AutoencoderSettings
+from training.small.compact.one_step_prompting import OneStepSettings
 from training.small.compact.prompting import PromptingSettings
 from training.small.compact.subject import SubjectSettings
 from training.small.settings import SmallSettings
@@ -39,6 +40,7 @@ PROGRAMS = [
     PseudoEdgeSettings,
     SmallSettings,
     AutoencoderSettings,
+    OneStepSettings,
     PromptingSettings,
     SubjectSettings,
 ]

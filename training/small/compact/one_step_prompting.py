@@ -1,6 +1,6 @@
 """Train DiffDIS to answer boxes and clicks: its one step, with a map of the prompt.
 
-    python -m training.small.compact.one_step_prompting --data_dir material --output_dir runs/step
+    python -m training.small.compact.one_step_prompting --data_dir material
 
 The U-Net sees a window as DiffDIS sees an image, and the prompt's map beside the photo features.
 Its step starts from the latents of the mask so far. The same command goes on where it was stopped.
@@ -39,7 +39,7 @@ COARSEST = 64  # pixels of a cell of the photo features' last level
 class OneStepSettings(PrompterSettings):
     """What the network begins with, beside what all prompters need."""
 
-    output_dir: str = same_as(PrompterSettings, "output_dir", default="runs/step")
+    output_dir: str = same_as(PrompterSettings, "output_dir", default="runs/one_step")
     start_from: str = setting(
         "small-imagenet", "DiffDIS model with photo features, by name or folder.", may_change=True
     )

@@ -11,20 +11,23 @@ import torch
 from PIL import Image
 
 from segdemo.assistant import AnnotationAssistant
+from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.compact_autoencoder import CompactAutoencoder
-from segdemo.diffdis.loading import load_unet
+from segdemo.diffdis.loading import load_diffdis, load_unet, save_unet
 from segdemo.photo_features import PhotoFeatures
 from segdemo.prompting.network import PromptedU2Net
 from training.small.compact import (
     autoencoder,
     export_subject,
     kept_photos,
+    one_step_prompting,
     prompt_data,
     prompting,
     subject,
 )
 from training.small.compact.crops import CropSource
 from training.small.compact.material import find_material
+from training.small.compact.one_step_prompting import OneStepPrompter, with_map
 from training.small.compact.prompt_data import PromptBatch, corrected
 from training.small.compact.subject_store import SubjectStore
 from training.small.scenes.material import in_validation
@@ -91,6 +94,77 @@ def test_prompting_trains_from_u2netp(data_dir: Path, tmp_path: Path) -> None:
     trained = PromptedU2Net.from_pretrained(tmp_path / "network")
     assert trained.config.channels == 64
     assert tuple(trained.config.photo_widths) == tuple(PhotoFeatures().widths)
+
+
+@pytest.fixture(scope="module")
+def seeing_folder(tiny_diffdis_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the tiny DiffDIS model with photo features."""
+    folder = tmp_path_factory.mktemp("seeing") / "model"
+    shutil.copytree(tiny_diffdis_folder, folder, ignore=shutil.ignore_patterns("unet"))
+    torch.manual_seed(0)
+    features = PhotoFeatures(width=0.25, depth=0.3)
+    features.save_pretrained(folder / "photo_features")
+    unet = load_unet(tiny_diffdis_folder / "unet").with_photo_features(features.condition_widths)
+    for fusion in unet.photo_fusions:
+        torch.nn.init.normal_(fusion.shift.weight, std=0.1)
+    save_unet(unet, folder / "unet")
+    return folder
+
+
+def test_one_step_prompting_trains_a_network_that_sees_prompts(
+    data_dir: Path, seeing_folder: Path, tmp_path: Path
+) -> None:
+    arguments = f"--data_dir {data_dir} --output_dir {tmp_path} --start_from {seeing_folder} "
+    arguments += "--device cpu --window_size 64 --batch_size 2 --validation_count 8 --max_steps 1"
+    assert one_step_prompting.main(arguments.split()) == 0
+    before, trained = (load_unet(folder / "unet") for folder in (seeing_folder, tmp_path))
+    for known, fusion in zip(before.photo_fusions, trained.photo_fusions, strict=True):
+        own = fusion.features[1].weight  # (C, c + 4, 1, 1)
+        assert own.shape[1] == known.features[1].weight.shape[1] + 4
+        assert own[:, -4:].any()  # where it begins with zeros
+
+
+def test_the_one_step_starts_from_the_mask_so_far_where_there_is_one(seeing_folder: Path) -> None:
+    pipeline = load_diffdis(locate_diffdis(str(seeing_folder)), torch.device("cpu"))
+    prompter = OneStepPrompter(pipeline)
+    torch.manual_seed(1)
+    maps = torch.zeros(2, 1, 64, 64)
+    batch = PromptBatch(torch.rand(2, 3, 64, 64) * 2 - 1, maps, maps, torch.zeros(2, 4, 64, 64))
+    prompts = batch.prompts.clone()
+    prompts[0, 3] = 1
+    with torch.no_grad():
+        answer = prompter.look(batch)
+        without, found = answer(batch.prompts).found, answer(prompts).found
+    assert torch.equal(without[1], found[1])
+    assert not torch.allclose(without[0], found[0], atol=1e-3)
+
+
+def test_a_prompt_joins_features_at_their_size_and_scale() -> None:
+    features = torch.tensor([[[[-3.0, 3.0], [3.0, -3.0]]]]).repeat(1, 2, 1, 1)  # (1, 2, 2, 2)
+    prompts = torch.zeros(1, 4, 8, 8)
+    prompts[:, 0, :4, :2] = 1  # half of the first of four cells
+    joined = with_map(features, prompts)
+    assert torch.equal(joined[:, :2], features)
+    deviation = float(features.std())
+    assert joined[0, 2].tolist() == [[pytest.approx(deviation / 2), 0], [0, 0]]
+    assert not joined[:, 3:].any()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [("--window_size 100", "choose a multiple of 64"), ("", "has no photo features")],
+)
+def test_what_the_one_step_cannot_begin_with_is_one_sentence(
+    options: str,
+    sentence: str,
+    tiny_diffdis_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = f"--start_from {tiny_diffdis_folder} --output_dir {tmp_path} {options}"
+    assert one_step_prompting.main(arguments.split()) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
 
 
 def test_a_detail_shows_an_outline_and_a_coarse_mask_of_it() -> None:
