@@ -118,25 +118,21 @@ class EmbeddedPrompter:
         return [window.paste_back(values, self._image.size) for values in found]
 
     def _encode(self, image: Image.Image, window: Window) -> list[torch.Tensor]:
-        """Return the features of a window as it is, and mirrored."""
+        """Return the features of a window."""
         pixels = np.asarray(window.crop(image, self._side), np.float32)
         images = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]  # (1, 3, S, S)
         images = images.to(self.network.device, self.network.dtype)
-        return self.network.encode(torch.cat([images, images.flip(-1)]), self._photo_features)
+        return self.network.encode(images, self._photo_features)
 
     def _answer(
         self, features: list[torch.Tensor], prompt: Prompt, window: Window
     ) -> npt.NDArray[np.float32]:
-        """Return mask and edge of a window, (1 or 2, S, S), the mean of the answers to both views.
-
-        The edge is missing where the network does not find it.
-        """
+        """Return mask and edge of a window, (1 or 2, S, S): a network may find no edge."""
         drawn = torch.from_numpy(prompt_map(prompt, window, self._side))[None]
         drawn = drawn.to(self.network.device, self.network.dtype)  # (1, 4, S, S)
-        output = self.network(features, torch.cat([drawn, drawn.flip(-1)]))
+        output = self.network(features, drawn)
         logits = [output.logits] + ([] if output.edge_logits is None else [output.edge_logits])
-        plain, mirrored = torch.cat(logits, 1).float().sigmoid().cpu()  # (1 or 2, S, S) each
-        return ((plain + mirrored.flip(-1)) / 2).numpy()
+        return torch.cat(logits, 1)[0].float().sigmoid().cpu().numpy()
 
 
 def _parts_clicked(inside: npt.NDArray[np.bool_], prompt: Prompt) -> npt.NDArray[np.bool_]:

@@ -51,19 +51,6 @@ def test_a_network_without_edges_answers_with_the_mask_alone() -> None:
     assert prompter.predict(Prompt(box=np.array([5, 5, 30, 30]))).edge is None
 
 
-def test_a_mirrored_image_with_a_mirrored_box_has_the_mirrored_answer(
-    prompter: EmbeddedPrompter,
-) -> None:
-    image = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
-    prompter.set_image(image)
-    plain = prompter.predict(Prompt(box=np.array([8, 10, 40, 50])))
-    prompter.set_image(image[:, ::-1].copy())
-    mirrored = prompter.predict(Prompt(box=np.array([24, 10, 56, 50])))
-    assert plain.edge is not None and mirrored.edge is not None
-    np.testing.assert_allclose(mirrored.mask[:, ::-1], plain.mask, atol=1e-4)
-    np.testing.assert_allclose(mirrored.edge[:, ::-1], plain.edge, atol=1e-4)
-
-
 def test_a_click_changes_the_answer_and_can_be_taken_back(prompter: EmbeddedPrompter) -> None:
     prompter.set_image(np.random.default_rng(2).integers(0, 255, (64, 64, 3), np.uint8))
     box = np.array([8, 8, 56, 56])
