@@ -53,41 +53,47 @@ class Photo:
         raise InputError(f"{file} holds no {name}: another version of gcompris-qt-data than 3.1?")
 
 
-def _animal(kind: str, name: str, subject: str, author: str, source: str) -> Photo:
+CC0 = "CC0 1.0"
+
+
+def _animal(
+    kind: str, name: str, subject: str, author: str, source: str, licence: str = "public domain"
+) -> Photo:
     place = f"explore_{kind}_animals/resource/animals/{name}.webp"
-    return Photo(name, subject, author, "public domain", COMMONS + source, place)
+    return Photo(name, subject, author, licence, COMMONS + source, place)
 
 
+# fmt: off
 PHOTOS = (
-    _animal("world", "bison", "a bison", "Kurt Kaiser", "American_Bison_9.jpg"),
+    _animal("world", "bison", "a bison", "Kurt Kaiser", "American_Bison_9.jpg", CC0),
+    _animal("world", "chameleon", "a chameleon", "Nilesh1104", "GARDEN_CHAMELEON.jpeg"),
+    _animal("world", "crocodile", "a crocodile", "Djambalawa",
+            "Saltwater_Crocodile_on_a_river_bank_(cropped).jpg"),
     _animal("world", "dragon", "a Komodo dragon", "TimVickers", "Varanus_komodoensis_(5).jpg"),
-    _animal(
-        "world",
-        "hedgehog",
-        "a hedgehog",
-        "George Chernilevsky",
-        "Erinaceus_roumanicus_2020_G2.jpg",
-    ),
+    _animal("world", "giraffe", "two giraffes", "Mike and Lara Wolfe",
+            "Giraffe_courtship_(25657342808).jpg", CC0),
+    _animal("world", "hedgehog", "a hedgehog", "George Chernilevsky",
+            "Erinaceus_roumanicus_2020_G2.jpg"),
+    _animal("world", "jaguar", "two jaguars", "Frieda Bredesen", "Two_Jaguar_Sisters.jpg", CC0),
+    _animal("world", "kangaroo", "a kangaroo with its joey", "Vicki Nunn",
+            "Eastern_Grey_Kangaroo_%26_Joey2.jpg"),
     _animal("world", "koala", "a koala", "BurningWell", "Koala_Perth_Zoo.jpg"),
-    _animal("world", "lemur", "two lemurs", "Mathias Appel", "Lemur_(37122852696).jpg"),
+    _animal("world", "lemur", "two lemurs", "Mathias Appel", "Lemur_(37122852696).jpg", CC0),
     _animal("world", "moose", "a moose", "Ryan Hagerty", "Male_Moose.jpg"),
-    _animal(
-        "world",
-        "polar_bear",
-        "a polar bear",
-        "unknown",
-        "Churchill_Wildlife_Management_Area_polar_bear30.JPG",
-    ),
-    _animal(
-        "world",
-        "scarlet_macaw",
-        "a scarlet macaw",
-        "Dcoetzee",
-        "Scarlet_macaw_at_Cougar_Mountain_Zoological_Park.jpg",
-    ),
+    _animal("world", "narwhal", "narwhals", "Dr Kristin Laidre", "Pod_Monodon_monoceros.jpg"),
+    _animal("world", "panda", "a giant panda", "Jeff Kubina", "Giant_Panda_2004-03-2.jpg"),
+    _animal("world", "polar_bear", "a polar bear", "unknown",
+            "Churchill_Wildlife_Management_Area_polar_bear30.JPG"),
+    _animal("world", "scarlet_macaw", "a scarlet macaw", "Dcoetzee",
+            "Scarlet_macaw_at_Cougar_Mountain_Zoological_Park.jpg", CC0),
+    _animal("farm", "cat", "a kitten", "Loliloli", "Spielendes_K%C3%A4tzchen.JPG"),
     _animal("farm", "chicken", "four hens", "Tranquilles", "Chickens_at_Tranquilles_B%26B.JPG"),
+    _animal("farm", "cow", "a cow", "Dohduhdah", "Cow-IMG_2050.JPG"),
     _animal("farm", "dog", "a dog", "Hans Kemperman", "German-shepherd-4040871920._(2).jpg"),
-    _animal("farm", "sheep", "a sheep", "Rob Mitchell", "Sheep_(33625876592).jpg"),
+    _animal("farm", "duck", "a duck", "Bernard Spragg", "Aylesbury_Duck._(9373723157).jpg", CC0),
+    _animal("farm", "horse", "horses", "Seth Zeigler", "Nokota_Horse_Stud_Band.jpg", CC0),
+    _animal("farm", "owl", "an owl", "Lepale", "Owl_The_Nightbird.jpg", CC0),
+    _animal("farm", "sheep", "a sheep", "Rob Mitchell", "Sheep_(33625876592).jpg", CC0),
     Photo(
         "astronaut",
         "the astronaut Eileen Collins",
@@ -97,6 +103,7 @@ PHOTOS = (
         "astronaut",
     ),
 )
+# fmt: on
 
 
 def photo(name: str) -> Photo:

@@ -53,6 +53,23 @@ ENSEMBLE_NOISE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
+class Passes:
+    """Passes over augmented copies of an image (1, 3, S, S) whose answers are averaged.
+
+    noises: what each starts from, see `DiffDISPipeline.predict`. after_pass: called after each.
+    ancestral, answer and edges: see `DiffDISPipeline.predict`.
+    """
+
+    images: torch.Tensor
+    augmentations: Sequence[Augmentation]
+    noises: Sequence[torch.Tensor]
+    after_pass: Callable[[], None] = lambda: None
+    ancestral: torch.Generator | None = None
+    answer: torch.Tensor | None = None
+    edges: bool = True
+
+
+@dataclass(frozen=True, eq=False)
 class _Seen:
     """What the U-Net is shown of one image: its latents, and what `look` returns."""
 
@@ -272,62 +289,44 @@ class DiffDISPipeline:
         maps = self.decode(clean if edges else clean[:1])
         return torch.cat([maps, outline(maps)]) if edges and self.tasks == 1 else maps
 
-    def predict_averaged(
-        self,
-        images: torch.Tensor,
-        augmentations: Sequence[Augmentation],
-        noises: Sequence[torch.Tensor],
-        after_pass: Callable[[], None] = lambda: None,
-        ancestral: torch.Generator | None = None,
-        answer: torch.Tensor | None = None,
-        edges: bool = True,
-    ) -> tuple[torch.Tensor, tuple[float, float]]:
-        """Average passes over augmented copies of an image (1, 3, S, S), each stretched by itself.
+    def predict_averaged(self, passes: Passes) -> tuple[torch.Tensor, tuple[float, float]]:
+        """Average the passes' maps, each stretched by itself.
 
-        noises: see `predict`, one for each copy. answer: see `look`. Returns the mean maps
-        (2, S, S), of the mask alone (1, S, S), and the range of the masks before stretching.
+        Returns the mean maps (2, S, S), of the mask alone (1, S, S), and the range of the masks
+        before stretching.
         """
-        side = images.shape[-1]
+        side = passes.images.shape[-1]
         maps, lows, highs = [], [], []
-        for augmentation, noise in zip(augmentations, noises, strict=True):
-            varied = None if answer is None else augmentation.apply(answer)
-            image = augmentation.apply(images)
-            raw = self.predict(image, noise, ancestral, varied, edges)  # (2, s, s)
+        for augmentation, noise in zip(passes.augmentations, passes.noises, strict=True):
+            answer = None if passes.answer is None else augmentation.apply(passes.answer)
+            image = augmentation.apply(passes.images)
+            raw = self.predict(image, noise, passes.ancestral, answer, passes.edges)  # (2, s, s)
             lows.append(float(raw[0].min()))
             highs.append(float(raw[0].max()))
             maps.append(augmentation.undo(stretch(raw)[None], side)[0])  # (2, S, S)
-            after_pass()
+            passes.after_pass()
         mean_range = (sum(lows) / len(lows), sum(highs) / len(highs))
         return torch.stack(maps).mean(0), mean_range
 
-    def predict_shared(
-        self,
-        images: torch.Tensor,
-        augmentations: Sequence[Augmentation],
-        noises: Sequence[torch.Tensor],
-        after_pass: Callable[[], None] = lambda: None,
-        ancestral: torch.Generator | None = None,
-        answer: torch.Tensor | None = None,
-        edges: bool = True,
-    ) -> tuple[torch.Tensor, tuple[float, float]]:
+    def predict_shared(self, passes: Passes) -> tuple[torch.Tensor, tuple[float, float]]:
         """Do as `predict_averaged` in less time: encode each size once, decode once.
 
         What a mirrored pass sees are mirrored latents and features, as if the networks before the
         U-Net did not tell left from right; clean latents are averaged in place of stretched maps.
         """
-        side = images.shape[-1]
+        side = passes.images.shape[-1]
         known: dict[int, _Seen] = {}
-        passes = []
-        for augmentation, noise in zip(augmentations, noises, strict=True):
+        averaged = []
+        for augmentation, noise in zip(passes.augmentations, passes.noises, strict=True):
             size = augmentation.size(side)
             if size not in known:
-                varied = None if answer is None else resized(answer, size)
-                known[size] = self._see(resized(images, size), varied)
+                answer = None if passes.answer is None else resized(passes.answer, size)
+                known[size] = self._see(resized(passes.images, size), answer)
             seen = known[size].mirrored() if augmentation.flip else known[size]
-            clean = self._clean(seen, noise, ancestral)  # (tasks, 4, s/8, s/8)
-            passes.append(augmentation.undo(clean, side // 8))
-            after_pass()
-        raw = self._decode_maps(torch.stack(passes).mean(0), edges)  # (2, S, S)
+            clean = self._clean(seen, noise, passes.ancestral)  # (tasks, 4, s/8, s/8)
+            averaged.append(augmentation.undo(clean, side // 8))
+            passes.after_pass()
+        raw = self._decode_maps(torch.stack(averaged).mean(0), passes.edges)  # (2, S, S)
         return stretch(raw), (float(raw[0].min()), float(raw[0].max()))
 
     @torch.inference_mode()
@@ -421,7 +420,7 @@ class DiffDISPipeline:
                 for augmentation in augmentations
             ]
             maps, mask_range = predict(
-                square, augmentations, noises, after_pass, ancestral, start, edges
+                Passes(square, augmentations, noises, after_pass, ancestral, start, edges)
             )
             members.append(maps)
             ranges.append(mask_range)

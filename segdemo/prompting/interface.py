@@ -14,10 +14,16 @@ from segdemo.prompting.prompts import Prompt
 
 @dataclass(frozen=True, eq=False)
 class PromptedMask:
-    """mask: (H, W) float32 in [0, 1]; score: 0 to 1, how good the prompter takes it to be."""
+    """What a prompter answers.
+
+    mask: (H, W) float32 in [0, 1]. score: 0 to 1, how good the prompter takes it to be. edge:
+    (H, W) float32 in [0, 1], how likely a pixel lies on the mask's edge (`mask_contour`); None
+    where the prompter does not say.
+    """
 
     mask: npt.NDArray[np.float32]
     score: float
+    edge: npt.NDArray[np.float32] | None = None
 
 
 class Prompter(Protocol):

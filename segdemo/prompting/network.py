@@ -119,7 +119,10 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
         It answers with an edge too, which is to be learnt.
         """
         network = type(self).from_config(
-            self.config, photo_widths=photo_widths, attention_levels=attention_levels, with_edge=True
+            self.config,
+            photo_widths=photo_widths,
+            attention_levels=attention_levels,
+            with_edge=True,
         )
         network.load_state_dict(network.state_dict() | self.state_dict())
         return network

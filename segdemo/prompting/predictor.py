@@ -58,11 +58,11 @@ class EmbeddedPrompter:
         image = self._image
         check_prompt(prompt, None if image is None else (image.height, image.width))
         if prompt.box is not None:
-            found = self._look(prompt, Window.around(prompt.box, MARGIN))
+            mask, *edges = self._look(prompt, Window.around(prompt.box, MARGIN))
         else:
-            found = self._look_twice(prompt)
-        low, high = ((found > threshold).sum() for threshold in UNSURE)
-        return PromptedMask(found, float(high / low) if low else 0.0)
+            mask, *edges = self._look_twice(prompt)
+        low, high = ((mask > threshold).sum() for threshold in UNSURE)
+        return PromptedMask(mask, float(high / low) if low else 0.0, *edges)
 
     @torch.inference_mode()
     def refine_window(
@@ -77,11 +77,11 @@ class EmbeddedPrompter:
             photo = Image.fromarray(part)
             window = Window.whole(photo.size)
             found = self._answer(self._encode(photo, window), Prompt(mask=answer), window)
-            return window.paste_back(found, photo.size)
+            return window.paste_back(found[0], photo.size)
 
         return refine_window(image, mask, box, look)
 
-    def _look_twice(self, prompt: Prompt) -> npt.NDArray[np.float32]:
+    def _look_twice(self, prompt: Prompt) -> list[npt.NDArray[np.float32]]:
         """Find the window in the whole image, or in the answer so far, then look into it.
 
         The box around that is part of the second look's prompt: the network knows better what a box
@@ -92,7 +92,8 @@ class EmbeddedPrompter:
             box = self._box(prompt.mask > 0.5, prompt)
             return self._look(replace(prompt, box=box), Window.around(box, MARGIN))
         found = self._look(replace(prompt, mask=None), Window.whole(self._image.size))
-        inside = found > min(0.5, float(found.max()) / 2)  # a faint answer counts too
+        first = found[0]
+        inside = first > min(0.5, float(first.max()) / 2)  # a faint answer counts too
         if not inside.any():
             return found
         box = self._box(_parts_clicked(inside, prompt), prompt)
@@ -105,30 +106,33 @@ class EmbeddedPrompter:
         corners = np.concatenate([corners, np.asarray(prompt.points, float)])
         return np.concatenate([corners.min(0), corners.max(0)])
 
-    def _look(self, prompt: Prompt, window: Window) -> npt.NDArray[np.float32]:
-        """Answer in one window of the image; its features are kept for the next prompt."""
+    def _look(self, prompt: Prompt, window: Window) -> list[npt.NDArray[np.float32]]:
+        """Answer in one window of the image; its features are kept for the next prompt.
+
+        Returns the mask and, from a network that finds it, the edge, (H, W) each; 0 outside.
+        """
         assert self._image is not None
         if window not in self._features:
             self._features = {window: self._encode(self._image, window)}
         found = self._answer(self._features[window], prompt, window)
-        return window.paste_back(found, self._image.size)
+        return [window.paste_back(values, self._image.size) for values in found]
 
     def _encode(self, image: Image.Image, window: Window) -> list[torch.Tensor]:
-        """Return the features of a window as it is, and mirrored."""
+        """Return the features of a window."""
         pixels = np.asarray(window.crop(image, self._side), np.float32)
         images = torch.from_numpy(pixels / 127.5 - 1).permute(2, 0, 1)[None]  # (1, 3, S, S)
         images = images.to(self.network.device, self.network.dtype)
-        return self.network.encode(torch.cat([images, images.flip(-1)]), self._photo_features)
+        return self.network.encode(images, self._photo_features)
 
     def _answer(
         self, features: list[torch.Tensor], prompt: Prompt, window: Window
     ) -> npt.NDArray[np.float32]:
-        """Return the mask (S, S) of a window, the mean of the answers to both views."""
+        """Return mask and edge of a window, (1 or 2, S, S): a network may find no edge."""
         drawn = torch.from_numpy(prompt_map(prompt, window, self._side))[None]
         drawn = drawn.to(self.network.device, self.network.dtype)  # (1, 4, S, S)
-        logits = self.network(features, torch.cat([drawn, drawn.flip(-1)])).logits
-        plain, mirrored = logits.float().sigmoid()[:, 0].cpu()  # (S, S) each
-        return ((plain + mirrored.flip(-1)) / 2).numpy()
+        output = self.network(features, drawn)
+        logits = [output.logits] + ([] if output.edge_logits is None else [output.edge_logits])
+        return torch.cat(logits, 1)[0].float().sigmoid().cpu().numpy()
 
 
 def _parts_clicked(inside: npt.NDArray[np.bool_], prompt: Prompt) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import gradio as gr
 
 from segdemo.datatypes import Progress
 from segdemo.ui.errors import Stopped
+from segdemo.ui.uploads import Upload
 
 Updates = dict[Any, Any]
 """New values by component."""
@@ -80,14 +81,24 @@ class StopSignal:
     def __init__(self) -> None:
         """Start with nothing to stop."""
         self._pressed = False
+        self._about: str | None = None  # file of the photo
 
     def press(self) -> None:
         """Ask the running work to end after its current pass."""
         self._pressed = True
 
-    def clear(self) -> None:
-        """Forget an earlier press, before new work starts."""
-        self._pressed = False
+    def clear(self, photo: Upload | None = None) -> None:
+        """Forget an earlier press, before new work starts; photo: what it is about."""
+        self._pressed, self._about = False, photo["path"] if photo else None
+
+    def press_for_new(self, photo: Upload | None) -> bool:
+        """Stop work unless it is about this photo; return whether it was stopped.
+
+        A busy server may hear of a photo after it heard of the work on it.
+        """
+        new = photo is None or photo["path"] != self._about
+        self._pressed |= new
+        return new
 
     @property
     def pressed(self) -> bool:
@@ -122,6 +133,7 @@ def wire_run(
     outputs: Iterable[Any],
     needs_result: tuple[gr.State, Iterable[Any]] | None = None,
     meanwhile: Iterable[gr.Button] = (),
+    photo: gr.Image | None = None,
     **options: Any,
 ) -> Any:
     """Connect a button that starts `work`, and one that stops it.
@@ -129,16 +141,17 @@ def wire_run(
     buttons: Start and Stop; one of them can be pressed at a time. stop: the session's StopSignal.
     status: says that work is stopping. needs_result: a state, and the buttons that can be pressed
     while it holds something. meanwhile: buttons that cannot be pressed while it works; those of
-    them that need a result get that back, all others can be pressed afterwards. options: of the
-    event that works. Uploads reach `work` as Gradio's records, not opened. Returns the event that
+    them that need a result get that back, all others can be pressed afterwards. photo: what the
+    work is about, where another photo stops it (`StopSignal.press_for_new`). options: of the event
+    that works. Uploads reach `work` as Gradio's records, not opened. Returns the event that
     works.
     """
     start, halt = buttons
     result, dependent = needs_result or (None, ())
     dependent, meanwhile = list(dependent), list(meanwhile)
 
-    def arm(signal: StopSignal) -> Updates:
-        signal.clear()
+    def arm(signal: StopSignal, about: Upload | None = None) -> Updates:
+        signal.clear(about)
         return {
             **dict.fromkeys([start, *meanwhile], gr.update(interactive=False)),
             halt: gr.update(interactive=True),
@@ -152,7 +165,8 @@ def wire_run(
             **dict.fromkeys(dependent, there),
         }
 
-    run = start.click(arm, stop, [*buttons, *meanwhile], **QUIET).then(
+    armed_by = [stop] if photo is None else [stop, photo]
+    run = start.click(arm, armed_by, [*buttons, *meanwhile], preprocess=False, **QUIET).then(
         work, inputs, list(outputs), preprocess=False, api_visibility="private", **options
     )
     changed = dict.fromkeys([*buttons, *meanwhile, *dependent])  # each once

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.conftest import open_page
 from tests.browser.test_cutout import download, write_photo
@@ -127,6 +127,30 @@ def test_keys_choose_a_pair_and_the_last_one_counts(traced: Page) -> None:
     expect(chosen).to_have_attribute("aria-selected", "true")
     expect(traced.locator("#trace-view .said")).to_contain_text("299 → 199: gap")
     edge_timestep(traced, 199)
+
+
+def test_a_choice_that_another_overtook_on_its_way_is_not_shown(traced: Page) -> None:
+    held: list[Route] = []
+
+    def hold_99(route: Route) -> None:
+        if '"timestep":99,' in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    traced.route("**/queue/join*", hold_99)
+    steps = traced.locator("#trace-view .strip button")
+    steps.nth(9).click()
+    assert shown(traced).startswith("Attention at timestep 99")
+    traced.wait_for_timeout(200)  # until the next choice is sent at once
+    steps.nth(8).click()
+    edge_timestep(traced, 199)
+    assert len(held) == 1
+    with traced.expect_response("**/queue/join*"):
+        held[0].continue_()
+    traced.wait_for_timeout(500)  # for an answer that must not come
+    edge_timestep(traced, 199)
+    traced.unroute_all()
 
 
 def test_a_click_on_a_cell_shows_where_it_looks(traced: Page) -> None:

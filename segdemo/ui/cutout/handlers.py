@@ -241,7 +241,8 @@ class CutoutHandlers:
 
     def forget(self, values: Values) -> Updates:
         """Remove the result of a photo that was replaced, and stop a run that works on it."""
-        values[self._stop].press()
+        if not values[self._stop].press_for_new(values[self._photo]):
+            return {}
         discard(values[self._kept])
         return self._panel.clear() | {self._kept: None, self._window: None}
 

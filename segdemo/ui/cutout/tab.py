@@ -90,6 +90,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         meanwhile=[panel.look, panel.compare_models],
         postprocess=False,
         show_progress_on=panel.compare,
+        photo=photo,
         **MODEL_RUNS,
     )
     run.success(None, None, None, js=scroll_to("results", "compare"), **QUIET)
@@ -104,6 +105,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         meanwhile=[buttons[0], panel.compare_models],
         postprocess=False,
         show_progress_on=panel.window,
+        photo=photo,
         **MODEL_RUNS,
     )
     if len(assistant.models) > 1:
@@ -118,6 +120,7 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
             meanwhile=[buttons[0], panel.look],
             postprocess=False,
             show_progress_on=panel.two_models,
+            photo=photo,
             **MODEL_RUNS,
         )
     panel.window.mark(handlers.mark, None, window, **IN_ORDER)
@@ -135,7 +138,13 @@ def build_cutout_tab(assistant: AnnotationAssistant) -> CutoutTab:
         )
     examples.dataset.click(None, None, None, js=EXPECT_EXAMPLE, **QUIET)
     photo.upload(None, None, None, js=EXPECT_NONE, **QUIET)
-    forgotten = photo.change(handlers.forget, {kept, stop}, [*panel.all, kept, window], **QUIET)
+    forgotten = photo.change(
+        handlers.forget,
+        {photo, kept, stop},
+        [*panel.all, kept, window],
+        preprocess=False,
+        **QUIET,
+    )
     forgotten.then(None, None, None, js=RUN_EXAMPLE, **QUIET)
     _wire_result(handlers, finishing, panel)
     build_segment_api(assistant)

@@ -51,14 +51,20 @@ Values = Mapping[Any, Any]
 """The inputs of a handler, by component."""
 
 
-class StepEvent(gr.EventData):
+class ChoiceEvent(gr.EventData):
+    """Something was chosen; sent: when, by the browser's clock in milliseconds."""
+
+    sent: float
+
+
+class StepEvent(ChoiceEvent):
     """A step was chosen; follow: PeakKL's, whichever it is."""
 
     timestep: int
     follow: bool
 
 
-class ThresholdEvent(gr.EventData):
+class ThresholdEvent(ChoiceEvent):
     """A step's thresholds were moved; by_hand is false when the rule's are back."""
 
     timestep: int
@@ -67,7 +73,7 @@ class ThresholdEvent(gr.EventData):
     by_hand: bool
 
 
-class CellEvent(gr.EventData):
+class CellEvent(ChoiceEvent):
     """A cell was clicked: x and y in [0, 1) of the photo's sides, or None where it is left."""
 
     x: float | None
@@ -197,6 +203,8 @@ class InspectHandlers:
         """Note which step is looked at, and show its edge."""
         with user_errors():
             chosen = values[self._state.chosen]
+            if chosen.overtaken("step", float(event.sent)):
+                return {}
             chosen.pick(None if event.follow else int(event.timestep))
             shown = {self._right.edge: self._edge(values)}
             return shown if chosen.cell is None else shown | self._view(values)
@@ -204,7 +212,10 @@ class InspectHandlers:
     def look_at_cell(self, values: Values, event: CellEvent) -> Updates:
         """Show where a cell looks, at the step that is looked at."""
         with user_errors():
-            values[self._state.chosen].mark(event.x, event.y)
+            chosen = values[self._state.chosen]
+            if chosen.overtaken("cell", float(event.sent)):
+                return {}
+            chosen.mark(event.x, event.y)
             return self._view(values)
 
     def _view(self, values: Values) -> Updates:
@@ -216,6 +227,8 @@ class InspectHandlers:
         """Note thresholds that were moved, or that the rule's are back; the browser shows them."""
         with user_errors():
             chosen, timestep = values[self._state.chosen], int(event.timestep)
+            if chosen.overtaken(f"thresholds of {timestep}", float(event.sent)):
+                return
             if event.by_hand:
                 chosen.cut(timestep, float(event.lower), float(event.upper))
             else:
@@ -272,7 +285,7 @@ class InspectHandlers:
         A curve and an edge that are there stay: they show a photo and a name of their own. So does
         a mask file.
         """
-        stop.press()
+        stop.press_for_new(photo)
         try:
             canvas = _canvas(photo)
         except InputError:

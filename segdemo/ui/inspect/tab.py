@@ -91,6 +91,7 @@ def build_inspect_tab(assistant: AnnotationAssistant) -> InspectTab:
         [right.view, right.edge, left.status, right.layers, state.kept],
         needs_result=(state.kept, [right.pin, *right.downloads.values(), right.send]),
         show_progress="hidden",
+        photo=left.photo,
         **MODEL_RUNS,
     )
     run.success(None, None, None, js=scroll_to("trace-view"), **QUIET)

@@ -79,6 +79,18 @@ class Chosen:
         self.picked = False
         self.cuts: dict[int, tuple[float, float]] = {}
         self.cell: tuple[float, float] | None = None
+        self._sent: dict[str, float] = {}
+
+    def overtaken(self, kind: str, sent: float) -> bool:
+        """Say whether a later choice of this kind was heard before; else note this one as heard.
+
+        sent: the browser's clock in milliseconds. Two requests of a page travel on connections of
+        their own, so a busy server may read the later one first.
+        """
+        late = sent < self._sent.get(kind, -math.inf)
+        if not late:
+            self._sent[kind] = sent
+        return late
 
     def mark(self, x: float | None, y: float | None) -> None:
         """Show where a place looks, or none; raises InputError for one beside the photo."""

@@ -14,7 +14,7 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import EdgeMap, InputError, Points, RGBImage
 from segdemo.edge_files import gradient_edges, read_edge_map
 from segdemo.files import write_png
-from segdemo.images import load_rgb, to_grey
+from segdemo.images import load_rgb, mask_contour, to_grey
 from segdemo.rip.instances import refine_instances
 from segdemo.rip.settings import PRESETS, WalkSettings
 from segdemo.ui.errors import user_errors
@@ -70,11 +70,12 @@ def build_refine_api(assistant: AnnotationAssistant) -> None:
         photo: gr.FileData,
         box: list[float] | None = None,
         clicks: list[list[float]] | None = None,
-    ) -> tuple[gr.FileData, dict[str, Any]]:
+    ) -> tuple[gr.FileData, gr.FileData, dict[str, Any]]:
         """Find the object in a box or under clicks.
 
         box: left, top, right, bottom in pixels. clicks: x, y, and 1 on the object or 0 beside it,
-        each. Returns the mask (8-bit PNG of the photo's size, soft) and a score from 0 to 1.
+        each. Returns the mask and its edge (8-bit PNGs of the photo's size, soft) and a score from
+        0 to 1. From a prompter that finds no edges it is the band around the mask's border.
         """
         with user_errors():
             given = received(photo)
@@ -83,9 +84,15 @@ def build_refine_api(assistant: AnnotationAssistant) -> None:
             name = upload_name(given)
             image = load_rgb(given["path"], name)
             (found,) = assistant.prompt(image, [read_prompt(box, clicks)])
-            file = download_folder() / f"{file_stem(name)}_mask.png"
-            write_png(to_grey(found.mask), file)
-            return served(file), {"name": name, "score": round(found.score, 3)}
+            mask = to_grey(found.mask)
+            edge = mask_contour(mask) if found.edge is None else to_grey(found.edge)
+            files = [
+                download_folder() / f"{file_stem(name)}_{kind}.png" for kind in ("mask", "edge")
+            ]
+            for plane, file in zip((mask, edge), files, strict=True):
+                write_png(plane, file)
+            info = {"name": name, "score": round(found.score, 3)}
+            return served(files[0]), served(files[1]), info
 
     gr.api(refine, api_name="refine", **MODEL_RUNS)
     gr.api(prompt, api_name="prompt", **MODEL_RUNS)

@@ -14,7 +14,7 @@ from segdemo.diffdis.augmentations import AUGMENTED
 from segdemo.diffdis.loading import OFFICIAL_CONFIG
 from segdemo.diffdis.maps import combine, stretch
 from segdemo.diffdis.parameter_names import official_name, our_name
-from segdemo.diffdis.pipeline import DiffDISPipeline
+from segdemo.diffdis.pipeline import DiffDISPipeline, Passes
 from segdemo.diffdis.unet import DiffDISUNet, task_labels
 from segdemo.images import load_rgb, resize_map, to_grey
 from tests.parity import FIXTURES, build_pipeline, build_unet, parity_folder, recipe_tensor
@@ -78,7 +78,7 @@ def test_parity_of_test_time_augmentation(
     io = load_file(parity_folder() / "tta_io.safetensors")
     noises = [io[f"noise_{variant}"] for variant in range(6)]
 
-    maps, _ = pipeline.predict_averaged(_picture(recorded), AUGMENTED, noises)
+    maps, _ = pipeline.predict_averaged(Passes(_picture(recorded), AUGMENTED, noises))
 
     torch.testing.assert_close(maps[0], io["mask"].squeeze(), atol=1e-4, rtol=0)
     if "edge" in io:  # the compact set records the mask only

@@ -17,33 +17,38 @@ from segdemo.prompting.prompts import Prompt
 @pytest.fixture
 def prompter() -> EmbeddedPrompter:
     torch.manual_seed(0)
-    network = PromptedU2Net(channels=8, inner_channels=4)
+    network = PromptedU2Net(channels=8, inner_channels=4, with_edge=True)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     return EmbeddedPrompter(network, side=32)
 
 
-def test_an_answer_has_the_images_size_and_nothing_outside_the_window(
-    prompter: EmbeddedPrompter,
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt(box=np.array([10, 10, 30, 30])),
+        Prompt(np.array([10, 10, 30, 30]), np.array([[20.0, 20.0]]), np.array([True])),
+    ],
+)
+def test_mask_and_edge_have_the_images_size_and_nothing_outside_the_window(
+    prompter: EmbeddedPrompter, prompt: Prompt
 ) -> None:
     prompter.set_image(np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8))
-    found = prompter.predict(Prompt(box=np.array([10, 10, 30, 30])))
-    assert found.mask.shape == (60, 90)
-    assert 0 <= found.mask.min() <= found.mask.max() <= 1
-    assert not found.mask[40:].any()
-    assert not found.mask[:, 40:].any()
+    found = prompter.predict(prompt)
     assert 0 <= found.score <= 1
+    assert found.edge is not None
+    assert not np.array_equal(found.edge, found.mask)
+    for values in (found.mask, found.edge):
+        assert values.shape == (60, 90)
+        assert 0 <= values.min() < values.max() <= 1
+        assert not values[40:].any()
+        assert not values[:, 40:].any()
 
 
-def test_a_mirrored_image_with_a_mirrored_box_has_the_mirrored_answer(
-    prompter: EmbeddedPrompter,
-) -> None:
-    image = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
-    prompter.set_image(image)
-    plain = prompter.predict(Prompt(box=np.array([8, 10, 40, 50]))).mask
-    prompter.set_image(image[:, ::-1].copy())
-    mirrored = prompter.predict(Prompt(box=np.array([24, 10, 56, 50]))).mask
-    np.testing.assert_allclose(mirrored[:, ::-1], plain, atol=1e-4)
+def test_a_network_without_edges_answers_with_the_mask_alone() -> None:
+    prompter = EmbeddedPrompter(PromptedU2Net(channels=8, inner_channels=4), side=32)
+    prompter.set_image(np.zeros((40, 40, 3), np.uint8))
+    assert prompter.predict(Prompt(box=np.array([5, 5, 30, 30]))).edge is None
 
 
 def test_a_click_changes_the_answer_and_can_be_taken_back(prompter: EmbeddedPrompter) -> None:

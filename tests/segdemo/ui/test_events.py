@@ -10,6 +10,7 @@ import pytest
 from segdemo.datatypes import InputError
 from segdemo.ui.errors import UNEXPECTED, Stopped, user_errors, without_folders
 from segdemo.ui.events import StopSignal
+from segdemo.ui.uploads import Upload
 
 
 def test_an_input_error_becomes_a_toast_that_shows_markup_as_text() -> None:
@@ -35,6 +36,19 @@ def test_a_pressed_stop_raises_at_the_next_pass_and_not_after_clearing() -> None
         stop.checked(1, 2)
     stop.clear()
     stop.checked(1, 2)
+
+
+def test_a_photo_that_is_heard_of_after_the_work_on_it_does_not_stop_it() -> None:
+    stop = StopSignal()
+    photo, other = (Upload(path=f"/tmp/{name}.jpg", orig_name=None) for name in "ab")
+    stop.clear(photo)
+    assert not stop.press_for_new(photo)
+    stop.check()
+    for new in (other, None):
+        stop.clear(photo)
+        assert stop.press_for_new(new)
+        with pytest.raises(Stopped):
+            stop.check()
 
 
 @pytest.mark.parametrize(

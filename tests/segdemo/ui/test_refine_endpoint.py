@@ -129,11 +129,11 @@ def test_an_edge_map_of_another_size_is_refused(client: Client, files: dict[str,
         )
 
 
-def test_a_box_gets_a_mask(client: Client, files: dict[str, Path]) -> None:
+def test_a_box_gets_a_mask_and_its_edge(client: Client, files: dict[str, Path]) -> None:
     photo = handle_file(files["photo"])
-    file, info = client.predict(photo, [15, 30, 75, 90], [[45, 60, 1]], api_name="/prompt")
-    assert Path(file).name == "photo_mask.png"
-    assert Image.open(file).size == (160, 120)
+    *found, info = client.predict(photo, [15, 30, 75, 90], [[45, 60, 1]], api_name="/prompt")
+    assert [Path(file).name for file in found] == ["photo_mask.png", "photo_edge.png"]
+    assert {Image.open(file).size for file in found} == {(160, 120)}
     assert info["name"] == "photo.png"
     assert 0 <= info["score"] <= 1
     with pytest.raises(AppError, match="give a box or at least one click"):

@@ -15,9 +15,9 @@ HERE = Path(__file__).parent
 def threshold_chart(elem_id: str) -> gr.HTML:
     """Build the component; its event `cut` tells the thresholds once they stopped moving.
 
-    {"timestep": int, "lower": float, "upper": float, "by_hand": bool}; by_hand is false when the
-    rule's are back. Its value is that of `segdemo.ui.trace_values.edge_value`, or None for nothing
-    yet.
+    {"timestep": int, "lower": float, "upper": float, "by_hand": bool, "sent": float}; by_hand is
+    false when the rule's are back, sent is the browser's clock in milliseconds. Its value is that
+    of `segdemo.ui.inspect.values.edge_value`, or None for nothing yet.
     """
     return gr.HTML(
         value=None,

@@ -187,7 +187,8 @@ function move(which, value) {
 
 function tell() {
   clearTimeout(told);
-  trigger("cut", { ...cut, timestep: props.value.timestep, by_hand: byHand });
+  const sent = performance.now();
+  trigger("cut", { ...cut, timestep: props.value.timestep, by_hand: byHand, sent });
 }
 
 function startDrag(event, which) {

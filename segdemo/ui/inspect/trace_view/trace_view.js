@@ -78,7 +78,7 @@ function tell() {
   const wait = Math.max(0, lastTold + TELL_PAUSE - performance.now());
   const send = () => {
     lastTold = performance.now();
-    trigger("pick", { timestep: choice.timestep, follow: choice.follow });
+    trigger("pick", { timestep: choice.timestep, follow: choice.follow, sent: lastTold });
   };
   if (wait) telling = setTimeout(send, wait);
   else send();
@@ -134,7 +134,9 @@ follow.addEventListener("click", () => {
   tell();
 });
 
-watchFrames(find, () => props.value, draw, (place) => trigger("cell", place));
+watchFrames(find, () => props.value, draw, (place) => {
+  trigger("cell", { ...place, sent: performance.now() });
+});
 
 new ResizeObserver(draw).observe(find(".plots"));
 let drawn = "";

@@ -14,8 +14,9 @@ from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.diffdis import locate_diffdis
 from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffdis.loading import load_diffdis, load_unet, save_unet
+from segdemo.images import mask_contour
 from segdemo.photo_features import PhotoFeatures
-from segdemo.prompting.network import PromptedU2Net
+from segdemo.prompting.network import PromptedU2Net, PromptOutput
 from training.small.compact import (
     autoencoder,
     export_subject,
@@ -29,6 +30,7 @@ from training.small.compact.crops import CropSource
 from training.small.compact.material import find_material
 from training.small.compact.one_step_prompting import OneStepPrompter, with_map
 from training.small.compact.prompt_data import PromptBatch, corrected
+from training.small.compact.scene_material import SceneMaterial
 from training.small.compact.subject_store import SubjectStore
 from training.small.scenes.material import in_validation
 
@@ -180,6 +182,27 @@ def test_a_detail_shows_an_outline_and_a_coarse_mask_of_it() -> None:
         assert ((found.image[..., 0] > 115) == inside).mean() > 0.9
         known = found.prompt[3]
         assert known[inside].mean() > known[~inside].mean()
+
+
+def test_prompts_come_with_masks_and_their_edges(data_dir: Path) -> None:
+    material = SceneMaterial(find_material(data_dir, validation=False))
+    batch = prompt_data.prompt_batch(material, 8, 64, np.random.default_rng(0))
+    masks = (batch.masks[:, 0].numpy() * 255).round().astype(np.uint8)
+    wanted = np.stack([mask_contour(mask) for mask in masks])
+    np.testing.assert_array_equal(batch.edges[:, 0].numpy() * 255, wanted)
+    assert 0 < batch.edges.mean() < batch.masks.mean()
+
+
+def test_only_a_network_with_edges_learns_them() -> None:
+    right, wrong = (torch.full((1, 1, 8, 8), value) for value in (9.0, -9.0))
+    one = torch.ones(1, 1, 8, 8)
+    batch = PromptBatch(torch.zeros(1, 3, 8, 8), one, one, torch.zeros(1, 4, 8, 8))
+    none, good, bad = (
+        float(prompting.output_loss(PromptOutput(right, [right], edge), batch))
+        for edge in (None, right, wrong)
+    )
+    assert none < good < none + 0.01
+    assert bad - good == pytest.approx(9 * prompting.EDGE_WEIGHT, rel=0.01)
 
 
 def test_missing_material_is_one_sentence(
