@@ -9,6 +9,7 @@ Its step starts from the latents of the mask so far. The same command goes on wh
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class OneStepSettings(PrompterSettings):
 
     output_dir: str = same_as(PrompterSettings, "output_dir", default="runs/one_step")
     start_from: str = setting(
-        "small-imagenet", "DiffDIS model with photo features, by name or folder.", may_change=True
+        "small-imagenet", "DiffDIS model with photo features, by name or folder."
     )
     window_size: int = same_as(PrompterSettings, "window_size", default=192)
 
@@ -56,17 +57,17 @@ class OneStepPrompter:
     """A DiffDIS pipeline whose U-Net also sees prompt maps."""
 
     def __init__(self, pipeline: DiffDISPipeline) -> None:
-        """Widen the pipeline's U-Net, which then is of no use without prompts.
+        """Widen the U-Net of a pipeline, which is left as it was.
 
-        Raises InputError for a pipeline without photo features or without the edge task.
+        Raises InputError for one without photo features or without the edge task.
         """
         if pipeline.photo_features is None or pipeline.tasks != 2:
             raise InputError(
-                "The model to begin with has no photo features, which prompts are shown beside, or "
-                "finds no edges: --start_from small-imagenet has and does."
+                "The one step with prompts begins with a DiffDIS model that sees photo features "
+                "and finds edges: give --start_from small-imagenet."
             )
-        self.pipeline = pipeline
-        pipeline.unet = with_prompts(pipeline.unet)
+        self.pipeline = copy.copy(pipeline)
+        self.pipeline.unet = with_prompts(pipeline.unet)
 
     @property
     def network(self) -> DiffDISUNet:
@@ -74,7 +75,10 @@ class OneStepPrompter:
         return self.pipeline.unet
 
     def look(self, batch: PromptBatch) -> Callable[[torch.Tensor], Answer]:
-        """Return what answers prompts for the windows of a batch."""
+        """Return what answers prompts for the windows of a batch.
+
+        Its loss is of the latents of mask and edge, and of the decoded mask.
+        """
         pipeline = self.pipeline
         with torch.no_grad():
             latents = pipeline.encode(batch.images)  # (B, C, S/8, S/8)

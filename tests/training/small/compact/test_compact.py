@@ -154,7 +154,7 @@ def test_a_prompt_joins_features_at_their_size_and_scale() -> None:
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [("--window_size 100", "choose a multiple of 64"), ("", "has no photo features")],
+    [("--window_size 100", "choose a multiple of 64"), ("", "sees photo features and finds edges")],
 )
 def test_what_the_one_step_cannot_begin_with_is_one_sentence(
     options: str,
