@@ -132,7 +132,7 @@ class RegionMergingSettings:
         unit="cells",
     )
     edge_contrast: float = setting(
-        0.75,
+        0.78,
         "Mean edge strength of a border from which it splits a mask; less is enough for short "
         "borders and large parts.",
         minimum=0.01,

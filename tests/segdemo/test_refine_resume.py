@@ -124,7 +124,7 @@ def test_a_killed_run_goes_on(work: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--contrast", "0.8"], "holds a run with edge_contrast 0.75, not 0.8"),
+        (["--contrast", "0.8"], "holds a run with edge_contrast 0.78, not 0.8"),
         (["--preset", "paper"], "holds a run with grid 512, not 128"),
         (["--semantic", "voc"], "holds a run with semantic unset, not voc"),
     ],
