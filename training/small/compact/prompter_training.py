@@ -52,7 +52,7 @@ class Answer:
     loss: torch.Tensor
 
 
-class Prompter(Protocol):
+class LearningPrompter(Protocol):
     """A network that answers prompts, and how its answers are judged."""
 
     @property
@@ -66,7 +66,9 @@ class Prompter(Protocol):
         """Write the network's weights below the folder of a run."""
 
 
-def prompting_losses(prompter: Prompter, batch: PromptBatch, rng: np.random.Generator) -> Losses:
+def prompting_losses(
+    prompter: LearningPrompter, batch: PromptBatch, rng: np.random.Generator
+) -> Losses:
     """Return the losses of the first answers and of those after one or two correcting clicks."""
     answer = prompter.look(batch)
     first = answer(batch.prompts)
@@ -84,7 +86,9 @@ def prompting_losses(prompter: Prompter, batch: PromptBatch, rng: np.random.Gene
     return {"loss": first.loss + second.loss, **losses, **figures}
 
 
-def train_prompter(prompter: Prompter, settings: PrompterSettings, device: torch.device) -> None:
+def train_prompter(
+    prompter: LearningPrompter, settings: PrompterSettings, device: torch.device
+) -> None:
     """Train a network, and save its averaged weights at each best validation.
 
     Raises InputError for material that is missing.
