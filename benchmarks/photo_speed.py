@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from evaluation.metrics.dis import iou
 from segdemo.assistant import AnnotationAssistant
 from segdemo.datatypes import FloatMap, InputError, RGBImage
 from segdemo.diffdis.pipeline import SALIENCY_WEIGHT
@@ -110,12 +111,6 @@ def pairs(folder: Path, every: int) -> Iterator[tuple[RGBImage, Mask]]:
     for file in find_images([folder / "images"])[::every]:
         if file.path.stem in truths:
             yield load_rgb(file.path), load_rgb(truths[file.path.stem])[..., 0] > 127
-
-
-def iou(found: Mask, truth: Mask) -> float:
-    """Return the overlap of two masks in [0, 1]; 1 for two that are empty."""
-    union = int((found | truth).sum())
-    return int((found & truth).sum()) / union if union else 1.0
 
 
 def mean_iou(way: Way, folder: Path, every: int) -> tuple[float, int]:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from evaluation.metrics.dis import iou
 from segdemo.assistant import AnnotationAssistant
 from segdemo.edge_files import gradient_edges
 from segdemo.editing.strokes import stroke_mask
@@ -71,11 +72,6 @@ def objects_of(labels: npt.NDArray[np.integer]) -> list[Mask]:
     areas = np.bincount(labels[labels < 65535].ravel())
     numbers = [n for n in np.argsort(-areas) if n and areas[n] >= LEAST_AREA]
     return [labels == n for n in numbers[:MOST_OBJECTS]]
-
-
-def iou(one: Mask, other: Mask) -> float:
-    """Return the overlap of two masks in [0, 1]."""
-    return float((one & other).sum() / (one | other).sum())
 
 
 def questions(masks: list[Mask]) -> Iterator[tuple[str, Mask, npt.NDArray[np.int32], list[Mask]]]:

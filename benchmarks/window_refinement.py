@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from benchmarks.photo_speed import Mask, iou, pairs
-from evaluation.metrics.dis import boundary_iou
+from benchmarks.photo_speed import Mask, pairs
+from evaluation.metrics.dis import boundary_iou, iou
 from segdemo.assistant import AnnotationAssistant
 from segdemo.checkpoints.registry import DEFAULT_MODEL, DEFAULT_PROMPTER
 from segdemo.datatypes import FloatMap

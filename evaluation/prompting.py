@@ -34,6 +34,7 @@ from evaluation.data.files import stem
 from evaluation.data.instance_readers import InstanceReader
 from evaluation.data.instance_sets import read_truth
 from evaluation.data.validation import FileError
+from evaluation.metrics.dis import iou
 from evaluation.report.panels import WorstPanels
 from evaluation.report.tables import Report
 from segdemo.checkpoints.locate import locate
@@ -176,11 +177,6 @@ def grabcut(image: RGBImage, box: npt.NDArray[np.float64]) -> Mask:
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(image, labels, (0, 0, 1, 1), *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
     return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-
-
-def iou(found: Mask, truth: Mask) -> float:
-    """Return the intersection over union of two masks, one of which has pixels."""
-    return float((found & truth).sum() / (found | truth).sum())
 
 
 @functools.cache

@@ -181,8 +181,13 @@ def boundary_iou(found: Mask, mask: Mask) -> float:
     """
     depth = max(1, round(RING * math.hypot(*mask.shape)))
     rings = [one & ~_eroded(one, depth) for one in (found, mask)]
-    union = int((rings[0] | rings[1]).sum())
-    return int((rings[0] & rings[1]).sum()) / union if union else 1.0
+    return iou(*rings)
+
+
+def iou(found: Mask, mask: Mask) -> float:
+    """Return the intersection over union of two masks; 1 if both are empty."""
+    union = int((found | mask).sum())
+    return int((found & mask).sum()) / union if union else 1.0
 
 
 def _eroded(mask: Mask, depth: int) -> Mask:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from evaluation import prompting
+from evaluation.metrics.dis import iou
 from segdemo.prompting.interface import PromptedMask
 from segdemo.prompting.network import PromptedU2Net
 from segdemo.prompting.prompts import Prompt
@@ -58,7 +59,7 @@ def test_grabcut_finds_a_square_of_another_colour_and_a_box_is_moved_by_a_twenti
     truth[15:35, 20:40] = True
     image[truth] = (220, 180, 20)
     wide = np.array([16.0, 11, 44, 39])
-    assert prompting.iou(prompting.grabcut(image, wide), truth) > 0.95
+    assert iou(prompting.grabcut(image, wide), truth) > 0.95
     moved = prompting.wrong_box(wide, np.random.default_rng(0))
     np.testing.assert_allclose(abs(moved - wide), 28 / 20)
     assert prompting.grabcut(image, np.array([0.0, 0, 64, 48])).all()  # nothing to learn from
