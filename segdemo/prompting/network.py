@@ -167,10 +167,9 @@ class PromptedU2Net(ModelMixin, ConfigMixin):
             maps.insert(0, side(hidden))
         coarse = [_resized(values, full.shape) for values in maps]  # (kB, 1, S, S) each
         last = [self.fine(full), _resized(self.coarse(hidden), full.shape), prompts]
-        *inner, outer = self.head
-        details = nn.Sequential(*inner)(torch.cat(last, 1))  # (kB, head channels, S, S)
+        details = self.head[:-1](torch.cat(last, 1))  # (kB, head channels, S, S)
         edge = None if self.edge is None else self.edge(details)
-        return PromptOutput(coarse[0] + outer(details), coarse, edge)
+        return PromptOutput(coarse[0] + self.head[-1](details), coarse, edge)
 
     def _photo_levels(self, photo: list[torch.Tensor], shape: torch.Size) -> list[torch.Tensor]:
         """Return what the photo features add at 1/4 .. 1/32; shape: of a map at 1/4."""

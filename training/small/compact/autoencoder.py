@@ -22,12 +22,12 @@ from segdemo.compact_autoencoder import CompactAutoencoder
 from segdemo.diffusion import pick_device
 from segdemo.settings import setting
 from training.loop.sampling import BatchIndex
-from training.loop.settings import PRECISIONS, LoopSettings, same_as
+from training.loop.settings import same_as
 from training.loop.trainer import Losses, Task, train_loop
 from training.program import run_program
 from training.small.compact.crops import CropSource
 from training.small.compact.material import find_material
-from training.small.compact.precision import loop_settings
+from training.small.compact.settings import CompactSettings, loop_settings
 
 MAX_LATENT_NOISE = (
     0.15  # standard deviation; the decoder also reads what a diffusion network writes
@@ -36,13 +36,11 @@ VALIDATION_SIZE = 384
 
 
 @dataclass(frozen=True)
-class AutoencoderSettings(LoopSettings):
+class AutoencoderSettings(CompactSettings):
     """Shape of the network and its batches."""
 
-    data_dir: str = setting("material", "Holds train_mix/ and photos2/.", may_change=True)
     output_dir: str = setting("runs/autoencoder", "Folder of the run.", may_change=True)
     start_from: str = setting("", "Folder of an autoencoder to begin with.", may_change=True)
-    device: str = setting("auto", "auto, cpu, cuda or mps.", may_change=True)
     crop_size: int = setting(128, "Side of the crops in pixels.", minimum=32, maximum=4096)
     batch_size: int = setting(8, "Crops a step.", minimum=1)
     patch_size: int = setting(2, "Pixels a side seen as channels.", minimum=1, maximum=16)
@@ -60,10 +58,7 @@ class AutoencoderSettings(LoopSettings):
     )
     latent_channels: int = setting(16, "Channels of the latents.", minimum=1, maximum=256)
     validation_count: int = setting(32, "Masks of a validation.", minimum=1)
-    learning_rate: float = same_as(LoopSettings, "learning_rate", default=1e-3)
-    precision: str = same_as(
-        LoopSettings, "precision", default="auto", choices=("auto", *PRECISIONS)
-    )
+    learning_rate: float = same_as(CompactSettings, "learning_rate", default=1e-3)
 
 
 def autoencoder_losses(

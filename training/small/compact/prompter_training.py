@@ -16,12 +16,12 @@ from torch import nn
 
 from segdemo.settings import setting
 from training.loop.sampling import BatchIndex
-from training.loop.settings import PRECISIONS, LoopSettings, same_as
+from training.loop.settings import same_as
 from training.loop.trainer import Losses, Task, train_loop
 from training.small.compact.material import find_material
-from training.small.compact.precision import loop_settings
 from training.small.compact.prompt_data import PromptBatch, corrected, prompt_batch
 from training.small.compact.scene_material import SceneMaterial
+from training.small.compact.settings import CompactSettings, loop_settings
 from training.small.compact.subject import mean_iou
 
 SECOND_CORRECTION = 0.5  # share of the batches whose second answer follows two clicks
@@ -29,19 +29,14 @@ VALIDATION_BATCH = 8
 
 
 @dataclass(frozen=True)
-class PrompterSettings(LoopSettings):
+class PrompterSettings(CompactSettings):
     """Sizes of the batches and where everything lies."""
 
-    data_dir: str = setting("material", "Holds train_mix/ and photos2/.", may_change=True)
     output_dir: str = setting("runs/prompting", "Folder of the run.", may_change=True)
-    device: str = setting("auto", "auto, cpu, cuda or mps.", may_change=True)
     window_size: int = setting(160, "Side of the windows in pixels.", minimum=32, maximum=1024)
     batch_size: int = setting(6, "Windows a step.", minimum=1)
     validation_count: int = setting(48, "Windows of a validation.", minimum=1)
-    learning_rate: float = same_as(LoopSettings, "learning_rate", default=5e-4)
-    precision: str = same_as(
-        LoopSettings, "precision", default="auto", choices=("auto", *PRECISIONS)
-    )
+    learning_rate: float = same_as(CompactSettings, "learning_rate", default=5e-4)
 
 
 @dataclass(frozen=True, eq=False)

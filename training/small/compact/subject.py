@@ -29,13 +29,13 @@ from segdemo.precision import fastest_precision
 from segdemo.settings import setting
 from segdemo.u2netp import U2NETP_WEIGHTS, U2NetP
 from training.loop.sampling import BatchIndex
-from training.loop.settings import PRECISIONS, LoopSettings, same_as
+from training.loop.settings import same_as
 from training.loop.trainer import Losses, Task, train_loop
 from training.program import run_program
 from training.run_lock import one_run
 from training.small.compact.material import find_material
-from training.small.compact.precision import loop_settings
 from training.small.compact.scene_material import SceneMaterial
+from training.small.compact.settings import CompactSettings, loop_settings
 from training.small.compact.subject_store import (
     SubjectBatch,
     SubjectStore,
@@ -50,12 +50,11 @@ BOUNDARY = 9  # pixels across
 
 
 @dataclass(frozen=True)
-class SubjectSettings(LoopSettings):
+class SubjectSettings(CompactSettings):
     """Scenes, network and regularisation."""
 
     own_folder = False  # its stages may run side by side: each has a lock of its own
 
-    data_dir: str = setting("material", "Holds train_mix/ and photos2/.", may_change=True)
     output_dir: str = setting("runs/subject", "Folder of the run.", may_change=True)
     autoencoder: str = setting("", "Folder of a compact autoencoder.", may_change=True)
     start_from: str = field(
@@ -69,7 +68,6 @@ class SubjectSettings(LoopSettings):
         default_factory=lambda: list(STAGES),
         metadata={"help": f"Any of {', '.join(STAGES)}.", "may_change": True},
     )
-    device: str = setting("auto", "auto, cpu, cuda or mps.", may_change=True)
     scene_count: int = setting(4096, "Scenes to compose and encode.", minimum=1)
     image_size: int = setting(256, "Side of the scenes in pixels.", minimum=64, maximum=2048)
     batch_size: int = setting(8, "Scenes a step.", minimum=1)
@@ -82,10 +80,7 @@ class SubjectSettings(LoopSettings):
     dropout: float = setting(
         0.1, "Share of features and of first answers left out.", minimum=0, maximum=1
     )
-    learning_rate: float = same_as(LoopSettings, "learning_rate", default=6e-4)
-    precision: str = same_as(
-        LoopSettings, "precision", default="auto", choices=("auto", *PRECISIONS)
-    )
+    learning_rate: float = same_as(CompactSettings, "learning_rate", default=6e-4)
 
 
 def subject_losses(

@@ -19,9 +19,8 @@ def trace_view(elem_id: str) -> gr.HTML:
 
     Its event `pick` tells {"timestep": int, "follow": bool}, its event `cell` {"x", "y"} in [0, 1)
     of the photo's sides, or null for both; each with "sent", the browser's clock in milliseconds.
-    Its value is that of
-    `segdemo.ui.inspect.values.curves_value`, or None for nothing yet. File names
-    and other people's words reach the page as text nodes only, never through the template.
+    Its value is that of `segdemo.ui.inspect.values.curves_value`, or None for nothing yet. File
+    names and other people's words reach the page as text nodes only, never through the template.
     """
     return gr.HTML(
         value=None,
